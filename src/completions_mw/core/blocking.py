@@ -1,0 +1,65 @@
+"""Runs the async core without an event loop, a thread or a greenlet.
+
+The blocking ports do their I/O inside `async def` methods that never suspend, so a single step runs a coroutine from start to end.
+"""
+
+from collections.abc import Coroutine
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Stream(Protocol[T_co]):
+    """What `iterate` turns into a plain iterator."""
+
+    def __anext__(self) -> Coroutine[Any, Any, T_co]: ...
+
+    async def aclose(self) -> None: ...
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` to its end and return what it returns.
+
+    Raises:
+        RuntimeError: it suspended, so something in it waits for an event loop; the message names the coroutine.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError(f"{coroutine.__qualname__} suspended in a blocking gateway: use AsyncGateway for awaitable code")
+
+
+class BlockingIterator(Generic[T_co]):
+    """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream[T_co]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T_co:
+        try:
+            return run(self._stream.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Close the stream. May be called twice, and at any time."""
+        run(self._stream.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def iterate(stream: Stream[T_co]) -> BlockingIterator[T_co]:
+    """Return a plain iterator over `stream`."""
+    return BlockingIterator(stream)
