@@ -12,6 +12,7 @@
     ├── RateLimitError              429
     │   └── BudgetExceededError     429
     ├── HeadersTooLargeError        431
+    ├── ClientDisconnectedError     499  (in logs only: nobody is there to read it)
     ├── InternalError               500
     ├── UpstreamError               502
     ├── ServiceUnavailableError     503
@@ -22,7 +23,7 @@
 Adapters never see one: the pipeline turns them into the envelope of SPEC section 9. A direct call raises them.
 """
 
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic_core import to_json
 
@@ -151,6 +152,16 @@ class HeadersTooLargeError(GatewayError):
     code = "headers_too_large"
 
 
+class ClientDisconnectedError(GatewayError):
+    """The client left before its answer was complete."""
+
+    status = 499
+    code = "client_disconnected"
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection.")
+
+
 class InternalError(GatewayError):
     """A fault of ours. The text is fixed: the cause is in the log, under the request id."""
 
@@ -198,7 +209,7 @@ def error_body(error: GatewayError) -> dict[str, ErrorObject]:
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
-def error_response(error: GatewayError) -> Response:
+def error_response(error: GatewayError) -> Response[Any]:
     """Return the whole HTTP answer for `error`."""
     return Response(
         status=error.status,

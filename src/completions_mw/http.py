@@ -5,7 +5,9 @@ Header names are lower-case everywhere. Values are text as HTTP/1.1 carries it: 
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
+
+StreamT = TypeVar("StreamT")
 
 Headers = tuple[tuple[str, str], ...]
 """Names in lower case and values, in the order of the wire; repeated headers stay repeated."""
@@ -57,12 +59,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """An answer to the host app's client."""
+class Response(Generic[StreamT]):
+    """An answer to the host app's client. A streamed body must be closed, whether it was read to its end or not."""
 
     status: int
     headers: Headers
-    body: bytes | ByteStream
+    body: bytes | StreamT
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a call to an upstream may take, in seconds."""
+
+    connect: float = 3.0
+    first_byte: float = 60.0
+    """From the request sent to the whole head of the answer."""
+    between_events: float = 30.0
+    """Silence inside the answer."""
+    total: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ class UpstreamRequest:
     url: str
     headers: Headers
     body: bytes
-    method: str = "POST"
+    timeouts: Timeouts = Timeouts()
     connection: ClientConnection | None = None
     """The client for whom the call is made; a blocking transport gives up when it leaves."""
 

@@ -1,0 +1,178 @@
+"""Any ASGI app: `app = CompletionsMiddleware(app, gateway)`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from completions_mw.core.head import too_large
+from completions_mw.core.streaming import SseBody
+from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
+from completions_mw.gateway import AsyncGateway
+from completions_mw.http import Request, Response
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class CompletionsMiddleware:
+    """Answers the gateway's paths and leaves everything else to the host app.
+
+    Args:
+        app: the host app; None to stand alone.
+        gateway: answers; closed when the server shuts the app down.
+    """
+
+    def __init__(self, app: ASGIApp | None, gateway: AsyncGateway) -> None:
+        self._app = app or no_app
+        self._owns = gateway.owns if app else owns_all
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._owns(scope["method"], path_of(scope)):
+            await answer(self._gateway, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._app(scope, receive, self._closing(send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _closing(self, send: Send) -> Send:
+        async def close_first(message: Message) -> None:
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self._gateway.close()
+            await send(message)
+
+        return close_first
+
+
+async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Send, native: object = None) -> None:
+    """Answer one HTTP request; stop the moment that its client leaves."""
+    client = Client(receive, gateway.settings.body_timeout)
+    try:
+        await respond(await gateway.handle(to_request(scope, client, native)), send)
+    except asyncio.CancelledError:
+        if not client.take_cancellation():
+            raise
+    finally:
+        client.release()
+
+
+def to_request(scope: Scope, client: "Client", native: object = None) -> Request:
+    """Return the request of an ASGI scope."""
+    address = scope.get("client")
+    return Request(
+        method=scope["method"],
+        path=path_of(scope),
+        headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
+        body=client,
+        client=address[0] if address else None,
+        native=scope if native is None else native,
+    )
+
+
+async def respond(response: Response[SseBody], send: Send) -> None:
+    """Send an answer, piece by piece where it is streamed."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    body = response.body
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body})
+        return
+    try:
+        while True:
+            try:
+                piece = await body.__anext__()
+            except StopAsyncIteration:
+                break
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        await body.aclose()
+    await send({"type": "http.response.body", "body": b""})
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path below the app's mount point."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+class Client:
+    """The other end of a request: its body, and whether it is still there.
+
+    `send` never fails after the client left, so `receive` is watched from the moment that the body is read (DESIGN section 3).
+    The watcher is a bare task: a task group costs seven times as much.
+    """
+
+    __slots__ = ("_left", "_receive", "_task", "_timeout", "_watcher")
+
+    def __init__(self, receive: Receive, timeout: float) -> None:
+        self._receive = receive
+        self._timeout = timeout
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._left = False
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body, as `RequestBody` says."""
+        message = await self._receive()
+        body: bytes = _content(message)
+        if message.get("more_body"):
+            try:
+                async with asyncio.timeout(self._timeout):
+                    body = await self._rest(body, limit)
+            except TimeoutError:
+                raise RequestTimeoutError(f"The request body did not arrive within {self._timeout:g} seconds.") from None
+        if len(body) > limit:
+            raise too_large(limit)
+        self._watcher = asyncio.create_task(self._watch())
+        return body
+
+    async def _rest(self, first: bytes, limit: int) -> bytes:
+        pieces, size, more = [first], len(first), True
+        while more and size <= limit:
+            message = await self._receive()
+            pieces.append(_content(message))
+            size += len(pieces[-1])
+            more = message.get("more_body", False)
+        return b"".join(pieces)
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def take_cancellation(self) -> bool:
+        """Tell whether the client's leaving alone cancelled the request's task, and clear it if so."""
+        return self._left and self._task is not None and self._task.uncancel() == 0
+
+    def release(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+
+def _content(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnectedError
+    return message.get("body", b"")
+
+
+def owns_all(method: str, path: str) -> bool:
+    """Every request is for a gateway that stands alone."""
+    return True
+
+
+async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Be the host app of a gateway that stands alone: the lifespan, and no websockets."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+    while scope["type"] == "lifespan":
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

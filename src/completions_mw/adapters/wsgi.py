@@ -1,0 +1,115 @@
+"""Any WSGI app: `app = CompletionsMiddleware(app, gateway)`."""
+
+import select
+import socket
+import ssl
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from completions_mw.core.blocking import BlockingIterator
+from completions_mw.core.head import too_large
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.gateway import Gateway
+from completions_mw.http import Headers, Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class CompletionsMiddleware:
+    """Answers the gateway's paths and leaves every other request to the host app.
+
+    Args:
+        app: the host app; None to stand alone.
+        gateway: answers.
+    """
+
+    def __init__(self, app: "WSGIApplication | None", gateway: Gateway) -> None:
+        self._app = app
+        self._gateway = gateway
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        request = to_request(environ)
+        if self._app is not None and not self._gateway.owns(request.method, request.path):
+            return self._app(environ, start_response)
+        return to_wsgi(self._gateway.handle(request), start_response)
+
+
+def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
+    """Return the request of a WSGI environ.
+
+    Args:
+        environ: the server's.
+        native: the framework's own request, if there is one.
+    """
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace"),
+        headers=_headers(environ),
+        body=WSGIBody(environ),
+        client=environ.get("REMOTE_ADDR"),
+        native=environ if native is None else native,
+        connection=_connection(environ),
+    )
+
+
+def to_wsgi(response: Response[BlockingIterator[bytes]], start_response: "StartResponse") -> Iterable[bytes]:
+    """Start the answer and return its body."""
+    # PEP 3333 leaves the connection's own headers to the server.
+    headers = [header for header in response.headers if header[0] != "connection"]
+    start_response(STATUS_LINES.get(response.status, f"{response.status} Unknown"), headers)
+    return [response.body] if isinstance(response.body, bytes) else response.body
+
+
+class WSGIBody:
+    """The `RequestBody` of a WSGI request."""
+
+    def __init__(self, environ: "WSGIEnvironment") -> None:
+        self._environ = environ
+
+    async def read(self, limit: int) -> bytes:
+        try:
+            return get_input_stream(self._environ, max_content_length=limit).read()
+        except RequestEntityTooLarge:
+            raise too_large(limit) from None
+        except ClientDisconnected:
+            raise ClientDisconnectedError from None
+
+
+class ClientSocket:
+    """The client's own socket, which gunicorn shows."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def is_gone(self) -> bool:
+        """Tell whether the client has closed its side; reads nothing."""
+        if not select.select([self._socket], [], [], 0)[0]:
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            return True
+
+
+def _headers(environ: "WSGIEnvironment") -> Headers:
+    headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers.append((name.replace("_", "-").lower(), environ[name]))
+    return tuple(headers)
+
+
+def _connection(environ: "WSGIEnvironment") -> Any:
+    sock = environ.get("gunicorn.socket")
+    # An encrypted connection cannot be looked into.
+    return None if sock is None or isinstance(sock, ssl.SSLSocket) else ClientSocket(sock)

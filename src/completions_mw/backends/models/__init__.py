@@ -1,0 +1,16 @@
+"""Models inside this process, behind the `Model` port. The pipeline sees no difference between them and an upstream."""
+
+from completions_mw.backends.models.echo import echo
+from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel, ModelFunction
+from completions_mw.backends.models.llama_cpp import AsyncLlamaModel, BlockingLlamaModel
+from completions_mw.backends.models.llama_server import default_weights
+
+__all__ = [
+    "AsyncFunctionModel",
+    "AsyncLlamaModel",
+    "BlockingFunctionModel",
+    "BlockingLlamaModel",
+    "ModelFunction",
+    "default_weights",
+    "echo",
+]

@@ -1,0 +1,131 @@
+"""Adds up the chunks of one answer, to complete a stream or to make one `chat.completion` of it."""
+
+from typing import Any
+
+from completions_mw.backends.models.items import Chunk, chunk, usage_chunk
+from completions_mw.core.usage import estimate_usage
+from completions_mw.schemas import ChatRequest
+
+_TEXTS = ("content", "refusal")
+_ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
+
+
+class Answer:
+    """What a model has said so far.
+
+    Args:
+        request: what it answers; usage is estimated from it where the model reports none.
+    """
+
+    __slots__ = ("_choices", "_envelope", "_request", "_usage")
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._choices: dict[int, _Choice] = {}
+        self._envelope: dict[str, Any] = {}
+        self._usage: dict[str, Any] | None = None
+
+    def add(self, part: Chunk) -> None:
+        """Take in one chunk."""
+        self._envelope.update({name: part[name] for name in _ENVELOPE if part.get(name) is not None})
+        self._usage = part.get("usage") or self._usage
+        for choice in part["choices"]:
+            self._choice(choice.get("index", 0)).add(choice)
+
+    def closing(self) -> list[Chunk]:
+        """Return the chunks that the model left out: finish reasons and usage."""
+        self._choice(0)
+        chunks = [
+            chunk({}, index=index, finish_reason=choice.reason()) for index, choice in self._sorted() if choice.finish_reason is None
+        ]
+        return chunks if self._usage else [*chunks, usage_chunk(self._estimate())]
+
+    def completion(self) -> dict[str, Any]:
+        """Return the whole answer; the core fills in what is not known here (id, created, model)."""
+        self._choice(0)
+        choices = [
+            {"index": index, "message": choice.message(), "logprobs": choice.logprobs, "finish_reason": choice.reason()}
+            for index, choice in self._sorted()
+        ]
+        return {**self._envelope, "object": "chat.completion", "choices": choices, "usage": self._usage or self._estimate()}
+
+    def _choice(self, index: int) -> "_Choice":
+        return self._choices.setdefault(index, _Choice())
+
+    def _sorted(self) -> list[tuple[int, "_Choice"]]:
+        return sorted(self._choices.items())
+
+    def _estimate(self) -> dict[str, Any]:
+        return estimate_usage(self._request, sum(choice.characters() for choice in self._choices.values()))
+
+
+class _Choice:
+    """One choice of an answer."""
+
+    __slots__ = ("_calls", "_fields", "_function_call", "_texts", "finish_reason", "logprobs")
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._function_call: dict[str, Any] = {}
+        self._fields: dict[str, Any] = {}
+        self.logprobs: dict[str, Any] | None = None
+        self.finish_reason: str | None = None
+
+    def add(self, choice: dict[str, Any]) -> None:
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if choice.get("logprobs"):
+            self._add_logprobs(choice["logprobs"])
+        for name, value in (choice.get("delta") or {}).items():
+            if value is not None and name != "role":
+                self._add_field(name, value)
+
+    def _add_field(self, name: str, value: Any) -> None:
+        if name == "tool_calls":
+            for position, call in enumerate(value):
+                _merge(self._calls.setdefault(call.get("index", position), {}), call)
+        elif name == "function_call":
+            _merge(self._function_call, value)
+        elif name in _TEXTS:
+            self._texts.setdefault(name, []).append(value)
+        else:
+            self._fields[name] = value
+
+    def _add_logprobs(self, part: dict[str, Any]) -> None:
+        whole = self.logprobs or {}
+        joined = {name: [*(whole.get(name) or ()), *(part.get(name) or ())] or None for name in _TEXTS}
+        self.logprobs = joined
+
+    def reason(self) -> str:
+        """Return why the choice ended, from what it holds where the model did not say."""
+        made = "tool_calls" if self._calls else "function_call" if self._function_call else "stop"
+        return self.finish_reason or made
+
+    def message(self) -> dict[str, Any]:
+        called = bool(self._calls or self._function_call)
+        content, refusal = self._text("content"), self._text("refusal")
+        silent = called or refusal is not None
+        message = {"role": "assistant", "content": content or (None if silent else ""), "refusal": refusal, **self._fields}
+        if self._calls:
+            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+        return {**message, "function_call": self._function_call} if self._function_call else message
+
+    def _text(self, name: str) -> str | None:
+        return "".join(self._texts[name]) if name in self._texts else None
+
+    def characters(self) -> int:
+        """Return the length of the text and of all arguments."""
+        calls = [call.get("function") or {} for call in self._calls.values()]
+        arguments = [call.get("arguments") or "" for call in (*calls, self._function_call)]
+        return sum(map(len, arguments)) + sum(len(part) for parts in self._texts.values() for part in parts)
+
+
+def _merge(call: dict[str, Any], fragment: dict[str, Any]) -> None:
+    """Add a fragment of a tool call: arguments and inputs grow, everything else is said once (SPEC section 8)."""
+    for name, value in fragment.items():
+        if name in ("arguments", "input"):
+            call[name] = call.get(name, "") + value
+        elif isinstance(value, dict):
+            _merge(call.setdefault(name, {}), value)
+        elif name != "index" and value is not None:
+            call[name] = value

@@ -1,0 +1,188 @@
+"""A Python function or generator as a model: `Gateway(settings, models={"my-bot": function})`.
+
+The function is called with the `ChatRequest`. It may return, or yield any number of: text; a dict (a whole completion, a chunk, a delta or
+`{"usage": ...}`); pydantic objects of the same shapes, ours or openai's. Its own `GatewayError`s reach the client; any other exception is a
+fault of the host app's code, and the pipeline's to report.
+"""
+
+import inspect
+from collections.abc import AsyncIterable, Callable, Iterator
+from typing import Any
+
+import anyio
+
+from completions_mw.backends.models.items import opened
+from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
+from completions_mw.backends.models.tasks import AsyncEmit, AsyncTaskSource
+from completions_mw.backends.models.threads import AsyncThreadSource, Emit
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import EventSource
+from completions_mw.schemas import ChatRequest
+
+ModelFunction = Callable[[ChatRequest], Any]
+
+
+class BlockingFunctionModel:
+    """A function as a model of a blocking gateway. It runs inline, so there are no keep-alive ticks while it computes.
+
+    Async functions are taken too as long as they wait for nothing.
+
+    Args:
+        function: the model.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: ModelFunction) -> None:
+        self._function = function
+
+    async def complete(self, request: ChatRequest) -> dict[str, Any]:
+        return await collect(BlockingFunctionSource(self._function, request), request)
+
+    async def stream(self, request: ChatRequest) -> EventSource:
+        return ModelStream(BlockingFunctionSource(self._function, request), request)
+
+    async def aclose(self) -> None:
+        """Nothing to free: a function has no state of ours."""
+
+
+class AsyncFunctionModel:
+    """A function as a model of an async gateway. Async ones run in a task, others in a thread: the event loop is never blocked.
+
+    Args:
+        function: the model.
+        keep_alive: seconds of silence after which a stream returns an empty batch.
+    """
+
+    __slots__ = ("_function", "_is_async", "_keep_alive")
+
+    def __init__(self, function: ModelFunction, keep_alive: float = 15.0) -> None:
+        self._function = function
+        self._is_async = is_async(function)
+        self._keep_alive = keep_alive
+
+    async def complete(self, request: ChatRequest) -> dict[str, Any]:
+        return await collect(self._start(request), request)
+
+    async def stream(self, request: ChatRequest) -> EventSource:
+        return ModelStream(self._start(request), request)
+
+    async def aclose(self) -> None:
+        """Nothing to free: a function has no state of ours."""
+
+    def _start(self, request: ChatRequest) -> ItemSource:
+        async def in_task(emit: AsyncEmit) -> None:
+            await _produce_async(self._function(request), emit)
+
+        def in_thread(emit: Emit) -> None:
+            _produce(self._function(request), emit)
+
+        return AsyncTaskSource(in_task, self._keep_alive) if self._is_async else AsyncThreadSource(in_thread, self._keep_alive)
+
+
+class BlockingFunctionSource:
+    """The `ItemSource` of a function that runs inline: one step of it a batch."""
+
+    __slots__ = ("_close", "_function", "_request", "_step")
+
+    def __init__(self, function: ModelFunction, request: ChatRequest) -> None:
+        self._function = function
+        self._request = request
+        self._step: Callable[[], Any] | None = None
+        self._close: Callable[[], object] = _nothing
+
+    async def __anext__(self) -> list[Any]:
+        step = self._step = self._step or self._open()
+        try:
+            return [step()]
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self._step = _ended
+        close, self._close = self._close, _nothing
+        close()
+
+    def _open(self) -> Callable[[], Any]:
+        result = self._function(self._request)
+        if inspect.isawaitable(result):
+            result = run(_named(_wait_for(result), self._function))
+        if isinstance(result, AsyncIterable):
+            step, self._close = _async_steps(result)
+            return step
+        items = opened(result)
+        self._close = getattr(items, "close", _nothing)
+        return items.__next__
+
+
+def is_async(function: ModelFunction) -> bool:
+    """Tell whether calling `function` gives something to await, or to iterate with `async for`."""
+    candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async
+    return any(inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate) for candidate in candidates)
+
+
+def _produce(result: Any, emit: Emit) -> None:
+    """Emit what a sync function returned, and close it."""
+    if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
+        raise TypeError("a model that is async must be declared with `async def`")
+    items: Iterator[Any] = opened(result)
+    try:
+        for item in items:
+            if emit(item):
+                return
+    finally:
+        getattr(items, "close", _nothing)()
+
+
+async def _produce_async(result: Any, emit: AsyncEmit) -> None:
+    """Emit what an async function returned, and close it."""
+    if inspect.isawaitable(result):
+        result = await result
+    if not isinstance(result, AsyncIterable):
+        for item in opened(result):
+            await emit(item)
+        return
+    items = aiter(result)
+    try:
+        async for item in items:
+            await emit(item)
+    finally:
+        # Shielded: the model's own clean-up may wait, and the task may be cancelled already.
+        with anyio.CancelScope(shield=True):
+            await getattr(items, "aclose", _wait_for_nothing)()
+
+
+def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callable[[], object]]:
+    """Return what steps through an async iterator inline, and what closes it."""
+    items = aiter(result)
+
+    def step() -> Any:
+        try:
+            return run(_named(_wait_for(anext(items)), items))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    aclose = getattr(items, "aclose", _wait_for_nothing)
+    return step, lambda: run(_named(_wait_for(aclose()), items))
+
+
+def _named(coroutine: Any, of: object) -> Any:
+    """Give a coroutine the name of the user's code, for the error that says that it suspended."""
+    coroutine.__qualname__ = getattr(of, "__qualname__", type(of).__qualname__)
+    return coroutine
+
+
+async def _wait_for(awaitable: Any) -> Any:
+    return await awaitable
+
+
+async def _wait_for_nothing() -> None:
+    """Stands for the `aclose` of an iterator that has none."""
+
+
+def _nothing() -> None:
+    """Stands for the `close` of an iterator that has none."""
+
+
+def _ended() -> Any:
+    raise StopIteration

@@ -1,0 +1,63 @@
+"""Where an event loop's reader finds what another task or thread made for it."""
+
+from collections import deque
+from typing import Any, Final
+
+import anyio
+
+ROOM: Final = 16
+"""Items that may wait for a slow reader before the model has to."""
+
+
+class Inbox:
+    """Items in order, and how they ended. Everything but `take` is called on the event loop too, and never waits.
+
+    A time-out of the reader loses nothing: items stay here until they are taken.
+
+    Args:
+        keep_alive: seconds of silence after which an empty batch is taken.
+    """
+
+    __slots__ = ("_error", "_items", "_keep_alive", "_news", "ended")
+
+    def __init__(self, keep_alive: float) -> None:
+        self._items: deque[Any] = deque()
+        self._keep_alive = keep_alive
+        self._news = anyio.Event()
+        self._error: BaseException | None = None
+        self.ended = False
+
+    def put(self, item: Any) -> None:
+        """Add an item; after the end nobody reads it."""
+        if not self.ended:
+            self._items.append(item)
+            self._news.set()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no more items come; the reader gets `error` after the items that are here."""
+        if not self.ended:
+            self._error, self.ended = error, True
+            self._news.set()
+
+    def close(self) -> None:
+        """Forget everything: the reader has left."""
+        self.end()
+        self._items.clear()
+        self._error = None
+
+    async def take(self) -> list[Any]:
+        """Return all items that are here, waiting for the first.
+
+        Raises:
+            StopAsyncIteration: there are no more.
+        """
+        if not self._items and not self.ended:
+            self._news = anyio.Event()
+            with anyio.move_on_after(self._keep_alive):
+                await self._news.wait()
+        if self._items or not self.ended:
+            batch = list(self._items)
+            self._items.clear()
+            return batch
+        error, self._error = self._error, None
+        raise error or StopAsyncIteration

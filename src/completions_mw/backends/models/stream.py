@@ -1,0 +1,84 @@
+"""From what an in-process model yields to what the core reads: a stream of events, or one completion."""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from completions_mw.backends.models.answer import Answer
+from completions_mw.backends.models.items import Chunk, chunks_of, is_completion, plain
+from completions_mw.schemas import ChatRequest
+from completions_mw.sse import DONE, Event
+
+
+class ItemSource(Protocol):
+    """The items of one answer, in batches as the model yields them. An empty batch says: nothing came for one keep-alive interval."""
+
+    def __anext__(self) -> Coroutine[Any, Any, list[Any]]: ...
+
+    async def aclose(self) -> None:
+        """Stop the model wherever it is. May be called twice, and before the first item."""
+        ...
+
+
+class ModelStream:
+    """The `EventSource` of an in-process model: what the model leaves out at the end of its answer is added."""
+
+    __slots__ = ("_answer", "_ended", "_source")
+
+    def __init__(self, source: ItemSource, request: ChatRequest) -> None:
+        self._source = source
+        self._answer = Answer(request)
+        self._ended = False
+
+    async def __anext__(self) -> list[Event]:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            return [self._event(part) for item in await self._source.__anext__() for part in chunks_of(plain(item))]
+        except StopAsyncIteration:
+            self._ended = True
+            return [*map(Event, self._answer.closing()), DONE]
+        except BaseException:
+            self._ended = True
+            raise
+
+    def _event(self, part: Chunk) -> Event:
+        self._answer.add(part)
+        return Event(part)
+
+    async def finish(self) -> None:
+        await self._source.aclose()
+
+    async def aclose(self) -> None:
+        self._ended = True
+        await self._source.aclose()
+
+
+async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
+    """Return the whole answer of `source` as one `chat.completion`, and close it."""
+    answer = Answer(request)
+    try:
+        while True:
+            for item in map(plain, await source.__anext__()):
+                if is_completion(item):
+                    return _complete(item, answer)
+                for part in chunks_of(item):
+                    answer.add(part)
+    except StopAsyncIteration:
+        return answer.completion()
+    finally:
+        await source.aclose()
+
+
+def _complete(item: Any, answer: Answer) -> dict[str, Any]:
+    """Return a model's own completion with the members that SPEC section 7 requires."""
+    for part in chunks_of(item):
+        answer.add(part)
+    whole = answer.completion()
+    choices = [_fill(own, made) for own, made in zip(item["choices"], whole["choices"], strict=True)]
+    return {**whole, **{name: value for name, value in item.items() if value is not None}, "choices": choices}
+
+
+def _fill(own: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": None, "refusal": None, **own["message"]}
+    finish_reason = own.get("finish_reason") or made["finish_reason"]
+    return {"index": made["index"], "logprobs": None, **own, "message": message, "finish_reason": finish_reason}

@@ -1,0 +1,58 @@
+"""Tools that a request forces on the model, for models that make no tool calls by themselves."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedCall:
+    """The functions of which the model must call one, in the order of the request."""
+
+    functions: tuple[dict[str, Any], ...]
+    """Their definitions: `name`, perhaps `description` and `parameters`."""
+    legacy: bool = False
+    """Whether the request used `functions` and `function_call`, so that the answer does too."""
+
+    @property
+    def finish_reason(self) -> str:
+        return "function_call" if self.legacy else "tool_calls"
+
+    def opening(self, name: str) -> dict[str, Any]:
+        """Return the delta that begins a call."""
+        function = {"name": name, "arguments": ""}
+        if self.legacy:
+            return {"content": None, "function_call": function}
+        return {"content": None, "tool_calls": [{"index": 0, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}]}
+
+    def fragment(self, arguments: str) -> dict[str, Any]:
+        """Return the delta that goes on with the arguments of a call."""
+        function = {"arguments": arguments}
+        return {"function_call": function} if self.legacy else {"tool_calls": [{"index": 0, "function": function}]}
+
+
+def forced_call(body: Mapping[str, Any]) -> ForcedCall | None:
+    """Return what the `tool_choice` or `function_call` of a request (in its wire form) forces, if anything."""
+    choice = body.get("tool_choice")
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        names = {tool["function"]["name"] for tool in allowed["tools"] if tool.get("type") == "function"}
+        return _call(_functions(body), names) if allowed["mode"] == "required" else None
+    if isinstance(choice, Mapping) and "function" in choice:
+        return _call(_functions(body), {choice["function"]["name"]})
+    if choice == "required":
+        return _call(_functions(body), None)
+    function_call = body.get("function_call")
+    if isinstance(function_call, Mapping):
+        return _call(body.get("functions") or [], {function_call["name"]}, legacy=True)
+    return None
+
+
+def _functions(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [tool["function"] for tool in body.get("tools") or [] if tool.get("type", "function") == "function"]
+
+
+def _call(functions: list[dict[str, Any]], names: set[str] | None, *, legacy: bool = False) -> ForcedCall | None:
+    wanted = tuple(function for function in functions if names is None or function["name"] in names)
+    return ForcedCall(wanted, legacy) if wanted else None

@@ -1,0 +1,96 @@
+"""From a model to an answer: its targets are tried in order until one begins to answer.
+
+Nothing is tried again once the first byte of an answer is there: one request has at most one answer (FAULTS section 1, promise 8).
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from completions_mw.core.catalog import CatalogModel
+from completions_mw.core.exchange import Exchange
+from completions_mw.core.grammar import Grammar, is_usage
+from completions_mw.core.streaming import ChunkStream
+from completions_mw.core.targets import Target
+from completions_mw.core.usage import estimate_usage
+from completions_mw.core.validation import Chat
+from completions_mw.errors import GatewayError, RateLimitError, ServiceUnavailableError, UpstreamError
+from completions_mw.http import ClientConnection
+from completions_mw.providers.base import Completion
+
+T = TypeVar("T")
+
+ANOTHER_TARGET_MAY_HELP = (UpstreamError, RateLimitError, ServiceUnavailableError)
+"""Not a time-out while waiting for the answer, which may be under way and billed (FAULTS section 5)."""
+
+
+async def complete(model: CatalogModel, chat: Chat, exchange: Exchange, connection: ClientConnection | None) -> Completion:
+    """Return the whole answer of the first target that gives one.
+
+    Raises:
+        GatewayError: the last target's failure, or one that no other target would mend.
+    """
+
+    async def attempt(target: Target) -> Completion:
+        return _finished(await target.complete(chat, connection), model.name, target, chat, exchange)
+
+    return await _first_to_answer(model, attempt, exchange)
+
+
+async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection: ClientConnection | None) -> ChunkStream:
+    """Return the answer of the first target that begins one, its first event already there.
+
+    Raises:
+        GatewayError: the last target's failure, or one that no other target would mend.
+    """
+
+    async def attempt(target: Target) -> ChunkStream:
+        grammar = Grammar(
+            id=_answer_id(),
+            created=int(exchange.clock.time()),
+            model=model.name,
+            renamed=target.model != model.name,
+            include_usage=chat.include_usage,
+            estimate=partial(estimate_usage, chat.request),
+        )
+        chunks = ChunkStream(await target.open(chat, connection), grammar)
+        await chunks.prime()
+        return chunks
+
+    return await _first_to_answer(model, attempt, exchange)
+
+
+async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awaitable[T]], exchange: Exchange) -> T:
+    for target in model.targets:
+        exchange.target = target.name
+        try:
+            return await attempt(target)
+        except GatewayError as error:
+            exchange.log_upstream_failure(target.name, error)
+            if target is model.targets[-1] or not isinstance(error, ANOTHER_TARGET_MAY_HELP):
+                raise
+    raise AssertionError("a model has at least one target")
+
+
+def _finished(completion: Completion, name: str, target: Target, chat: Chat, exchange: Exchange) -> Completion:
+    """Fill in what SPEC section 7 requires and the target left out; an answer that has it all keeps its bytes."""
+    data = completion.data
+    missing = {field: value for field, value in _defaults(name, chat, exchange, data).items() if data.get(field) is None}
+    if target.model != name and data.get("model") != name:
+        missing["model"] = name
+    if not is_usage(data.get("usage")):
+        characters = sum(len((choice.get("message") or {}).get("content") or "") for choice in data["choices"])
+        missing["usage"] = estimate_usage(chat.request, characters)
+    exchange.usage = missing.get("usage") or data["usage"]
+    return Completion({**data, **missing}) if missing else completion
+
+
+def _defaults(name: str, chat: Chat, exchange: Exchange, data: dict[str, Any]) -> dict[str, Any]:
+    if "id" in data and "created" in data and "model" in data and "object" in data:
+        return {}
+    return {"id": _answer_id(), "object": "chat.completion", "created": int(exchange.clock.time()), "model": name}
+
+
+def _answer_id() -> str:
+    return f"chatcmpl-{secrets.token_hex(14)}"

@@ -1,0 +1,102 @@
+"""What the headers of a request say, before anything else of it is looked at."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from completions_mw.errors import HeadersTooLargeError, InvalidRequestError, RequestTooLargeError, UnsupportedMediaTypeError
+from completions_mw.http import Headers
+
+MAX_HEADER_BYTES: Final = 32 * 1024
+MAX_CLIENT_REQUEST_ID: Final = 512
+
+_READ: Final = frozenset({"content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"})
+_LENGTH = re.compile(r"[0-9]{1,10}")
+_JSON = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The headers that this endpoint reads."""
+
+    authorization: tuple[str, ...]
+    """Every Authorization header; more than one is refused."""
+    content_type: str | None
+    content_encoding: str | None
+    content_length: int | None
+    client_request_id: str | None
+
+
+def parse_head(headers: Headers) -> Head:
+    """Read the headers of a request (SPEC section 1, FAULTS section 2).
+
+    Raises:
+        HeadersTooLargeError: all headers together exceed 32 KiB.
+        InvalidRequestError: the framing is ambiguous, or the client's own request id is not one.
+    """
+    authorization: tuple[str, ...] = ()
+    named: dict[str, str] = {}
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name == "authorization":
+            authorization = (*authorization, value)
+        elif name in _READ:
+            named[name] = value if name not in named else f"{named[name]},{value}"
+    if size > MAX_HEADER_BYTES:
+        raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
+    return Head(
+        authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named)
+    )
+
+
+def _content_length(named: dict[str, str]) -> int | None:
+    text = named.get("content-length")
+    if text is None:
+        return None
+    if "transfer-encoding" in named:
+        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=(("connection", "close"),))
+    if not _LENGTH.fullmatch(text):
+        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=(("connection", "close"),))
+    return int(text)
+
+
+def _client_request_id(named: dict[str, str]) -> str | None:
+    text = named.get("x-client-request-id")
+    if text is not None and (len(text) > MAX_CLIENT_REQUEST_ID or not text.isascii()):
+        raise InvalidRequestError(f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID} characters.")
+    return text
+
+
+def require_json(head: Head, *, declared: bool) -> None:
+    """Refuse a body that is not plain JSON in UTF-8.
+
+    Args:
+        head: the parsed headers.
+        declared: whether the type must be given. It must for callers known by the host app's own login: a page of another site can send
+            a body without a type, but not one declared as JSON, in its visitor's name.
+
+    Raises:
+        UnsupportedMediaTypeError: another type, charset or an encoding.
+    """
+    if head.content_encoding is not None and head.content_encoding.lower() != "identity":
+        raise UnsupportedMediaTypeError("Encoded request bodies are not supported: send plain JSON.", code="unsupported_content_encoding")
+    if head.content_type is None and not declared:
+        return
+    if head.content_type is None or not _JSON.fullmatch(head.content_type):
+        raise UnsupportedMediaTypeError("The Content-Type of the request must be application/json, in UTF-8.")
+
+
+def require_length(head: Head, limit: int) -> None:
+    """Refuse a body that says beforehand that it is too large.
+
+    Raises:
+        RequestTooLargeError: it has more than `limit` bytes.
+    """
+    if head.content_length is not None and head.content_length > limit:
+        raise too_large(limit)
+
+
+def too_large(limit: int) -> RequestTooLargeError:
+    """Return the error for a body of more than `limit` bytes."""
+    return RequestTooLargeError(f"The request body is larger than {limit} bytes.")

@@ -1,0 +1,153 @@
+"""What happens to a request, step by step: the order is the design (DESIGN section 4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from completions_mw.core import dispatch
+from completions_mw.core.auth import Authenticator, Caller, incorrect
+from completions_mw.core.catalog import Catalog, CatalogModel
+from completions_mw.core.exchange import Exchange
+from completions_mw.core.head import parse_head, require_json, require_length, too_large
+from completions_mw.core.json_body import Bounds, parse_json_body
+from completions_mw.core.ports import Clock
+from completions_mw.core.routes import Route, Routes
+from completions_mw.core.streaming import ChunkStream, SseBody
+from completions_mw.core.validation import Chat, UnknownParams, normalise, validate
+from completions_mw.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError, error_response
+from completions_mw.http import Headers, Request, Response
+from completions_mw.providers.base import Completion
+from completions_mw.schemas import ModelList
+
+JSON_HEADERS = (("content-type", "application/json"),)
+STREAM_HEADERS = (
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    # Asks nginx and its like not to collect the stream before passing it on.
+    ("x-accel-buffering", "no"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that the pipeline itself reads."""
+
+    unknown_params: UnknownParams
+    max_body_bytes: int
+    bounds: Bounds
+
+
+class Pipeline:
+    """The core: requests in, responses out. Awaits nothing but its ports."""
+
+    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, rules: Rules, clock: Clock) -> None:
+        self.routes = routes
+        self._authenticator = authenticator
+        self._catalog = catalog
+        self._rules = rules
+        self._clock = clock
+
+    async def handle(self, request: Request) -> Response[SseBody]:
+        """Answer a request of HTTP. The only place where failures become responses."""
+        exchange = Exchange.begin(self._clock)
+        try:
+            response = await self._answer(request, exchange)
+        except GatewayError as error:
+            response = error_response(error)
+            exchange.log_access(error.status, error.code)
+        except Exception as error:
+            exchange.log_failure(error)
+            response = error_response(InternalError())
+            exchange.log_access(response.status, InternalError.code)
+        return Response(response.status, (*response.headers, *_length(response), *exchange.headers()), response.body)
+
+    async def complete(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion:
+        """Answer a direct call of Python with the whole answer.
+
+        Raises:
+            GatewayError: as `handle` answers it.
+        """
+        exchange = Exchange.begin(self._clock)
+        chat = self._validate(normalise(fields))
+        return await dispatch.complete(self._resolve(chat, caller, exchange), chat, exchange, None)
+
+    async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
+        """Answer a direct call of Python with the answer as it arrives.
+
+        Raises:
+            GatewayError: as `handle` answers it.
+        """
+        exchange = Exchange.begin(self._clock)
+        chat = self._validate({**normalise(fields), "stream": True})
+        return await dispatch.stream(self._resolve(chat, caller, exchange), chat, exchange, None)
+
+    def caller_of(self, key: str) -> Caller:
+        """Return who a key belongs to.
+
+        Raises:
+            AuthenticationError: nobody.
+        """
+        caller = self._authenticator.find(key)
+        if caller is None:
+            raise incorrect(key)
+        return caller
+
+    def models(self, caller: Caller | None) -> ModelList:
+        """Return the models that `caller` may use."""
+        return self._catalog.visible(caller)
+
+    async def _answer(self, request: Request, exchange: Exchange) -> Response[SseBody]:
+        route = self.routes.match(request.path)
+        if route is None:
+            raise NotFoundError(f"Invalid URL ({request.method[:16]} {request.path[:256]})")
+        if request.method != route.method:
+            raise MethodNotAllowedError(
+                f"Not allowed to {request.method[:16]} on {request.path[:256]} (HINT: use {route.method}).", allow=route.method
+            )
+        head = parse_head(request.headers)
+        exchange.client_request_id = head.client_request_id
+        caller, by_key = await self._authenticator.authenticate(head, request)
+        exchange.caller = caller.id
+        if route is Route.CHAT:
+            require_json(head, declared=not by_key)
+            require_length(head, self._rules.max_body_bytes)
+            return await self._chat(request, caller, exchange)
+        return self._list(route, request.path, caller, exchange)
+
+    def _list(self, route: Route, path: str, caller: Caller, exchange: Exchange) -> Response[SseBody]:
+        if route is Route.MODELS:
+            body = self._catalog.visible(caller).model_dump_json()
+        else:
+            body = self._catalog.resolve(self.routes.model_id(path), caller).card().model_dump_json()
+        exchange.log_access(200)
+        return Response(200, JSON_HEADERS, body.encode())
+
+    async def _chat(self, request: Request, caller: Caller, exchange: Exchange) -> Response[SseBody]:
+        rules = self._rules
+        body = request.body if isinstance(request.body, bytes) else await request.body.read(rules.max_body_bytes)
+        if len(body) > rules.max_body_bytes:
+            raise too_large(rules.max_body_bytes)
+        chat = self._validate(parse_json_body(body, rules.bounds))
+        model = self._resolve(chat, caller, exchange)
+        if chat.stream:
+            chunks = await dispatch.stream(model, chat, exchange, request.connection)
+            chunks.on_end = exchange.log_end
+            return Response(200, STREAM_HEADERS, SseBody(chunks))
+        completion = await dispatch.complete(model, chat, exchange, request.connection)
+        exchange.log_access(200)
+        return Response(200, JSON_HEADERS, completion.raw or to_json(completion.data))
+
+    def _validate(self, fields: dict[str, Any]) -> Chat:
+        return validate(fields, unknown_params=self._rules.unknown_params)
+
+    def _resolve(self, chat: Chat, caller: Caller | None, exchange: Exchange) -> CatalogModel:
+        model = self._catalog.resolve(chat.model, caller)
+        exchange.model = model.name
+        exchange.stream = chat.stream
+        return model
+
+
+def _length(response: Response[SseBody]) -> Headers:
+    return (("content-length", str(len(response.body))),) if isinstance(response.body, bytes) else ()

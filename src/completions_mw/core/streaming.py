@@ -1,0 +1,161 @@
+"""A streamed answer on its way out: chunks for a direct caller, server-sent events for HTTP.
+
+Both are objects, not generators: a generator that was never started does not run its `finally`, and the upstream would stay open.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from completions_mw.core.grammar import Grammar
+from completions_mw.core.ports import EventSource
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, error_body
+from completions_mw.schemas import ChatCompletionChunk
+from completions_mw.sse import DONE, KEEP_ALIVE, Event, encode
+
+OnEnd = Callable[[BaseException | None], None]
+"""Told once how the answer ended: None where it was complete."""
+
+
+class ChunkStream:
+    """The chunks of one answer, in batches as they arrive; an empty batch says that nothing came for a while. `DONE` is the last event."""
+
+    __slots__ = ("_closed", "_done", "_first", "_grammar", "_source", "on_end")
+
+    def __init__(self, source: EventSource, grammar: Grammar) -> None:
+        self._source = source
+        self._grammar = grammar
+        self.on_end: OnEnd | None = None
+        self._first: list[Event] | None = None
+        self._done = False
+        self._closed = False
+
+    async def prime(self) -> None:
+        """Wait for the first event, so that a failure before it is still an HTTP error and another target can be tried."""
+        while not self._first:
+            self._first = await self.__anext__()
+
+    async def __anext__(self) -> list[Event]:
+        if self._first:
+            first, self._first = self._first, None
+            return first
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            return await self._next_batch()
+        except StopAsyncIteration:
+            await self._close(None)
+            raise
+        except BaseException as error:
+            await self._close(error)
+            raise
+
+    async def aclose(self) -> None:
+        """Stop the answer wherever it is: the upstream is closed too."""
+        await self._close(None if self._done else ClientDisconnectedError())
+
+    async def _next_batch(self) -> list[Event]:
+        if self._done:
+            raise StopAsyncIteration
+        while True:
+            try:
+                batch = await self._source.__anext__()
+            except StopAsyncIteration:
+                self._done = True
+                return self._grammar.end(done=False)
+            if not batch:
+                return []
+            chunks = self._follow(batch)
+            if chunks:
+                return chunks
+
+    def _follow(self, batch: list[Event]) -> list[Event]:
+        chunks: list[Event] = []
+        for event in batch:
+            if event is DONE:
+                self._done = True
+                chunks.extend(self._grammar.end(done=True))
+                break
+            chunks.extend(self._grammar.feed(event))
+        return chunks
+
+    async def _close(self, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await (self._source.finish() if error is None else self._source.aclose())
+        finally:
+            if self.on_end is not None:
+                self.on_end(error)
+
+
+class SseBody:
+    """A `ByteStream` of server-sent events. A failure is its last event, without `[DONE]` after it (SPEC section 8)."""
+
+    __slots__ = ("_chunks", "_failed")
+
+    def __init__(self, chunks: ChunkStream) -> None:
+        self._chunks = chunks
+        self._failed = False
+
+    async def __anext__(self) -> bytes:
+        if self._failed:
+            raise StopAsyncIteration
+        try:
+            events = await self._chunks.__anext__()
+        except ClientDisconnectedError:
+            raise StopAsyncIteration from None
+        except GatewayError as error:
+            return self._fail(error)
+        except StopAsyncIteration:
+            raise
+        except Exception:
+            return self._fail(InternalError())
+        return b"".join(map(encode, events)) if events else KEEP_ALIVE
+
+    def _fail(self, error: GatewayError) -> bytes:
+        self._failed = True
+        return encode(Event(dict(error_body(error))))
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+
+
+class ChunkReader:
+    """The chunks of a direct call, one by one and typed. The request is sent when the first is asked for.
+
+    Also an async context manager: leaving it closes the upstream, wherever the answer was.
+    """
+
+    __slots__ = ("_chunks", "_closed", "_open", "_waiting")
+
+    def __init__(self, open: Callable[[], Awaitable[ChunkStream]]) -> None:
+        self._open = open
+        self._chunks: ChunkStream | None = None
+        self._waiting: deque[Event] = deque()
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._closed:
+            raise StopAsyncIteration
+        if self._chunks is None:
+            self._chunks = await self._open()
+        while not self._waiting:
+            self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
+        return ChatCompletionChunk.model_validate(self._waiting.popleft().data)
+
+    async def aclose(self) -> None:
+        """Stop the answer. May be called twice, and before the first chunk."""
+        self._closed = True
+        if self._chunks is not None:
+            await self._chunks.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -1,0 +1,300 @@
+"""The two gateways: settings and backends, joined to one pipeline.
+
+`Gateway` is for threads and greenlets, `AsyncGateway` for event loops. They differ in their backends and in nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol, Self, TypeVar
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.auth import Authenticate, Authenticator, Caller
+from completions_mw.core.blocking import BlockingIterator, iterate, run
+from completions_mw.core.catalog import Catalog, CatalogModel
+from completions_mw.core.json_body import Bounds
+from completions_mw.core.pipeline import Pipeline, Rules
+from completions_mw.core.ports import Model, Transport
+from completions_mw.core.routes import Routes
+from completions_mw.core.streaming import ChunkReader, SseBody
+from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
+from completions_mw.errors import ConfigurationError
+from completions_mw.http import Request, Response
+from completions_mw.providers import openai
+from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
+from completions_mw.settings import LlamaCppSettings, OpenAISettings, ProviderSettings, Settings, unenforced
+
+BackendT = TypeVar("BackendT", bound="Transport | Model")
+
+ModelFunction = Callable[..., Any]
+"""A Python function or generator, sync or async, that answers a `ChatRequest` with text, chunks or a whole completion."""
+
+
+class _Kit(Protocol):
+    """Makes the backends of one kind. They are imported when they are needed: importing the library imports no HTTP client."""
+
+    def transport(self, settings: Settings) -> Transport: ...
+    def function(self, function: ModelFunction, settings: Settings) -> Model: ...
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
+
+
+class _BlockingKit:
+    def transport(self, settings: Settings) -> Transport:
+        from completions_mw.backends.transport import BlockingTransport
+
+        return BlockingTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+
+    def function(self, function: ModelFunction, settings: Settings) -> Model:
+        from completions_mw.backends.models import BlockingFunctionModel
+
+        return BlockingFunctionModel(function, settings.keep_alive)
+
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+        from completions_mw.backends.models import BlockingLlamaCppModel
+
+        return BlockingLlamaCppModel(provider, settings.keep_alive)
+
+
+class _AsyncKit:
+    def transport(self, settings: Settings) -> Transport:
+        from completions_mw.backends.transport import AsyncTransport
+
+        return AsyncTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+
+    def function(self, function: ModelFunction, settings: Settings) -> Model:
+        from completions_mw.backends.models import AsyncFunctionModel
+
+        return AsyncFunctionModel(function, settings.keep_alive)
+
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+        from completions_mw.backends.models import AsyncLlamaCppModel
+
+        return AsyncLlamaCppModel(provider, settings.keep_alive)
+
+
+class _Assembly:
+    """The backends that some settings need, and the models that they make."""
+
+    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], kit: _Kit, transport: Transport | None) -> None:
+        self._settings = settings
+        self._kit = kit
+        self._transport = transport
+        self.backends: list[Transport | Model] = []
+        makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
+        models = {
+            name: CatalogModel(name, tuple(makers[target.provider](target.model) for target in model.targets), model.created, model.owned_by)
+            for name, model in settings.models.items()
+        }
+        models |= {name: CatalogModel(name, (self._function_target(name, function),), 0, "python") for name, function in functions.items()}
+        self.models = models
+
+    def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
+        if isinstance(provider, OpenAISettings):
+            return self._upstream_maker(name, provider)
+        if isinstance(provider, LlamaCppSettings):
+            port = self._opened(self._kit.llama_cpp(provider, self._settings))
+        else:
+            from completions_mw.backends.models.echo import echo
+
+            port = self._opened(self._kit.function(echo, self._settings))
+        return lambda model: InProcessTarget(f"{name}/{model}", model, port)
+
+    def _upstream_maker(self, name: str, provider: OpenAISettings) -> Callable[[str], Target]:
+        if self._transport is None:
+            self._transport = self._opened(self._kit.transport(self._settings))
+        endpoint, transport, settings = openai.build_endpoint(provider), self._transport, self._settings
+        return lambda model: UpstreamTarget(
+            f"{name}/{model}", model, openai, endpoint, transport, settings.max_response_bytes, settings.max_event_bytes
+        )
+
+    def _function_target(self, name: str, function: ModelFunction) -> Target:
+        return InProcessTarget(f"python/{name}", name, self._opened(self._kit.function(function, self._settings)))
+
+    def _opened(self, backend: BackendT) -> BackendT:
+        self.backends.append(backend)
+        return backend
+
+    async def aclose(self) -> None:
+        for backend in self.backends:
+            await backend.aclose()
+
+
+def _check(settings: Settings, models: Mapping[str, CatalogModel], functions: Mapping[str, ModelFunction]) -> None:
+    faults = [f"{path}: not enforced by this version; remove it" for path in unenforced(settings)]
+    if not models:
+        faults.append("models: at least one is needed, here or as a Python function")
+    faults += [f"models.{name}: given in the settings and as a Python function" for name in settings.models.keys() & functions.keys()]
+    for id, key in settings.keys.items():
+        faults += [f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in models]
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+
+
+class _GatewayBase:
+    """What both gateways share: everything but how they wait."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kit: _Kit,
+        models: Mapping[str, ModelFunction] | None,
+        authenticate: Authenticate | None,
+        transport: Transport | None,
+    ) -> None:
+        functions = models or {}
+        self._assembly = _Assembly(settings, functions, kit, transport)
+        _check(settings, self._assembly.models, functions)
+        self.settings = settings
+        self._pipeline = Pipeline(
+            Routes(settings.prefix),
+            Authenticator(settings.keys, SYSTEM_CLOCK, authenticate),
+            Catalog(self._assembly.models),
+            Rules(
+                settings.unknown_params,
+                settings.max_body_bytes,
+                Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages),
+            ),
+            SYSTEM_CLOCK,
+        )
+
+    def owns(self, method: str, path: str) -> bool:
+        """Tell whether a request is for this gateway; adapters pass all others on to the host app."""
+        return self._pipeline.routes.owns(method, path)
+
+    def _caller(self, key: str | None, caller: Caller | None) -> Caller | None:
+        if key is not None and caller is not None:
+            raise TypeError("give either `key` or `caller`, not both")
+        return caller if key is None else self._pipeline.caller_of(key)
+
+    def _list(self, key: str | None, caller: Caller | None) -> ModelList:
+        return self._pipeline.models(self._caller(key, caller))
+
+    async def _complete(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChatCompletion:
+        completion = await self._pipeline.complete({**fields, "stream": False}, self._caller(key, caller))
+        return ChatCompletion.model_validate(completion.data)
+
+    def _reader(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChunkReader:
+        return ChunkReader(partial(self._pipeline.stream, fields, self._caller(key, caller)))
+
+
+class Gateway(_GatewayBase):
+    """Answers chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
+
+    One gateway serves all threads. It opens nothing until the first request, so it may be made before a fork.
+
+    Args:
+        settings: the tree of DESIGN section 6.
+        models: Python functions as models, by the name that clients send.
+        authenticate: the host app's own login: called with the `Request` of a caller without a valid key, returns a `Caller`, an id or None.
+        transport: instead of the built-in one, for all upstreams; the caller closes it.
+
+    Raises:
+        ConfigurationError: the settings ask for something that cannot work.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        models: Mapping[str, ModelFunction] | None = None,
+        authenticate: Authenticate | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        super().__init__(settings, _BlockingKit(), models, authenticate, transport)
+
+    def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
+        """Answer a request of HTTP; never raises for what is wrong with the request."""
+        response: Response[SseBody] = run(self._pipeline.handle(request))
+        body = response.body if isinstance(response.body, bytes) else iterate(response.body)
+        return Response(response.status, response.headers, body)
+
+    def complete(
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+    ) -> ChatCompletion:
+        """Return the whole answer.
+
+        Args:
+            model: a name of the settings.
+            messages: as in the API: dicts, or messages of earlier answers.
+            key: the API key to answer for; its rules apply.
+            caller: the same for a caller that the app knows; neither is the app itself, which may use every model.
+            **params: all other parameters of the API.
+
+        Raises:
+            GatewayError: the same failure that HTTP would answer, as an exception.
+        """
+        return run(self._complete({"model": model, "messages": messages, **params}, key, caller))
+
+    def stream(
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+    ) -> BlockingIterator[ChatCompletionChunk]:
+        """Return an iterator over the answer's chunks, which is also a context manager that stops the answer. Arguments as `complete`."""
+        return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller))
+
+    def models(self, *, key: str | None = None, caller: Caller | None = None) -> ModelList:
+        """Return the models that a caller may use."""
+        return self._list(key, caller)
+
+    def close(self) -> None:
+        """Close connections and models. The gateway may be used again: it opens them anew."""
+        run(self._assembly.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncGateway(_GatewayBase):
+    """Answers chat completions in async code: ASGI apps, asyncio; the same names as `Gateway`.
+
+    Args:
+        settings: the tree of DESIGN section 6.
+        models: Python functions as models, by the name that clients send; blocking ones run in threads.
+        authenticate: the host app's own login: called with the `Request` of a caller without a valid key, returns a `Caller`, an id or None;
+            sync or async.
+        transport: instead of the built-in one, for all upstreams; the caller closes it.
+
+    Raises:
+        ConfigurationError: the settings ask for something that cannot work.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        models: Mapping[str, ModelFunction] | None = None,
+        authenticate: Authenticate | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        super().__init__(settings, _AsyncKit(), models, authenticate, transport)
+
+    async def handle(self, request: Request) -> Response[SseBody]:
+        """Answer a request of HTTP; never raises for what is wrong with the request."""
+        return await self._pipeline.handle(request)
+
+    async def complete(
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+    ) -> ChatCompletion:
+        """Return the whole answer. Arguments and errors as `Gateway.complete`."""
+        return await self._complete({"model": model, "messages": messages, **params}, key, caller)
+
+    def stream(
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+    ) -> ChunkReader:
+        """Return an async iterator over the answer's chunks, which is also an async context manager that stops the answer."""
+        return self._reader({"model": model, "messages": messages, **params}, key, caller)
+
+    async def models(self, *, key: str | None = None, caller: Caller | None = None) -> ModelList:
+        """Return the models that a caller may use."""
+        return self._list(key, caller)
+
+    async def close(self) -> None:
+        """Close the connections of this event loop, and models. The gateway may be used again: it opens them anew."""
+        await self._assembly.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,75 @@
+"""The tables `[providers.<name>]`, one kind for each `api`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from completions_mw.settings.secret_values import ApiKey, HeaderValue
+from completions_mw.settings.table import Table
+from completions_mw.settings.values import BaseUrl, Count, HeaderName, Identifier, Seconds
+
+_FRAMING = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+_CONTENT = {"accept", "accept-encoding", "content-encoding", "content-type"}
+_CREDENTIALS = {"authorization", "openai-organization", "openai-project", "proxy-authorization", "proxy-connection"}
+_OWN_HEADERS = _FRAMING | _CONTENT | _CREDENTIALS
+
+
+def _extra_header(name: str) -> str:
+    if name in _OWN_HEADERS:
+        raise ValueError("is a header that the gateway sets itself")
+    return name
+
+
+def _model_file(path: str, info: ValidationInfo) -> str:
+    """Let a relative path start in the settings file's folder, which is the validation context."""
+    if not path:
+        raise ValueError("is empty")
+    return str(Path(info.context or "", path))
+
+
+class Timeouts(Table):
+    """How long an upstream may take, in seconds (FAULTS section 4.2)."""
+
+    connect: Seconds = 3.0
+    first_byte: Seconds = 60.0
+    between_events: Seconds = 30.0
+    total: Seconds = 600.0
+
+
+class OpenAISettings(Table):
+    """An upstream that speaks OpenAI's chat completions API: OpenAI itself, and many others."""
+
+    api: Literal["openai"]
+    base_url: BaseUrl = "https://api.openai.com/v1"
+    api_key: ApiKey | None = None
+    headers: Mapping[Annotated[HeaderName, AfterValidator(_extra_header)], HeaderValue] = Field(default_factory=dict)
+    """Sent with every request; names in lower case. The values are kept as secrets, because many are."""
+    organization: Identifier | None = None
+    project: Identifier | None = None
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    """What is left out here comes from the general `timeouts`; complete once the settings are built."""
+
+
+class LlamaCppSettings(Table):
+    """A model file that llama.cpp runs inside this process."""
+
+    api: Literal["llama_cpp"]
+    path: Annotated[str, AfterValidator(_model_file)]
+    """The GGUF file; the gateway looks for it when it is built."""
+    context: Count = 2048
+    """Tokens that prompt and answer have together."""
+    threads: Count = 1
+    parallel: Count = 1
+    """Answers at the same time."""
+
+
+class EchoSettings(Table):
+    """A model that repeats what it is told, for tests and first steps."""
+
+    api: Literal["echo"]
+
+
+ProviderSettings = Annotated[OpenAISettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
+PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")

@@ -1,0 +1,90 @@
+"""Secrets, which may be written `env:NAME` or `file:PATH` (DESIGN section 6)."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, SecretStr, ValidationInfo
+
+from completions_mw.settings.values import matching, split_url
+
+_MAX_FILE_BYTES = 65_536
+_check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
+
+
+def _from_environment(name: str) -> str:
+    _check_variable(name)
+    if name not in os.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return os.environ[name]
+
+
+def _from_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError("the file is too large for a secret")
+    try:
+        return content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError("the file is not text in UTF-8") from None
+
+
+def _read(value: object, info: ValidationInfo) -> str:
+    """Return the secret itself. The validation context is the folder where relative paths start."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        raise ValueError("should be text")
+    kind, _, reference = text.partition(":")
+    if kind == "env":
+        text = _from_environment(reference)
+    elif kind == "file":
+        text = _from_file(Path(info.context or "", reference))
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _secret(pattern: str, expected: str) -> BeforeValidator:
+    check = matching(pattern, expected)
+
+    def validate(value: object, info: ValidationInfo) -> str:
+        return check(_read(value, info))
+
+    return BeforeValidator(validate)
+
+
+def _store(*schemes: str) -> BeforeValidator:
+    expected = "should be " + " or ".join("memory://" if scheme == "memory" else f"{scheme}://…" for scheme in schemes)
+
+    def validate(value: object, info: ValidationInfo) -> str:
+        address = _read(value, info)
+        scheme, separator, rest = address.partition("://")
+        if scheme not in schemes or not separator or not address.isprintable() or address != address.strip():
+            raise ValueError(expected)
+        _check_store(scheme, rest)
+        return address
+
+    return BeforeValidator(validate)
+
+
+def _check_store(scheme: str, rest: str) -> None:
+    match scheme:
+        case "memory" if rest:
+            raise ValueError("should have nothing after `memory://`")
+        case "sqlite" if not rest.startswith("/") or rest == "/":
+            raise ValueError("should name a file, as `sqlite:///completions.db`")
+        case "redis" | "rediss":
+            split_url(f"{scheme}://{rest}")
+
+
+ApiKey = Annotated[SecretStr, _secret(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces")]
+ClientSecret = Annotated[SecretStr, _secret(r"[\x21-\x7e]{8,505}", "8 to 505 printable ASCII characters without spaces")]
+"""Fits, after `Bearer `, into the 512 bytes that an authorization header may have."""
+HeaderValue = Annotated[SecretStr, _secret(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends")]
+AdmissionStore = Annotated[SecretStr, _store("memory", "redis", "rediss")]
+Ledger = Annotated[SecretStr, _store("memory", "sqlite", "postgresql")]
+CacheStore = Annotated[SecretStr, _store("memory", "redis", "rediss")]

@@ -1,0 +1,128 @@
+"""The kinds of values that settings are made of. A check says what is expected, never what was given.
+
+Numbers may come as text, because environment variables are text; true and false are never numbers.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """Return a check that a whole text matches `pattern`."""
+    matches = re.compile(pattern, re.ASCII | re.IGNORECASE).fullmatch
+
+    def check(value: str) -> str:
+        if matches(value) is None:
+            raise ValueError(f"should be {expected}")
+        return value
+
+    return check
+
+
+def _not_boolean(value: object) -> object:
+    # Python takes True for 1, and so does pydantic.
+    if isinstance(value, bool):
+        raise ValueError("should be a number, not true or false")
+    return value
+
+
+def model_name(value: str) -> str:
+    """Check the name of a model."""
+    if not 1 <= len(value) <= 256 or not value.isprintable() or " " in value:
+        raise ValueError("should be 1 to 256 printable characters without spaces")
+    return value
+
+
+def _instant(value: object) -> datetime:
+    # pydantic would also take a number for seconds since 1970, so that 20270101 were a day in August 1970.
+    expected = "should be a date and time with its offset from UTC, as 2027-01-31T00:00:00Z"
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(expected) from None
+    if not isinstance(instant, datetime) or instant.utcoffset() is None:
+        raise ValueError(expected)
+    return instant
+
+
+def _prefix(value: str) -> str:
+    _check_path(value)
+    if not {".", ".."}.isdisjoint(value.split("/")):
+        raise ValueError("should have no `.` and `..` segments")
+    return value
+
+
+def split_url(value: str) -> SplitResult:
+    """Return the parts of a URL that names a host."""
+    try:
+        parts = urlsplit(value)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # Its text shows parts of the URL, which may hold a password.
+        usable = False
+    if not usable:
+        raise ValueError("should name a host, and a port from 1 to 65535 if any")
+    return parts
+
+
+def _base_url(value: str) -> str:
+    _check_url(value)
+    if "@" in split_url(value).netloc:
+        raise ValueError("should hold no user name and password; use `api_key` or `headers`")
+    if "?" in value or "#" in value:
+        raise ValueError("should have no query and no fragment")
+    return value.rstrip("/")
+
+
+_check_path = matching(r"(/[a-z0-9._~!$&'()*+,;=:@-]+)*", 'a path that starts with `/` and does not end with it, or "" for the root')
+_check_url = matching(r"https?://[\x21-\x5b\x5d-\x7e]+", "a URL that starts with http:// or https://")
+
+Name = Annotated[
+    str,
+    AfterValidator(
+        matching(r"[a-z0-9][a-z0-9._-]{0,127}", "1 to 128 letters, digits, `.`, `_` and `-`, the first one a letter or a digit"),
+    ),
+]
+"""Of a provider, a key or a tenant."""
+ModelName = Annotated[str, AfterValidator(model_name)]
+"""As clients send it, or as an upstream knows it; may hold slashes."""
+Text = Annotated[str, AfterValidator(matching(r"[\x20-\x7e]{1,256}", "1 to 256 printable ASCII characters"))]
+Identifier = Annotated[str, AfterValidator(matching(r"[\x21-\x7e]{1,256}", "1 to 256 printable ASCII characters without spaces"))]
+Sha256 = Annotated[str, AfterValidator(matching(r"[0-9a-f]{64}", "64 hexadecimal digits")), AfterValidator(str.lower)]
+HeaderName = Annotated[str, AfterValidator(matching(r"[a-z0-9!#$%&'*+.^_`|~-]{1,256}", "a header name")), AfterValidator(str.lower)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+RateLimit = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"\s*[1-9][0-9]{0,14}\s*(/|\bper\b)\s*([1-9][0-9]{0,5}\s*)?(second|minute|hour|day|month|year)s?\s*",
+            "a limit as `60/minute` or `100 per 5 minutes`",
+        ),
+    ),
+]
+"""One rule in the syntax of the `limits` package."""
+
+_Integer = Annotated[int, BeforeValidator(_not_boolean)]
+_Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
+_Money = Annotated[Decimal, BeforeValidator(_not_boolean)]
+
+Count = Annotated[_Integer, Field(ge=1, le=2**31 - 1)]
+Depth = Annotated[_Integer, Field(ge=1, le=200)]
+"""Levels of JSON; pydantic's parser goes no deeper."""
+Timestamp = Annotated[_Integer, Field(ge=0, le=2**53)]
+"""Seconds since 1970, as the wire has it."""
+Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
+Interval = Annotated[_Number, Field(ge=0, le=300)]
+"""Seconds; 0 means never."""
+Price = Annotated[_Money, Field(ge=0, le=1_000_000)]
+"""USD per million tokens."""
+Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
+"""USD, to the nano-dollar (FAULTS section 3.3)."""
+Instant = Annotated[datetime, BeforeValidator(_instant)]

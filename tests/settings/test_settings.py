@@ -1,0 +1,198 @@
+"""What settings hold once they are built: defaults, what they complete, what they keep secret."""
+
+import copy
+import hashlib
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from completions_mw.settings import (
+    EchoSettings,
+    KeySettings,
+    LlamaCppSettings,
+    OpenAISettings,
+    Settings,
+    Stores,
+    Target,
+    Timeouts,
+    unenforced,
+)
+
+CLIENT_SECRET = "sk-client-canary"
+UPSTREAM_SECRETS = {"sk-upstream-canary", "header-canary", "redis-canary", "postgres-canary"}
+TREE: dict[str, Any] = {
+    "providers": {
+        "up": {
+            "api": "openai",
+            "base_url": "http://127.0.0.1:9000/v1/",
+            "api_key": "sk-upstream-canary",
+            "headers": {"X-Api-Key": "header-canary"},
+            "timeouts": {"total": 20},
+        },
+        "local": {"api": "llama_cpp", "path": "models/tiny.gguf"},
+        "echo": {"api": "echo"},
+    },
+    "models": {"bot": {"targets": ["up/meta-llama/Llama-3", "echo/any"], "prices": {"input": "0.15", "output": 0.6}}},
+    "keys": {"team-a": {"secret": CLIENT_SECRET}, "team-b": {"secret_sha256": "AB" * 32, "tenant": "team-a"}},
+    "stores": {"admission": "redis://:redis-canary@cache.test:6379/0", "ledger": "postgresql://me:postgres-canary@db.test/money"},
+}
+
+
+def openai(settings: Settings, name: str) -> OpenAISettings:
+    provider = settings.providers[name]
+    assert isinstance(provider, OpenAISettings)
+    return provider
+
+
+def test_nothing_needs_to_be_said() -> None:
+    settings = Settings()
+    assert settings.prefix == "/api/v1"
+    assert settings.unknown_params == "reject"
+    assert (settings.max_body_bytes, settings.max_response_bytes, settings.max_event_bytes) == (10 * 2**20, 16 * 2**20, 2**20)
+    assert (settings.max_depth, settings.max_items, settings.max_messages) == (64, 100_000, 2048)
+    assert (settings.keep_alive, settings.body_timeout) == (15.0, 30.0)
+    assert settings.timeouts == Timeouts(connect=3, first_byte=60, between_events=30, total=600)
+    assert (settings.connections.max, settings.connections.keep_alive) == (100, 5.0)
+    assert (settings.providers, settings.models, settings.keys) == ({}, {}, {})
+    assert (settings.cache.enabled, settings.cache.ttl) == (False, 300.0)
+    assert unenforced(settings) == []
+
+
+def test_each_api_has_its_own_fields() -> None:
+    settings = Settings(**TREE)
+    up = openai(settings, "up")
+    assert up.base_url == "http://127.0.0.1:9000/v1"
+    assert up.api_key is not None
+    assert up.api_key.get_secret_value() == "sk-upstream-canary"
+    assert {name: value.get_secret_value() for name, value in up.headers.items()} == {"x-api-key": "header-canary"}
+    assert settings.providers["local"] == LlamaCppSettings(api="llama_cpp", path="models/tiny.gguf", context=2048, threads=1, parallel=1)
+    assert settings.providers["echo"] == EchoSettings(api="echo")
+
+
+def test_openai_has_a_default_address_and_needs_no_key() -> None:
+    provider = openai(Settings(providers={"openai": {"api": "openai"}}), "openai")
+    assert (provider.base_url, provider.api_key) == ("https://api.openai.com/v1", None)
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/a.b/~c/v1"])
+def test_prefixes_that_work(prefix: str) -> None:
+    assert Settings(prefix=prefix).prefix == prefix
+
+
+def test_timeouts_of_a_provider_are_completed_from_the_general_ones() -> None:
+    settings = Settings(timeouts={"connect": 1, "total": 90}, **TREE)
+    assert openai(settings, "up").timeouts == Timeouts(connect=1, first_byte=60, between_events=30, total=20)
+
+
+def test_targets_are_split_at_the_first_slash() -> None:
+    targets = Settings(**TREE).models["bot"].targets
+    assert targets == (Target("up", "meta-llama/Llama-3"), Target("echo", "any"))
+    assert str(targets[0]) == "up/meta-llama/Llama-3"
+
+
+def test_prices_are_exact() -> None:
+    prices = Settings(**TREE).models["bot"].prices
+    assert prices is not None
+    assert (prices.input, prices.output, prices.cached_input) == (Decimal("0.15"), Decimal("0.6"), None)
+
+
+def test_a_key_has_its_digest_and_its_tenant() -> None:
+    keys = Settings(**TREE).keys
+    assert keys["team-a"].secret_sha256 == hashlib.sha256(CLIENT_SECRET.encode()).hexdigest()
+    assert keys["team-b"].secret_sha256 == "ab" * 32
+    assert (keys["team-a"].tenant, keys["team-b"].tenant) == ("team-a", "team-a")
+
+
+@pytest.mark.parametrize("written", ["2027-01-31T00:00:00Z", "2027-01-31 01:00+01:00", datetime(2027, 1, 31, tzinfo=UTC)], ids=str)
+def test_a_key_may_expire(written: object) -> None:
+    key = Settings(keys={"a": {"secret": CLIENT_SECRET, "expires_at": written}}).keys["a"]
+    assert key.expires_at == datetime(2027, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("rule", ["60/minute", "100 per 5 minutes", "1/second", "10/2 Hours", "5 PER day", " 7 / month "])
+def test_rates_keep_their_text(rule: str) -> None:
+    assert Settings(keys={"a": {"secret": CLIENT_SECRET, "limits": {"requests": rule}}}).keys["a"].limits.requests == rule
+
+
+@pytest.mark.parametrize("limit", [8, 505])
+def test_client_secrets_may_be_as_long_as_this(limit: int) -> None:
+    key = Settings(keys={"a": {"secret": "x" * limit}}).keys["a"]
+    assert key.secret_sha256 == hashlib.sha256(b"x" * limit).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["memory://", "sqlite:///completions.db", "sqlite:////var/lib/completions.db", "postgresql://db.test/x", "postgresql:///x?host=/run"],
+)
+def test_ledgers_that_work(address: str) -> None:
+    assert Settings(stores={"ledger": address}).stores.ledger.get_secret_value() == address
+
+
+@pytest.mark.parametrize("address", ["memory://", "redis://cache.test", "rediss://:pw@cache.test:6380/1"])
+def test_caches_that_work(address: str) -> None:
+    assert Settings(stores={"cache": address}).stores.cache.get_secret_value() == address
+
+
+@pytest.mark.parametrize("render", [repr, str, lambda one: one.model_dump_json(), lambda one: repr(one.model_dump())], ids=range(4))
+def test_no_rendering_shows_a_secret(render: Callable[[Settings], str]) -> None:
+    text = render(Settings(**TREE))
+    assert "canary" not in text
+    assert "team-a" in text
+
+
+def test_a_pickle_holds_only_the_secrets_that_are_needed() -> None:
+    settings = Settings(**TREE)
+    pickled = pickle.dumps(settings)
+    assert CLIENT_SECRET.encode() not in pickled
+    assert all(secret.encode() in pickled for secret in UPSTREAM_SECRETS)
+    assert pickle.loads(pickled) == settings
+
+
+def test_a_key_alone_keeps_no_secret_either() -> None:
+    key = KeySettings.model_validate({"secret": CLIENT_SECRET})
+    assert key.secret is None
+    assert CLIENT_SECRET.encode() not in pickle.dumps(key)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda one: one.model_copy(), lambda one: Settings(**one.model_dump())], ids=range(4)
+)
+def test_copies_are_equal(duplicate: Callable[[Settings], Settings]) -> None:
+    settings = Settings(**TREE)
+    assert duplicate(settings) == settings
+
+
+def test_parts_may_be_objects() -> None:
+    parts = Settings(**TREE)
+    assert Settings(providers=parts.providers, models=parts.models, keys=parts.keys, stores=parts.stores) == parts
+
+
+@pytest.mark.parametrize("part", [Settings(), Timeouts(), Stores(), Settings(**TREE).keys["team-a"]], ids=lambda part: type(part).__name__)
+def test_nothing_can_be_assigned(part: Any) -> None:
+    field = next(iter(type(part).model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(part, field, None)
+
+
+def test_controls_that_are_not_enforced_are_named() -> None:
+    settings = Settings(
+        keys={
+            "free": {"secret": "free-secret", "limits": {}},
+            "team-a": {"secret": CLIENT_SECRET, "limits": {"tokens": "9/day", "concurrency": 8}},
+            "team-b": {"secret": "other-secret", "budget": {"usd": "10.00", "period": "month"}},
+        },
+        stores={"ledger": "sqlite:///completions.db", "cache": "memory://"},
+        cache={"enabled": True},
+    )
+    assert unenforced(settings) == [
+        "cache.enabled",
+        "keys.team-a.limits.tokens",
+        "keys.team-a.limits.concurrency",
+        "keys.team-b.budget",
+        "stores.ledger",
+    ]

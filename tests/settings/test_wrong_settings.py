@@ -1,0 +1,206 @@
+"""FC-133: wrong settings are refused when they are built, with the field named and no value shown."""
+
+from typing import Any
+
+import pytest
+
+from completions_mw.errors import ConfigurationError
+from completions_mw.settings import Settings
+
+SECRET = "canary-1-canary"
+DIGEST = "0" * 64
+
+
+def provider(**fields: Any) -> dict[str, Any]:
+    return {"providers": {"up": {"api": "openai"} | fields}}
+
+
+def llama(**fields: Any) -> dict[str, Any]:
+    return {"providers": {"local": {"api": "llama_cpp", "path": "model.gguf"} | fields}}
+
+
+def model(name: str = "m", **fields: Any) -> dict[str, Any]:
+    return {"providers": {"up": {"api": "echo"}}, "models": {name: {"targets": ["up/x"]} | fields}}
+
+
+def key(**fields: Any) -> dict[str, Any]:
+    return {"keys": {"a": {"secret": SECRET} | fields}}
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    # the path of the field, the settings, words that the message must have
+    ("prefix", {"prefix": "api/v1"}, "starts with `/`"),
+    ("prefix", {"prefix": "/api/v1/"}, "does not end with it"),
+    ("prefix", {"prefix": "/"}, '"" for the root'),
+    ("prefix", {"prefix": "/api//v1"}, "a path"),
+    ("prefix", {"prefix": "/api?v=1"}, "a path"),
+    ("prefix", {"prefix": "/api/../v1"}, "`..` segments"),
+    ("prefix", {"prefix": "/api/v1\n"}, "a path"),
+    ("prefix", {"prefix": "/%61pi"}, "a path"),
+    ("prefix", {"prefix": None}, "valid string"),
+    ("prefx", {"prefx": "/v1"}, "did you mean `prefix`?"),
+    ("unknown_params", {"unknown_params": "drop"}, "'reject', 'forward' or 'ignore'"),
+    ("max_body_bytes", {"max_body_bytes": 0}, "greater than or equal to 1"),
+    ("max_body_bytes", {"max_body_bytes": True}, "not true or false"),
+    ("max_body_bytes", {"max_body_bytes": "10MB"}, "valid integer"),
+    ("max_body_bytes", {"max_body_bytes": 2**31}, "less than or equal to"),
+    ("max_depth", {"max_depth": 201}, "less than or equal to 200"),
+    ("max_items", {"max_items": 1.5}, "valid integer"),
+    ("max_messages", {"max_messages": -1}, "greater than or equal to 1"),
+    ("max_response_bytes", {"max_response_bytes": float("inf")}, "finite"),
+    ("max_event_bytes", {"max_event_bytes": []}, "valid integer"),
+    ("keep_alive", {"keep_alive": 301}, "less than or equal to 300"),
+    ("keep_alive", {"keep_alive": -0.1}, "greater than or equal to 0"),
+    ("keep_alive", {"keep_alive": False}, "not true or false"),
+    ("body_timeout", {"body_timeout": 0}, "greater than 0"),
+    ("timeouts.connect", {"timeouts": {"connect": 0}}, "greater than 0"),
+    ("timeouts.total", {"timeouts": {"total": float("nan")}}, "finite"),
+    ("timeouts.read", {"timeouts": {"read": 5}}, "known are `connect`, `first_byte`"),
+    ("timeouts", {"timeouts": 30}, "should be a table"),
+    ("connections.max", {"connections": {"max": 0}}, "greater than or equal to 1"),
+    ("connections.keep_alive", {"connections": {"keep_alive": -1}}, "greater than or equal to 0"),
+    ("providers", {"providers": ["openai"]}, "should be a table"),
+    ("providers.up", {"providers": {"up": "openai"}}, "should be a table"),
+    ("providers.up.api", {"providers": {"up": {}}}, "is missing"),
+    ("providers.up.api", provider(api="anthropic"), "'openai', 'llama_cpp', 'echo'; not built yet: azure, anthropic"),
+    ("providers.up.api", provider(api=7), "'openai', 'llama_cpp', 'echo'"),
+    ("providers.a/b", {"providers": {"a/b": {"api": "echo"}}}, "letters, digits"),
+    ("providers.", {"providers": {"": {"api": "echo"}}}, "1 to 128"),
+    ("providers.up.apikey", provider(apikey=SECRET), "did you mean `api_key`?"),
+    ("providers.up.path", provider(path="model.gguf"), "is not a field here"),
+    ("providers.up.base_url", provider(base_url="api.openai.com/v1"), "starts with http"),
+    ("providers.up.base_url", provider(base_url="ftp://files.test/v1"), "starts with http"),
+    ("providers.up.base_url", provider(base_url="https:///v1"), "name a host"),
+    ("providers.up.base_url", provider(base_url="https://up.test:0/v1"), "port from 1 to 65535"),
+    ("providers.up.base_url", provider(base_url="https://up.test:65536/v1"), "port from 1 to 65535"),
+    ("providers.up.base_url", provider(base_url=f"https://up.test:{SECRET}/v1"), "port from 1 to 65535"),
+    ("providers.up.base_url", provider(base_url="https://[::1/v1"), "name a host"),
+    ("providers.up.base_url", provider(base_url=f"https://me:{SECRET}@up.test/v1"), "no user name and password"),
+    ("providers.up.base_url", provider(base_url=f"https://up.test/v1?key={SECRET}"), "no query"),
+    ("providers.up.base_url", provider(base_url="https://up.test/v1#"), "no fragment"),
+    ("providers.up.base_url", provider(base_url="https://up.test/v1\r\nx: y"), "URL"),
+    ("providers.up.base_url", provider(base_url="https://up.test\\v1"), "URL"),
+    ("providers.up.api_key", provider(api_key=""), "is empty"),
+    ("providers.up.api_key", provider(api_key=f"{SECRET} "), "printable ASCII"),
+    ("providers.up.api_key", provider(api_key=f"{SECRET}\n"), "printable ASCII"),
+    ("providers.up.api_key", provider(api_key=f"{SECRET}é"), "printable ASCII"),
+    ("providers.up.api_key", provider(api_key=SECRET * 300), "1 to 4096"),
+    ("providers.up.api_key", provider(api_key={"value": SECRET}), "text"),
+    ("providers.up.headers.Host", provider(headers={"Host": "up.test"}), "the gateway sets itself"),
+    ("providers.up.headers.Authorization", provider(headers={"Authorization": SECRET}), "the gateway sets itself"),
+    ("providers.up.headers.x key", provider(headers={"x key": SECRET}), "a header name"),
+    (r"providers.up.headers.x\r\ny", provider(headers={"x\r\ny": SECRET}), "a header name"),
+    ("providers.up.headers.x-key", provider(headers={"x-key": f"{SECRET}\r\ny: z"}), "printable ASCII"),
+    ("providers.up.headers.x-key", provider(headers={"x-key": 5}), "text"),
+    ("providers.up.organization", provider(organization="a b"), "without spaces"),
+    ("providers.up.project", provider(project="proj\n"), "without spaces"),
+    ("providers.up.timeouts.first_byte", provider(timeouts={"first_byte": "soon"}), "valid number"),
+    ("providers.local.path", {"providers": {"local": {"api": "llama_cpp"}}}, "is missing"),
+    ("providers.local.path", llama(path=""), "is empty"),
+    ("providers.local.path", llama(path=1), "valid string"),
+    ("providers.local.context", llama(context=0), "greater than or equal to 1"),
+    ("providers.local.threads", llama(threads="all"), "valid integer"),
+    ("providers.local.parallel", llama(parallel=None), "valid integer"),
+    ("providers.local.api_key", llama(api_key=SECRET), "is not a field here"),
+    ("models.m.targets", {"models": {"m": {}}}, "is missing"),
+    ("models.m.targets", model(targets=[]), "at least one item"),
+    ("models.m.targets[0]", model(targets=["gpt-4o"]), "`provider/model`"),
+    ("models.m.targets[1]", model(targets=["up/x", "/x"]), "`provider/model`"),
+    ("models.m.targets[0]", model(targets=["up/"]), "`provider/model`"),
+    ("models.m.targets[0]", model(targets=["up/a b"]), "without spaces"),
+    ("models.m.targets[0]", model(targets=[{"up/x": 1}]), "`provider/model`"),
+    ("models.gpt-3.5-turbo.targets[0]", model("gpt-3.5-turbo", targets=["upp/x"]), "`upp` is no provider; did you mean `up`?"),
+    ("models.m.targets[1]", model(targets=["up/x", "openai/x"]), "known are `up`"),
+    ("models.m.targets[0]", {"models": {"m": {"targets": ["up/x"]}}}, "there are none"),
+    ("models.my model", model("my model"), "without spaces"),
+    (r"models.m\x00", model("m\0"), "printable"),
+    ("models." + "m" * 77 + "...", model("m" * 257), "1 to 256"),
+    ("models.m.prices.output", model(prices={"input": "0.15"}), "is missing"),
+    ("models.m.prices.input", model(prices={"input": "-1", "output": "1"}), "greater than or equal to 0"),
+    ("models.m.prices.input", model(prices={"input": "NaN", "output": "1"}), "finite"),
+    ("models.m.prices.output", model(prices={"input": "1", "output": "cheap"}), "decimal"),
+    ("models.m.prices.reasoning", model(prices={"input": 1, "output": 1, "reasoning": True}), "not true or false"),
+    ("models.m.created", model(created=-1), "greater than or equal to 0"),
+    ("models.m.owned_by", model(owned_by=""), "1 to 256"),
+    ("keys.a", {"keys": {"a": {}}}, "exactly one of `secret` and `secret_sha256`"),
+    ("keys.a", key(secret_sha256=DIGEST), "exactly one of `secret` and `secret_sha256`"),
+    ("keys.a.secret", key(secret="canary"), "8 to 505"),
+    ("keys.a.secret", key(secret="canary" * 100), "8 to 505"),
+    ("keys.a.secret", key(secret=f"{SECRET} {SECRET}"), "without spaces"),
+    ("keys.a.secret", key(secret=12345678), "text"),
+    ("keys.a.secret_sha256", {"keys": {"a": {"secret_sha256": "canary"}}}, "64 hexadecimal"),
+    ("keys.a.secret_sha256", {"keys": {"a": {"secret_sha256": ""}}}, "64 hexadecimal"),
+    ("keys.b", {"keys": {"a": {"secret": SECRET}, "b": {"secret": SECRET}}}, "another secret than keys.a"),
+    ("keys.-a", {"keys": {"-a": {"secret": SECRET}}}, "the first one a letter or a digit"),
+    ("keys.team a", {"keys": {"team a": {"secret": SECRET}}}, "letters, digits"),
+    ("keys.a.tenant", key(tenant=""), "1 to 128"),
+    ("keys.a.tenant", key(tenant="x" * 129), "1 to 128"),
+    ("keys.a.models", key(models=[]), "at least one item"),
+    ("keys.a.models", key(models="m"), "should be a list"),
+    ("keys.a.models[1]", key(models=["m", "a b"]), "without spaces"),
+    ("keys.a.expires_at", key(expires_at="2027-01-31T00:00:00"), "offset from UTC"),
+    ("keys.a.expires_at", key(expires_at="next year"), "offset from UTC"),
+    ("keys.a.expires_at", key(expires_at=1798761600), "offset from UTC"),
+    ("keys.a.expires_at", key(expires_at="20270131"), "offset from UTC"),
+    ("keys.a.disabled", key(disabled="maybe"), "valid boolean"),
+    ("keys.a.limits.requests", key(limits={"requests": "60"}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": "0/minute"}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": "60/fortnight"}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": "1/second;60/minute"}), "60/minute"),
+    ("keys.a.limits.tokens", key(limits={"tokens": 100000}), "valid string"),
+    ("keys.a.limits.concurrency", key(limits={"concurrency": 0}), "greater than or equal to 1"),
+    ("keys.a.limits.request", key(limits={"request": "60/minute"}), "did you mean `requests`?"),
+    ("keys.a.budget.period", key(budget={"usd": "10"}), "is missing"),
+    ("keys.a.budget.period", key(budget={"usd": "10", "period": "year"}), "'month' or 'total'"),
+    ("keys.a.budget.usd", key(budget={"usd": "0", "period": "month"}), "greater than 0"),
+    ("keys.a.budget.usd", key(budget={"usd": "0.0000000001", "period": "month"}), "9 decimal places"),
+    ("keys.a.metadata.team", key(metadata={"team": 5}), "valid string"),
+    ("stores.admission", {"stores": {"admission": "sqlite:///x.db"}}, "memory:// or redis://… or rediss://…"),
+    ("stores.admission", {"stores": {"admission": "redis"}}, "memory:// or redis"),
+    ("stores.admission", {"stores": {"admission": f"redis://:{SECRET}@"}}, "name a host"),
+    ("stores.ledger", {"stores": {"ledger": "mysql://db"}}, "memory:// or sqlite://… or postgresql://…"),
+    ("stores.ledger", {"stores": {"ledger": "sqlite://completions.db"}}, "name a file"),
+    ("stores.ledger", {"stores": {"ledger": "sqlite:///"}}, "name a file"),
+    ("stores.ledger", {"stores": {"ledger": f"postgresql://me:{SECRET}@db\n"}}, "postgresql"),
+    ("stores.cache", {"stores": {"cache": "memory://x"}}, "nothing after"),
+    ("stores.cache", {"stores": {"cache": f"redis://:{SECRET}@\u2100"}}, "name a host"),
+    ("stores.key", {"stores": {"key": "memory://"}}, "known are"),
+    ("cache.enabled", {"cache": {"enabled": 2}}, "valid boolean"),
+    ("cache.ttl", {"cache": {"ttl": 0}}, "greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("path", "wrong", "words"), WRONG, ids=[f"{number}-{row[0]}"[:40] for number, row in enumerate(WRONG)])
+def test_a_wrong_setting_is_named_and_not_shown(path: str, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**wrong)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+    assert "\n" not in message
+    assert "canary" not in message
+
+
+@pytest.mark.parametrize("given", [None, [], "prefix", 5], ids=repr)
+def test_settings_that_are_no_table_are_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^settings: should be a table$"):
+        Settings.from_mapping(given)
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^keys\[1\]: "):
+        Settings.from_mapping({"keys": {1: {"secret": SECRET}}})
+
+
+def test_every_wrong_setting_gets_a_line() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(prefix="/", keep_alive=-1, providers={"up": {"api": "openai", "base_url": "x", "timeouts": {"total": 0}}})
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["prefix", "keep_alive", "providers.up.base_url", "providers.up.timeouts.total"]
+
+
+def test_the_error_carries_no_values() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**provider(api_key=f"{SECRET} "))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
