@@ -80,12 +80,12 @@ class _Assembly:
         self._transport = transport
         self.backends: list[Transport | Model] = []
         makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
-        models = {
-            name: CatalogModel(name, tuple(makers[target.provider](target.model) for target in model.targets), model.created, model.owned_by)
-            for name, model in settings.models.items()
-        }
-        models |= {name: CatalogModel(name, (self._function_target(name, function),), 0, "python") for name, function in functions.items()}
-        self.models = models
+        self.models: dict[str, CatalogModel] = {}
+        for name, model in settings.models.items():
+            targets = tuple(makers[target.provider](target.model) for target in model.targets)
+            self.models[name] = CatalogModel(name, targets, model.created, model.owned_by)
+        for name, function in functions.items():
+            self.models[name] = CatalogModel(name, (self._function_target(name, function),), 0, "python")
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         if isinstance(provider, OpenAISettings):
@@ -184,7 +184,7 @@ class Gateway(_GatewayBase):
     Args:
         settings: the tree of DESIGN section 6.
         models: Python functions as models, by the name that clients send.
-        authenticate: the host app's own login: called with the `Request` of a caller without a valid key, returns a `Caller`, an id or None.
+        authenticate: the host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id or None.
         transport: instead of the built-in one, for all upstreams; the caller closes it.
 
     Raises:
@@ -251,8 +251,8 @@ class AsyncGateway(_GatewayBase):
     Args:
         settings: the tree of DESIGN section 6.
         models: Python functions as models, by the name that clients send; blocking ones run in threads.
-        authenticate: the host app's own login: called with the `Request` of a caller without a valid key, returns a `Caller`, an id or None;
-            sync or async.
+        authenticate: the host app's login, sync or async, called with the `Request` of a caller without a valid key; returns a `Caller`,
+            an id or None.
         transport: instead of the built-in one, for all upstreams; the caller closes it.
 
     Raises:

@@ -118,7 +118,7 @@ class Client:
     async def read(self, limit: int) -> bytes:
         """Return the body, as `RequestBody` says."""
         message = await self._receive()
-        body: bytes = _content(message)
+        body = _content(message)
         if message.get("more_body"):
             try:
                 async with asyncio.timeout(self._timeout):
@@ -159,7 +159,8 @@ class Client:
 def _content(message: Message) -> bytes:
     if message["type"] == "http.disconnect":
         raise ClientDisconnectedError
-    return message.get("body", b"")
+    content: bytes = message.get("body", b"")
+    return content
 
 
 def owns_all(method: str, path: str) -> bool:

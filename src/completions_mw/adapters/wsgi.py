@@ -19,6 +19,7 @@ from completions_mw.http import Headers, Request, Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+ENTITY_HEADERS = (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length"))
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -93,7 +94,9 @@ class ClientSocket:
 
     def is_gone(self) -> bool:
         """Tell whether the client has closed its side; reads nothing."""
-        if not select.select([self._socket], [], [], 0)[0]:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(0):
             return False
         try:
             return self._socket.recv(1, socket.MSG_PEEK) == b""
@@ -103,10 +106,8 @@ class ClientSocket:
 
 def _headers(environ: "WSGIEnvironment") -> Headers:
     headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
-    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(name):
-            headers.append((name.replace("_", "-").lower(), environ[name]))
-    return tuple(headers)
+    entity = [(header, environ[name]) for name, header in ENTITY_HEADERS if environ.get(name)]
+    return (*headers, *entity)
 
 
 def _connection(environ: "WSGIEnvironment") -> Any:

@@ -1,8 +1,8 @@
 """Deadlines, bounds and silence on the connections to upstreams.
 
-httpcore2 puts one timeout on each single read. A call needs more: a deadline for the whole head, one for silence, one for everything; a bound
-on the head's bytes; a way to wait for data that can be given up without losing the connection; and, where the server shows the client's
-socket, an eye on the client. All of it fits around the network stream, which is httpcore2's public seam.
+httpcore2 puts one timeout on each single read. A call needs more: a deadline for the whole head, one for silence, one for everything;
+a bound on the head's bytes; a way to wait for data that can be given up without losing the connection; and, where the server shows the
+client's socket, an eye on the client. All of it fits around the network stream, which is httpcore2's public seam.
 """
 
 import re

@@ -217,7 +217,7 @@ def _translate(request: UpstreamRequest) -> httpcore2.Request:
     url, host = _parsed(request.url)
     timeouts = request.timeouts
     return httpcore2.Request(
-        request.method,
+        "POST",
         url,
         headers=[
             (b"host", host),
@@ -243,7 +243,8 @@ def _tls_context() -> ssl.SSLContext:
 
 def _failure(error: Exception, *, in_body: bool = False) -> GatewayError:
     if isinstance(error, httpcore2.PoolTimeout):
-        return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=(("retry-after", "1"),))
+        wait = (("retry-after", "1"),)
+        return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=wait)
     if isinstance(error, httpcore2.TimeoutException):
         return UpstreamTimeoutError("The upstream provider did not answer in time.")
     if isinstance(error, httpcore2.ConnectError):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Final
 
 from completions_mw.core.head import Head
@@ -33,7 +32,7 @@ class Caller:
     id: str
     tenant: str = ""
     models: frozenset[str] | None = None
-    metadata: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tenant", self.tenant or self.id)
@@ -43,7 +42,7 @@ class Caller:
         return self.models is None or model in self.models
 
 
-Authenticate = Callable[[Request], "Caller | str | None | Awaitable[Caller | str | None]"]
+Authenticate = Callable[[Request], "Caller | str | Awaitable[Caller | str | None] | None"]
 """A hook of the host app: who sent this request? A `Caller`, an id, or None for nobody."""
 
 
@@ -97,12 +96,12 @@ class Authenticator:
         answer = self._hook(request)
         if inspect.isawaitable(answer):
             answer = await answer
-        return Caller(answer) if isinstance(answer, str) and answer else answer or None  # type: ignore[return-value]
+        return Caller(answer) if isinstance(answer, str) and answer else answer or None
 
 
 def _key(id: str, settings: KeySettings) -> _Key:
     models = None if settings.models is None else frozenset(settings.models)
-    caller = Caller(id, settings.tenant or id, models, MappingProxyType(dict(settings.metadata)))
+    caller = Caller(id, settings.tenant or id, models, settings.metadata)
     expires_at = settings.expires_at.timestamp() if settings.expires_at else None
     return _Key(bytes.fromhex(settings.secret_sha256), caller, settings.disabled, expires_at)
 

@@ -29,7 +29,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     coroutine.close()
-    raise RuntimeError(f"{coroutine.__qualname__} suspended in a blocking gateway: use AsyncGateway for awaitable code")
+    name = getattr(coroutine, "__qualname__", coroutine)
+    raise RuntimeError(f"{name} suspended in a blocking gateway: use AsyncGateway for code that waits")
 
 
 class BlockingIterator(Generic[T_co]):

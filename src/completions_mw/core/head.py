@@ -11,6 +11,8 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID: Final = 512
 
 _READ: Final = frozenset({"content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"})
+_CLOSE: Final = (("connection", "close"),)
+"""Where a message ends is in doubt, so what follows on the connection must not be taken for the next one."""
 _LENGTH = re.compile(r"[0-9]{1,10}")
 _JSON = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
@@ -45,9 +47,7 @@ def parse_head(headers: Headers) -> Head:
             named[name] = value if name not in named else f"{named[name]},{value}"
     if size > MAX_HEADER_BYTES:
         raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
-    return Head(
-        authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named)
-    )
+    return Head(authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named))
 
 
 def _content_length(named: dict[str, str]) -> int | None:
@@ -55,9 +55,9 @@ def _content_length(named: dict[str, str]) -> int | None:
     if text is None:
         return None
     if "transfer-encoding" in named:
-        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=(("connection", "close"),))
+        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=_CLOSE)
     if not _LENGTH.fullmatch(text):
-        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=(("connection", "close"),))
+        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=_CLOSE)
     return int(text)
 
 

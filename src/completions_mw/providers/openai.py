@@ -50,9 +50,7 @@ def build_endpoint(settings: OpenAISettings) -> Endpoint:
     )
 
 
-def build_request(
-    endpoint: Endpoint, model: str, fields: dict[str, Any], connection: ClientConnection | None = None
-) -> UpstreamRequest:
+def build_request(endpoint: Endpoint, model: str, fields: dict[str, Any], connection: ClientConnection | None = None) -> UpstreamRequest:
     """Return the upstream's request: the model's name there, and usage asked for in every stream."""
     body = {name: value for name, value in fields.items() if name not in endpoint.unsupported}
     body["model"] = model
@@ -118,7 +116,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _are_choices(choices: object, content: str) -> bool:
-    return isinstance(choices, list) and all(isinstance(choice, dict) and isinstance(choice.get(content), dict | None) for choice in choices)
+    if not isinstance(choices, list):
+        return False
+    return all(isinstance(choice, dict) and isinstance(choice.get(content), dict | None) for choice in choices)
 
 
 def _unusable() -> UpstreamError:

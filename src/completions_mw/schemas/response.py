@@ -50,7 +50,7 @@ class TopLogprob(Answer):
 class TokenLogprob(TopLogprob):
     """A token of the answer, and what else could have stood there."""
 
-    top_logprobs: list[TopLogprob] = []
+    top_logprobs: list[TopLogprob] | None = None
 
 
 class Logprobs(Answer):

@@ -2,14 +2,14 @@
 
 from completions_mw.backends.models.echo import echo
 from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel, ModelFunction
-from completions_mw.backends.models.llama_cpp import AsyncLlamaModel, BlockingLlamaModel
+from completions_mw.backends.models.llama_cpp import AsyncLlamaCppModel, BlockingLlamaCppModel
 from completions_mw.backends.models.llama_server import default_weights
 
 __all__ = [
     "AsyncFunctionModel",
-    "AsyncLlamaModel",
+    "AsyncLlamaCppModel",
     "BlockingFunctionModel",
-    "BlockingLlamaModel",
+    "BlockingLlamaCppModel",
     "ModelFunction",
     "default_weights",
     "echo",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from completions_mw.backends.models.items import Chunk, chunk, usage_chunk
+from completions_mw.backends.models.items import Chunk, chunk, finish_reason, usage_chunk
 from completions_mw.core.usage import estimate_usage
 from completions_mw.schemas import ChatRequest
 
@@ -35,9 +35,7 @@ class Answer:
     def closing(self) -> list[Chunk]:
         """Return the chunks that the model left out: finish reasons and usage."""
         self._choice(0)
-        chunks = [
-            chunk({}, index=index, finish_reason=choice.reason()) for index, choice in self._sorted() if choice.finish_reason is None
-        ]
+        chunks = [chunk({}, index=index, finish_reason=choice.reason()) for index, choice in self._sorted() if choice.finish_reason is None]
         return chunks if self._usage else [*chunks, usage_chunk(self._estimate())]
 
     def completion(self) -> dict[str, Any]:
@@ -98,8 +96,7 @@ class _Choice:
 
     def reason(self) -> str:
         """Return why the choice ended, from what it holds where the model did not say."""
-        made = "tool_calls" if self._calls else "function_call" if self._function_call else "stop"
-        return self.finish_reason or made
+        return self.finish_reason or finish_reason({"tool_calls": self._calls, "function_call": self._function_call})
 
     def message(self) -> dict[str, Any]:
         called = bool(self._calls or self._function_call)
@@ -107,7 +104,7 @@ class _Choice:
         silent = called or refusal is not None
         message = {"role": "assistant", "content": content or (None if silent else ""), "refusal": refusal, **self._fields}
         if self._calls:
-            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+            message["tool_calls"] = [{"type": "function", **self._calls[index]} for index in sorted(self._calls)]
         return {**message, "function_call": self._function_call} if self._function_call else message
 
     def _text(self, name: str) -> str | None:

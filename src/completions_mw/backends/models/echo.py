@@ -2,7 +2,8 @@
 
 - It answers with the text of the last message if that is a tool's result, else of the last user message.
 - A forced function (`tool_choice`, `function_call`) is called: its arguments are that text if it is a JSON object, else `{"input": text}`.
-- `response_format` is kept: `json_object` gives the text if it is a JSON object, else `{"echo": text}`; `json_schema` a small instance of the schema.
+- `response_format` is kept: `json_object` gives the text if it is a JSON object, else `{"echo": text}`; `json_schema` gives a small
+  instance of the schema.
 - A token is a word with the space after it. `stop`, `max_tokens`, `n` and `logprobs` do what they should; sampling parameters do nothing.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from completions_mw.backends.models.example import example
-from completions_mw.backends.models.items import Chunk, chunk, usage_chunk
+from completions_mw.backends.models.items import Chunk, chunk, usage_chunk, wire_form
 from completions_mw.backends.models.tools import ForcedCall, forced_call
 from completions_mw.core.usage import usage_object
 from completions_mw.schemas import ChatRequest
@@ -23,7 +24,7 @@ _TOKEN = re.compile(r"\s*\S+\s*|\s+")
 
 def echo(request: ChatRequest) -> Iterator[Chunk]:
     """Answer `request`: a model for `BlockingFunctionModel` and `AsyncFunctionModel`."""
-    body = request.model_dump(exclude_unset=True, mode="json")
+    body = wire_form(request)
     text, is_result = _heard(request)
     call = None if is_result else forced_call(body)
     spoken = 0
@@ -62,7 +63,7 @@ def _say(body: dict[str, Any], text: str, index: int) -> Iterator[tuple[Chunk, i
 
 def _call(call: ForcedCall, text: str, index: int) -> Iterator[tuple[Chunk, int]]:
     arguments = text if _is_object(text) else _json({"input": text})
-    yield chunk({"role": "assistant", **call.opening(call.functions[0]["name"])}, index=index), 0
+    yield chunk(call.opening(call.functions[0]["name"]), index=index), 0
     for token in tokens_of(arguments):
         yield chunk(call.fragment(token), index=index), 1
     yield chunk({}, index=index, finish_reason=call.finish_reason), 0

@@ -7,6 +7,7 @@ fault of the host app's code, and the pipeline's to report.
 
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -29,11 +30,12 @@ class BlockingFunctionModel:
 
     Args:
         function: the model.
+        keep_alive: of no use here; both kinds are made alike.
     """
 
     __slots__ = ("_function",)
 
-    def __init__(self, function: ModelFunction) -> None:
+    def __init__(self, function: ModelFunction, keep_alive: float) -> None:
         self._function = function
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
@@ -51,12 +53,12 @@ class AsyncFunctionModel:
 
     Args:
         function: the model.
-        keep_alive: seconds of silence after which a stream returns an empty batch.
+        keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
     """
 
     __slots__ = ("_function", "_is_async", "_keep_alive")
 
-    def __init__(self, function: ModelFunction, keep_alive: float = 15.0) -> None:
+    def __init__(self, function: ModelFunction, keep_alive: float) -> None:
         self._function = function
         self._is_async = is_async(function)
         self._keep_alive = keep_alive
@@ -117,6 +119,8 @@ class BlockingFunctionSource:
 
 def is_async(function: ModelFunction) -> bool:
     """Tell whether calling `function` gives something to await, or to iterate with `async for`."""
+    while isinstance(function, partial):
+        function = function.func
     candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async
     return any(inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate) for candidate in candidates)
 

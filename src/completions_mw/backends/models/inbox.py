@@ -4,6 +4,7 @@ from collections import deque
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 ROOM: Final = 16
 """Items that may wait for a slow reader before the model has to."""
@@ -15,14 +16,14 @@ class Inbox:
     A time-out of the reader loses nothing: items stay here until they are taken.
 
     Args:
-        keep_alive: seconds of silence after which an empty batch is taken.
+        keep_alive: seconds of silence after which an empty batch is taken; 0: never.
     """
 
     __slots__ = ("_error", "_items", "_keep_alive", "_news", "ended")
 
     def __init__(self, keep_alive: float) -> None:
         self._items: deque[Any] = deque()
-        self._keep_alive = keep_alive
+        self._keep_alive = keep_alive or None
         self._news = anyio.Event()
         self._error: BaseException | None = None
         self.ended = False
@@ -51,6 +52,8 @@ class Inbox:
         Raises:
             StopAsyncIteration: there are no more.
         """
+        # A model that always has the next item ready must not make the reader deaf to cancellation.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         if not self._items and not self.ended:
             self._news = anyio.Event()
             with anyio.move_on_after(self._keep_alive):

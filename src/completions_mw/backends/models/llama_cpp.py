@@ -1,10 +1,9 @@
 """llama.cpp in this process as a model, by the package xllamacpp.
 
-It pushes its tokens into a callback, so each answer has a thread of its own behind a bounded stream, in the blocking gateway too. Closing the
-stream stops the generation at its next token.
+It pushes its tokens into a callback, so each answer has a thread of its own behind a bounded stream, in the blocking gateway too.
+Closing the stream stops the generation at its next token.
 """
 
-from pathlib import Path
 from typing import Any
 
 from completions_mw.backends.models.items import usage_chunk
@@ -15,24 +14,22 @@ from completions_mw.backends.models.threads import AsyncThreadSource, BlockingTh
 from completions_mw.core.ports import EventSource
 from completions_mw.errors import InvalidRequestError, UpstreamError
 from completions_mw.schemas import ChatRequest
+from completions_mw.settings import LlamaCppSettings
 
 
-class BlockingLlamaModel:
+class BlockingLlamaCppModel:
     """llama.cpp for a blocking gateway.
 
     Args:
-        path: the GGUF file.
-        context: tokens that one prompt and its answer have together.
-        threads: CPU threads for all answers together.
-        parallel: answers at the same time; more wait for their turn.
-        keep_alive: seconds of silence after which a stream returns an empty batch.
+        settings: the weights, and how they run.
+        keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, path: str | Path, *, context: int = 2048, threads: int = 1, parallel: int = 1, keep_alive: float = 15.0) -> None:
-        self._server = LlamaServer(Path(path), context=context, threads=threads, parallel=parallel)
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+        self._server = LlamaServer(settings)
         self._keep_alive = keep_alive
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
@@ -46,22 +43,19 @@ class BlockingLlamaModel:
         self._server.close()
 
 
-class AsyncLlamaModel:
+class AsyncLlamaCppModel:
     """llama.cpp for an async gateway.
 
     Args:
-        path: the GGUF file.
-        context: tokens that one prompt and its answer have together.
-        threads: CPU threads for all answers together.
-        parallel: answers at the same time; more wait for their turn.
-        keep_alive: seconds of silence after which a stream returns an empty batch.
+        settings: the weights, and how they run.
+        keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, path: str | Path, *, context: int = 2048, threads: int = 1, parallel: int = 1, keep_alive: float = 15.0) -> None:
-        self._server = LlamaServer(Path(path), context=context, threads=threads, parallel=parallel)
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+        self._server = LlamaServer(settings)
         self._keep_alive = keep_alive
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
@@ -102,8 +96,9 @@ def _generate(native: Any, body: dict[str, Any], reader: ChoiceReader, emit: Emi
     def callback(native_chunk: dict[str, Any]) -> bool:
         nonlocal stopped, failure
         try:
-            stopped = any([emit(part) for part in reader.read(native_chunk)])
-        except BaseException as error:  # noqa: BLE001 - llama.cpp would swallow it
+            stopped = any(map(emit, reader.read(native_chunk)))
+        except BaseException as error:
+            # llama.cpp would swallow it.
             failure = error
         return stopped or failure is not None
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from completions_mw.backends.models.items import Chunk, chunk
+from completions_mw.backends.models.items import Chunk, chunk, wire_form
 from completions_mw.backends.models.tools import ForcedCall, forced_call
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
 from completions_mw.schemas import ChatRequest
@@ -29,7 +29,7 @@ _MESSAGE_FIELDS: Final = ("role", "name", "tool_calls", "tool_call_id")
 
 def call_of(request: ChatRequest) -> ForcedCall | None:
     """Return the function call that the request forces, if any: llama.cpp is made to write it by grammar."""
-    return forced_call(request.model_dump(exclude_unset=True, mode="json"))
+    return forced_call(wire_form(request))
 
 
 def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> d
     Raises:
         InvalidRequestError: a message holds more than text.
     """
-    wire = request.model_dump(exclude_unset=True, mode="json")
+    wire = wire_form(request)
     body = {name: wire[name] for name in _SENT_AS_THEY_ARE if wire.get(name) is not None}
     body |= {"messages": _messages(wire["messages"]), "stream": True, "stream_options": {"include_usage": True}}
     limit = wire.get("max_completion_tokens") or wire.get("max_tokens")
@@ -76,11 +76,12 @@ def _text(content: str | list[dict[str, Any]] | None, path: str) -> str:
 
 def _forcing(body: dict[str, Any], call: ForcedCall) -> dict[str, Any]:
     """Add the grammar that leaves the model nothing but a call, and tell it what the functions are."""
-    told = "Answer with the arguments, as JSON, for the function" if len(call.functions) == 1 else "Answer with the call, as JSON, of a function"
-    note = {"role": "system", "content": f"{told}: {to_json(call.functions).decode()}"}
-    schema = _arguments(call.functions[0]) if len(call.functions) == 1 else {"oneOf": [_named(function) for function in call.functions]}
-    format = {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}
-    return {**body, "messages": _with_note(body["messages"], note), "response_format": format}
+    one = len(call.functions) == 1
+    wanted = "the arguments, as JSON, for the function" if one else "the name and the arguments, as JSON, of one of the functions"
+    note = {"role": "system", "content": f"Answer with {wanted}: {to_json(call.functions).decode()}"}
+    schema = _arguments(call.functions[0]) if one else {"oneOf": [_named(function) for function in call.functions]}
+    response_format = {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}
+    return {**body, "messages": _with_note(body["messages"], note), "response_format": response_format}
 
 
 def _with_note(messages: list[dict[str, Any]], note: dict[str, Any]) -> list[dict[str, Any]]:

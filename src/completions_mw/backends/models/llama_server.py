@@ -1,7 +1,8 @@
 """The one native llama.cpp server of a model in this process: made on first use, and never carried over a fork.
 
-After a fork the server's threads do not exist in the child, and its C++ destructors wait for them for ever. So a fork waits until no server is
-being made, an idle one is freed before, and one that is in use is never touched again in the child. The next use makes a new one.
+After a fork the server's threads do not exist in the child, and its C++ destructors wait for them for ever. So a fork waits until
+no server is being made, an idle one is freed before, and one that is in use is never touched again in the child. The next use
+makes a new one.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from completions_mw.errors import ConfigurationError, ServiceUnavailableError
+from completions_mw.settings import LlamaCppSettings
 
 _inherited: list[object] = []
 """Servers of the parent process, kept so that their destructors never run here."""
@@ -30,24 +32,18 @@ class LlamaServer:
     """llama.cpp over one file of weights.
 
     Args:
-        path: the GGUF file.
-        context: tokens that one prompt and its answer have together.
-        threads: CPU threads for all answers together.
-        parallel: answers at the same time; more wait for their turn.
+        settings: the weights, and how they run.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, path: Path, *, context: int, threads: int, parallel: int) -> None:
+    def __init__(self, settings: LlamaCppSettings) -> None:
         if find_spec("xllamacpp") is None:
             raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
-        if not path.is_file():
-            raise ConfigurationError(f"path: there is no file of weights at {path}")
-        self._path = path
-        self._context = context
-        self._threads = threads
-        self._parallel = parallel
+        if not Path(settings.path).is_file():
+            raise ConfigurationError(f"path: there is no file of weights at {settings.path}")
+        self._settings = settings
         self._lock = threading.Lock()
         self._native: Any = None
         self._users = 0
@@ -77,12 +73,13 @@ class LlamaServer:
     def _load(self) -> Any:
         import xllamacpp
 
+        settings = self._settings
         params = xllamacpp.CommonParams()
-        params.model.path = str(self._path)
+        params.model.path = settings.path
         # llama.cpp divides its context among the parallel answers.
-        params.n_ctx = self._context * self._parallel
-        params.n_parallel = self._parallel
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
+        params.n_ctx = settings.context * settings.parallel
+        params.n_parallel = settings.parallel
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
         # Its own log goes to the standard error of the host app.
         params.verbosity = -1
         try:

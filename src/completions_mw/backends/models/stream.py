@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from completions_mw.backends.models.answer import Answer
-from completions_mw.backends.models.items import Chunk, chunks_of, is_completion, plain
+from completions_mw.backends.models.items import Chunk, chunks_of, completed, is_completion, plain
 from completions_mw.schemas import ChatRequest
 from completions_mw.sse import DONE, Event
 
@@ -73,12 +73,5 @@ def _complete(item: Any, answer: Answer) -> dict[str, Any]:
     """Return a model's own completion with the members that SPEC section 7 requires."""
     for part in chunks_of(item):
         answer.add(part)
-    whole = answer.completion()
-    choices = [_fill(own, made) for own, made in zip(item["choices"], whole["choices"], strict=True)]
-    return {**whole, **{name: value for name, value in item.items() if value is not None}, "choices": choices}
-
-
-def _fill(own: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": None, "refusal": None, **own["message"]}
-    finish_reason = own.get("finish_reason") or made["finish_reason"]
-    return {"index": made["index"], "logprobs": None, **own, "message": message, "finish_reason": finish_reason}
+    said = {name: value for name, value in item.items() if value is not None}
+    return {**answer.completion(), **said, "choices": completed(item)}

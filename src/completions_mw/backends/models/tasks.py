@@ -28,10 +28,11 @@ def spawn(work: Work) -> Task:
     return _AsyncioTask(work) if _on_asyncio() else _TrioTask(work)
 
 
-def call_from_thread() -> Callable[[Callable[[], object]], None]:
+def call_from_thread() -> Callable[[Callable[[], object]], object]:
     """Return what other threads use to run a callback on this event loop; it raises RuntimeError once the loop has ended."""
     if _on_asyncio():
-        return asyncio.get_running_loop().call_soon_threadsafe
+        call_soon: Callable[[Callable[[], object]], object] = asyncio.get_running_loop().call_soon_threadsafe
+        return call_soon
     import trio
 
     return trio.lowlevel.current_trio_token().run_sync_soon
@@ -84,7 +85,7 @@ class AsyncTaskSource:
 
     Args:
         produce: the work.
-        keep_alive: seconds of silence after which an empty batch is returned; nothing that is under way is lost by it.
+        keep_alive: seconds of silence after which an empty batch is returned, 0: never; nothing that is under way is lost by it.
     """
 
     __slots__ = ("_inbox", "_produce", "_room", "_task")

@@ -56,7 +56,7 @@ class Worker:
         error: BaseException | None = None
         try:
             self._produce(self._emit)
-        except BaseException as exception:  # noqa: BLE001 - it is raised again where the answer is read
+        except BaseException as exception:
             error = exception
         self._end(error)
 
@@ -66,14 +66,14 @@ class BlockingThreadSource:
 
     Args:
         produce: the work.
-        keep_alive: seconds of silence after which an empty batch is returned.
+        keep_alive: seconds of silence after which an empty batch is returned; 0: never.
     """
 
     __slots__ = ("_ended", "_keep_alive", "_queue", "_started", "_worker")
 
     def __init__(self, produce: Produce, keep_alive: float) -> None:
         self._queue: queue.SimpleQueue[tuple[Any, bool]] = queue.SimpleQueue()
-        self._keep_alive = keep_alive
+        self._keep_alive = keep_alive or None
         self._worker = Worker(produce, lambda item: self._queue.put((item, False)), lambda error: self._queue.put((error, True)))
         self._started = self._ended = False
 
@@ -103,14 +103,14 @@ class AsyncThreadSource:
 
     Args:
         produce: the work.
-        keep_alive: seconds of silence after which an empty batch is returned.
+        keep_alive: seconds of silence after which an empty batch is returned; 0: never.
     """
 
     __slots__ = ("_inbox", "_post", "_worker")
 
     def __init__(self, produce: Produce, keep_alive: float) -> None:
         self._inbox = Inbox(keep_alive)
-        self._post: Callable[[Callable[[], object]], None] | None = None
+        self._post: Callable[[Callable[[], object]], object] | None = None
         self._worker = Worker(produce, self._deliver, self._end)
 
     async def __anext__(self) -> list[Any]:

@@ -23,8 +23,9 @@ class ForcedCall:
         """Return the delta that begins a call."""
         function = {"name": name, "arguments": ""}
         if self.legacy:
-            return {"content": None, "function_call": function}
-        return {"content": None, "tool_calls": [{"index": 0, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}]}
+            return {"role": "assistant", "content": None, "function_call": function}
+        call = {"index": 0, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
 
     def fragment(self, arguments: str) -> dict[str, Any]:
         """Return the delta that goes on with the arguments of a call."""
@@ -37,7 +38,7 @@ def forced_call(body: Mapping[str, Any]) -> ForcedCall | None:
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
         allowed = choice["allowed_tools"]
-        names = {tool["function"]["name"] for tool in allowed["tools"] if tool.get("type") == "function"}
+        names = {(tool.get("function") or {}).get("name") for tool in allowed["tools"]}
         return _call(_functions(body), names) if allowed["mode"] == "required" else None
     if isinstance(choice, Mapping) and "function" in choice:
         return _call(_functions(body), {choice["function"]["name"]})
@@ -53,6 +54,6 @@ def _functions(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [tool["function"] for tool in body.get("tools") or [] if tool.get("type", "function") == "function"]
 
 
-def _call(functions: list[dict[str, Any]], names: set[str] | None, *, legacy: bool = False) -> ForcedCall | None:
+def _call(functions: list[dict[str, Any]], names: set[Any] | None, *, legacy: bool = False) -> ForcedCall | None:
     wanted = tuple(function for function in functions if names is None or function["name"] in names)
     return ForcedCall(wanted, legacy) if wanted else None

@@ -1,0 +1,43 @@
+# Everything a newcomer types. Needs make, python3 (3.11 or newer) and its venv module; all else is installed below this folder.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-soak check format bench clean
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# Where a private CA is installed system-wide, uv must be told to trust it; elsewhere this changes nothing.
+export UV_SYSTEM_CERTS ?= 1
+export UV_PYTHON ?= $(PYTHON)
+UV := .uv/bin/uv
+RUN := $(UV) run --frozen --quiet
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(UV):
+	@$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
+	@$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+
+demo: $(UV) ## A real model answers through a Flask app on this machine
+	@$(RUN) --group demo python examples/demo.py
+
+test: $(UV) ## Run the tests against real servers, clients and models
+	@$(RUN) --group test pytest $(ARGS)
+
+test-soak: $(UV) ## Run the long tests: churn, cancellation storms, fuzzing
+	@$(RUN) --group test pytest -m soak $(ARGS)
+
+check: $(UV) ## Format, lint, types, layers
+	@$(RUN) --group dev ruff format --check .
+	@$(RUN) --group dev ruff check .
+	@$(RUN) --group dev mypy
+	@$(RUN) --group dev lint-imports --no-cache
+
+format: $(UV) ## Format the code and mend what the linter can mend
+	@$(RUN) --group dev ruff format .
+	@$(RUN) --group dev ruff check --fix .
+
+bench: $(UV) ## Compare with the upstream directly, a bare relay and the limit (PEERS=1: also with LiteLLM and Portkey)
+	@$(RUN) --group bench python -m bench $(ARGS)
+
+clean: ## Remove everything that make has installed or written
+	rm -rf .uv .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules tests/clients/node/node_modules

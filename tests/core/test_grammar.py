@@ -1,0 +1,168 @@
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from completions_mw.core.grammar import Grammar, is_usage
+from completions_mw.errors import UpstreamError
+from completions_mw.sse import DONE, Event
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+ESTIMATE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+
+
+def grammar(*, renamed: bool = False, include_usage: bool = False) -> Grammar:
+    return Grammar(id="own", created=7, model="asked", renamed=renamed, include_usage=include_usage, estimate=lambda characters: ESTIMATE)
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **more: Any) -> dict[str, Any]:
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
+    return {"id": "up", "object": "chat.completion.chunk", "created": 1, "model": "upstream", "choices": [choice], **more}
+
+
+def follow(rules: Grammar, chunks: list[dict[str, Any]], *, done: bool = True) -> list[Event]:
+    fed = [event for data in chunks for event in rules.feed(Event(copy.deepcopy(data), b"raw"))]
+    return [*fed, *rules.end(done=done)]
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+TEXT = chunk({"content": "Hi"})
+STOP = chunk({}, "stop")
+
+
+def test_chunks_that_follow_the_grammar_keep_their_bytes() -> None:
+    assert follow(grammar(), [ROLE, TEXT, STOP]) == [Event(ROLE, b"raw"), Event(TEXT, b"raw"), Event(STOP, b"raw"), DONE]
+
+
+def test_openai_opens_tool_calls_with_null_content() -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    opening = chunk({"role": "assistant", "content": None, "tool_calls": [call], "refusal": None})
+    assert follow(grammar(), [opening, chunk({}, "tool_calls")])[0] == Event(opening, b"raw")
+
+
+def test_a_rename_shows_the_name_asked_for() -> None:
+    events = follow(grammar(renamed=True), [ROLE, STOP])
+    assert [event.data["model"] for event in events[:-1]] == ["asked", "asked"]
+    assert all(event.raw is None for event in events[:-1])
+
+
+def test_usage_is_withheld_from_a_client_that_did_not_ask() -> None:
+    usage_chunk = {**chunk({}), "choices": [], "usage": USAGE}
+    rules = grammar()
+    events = follow(rules, [{**ROLE, "usage": None}, STOP, usage_chunk])
+    assert [event.data for event in events] == [ROLE, STOP, {}]
+    assert rules.usage == USAGE
+
+
+def test_usage_comes_last_and_is_null_before() -> None:
+    usage_chunk = {**chunk({}), "choices": [], "usage": USAGE}
+    events = follow(grammar(include_usage=True), [ROLE, {**STOP, "usage": USAGE}, usage_chunk])
+    assert [event.data.get("usage", "absent") for event in events] == [None, None, USAGE, "absent"]
+    assert events[2].data["choices"] == []
+
+
+def test_usage_is_estimated_where_none_is_reported() -> None:
+    events = follow(grammar(include_usage=True), [ROLE, STOP])
+    assert events[-2].data["usage"] == ESTIMATE
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        7,
+        "5",
+        {},
+        {**USAGE, "total_tokens": -1},
+        {**USAGE, "prompt_tokens": "3"},
+        {**USAGE, "total_tokens": 10**18},
+        {**USAGE, "prompt_tokens": True},
+    ],
+)
+def test_what_is_no_usage(usage: object) -> None:
+    assert not is_usage(usage)
+
+
+def test_the_last_sane_usage_wins() -> None:
+    rules = grammar()
+    follow(rules, [{**ROLE, "usage": {**USAGE, "total_tokens": 9}}, {**TEXT, "usage": USAGE}, {**STOP, "usage": {"prompt_tokens": -1}}])
+    assert rules.usage == USAGE
+
+
+def test_one_chunk_that_takes_every_step_becomes_three() -> None:
+    events = follow(grammar(), [chunk({"role": "assistant", "content": "Hi"}, "stop")])
+    deltas = [(event.data["choices"][0]["delta"], event.data["choices"][0]["finish_reason"]) for event in events[:-1]]
+    assert deltas == [({"role": "assistant", "content": ""}, None), ({"content": "Hi"}, None), ({}, "stop")]
+
+
+def test_ollama_repeats_the_role_and_finishes_with_done_alone() -> None:
+    events = follow(grammar(), [chunk({"role": "assistant", "content": "a"}), chunk({"role": "assistant", "content": "b"})])
+    deltas = [event.data["choices"][0]["delta"] for event in events[:-1]]
+    assert deltas == [{"role": "assistant", "content": ""}, {"content": "a"}, {"content": "b"}, {}]
+    assert events[-2].data["choices"][0]["finish_reason"] == "stop"
+
+
+def test_llama_cpp_opens_with_null_content() -> None:
+    events = follow(grammar(), [chunk({"role": "assistant", "content": None}), TEXT, STOP])
+    assert events[0].data["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert len(events) == 4
+
+
+def test_ids_and_times_are_made_one() -> None:
+    events = follow(grammar(), [ROLE, {**TEXT, "id": "other", "created": 2}, STOP])
+    assert {(event.data["id"], event.data["created"]) for event in events[:-1]} == {("up", 1)}
+
+
+def test_what_a_target_leaves_out_is_filled_in() -> None:
+    events = follow(grammar(), [{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}])
+    assert {(event.data["id"], event.data["created"], event.data["model"]) for event in events[:-1]} == {("own", 7, "asked")}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "done"),
+    [([ROLE, TEXT], False), ([], True), ([], False), ([ROLE, STOP, chunk({"role": "assistant", "content": ""}, index=1)], False)],
+    ids=["no finish_reason", "nothing but [DONE]", "nothing", "one of two choices open"],
+)
+def test_an_incomplete_answer_is_never_ended(chunks: list[dict[str, Any]], done: bool) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        follow(grammar(), chunks, done=done)
+    assert caught.value.code == "upstream_incomplete"
+
+
+def test_a_finish_reason_ends_an_answer_without_done() -> None:
+    assert follow(grammar(), [ROLE, TEXT, STOP], done=False)[-1] is DONE
+
+
+DELTAS = st.fixed_dictionaries({}, optional={"role": st.just("assistant"), "content": st.sampled_from(["", "x", None])})
+CHOICES = st.builds(
+    lambda delta, finish, index: {"index": index, "delta": delta, "finish_reason": finish},
+    DELTAS,
+    st.sampled_from([None, None, None, "stop", "length"]),
+    st.integers(0, 2),
+)
+CHUNKS = st.lists(st.builds(lambda choices: {**chunk({}), "choices": choices}, st.lists(CHOICES, max_size=3)), max_size=12)
+
+
+@given(CHUNKS, st.booleans(), st.booleans())
+def test_whatever_comes_in_the_grammar_goes_out(chunks: list[dict[str, Any]], include_usage: bool, renamed: bool) -> None:
+    rules = grammar(include_usage=include_usage, renamed=renamed)
+    try:
+        events = follow(rules, chunks)
+    except UpstreamError:
+        assert not any(data["choices"] for data in chunks)
+        return
+    state: dict[int, str] = {}
+    for event in events[: -2 if include_usage else -1]:
+        for choice in event.data["choices"]:
+            index, delta = choice["index"], choice["delta"]
+            opens = state.get(index) is None
+            assert ("role" in delta) == opens
+            assert not (choice["finish_reason"] and delta)
+            if choice["finish_reason"]:
+                assert state[index] == "open"
+            state[index] = "finished" if choice["finish_reason"] or state.get(index) == "finished" else "open"
+    assert set(state.values()) == {"finished"}
+    text = "".join(choice["delta"].get("content") or "" for data in chunks for choice in data["choices"])
+    assert sorted(text) == sorted("".join(c["delta"].get("content") or "" for e in events for c in e.data.get("choices", [])))

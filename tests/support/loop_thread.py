@@ -1,0 +1,81 @@
+"""An asyncio server in a thread of its own, so that blocking tests, other event loops and whole processes can use it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+class LoopThread:
+    """Runs `open` and `close` on its own event loop, at the start and the end of a `with` block.
+
+    Whatever a connection's handler raises by mistake is raised at the end of the block: a broken helper must not look like a fault.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+        self._started: Future[None] = Future()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._mistakes: list[Exception] = []
+
+    async def open(self) -> None:
+        """Start to serve."""
+
+    async def close(self) -> None:
+        """Stop to listen."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._started.result()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.call(self._stop.set)
+        self._thread.join()
+        if self._mistakes and error is None:
+            raise ExceptionGroup(f"{type(self).__name__} failed", self._mistakes)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Run `function` on the loop, soon."""
+        self._loop.call_soon_threadsafe(function)
+
+    async def handle(self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Run `handler` for one connection and close it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await handler(reader, writer)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            writer.transport.abort()
+        except Exception as mistake:
+            self._mistakes.append(mistake)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await writer.wait_closed()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        try:
+            await self.open()
+        except BaseException as error:
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        await self._stop.wait()
+        await self.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
