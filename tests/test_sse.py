@@ -3,7 +3,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic_core import PydanticSerializationError
 
@@ -67,6 +67,7 @@ def test_pieces_that_end_with_a_line_give_the_events_of_the_standard(pieces: lis
 
 
 @given(STREAMS, CUTS, st.integers(1, 40), st.integers(0, 6))
+@example(b"\xef\xbb\xbf", [2], 1, 1)
 def test_any_split_meets_a_bound_at_the_same_event(stream: bytes, cuts: list[int], max_event_bytes: int, max_events: int) -> None:
     bounds = {"max_event_bytes": max_event_bytes, "max_events": max_events}
     assert decoded(*split_at(stream, cuts), **bounds) == decoded(stream, **bounds)

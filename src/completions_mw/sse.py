@@ -114,7 +114,9 @@ class Decoder:
                 self._add_field(line)
             else:
                 self._end_event(events)
-        self._fits(self._line)
+        # What may be half a byte order mark is not yet a line.
+        if self._started:
+            self._fits(self._line)
         return events
 
     def _complete_lines(self, data: bytes) -> list[bytes]:

@@ -46,6 +46,10 @@ class LoopThread:
         """Run `function` on the loop, soon."""
         self._loop.call_soon_threadsafe(function)
 
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` on the loop and wait for its end."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
     async def handle(self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Run `handler` for one connection and close it."""
         task = asyncio.current_task()

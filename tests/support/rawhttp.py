@@ -107,7 +107,7 @@ class RawClient:
         head = self.read_head()
         if head.header("transfer-encoding") == "chunked":
             return Answer(head, *self._read_chunked())
-        if head.status in (204, 304):
+        if head.status < 200 or head.status in (204, 304):
             return Answer(head, b"", complete=True)
         length = head.header("content-length")
         return Answer(head, *(self._read_to_end() if length is None else self._read_length(int(length))))
@@ -130,13 +130,13 @@ class RawClient:
         self.socket.close()
 
     def _read_chunked(self) -> tuple[bytes, bool]:
-        body = b""
+        body: list[bytes] = []
         try:
             while chunk := self.read_chunk().data:
-                body += chunk
+                body.append(chunk)
         except ConnectionError:
-            return body, False
-        return body, True
+            return b"".join(body), False
+        return b"".join(body), True
 
     def _read_length(self, length: int) -> tuple[bytes, bool]:
         try:

@@ -1,9 +1,12 @@
 """A real OpenAI-compatible upstream over HTTP/1.1, whose behaviour is chosen by the name of the model (see `upstream_scenarios`).
 
+Example:
     with MockUpstream() as upstream:
-        ...                                   # call upstream.url with model="stall-2"
+        ...  # call upstream.url with the model "stall-2" in another thread or process
         upstream.wait_for(lambda: upstream.active_requests == 1)
         upstream.release()
+
+Nothing in it sleeps or polls: a test waits for what the upstream saw, and scenarios wait for the test.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ def chunks(body: Json) -> list[Json]:
     """Return the answer as the objects of a stream, a word each."""
     steps: list[Json] = []
     for index, text in enumerate(texts(body)):
-        deltas = [{"role": "assistant", "content": "", "refusal": None}, *({"content": word} for word in re.findall(r"\s*\S+\s*", text))]
+        deltas = [{"role": "assistant", "content": "", "refusal": None}, *({"content": word} for word in re.findall(r"[^ ]+ ?| ", text))]
         steps += [_step(index, delta) for delta in deltas]
         steps.append(_step(index, {}, "stop"))
     return _chunks(body, steps)

@@ -8,7 +8,7 @@ from completions_mw.core.head import too_large
 from completions_mw.core.streaming import SseBody
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 from completions_mw.gateway import AsyncGateway
-from completions_mw.http import Request, Response
+from completions_mw.http import Request, RequestBody, Response
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,14 +59,14 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         client.release()
 
 
-def to_request(scope: Scope, client: "Client", native: object = None) -> Request:
+def to_request(scope: Scope, body: RequestBody, native: object = None) -> Request:
     """Return the request of an ASGI scope."""
     address = scope.get("client")
     return Request(
         method=scope["method"],
         path=path_of(scope),
         headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
-        body=client,
+        body=body,
         client=address[0] if address else None,
         native=scope if native is None else native,
     )

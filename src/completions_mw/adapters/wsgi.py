@@ -62,10 +62,13 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
 
 def to_wsgi(response: Response[BlockingIterator[bytes]], start_response: "StartResponse") -> Iterable[bytes]:
     """Start the answer and return its body."""
-    # PEP 3333 leaves the connection's own headers to the server.
-    headers = [header for header in response.headers if header[0] != "connection"]
-    start_response(STATUS_LINES.get(response.status, f"{response.status} Unknown"), headers)
+    start_response(STATUS_LINES.get(response.status, f"{response.status} Unknown"), headers_of(response))
     return [response.body] if isinstance(response.body, bytes) else response.body
+
+
+def headers_of(response: Response[Any]) -> list[tuple[str, str]]:
+    """Return an answer's headers for WSGI: PEP 3333 leaves those of the connection to the server."""
+    return [header for header in response.headers if header[0] != "connection"]
 
 
 class WSGIBody:
@@ -76,7 +79,8 @@ class WSGIBody:
 
     async def read(self, limit: int) -> bytes:
         try:
-            return get_input_stream(self._environ, max_content_length=limit).read()
+            # One more than is accepted: werkzeug ends a chunked body at its limit without a word.
+            return get_input_stream(self._environ, max_content_length=limit + 1).read()
         except RequestEntityTooLarge:
             raise too_large(limit) from None
         except ClientDisconnected:

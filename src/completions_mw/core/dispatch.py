@@ -6,7 +6,7 @@ Nothing is tried again once the first byte of an answer is there: one request ha
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from completions_mw.core.catalog import CatalogModel
 from completions_mw.core.exchange import Exchange
@@ -76,20 +76,16 @@ async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awai
 def _finished(completion: Completion, name: str, target: Target, chat: Chat, exchange: Exchange) -> Completion:
     """Fill in what SPEC section 7 requires and the target left out; an answer that has it all keeps its bytes."""
     data = completion.data
-    missing = {field: value for field, value in _defaults(name, chat, exchange, data).items() if data.get(field) is None}
-    if target.model != name and data.get("model") != name:
-        missing["model"] = name
+    if not (data.get("id") and data.get("object") and data.get("created") and data.get("model")):
+        given = {field: value for field, value in data.items() if value is not None}
+        data = {"id": _answer_id(), "object": "chat.completion", "created": int(exchange.clock.time()), "model": name, **given}
+    if target.model != name and data["model"] != name:
+        data = {**data, "model": name}
     if not is_usage(data.get("usage")):
         characters = sum(len((choice.get("message") or {}).get("content") or "") for choice in data["choices"])
-        missing["usage"] = estimate_usage(chat.request, characters)
-    exchange.usage = missing.get("usage") or data["usage"]
-    return Completion({**data, **missing}) if missing else completion
-
-
-def _defaults(name: str, chat: Chat, exchange: Exchange, data: dict[str, Any]) -> dict[str, Any]:
-    if "id" in data and "created" in data and "model" in data and "object" in data:
-        return {}
-    return {"id": _answer_id(), "object": "chat.completion", "created": int(exchange.clock.time()), "model": name}
+        data = {**data, "usage": estimate_usage(chat.request, characters)}
+    exchange.usage = data["usage"]
+    return completion if data is completion.data else Completion(data)
 
 
 def _answer_id() -> str:

@@ -11,6 +11,7 @@ from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
 CHUNK: Final = "chat.completion.chunk"
+_ENVELOPE: Final = ("id", "object", "created", "model")
 MAX_TOKENS: Final = 2**53
 """No usage is larger; a count beyond it is a fault of the upstream."""
 
@@ -32,7 +33,7 @@ class Grammar:
     def __init__(
         self, *, id: str, created: int, model: str, renamed: bool, include_usage: bool, estimate: Callable[[int], dict[str, Any]]
     ) -> None:
-        self._defaults = (id, created, model, CHUNK)
+        self._defaults = (id, CHUNK, created, model)
         self._envelope: tuple[Any, Any, Any, Any] | None = None
         self._renamed = renamed
         self._include_usage = include_usage
@@ -55,8 +56,10 @@ class Grammar:
         choices = data.get("choices")
         if not choices:
             return []
-        if (data.get("id"), data.get("created"), data.get("model"), data.get("object")) != self._envelope:
-            changed = self._unify(data) or changed
+        if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
+            unified = self._unify(data)
+            changed = changed or unified != data
+            data = unified
         if len(choices) > 1 or not self._follows(choices[0]):
             return [Event({**data, "choices": [step]}) for choice in choices for step in self._steps(choice)]
         return [Event(data) if changed else event]
@@ -93,21 +96,18 @@ class Grammar:
         data["usage"] = None
         return changed
 
-    def _unify(self, data: dict[str, Any]) -> bool:
-        """Give every chunk the first one's id, time and model; tell whether the chunk had to be changed."""
-        id, created, model, _ = self._defaults
+    def _unify(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return a chunk with the first one's id, time and model."""
         if self._envelope is None:
+            id, _, created, model = self._defaults
             found_id, found_created, found_model = data.get("id"), data.get("created"), data.get("model")
             self._envelope = (
                 found_id if isinstance(found_id, str) and found_id else id,
+                CHUNK,
                 found_created if isinstance(found_created, int) else created,
                 found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
-                CHUNK,
             )
-        envelope = dict(zip(("id", "created", "model", "object"), self._envelope, strict=True))
-        changed = any(data.get(name) != value for name, value in envelope.items())
-        data.update(envelope)
-        return changed
+        return {**dict(zip(_ENVELOPE, self._envelope, strict=True)), **{name: data[name] for name in data if name not in _ENVELOPE}}
 
     def _follows(self, choice: dict[str, Any]) -> bool:
         """Tell whether a choice is the grammar's next step as it stands, and note the step."""
@@ -153,8 +153,7 @@ class Grammar:
             self._characters += len((call.get("function") or {}).get("arguments") or "")
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
-        id, created, model, object = self._envelope or self._defaults
-        data = {"id": id, "object": object, "created": created, "model": model, "choices": choices}
+        data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}
         return Event({**data, "usage": usage} if self._include_usage else data)
 
 

@@ -37,7 +37,7 @@ class Bounds:
 
     max_depth: int = 64
     max_items: int = 100_000
-    """Values of all objects and arrays together."""
+    """Values of all objects and arrays together; an empty one counts as if it held one."""
     max_messages: int = 2048
 
 
@@ -80,7 +80,7 @@ def check_values(fields: dict[str, Any], bounds: Bounds) -> None:
             raise _unreadable(f"It is nested deeper than {bounds.max_depth} levels.")
         inner: list[Any] = []
         for node in level:
-            items += len(node)
+            items += len(node) or 1
             # A call for each node would double the cost of this loop, which every request pays.
             for value in node.values() if type(node) is dict else node:
                 kind = type(value)
@@ -96,7 +96,7 @@ def check_values(fields: dict[str, Any], bounds: Bounds) -> None:
 
 
 def _check_size(body: bytes, max_items: int) -> None:
-    """Refuse too many items without building them. Every item but the first follows a comma or opens a container."""
+    """Refuse too many items without building them. Every item follows a comma or the bracket that opens its container."""
     if sum(_count(body, mark, max_items) for mark in (b",", b"{", b"[")) <= max_items:
         return
     structure = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)

@@ -67,7 +67,6 @@ _SAYINGS: Final = {
         "invalid_value",
         "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
     ),
-    "string_unicode": ("invalid_value", "Invalid value for '{path}': expected a string that UTF-8 can carry."),
 }
 """Code and text for each kind of error: pydantic's own kinds, and those that `_interpret` makes of them."""
 

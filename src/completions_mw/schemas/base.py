@@ -16,7 +16,7 @@ class Input(BaseModel):
     Members that SDKs echo or that a provider adds must pass: strict nested schemas caused storms of 400s elsewhere (SPEC section 3).
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", hide_input_in_errors=True, defer_build=True)
 
 
 class StrictInput(Input):
@@ -34,7 +34,7 @@ class StrictInput(Input):
 class Answer(BaseModel):
     """A part of an answer: keeps everything that an upstream sent, known or not."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)
 
 
 def at_most(limit: int) -> BeforeValidator:

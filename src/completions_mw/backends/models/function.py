@@ -166,8 +166,12 @@ def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callabl
         except StopAsyncIteration:
             raise StopIteration from None
 
-    aclose = getattr(items, "aclose", _wait_for_nothing)
-    return step, lambda: run(_named(_wait_for(aclose()), items))
+    def close() -> None:
+        # One that suspended is closed already, and Python 3.11 still takes it for running.
+        if not getattr(items, "ag_running", False):
+            run(_named(_wait_for(getattr(items, "aclose", _wait_for_nothing)()), items))
+
+    return step, close
 
 
 def _named(coroutine: Any, of: object) -> Any:

@@ -18,7 +18,7 @@ from completions_mw.settings import LlamaCppSettings
 
 
 class BlockingLlamaCppModel:
-    """llama.cpp for a blocking gateway.
+    """llama.cpp for a blocking gateway. Under gevent nothing else runs in the process while it generates.
 
     Args:
         settings: the weights, and how they run.

@@ -4,12 +4,13 @@ One thread for one answer: a generator is not passed from thread to thread, so w
 The admission limits bound how many there are.
 """
 
+import atexit
 import queue
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from completions_mw.backends.models.inbox import ROOM, Inbox
 from completions_mw.backends.models.tasks import call_from_thread
@@ -19,11 +20,14 @@ Emit = Callable[[Any], bool]
 Produce = Callable[[Emit], None]
 """Does the work and emits its items."""
 
+EXIT_SECONDS: Final = 10.0
+"""How long a process that exits waits for a model to stop."""
+
 
 class Worker:
     """The thread's side: runs `produce`, and stops it when told to."""
 
-    __slots__ = ("_deliver", "_end", "_produce", "_room", "_stopped")
+    __slots__ = ("_deliver", "_end", "_produce", "_room", "_stopped", "_thread")
 
     def __init__(self, produce: Produce, deliver: Callable[[Any], None], end: Callable[[BaseException | None], None]) -> None:
         self._produce = produce
@@ -31,10 +35,12 @@ class Worker:
         self._end = end
         self._room = threading.Semaphore(ROOM)
         self._stopped = False
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="completions-mw-model", daemon=True)
 
     def start(self) -> None:
         """Start the thread, in a copy of the caller's context."""
-        threading.Thread(target=copy_context().run, args=(self._run,), name="completions-mw-model", daemon=True).start()
+        _running.add(self)
+        self._thread.start()
 
     def make_room(self, count: int) -> None:
         """Say that the reader took `count` items."""
@@ -44,6 +50,10 @@ class Worker:
         """Tell the work to stop at its next item, also if it waits for room now. Does not wait for it."""
         self._stopped = True
         self._room.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long at most for the thread to end."""
+        self._thread.join(seconds)
 
     def _emit(self, item: Any) -> bool:
         if not self._stopped:
@@ -58,7 +68,21 @@ class Worker:
             self._produce(self._emit)
         except BaseException as exception:
             error = exception
+        _running.discard(self)
         self._end(error)
+
+
+_running: set[Worker] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End all work before the interpreter does: a thread that is inside C++ then crashes the process."""
+    workers = list(_running)
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        worker.wait(EXIT_SECONDS)
 
 
 class BlockingThreadSource:

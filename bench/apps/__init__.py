@@ -1,0 +1,1 @@
+"""The servers that are compared, each an app of its own process."""

@@ -1,0 +1,7 @@
+"""Ours on an event loop: keys, validation, relay, streams with their usage rewritten."""
+
+from bench.apps.upstreams import settings, transport
+from completions_mw import AsyncGateway
+from completions_mw.adapters.asgi import CompletionsMiddleware
+
+app = CompletionsMiddleware(None, AsyncGateway(settings(), transport=transport(blocking=False)))

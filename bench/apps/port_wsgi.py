@@ -1,0 +1,35 @@
+"""The bare relay over a blocking transport behind the port: as `port_asgi`."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from bench.apps.upstreams import HEADERS, URL, built_in, transport
+from completions_mw.core.blocking import run
+from completions_mw.http import UpstreamBody, UpstreamRequest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_transport = transport(blocking=True) or built_in(blocking=True)
+
+
+def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    body = environ["wsgi.input"].read()
+    response = run(_transport.send(UpstreamRequest(f"{URL}/chat/completions", HEADERS, body)))
+    start_response(f"{response.status} OK", [header for header in response.headers if header[0] in ("content-type", "content-length")])
+    return _pieces(response.body)
+
+
+def _pieces(body: UpstreamBody) -> Iterator[bytes]:
+    try:
+        while True:
+            try:
+                yield run(_next(body))
+            except StopAsyncIteration:
+                return
+    finally:
+        run(body.aclose())
+
+
+async def _next(body: UpstreamBody) -> bytes:
+    return await body.__anext__()

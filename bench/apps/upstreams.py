@@ -1,0 +1,57 @@
+"""Where the relays send: the mock upstream, and the transport that is compared, as the environment names them."""
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from bench import wire
+from completions_mw import Settings
+from completions_mw.core.ports import Transport
+
+URL: Final = f"http://127.0.0.1:{os.environ.get('BENCH_UPSTREAM', '0')}/v1"
+CONNECTIONS: Final = 256
+"""To the upstream: more than the clients have, so that no pool's limit is measured."""
+HEADERS: Final = (
+    ("content-type", "application/json"),
+    ("accept", "application/json, text/event-stream"),
+    ("authorization", "Bearer sk-upstream"),
+)
+
+
+class TransportFactory(Protocol):
+    """What `--transport module:name` names: makes a transport, or None where there is none of the kind."""
+
+    def __call__(self, *, blocking: bool) -> Transport | None: ...
+
+
+def transport(*, blocking: bool) -> Transport | None:
+    """Return the transport that was asked for; None for the built-in one."""
+    name = os.environ.get("BENCH_TRANSPORT")
+    if not name:
+        return None
+    module, _, attribute = name.partition(":")
+    factory: TransportFactory = getattr(importlib.import_module(module), attribute)
+    made = factory(blocking=blocking)
+    if made is None:
+        raise SystemExit(f"{name} has no {'blocking' if blocking else 'async'} transport")
+    return made
+
+
+def built_in(*, blocking: bool) -> Transport:
+    """Return the built-in transport, with as many connections as the others."""
+    from completions_mw.backends.transport import AsyncTransport, BlockingTransport
+
+    make: Callable[[int], Transport] = BlockingTransport if blocking else AsyncTransport
+    return make(CONNECTIONS)
+
+
+def settings() -> Settings:
+    """Return the settings of the gateways: one key, one model, the mock upstream."""
+    return Settings(
+        prefix="/v1",
+        providers={"upstream": {"api": "openai", "base_url": URL, "api_key": "sk-upstream"}},
+        models={wire.MODEL: {"targets": [f"upstream/{wire.MODEL}"]}},
+        keys={"bench": {"secret": wire.KEY}},
+        connections={"max": CONNECTIONS},
+    )

@@ -1,0 +1,60 @@
+"""Who is compared, and how each is started."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench import wire
+from bench.cells import Mode
+
+THREADS: Final = 64
+KEY_HEADER: Final = {"authorization": f"Bearer {wire.KEY}"}
+BOTH: Final[tuple[Mode, ...]] = ("json", "stream")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contestant:
+    """A server to be measured."""
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    """What starts it on a port."""
+    baseline: str | None = None
+    """The contestant that does the same with nothing of ours."""
+    modes: tuple[Mode, ...] = BOTH
+    path: str = "/v1/chat/completions"
+    headers: Mapping[str, str] = field(default_factory=lambda: KEY_HEADER)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    start_seconds: float = 20.0
+
+
+def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
+    """Return all but the upstream itself and the peers, in the order of the table."""
+    environment = {"BENCH_UPSTREAM": str(upstream_port), "BENCH_TRANSPORT": transport or ""}
+    bare = "port" if transport else "bare"
+    return [
+        Contestant("hello-uvicorn", _uvicorn("hello_asgi"), modes=("json",)),
+        Contestant("bare-uvicorn", _uvicorn(f"{bare}_asgi"), environment=environment),
+        Contestant("port-uvicorn", _uvicorn("port_asgi"), environment=environment),
+        Contestant("ours-uvicorn", _uvicorn("ours_asgi"), "bare-uvicorn", environment=environment),
+        Contestant("hello-gthread", _gunicorn("hello_wsgi"), modes=("json",)),
+        Contestant("bare-gthread", _gunicorn(f"{bare}_wsgi"), environment=environment),
+        Contestant("port-gthread", _gunicorn("port_wsgi"), environment=environment),
+        Contestant("ours-gthread", _gunicorn("ours_wsgi"), "bare-gthread", environment=environment),
+    ]
+
+
+def upstream() -> Contestant:
+    """Return the mock upstream; measured directly, it shows the ceiling of upstream and load generator."""
+    return Contestant("direct", lambda port: [sys.executable, "-m", "bench.upstream", str(port)])
+
+
+def _uvicorn(app: str) -> Callable[[int], Sequence[str]]:
+    options = ["--loop", "auto", "--http", "auto", "--no-access-log", "--log-level", "warning", "--backlog", "1024"]
+    return lambda port: [sys.executable, "-m", "uvicorn", f"bench.apps.{app}:app", "--port", str(port), *options]
+
+
+def _gunicorn(app: str) -> Callable[[int], Sequence[str]]:
+    options = ["--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS), "--keep-alive", "30", "--log-level", "warning"]
+    return lambda port: [sys.executable, "-m", "gunicorn", f"bench.apps.{app}:app", "--bind", f"127.0.0.1:{port}", *options]

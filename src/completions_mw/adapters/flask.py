@@ -1,0 +1,106 @@
+"""Flask: `Completions(app)`, or `init_app(app)` in an app factory."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from completions_mw.adapters import wsgi
+from completions_mw.adapters.setup import needs, settings_of
+from completions_mw.core.auth import Authenticate
+from completions_mw.core.blocking import BlockingIterator
+from completions_mw.core.head import too_large
+from completions_mw.core.routes import Routes
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.gateway import Gateway, ModelFunction
+from completions_mw.http import Request, Response
+
+with needs("flask"):
+    import flask
+
+VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+"""OPTIONS is left to Flask, so that extensions for CORS can answer it."""
+
+
+class Completions:
+    """The extension: adds the gateway's paths to Flask apps, as routes of theirs.
+
+    `before_request` hooks, logins and the contexts work as for every view. A streamed answer is sent after the request's contexts have
+    ended, as all streams of Flask are: a generator that is a model and needs one takes `app.app_context()` itself. Flask-WTF's
+    protection refuses clients without its token, unless told `csrf.exempt("completions_mw.adapters.flask.answer")`.
+
+    Args:
+        app: gets the paths at once; None to call `init_app` later.
+        gateway: answers; without one, each app gets its own from `app.config["COMPLETIONS_MW"]`: a mapping, the path of a TOML
+            file, or a `Settings`.
+        models: for the gateway that is built: Python functions as models.
+        authenticate: for the gateway that is built: the app's own login, as `lambda request: current_user.get_id()`.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        gateway: Gateway | None = None,
+        *,
+        models: Mapping[str, ModelFunction] | None = None,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        if gateway is not None and (models is not None or authenticate is not None):
+            raise TypeError("`models` and `authenticate` are for the gateway itself")
+        self._gateway = gateway
+        self._models = models
+        self._authenticate = authenticate
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Add the gateway's paths to `app`, and the gateway as `app.extensions["completions_mw"]`.
+
+        Raises:
+            ConfigurationError: the settings ask for something that cannot work.
+        """
+        gateway = self._gateway or self._build(app)
+        app.extensions["completions_mw"] = gateway
+        routes = Routes(gateway.settings.prefix)
+        for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<path:model>")):
+            # Two slashes are another path (FAULTS FC-18), where Flask would redirect.
+            app.add_url_rule(path, f"completions_mw_{name}", answer, methods=VERBS, merge_slashes=False)
+
+    def _build(self, app: flask.Flask) -> Gateway:
+        settings = settings_of(app.config.get("COMPLETIONS_MW"), 'app.config["COMPLETIONS_MW"]')
+        return Gateway(settings, models=self._models, authenticate=self._authenticate)
+
+
+def answer(model: str = "") -> flask.Response:
+    """Answer the current request: the view of all paths."""
+    gateway: Gateway = flask.current_app.extensions["completions_mw"]
+    return to_flask_response(gateway.handle(to_request(flask.request)))
+
+
+def to_request(request: flask.Request) -> Request:
+    """Return a request of Flask as the gateway takes it."""
+    return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request))
+
+
+def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:
+    """Return the gateway's answer as Flask sends it; hooks that look at bodies leave one alone that is passed through."""
+    streamed = not isinstance(response.body, bytes)
+    return flask.Response(response.body, response.status, wsgi.headers_of(response), direct_passthrough=streamed)
+
+
+class FlaskBody:
+    """The `RequestBody` of a Flask request, which a hook may have read before."""
+
+    def __init__(self, request: flask.Request) -> None:
+        self._request = request
+
+    async def read(self, limit: int) -> bytes:
+        # One more than is accepted: werkzeug ends a chunked body at its limit without a word.
+        self._request.max_content_length = limit + 1
+        try:
+            return self._request.get_data()
+        except RequestEntityTooLarge:
+            raise too_large(limit) from None
+        except ClientDisconnected:
+            raise ClientDisconnectedError from None

@@ -1,0 +1,48 @@
+"""Starlette: `Starlette(routes=[*routes(gateway), ...])`.
+
+The app closes the gateway when it ends, in its own lifespan:
+
+    @asynccontextmanager
+    async def lifespan(app):
+        async with gateway:
+            yield
+"""
+
+from completions_mw.adapters.asgi import Receive, Scope, Send, answer
+from completions_mw.adapters.setup import needs
+from completions_mw.core.routes import Routes
+from completions_mw.gateway import AsyncGateway
+
+with needs("starlette"):
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute, Match, Route
+
+
+def routes(gateway: AsyncGateway) -> list[BaseRoute]:
+    """Return the gateway's paths as routes, for an app or below a `Mount`."""
+    paths = Routes(gateway.settings.prefix)
+    endpoint = Endpoint(gateway)
+    return [
+        GatewayRoute(paths.chat, endpoint, name="completions_mw_chat"),
+        GatewayRoute(paths.models, endpoint, name="completions_mw_models"),
+        GatewayRoute(paths.models + "/{model:path}", endpoint, name="completions_mw_model"),
+    ]
+
+
+class Endpoint:
+    """An ASGI app: Starlette hands it the request as it came. A function would get it wrapped, and GET only."""
+
+    def __init__(self, gateway: AsyncGateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(self._gateway, scope, receive, send, native=Request(scope))
+
+
+class GatewayRoute(Route):
+    """A route for every verb but OPTIONS, which stays the host app's."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            return Match.NONE, {}
+        return super().matches(scope)

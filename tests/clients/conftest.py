@@ -1,0 +1,40 @@
+"""One mock upstream and one server process for all clients of a session."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.clients.support import Endpoint
+from tests.support import upstream_answers as answers
+from tests.support.process import free_port, serve
+from tests.support.upstream import MockUpstream
+from tests.support.upstream_exchange import Exchange
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+async def limited(x: Exchange) -> None:
+    """Refuse as a busy provider does, and say how soon to come back."""
+    refusal = answers.error("Rate limit reached for requests.", kind="requests", code="rate_limit_exceeded")
+    await x.reply_json(refusal, ("retry-after-ms", "20"), ("retry-after", "1"), status=429)
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[MockUpstream]:
+    with MockUpstream({"limited": limited}) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def endpoint(upstream: MockUpstream) -> Iterator[Endpoint]:
+    """Where the clients are pointed."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.clients.app:app", "--port", str(port), "--no-access-log"]
+    env = {
+        "COMPLETIONS_MW_CONFIG": str(HERE / "completions.toml"),
+        "COMPLETIONS_MW_PROVIDERS__UPSTREAM__BASE_URL": upstream.url,
+    }
+    with serve(command, ready=port, env=env, cwd=ROOT):
+        yield Endpoint(f"http://127.0.0.1:{port}/api/v1", "sk-clients-0123456789")

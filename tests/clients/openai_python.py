@@ -1,0 +1,84 @@
+"""openai-python, sync and async, used in the same words: what is tested is written once, as a user of the sync client would."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from inspect import isawaitable, isroutine
+from typing import Any, cast
+
+from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, DefaultHttpx2Client, OpenAI
+from pydantic import BaseModel
+
+from tests.clients.support import Endpoint
+
+
+@dataclass
+class Sdk:
+    """A client, and how many requests it has sent, retries too."""
+
+    client: OpenAI
+    sent: list[str] = field(default_factory=list)
+
+
+Opener = Callable[[Endpoint], "Iterator[Sdk]"]
+
+
+@contextmanager
+def sync_sdk(endpoint: Endpoint) -> Iterator[Sdk]:
+    sent: list[str] = []
+    http = DefaultHttpx2Client(event_hooks={"request": [lambda request: sent.append(str(request.url))]})
+    # Strict: an answer that is not what the SDK's types say is an error.
+    with OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http, _strict_response_validation=True) as client:
+        yield Sdk(client, sent)
+
+
+@contextmanager
+def async_sdk(endpoint: Endpoint) -> Iterator[Sdk]:
+    sent: list[str] = []
+
+    async def note(request: Any) -> None:
+        sent.append(str(request.url))
+
+    with asyncio.Runner() as runner:
+        http = DefaultAsyncHttpx2Client(event_hooks={"request": [note]})
+        client = AsyncOpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http, _strict_response_validation=True)
+        yield Sdk(cast("OpenAI", _InBlockingCode(client, runner)), sent)
+        runner.run(client.close())
+
+
+class _InBlockingCode:
+    """An object of the async SDK whose methods, iterations and contexts run to their end when they are called."""
+
+    def __init__(self, target: Any, runner: asyncio.Runner) -> None:
+        self._target = target
+        self._runner = runner
+
+    def __getattr__(self, name: str) -> Any:
+        return self._seen(getattr(self._target, name))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._seen(self._target(*args, **kwargs))
+
+    def __iter__(self) -> Iterator[Any]:
+        items = aiter(self._target)
+        while (item := self._run(anext(items, None))) is not None:
+            yield self._seen(item)
+
+    def __enter__(self) -> Any:
+        return self._seen(self._run(self._target.__aenter__()))
+
+    def __exit__(self, *error: object) -> None:
+        self._run(self._target.__aexit__(*error))
+
+    def _seen(self, value: Any) -> Any:
+        if isawaitable(value):
+            value = self._run(value)
+        of_the_sdk = type(value).__module__.partition(".")[0] == "openai" and not isinstance(value, BaseModel)
+        return _InBlockingCode(value, self._runner) if of_the_sdk or isroutine(value) else value
+
+    def _run(self, awaitable: Any) -> Any:
+        async def result() -> Any:
+            return await awaitable
+
+        return self._runner.run(result())

@@ -1,0 +1,130 @@
+"""The product document's snippets, verbatim but for port and key, against the Flask example."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from tests.support.examples import CHAT, ECHO_CONFIG, KEY, needs_local_model, running_example
+from tests.support.markdown import Block, code_blocks
+
+BLOCKS = code_blocks(Path(__file__).parent / "seed" / "chat_completions.txt")
+DOCUMENT = Path(__file__).parents[3] / "shared" / "seed.txt"
+IMPORTS = "import json\nimport requests\n"
+"""The document imports them once at most, at its top."""
+CONTENT = "print({}.json()['choices'][0]['message']['content'])"
+
+BASIC = [block for block in BLOCKS if block.heading.startswith("Using ")]
+AFTERWARDS = {
+    "System Prompt": (CONTENT.format("response"), "How do I sort a list in Python?\n"),
+    "Temperature Control": (
+        CONTENT.format("response_low") + "\n" + CONTENT.format("response_high"),
+        "Tell me a joke.\nWrite a creative story.\n",
+    ),
+    "Max Tokens": (CONTENT.format("response"), "Write a long article about AI.\n"),
+    "Streaming Responses": ("", "Tell me a story."),
+    "Stop Sequences": (CONTENT.format("response"), "Count from 1 to 10.\n"),
+    "Multi-turn Conversation": (CONTENT.format("response1"), "And what about Germany?\nWhat's the capital of France?\n"),
+    "Token Usage Tracking": ("", "Prompt tokens: 1\nCompletion tokens: 1\nTotal tokens: 2\n"),
+    "Invalid Model": (
+        "",
+        "Error: The model `invalid-model` does not exist or you do not have access to it.\nType: invalid_request_error\n",
+    ),
+    "Rate Limit": (
+        "print(make_request_with_retry([{'role': 'user', 'content': 'Hello'}])['choices'][0]['message']['content'])",
+        "Hello\n",
+    ),
+    "Budget Exceeded": ("print(response.status_code)", "200\n"),
+}
+"""For each further Python snippet: what is run after it, and what is printed by then, the model being an echo."""
+JSON = {"Example Conversation", "Response Format"}
+
+
+@pytest.fixture(scope="module")
+def echo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    config = tmp_path_factory.mktemp("config") / "echo.toml"
+    config.write_text(ECHO_CONFIG)
+    with running_example("flask_app", config) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def model_url() -> Iterator[str]:
+    with running_example("flask_app") as url:
+        yield url
+
+
+def run(block: Block, url: str, afterwards: str = "") -> str:
+    """Run a snippet as its reader would, and return what it prints."""
+    code = block.code.replace("http://localhost/api/v1", f"{url}/api/v1").replace("YOUR_API_KEY", KEY)
+    commands = {
+        "bash": ["bash", "-c", code],
+        "python": [sys.executable, "-c", f"{IMPORTS}{code}\n{afterwards}"],
+        "javascript": ["node", "--input-type=module", "-e", code],
+    }
+    command = commands[block.language]
+    program = "curl" if block.language == "bash" else command[0]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "NO_PROXY": "127.0.0.1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def text_of(block: Block, output: str) -> str:
+    """Return the answer's text: curl prints the whole answer, the others print the text."""
+    return str(json.loads(output)["choices"][0]["message"]["content"]) if block.language == "bash" else output.removesuffix("\n")
+
+
+def test_every_snippet_is_run() -> None:
+    assert {block.heading for block in BLOCKS} == {block.heading for block in BASIC} | AFTERWARDS.keys() | JSON
+
+
+@pytest.mark.skipif(not DOCUMENT.exists(), reason="the product document is not here to compare with")
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.heading for block in BLOCKS])
+def test_a_snippet_is_the_documents_own(block: Block) -> None:
+    lines = [line.strip() for line in block.code.splitlines()]
+    assert "\n".join(lines) in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("block", BASIC, ids=[block.heading for block in BASIC])
+def test_the_basic_request(block: Block, echo_url: str) -> None:
+    assert text_of(block, run(block, echo_url)) == "Hello! How are you?"
+
+
+@needs_local_model
+@pytest.mark.parametrize("block", BASIC, ids=[block.heading for block in BASIC])
+def test_the_basic_request_is_answered_by_a_model(block: Block, model_url: str) -> None:
+    # What it says to a greeting is its own choice.
+    assert text_of(block, run(block, model_url))
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.heading in AFTERWARDS], ids=lambda block: block.heading)
+def test_a_python_snippet(block: Block, echo_url: str) -> None:
+    afterwards, printed = AFTERWARDS[block.heading]
+    assert run(block, echo_url, afterwards) == printed
+
+
+def test_the_conversation_is_answered_in_the_documents_form(echo_url: str) -> None:
+    conversation, form = (json.loads(block.code) for block in BLOCKS if block.heading in JSON)
+    answer = requests.post(echo_url + CHAT, json=conversation, headers={"Authorization": f"Bearer {KEY}"}, timeout=10).json()
+    assert answer["choices"][0]["message"]["content"] == "What about 5+3?"
+    assert_has_form(answer, form)
+
+
+def assert_has_form(value: object, form: object) -> None:
+    """Assert that `value` has every member of `form`, of the same type."""
+    assert type(value) is type(form)
+    if isinstance(value, dict) and isinstance(form, dict):
+        assert value.keys() >= form.keys()
+        for name in form:
+            assert_has_form(value[name], form[name])
+    elif isinstance(value, list) and isinstance(form, list):
+        assert len(value) == len(form)
+        for item, example in zip(value, form, strict=True):
+            assert_has_form(item, example)

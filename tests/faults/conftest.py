@@ -1,0 +1,144 @@
+"""One client for both gateways: a test says what it sends and sees what comes back, whichever kind answers."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from completions_mw import AsyncGateway, Gateway, Request, Settings
+from tests.support.upstream import MockUpstream
+
+KEY = "sk-canary-client-key"
+UPSTREAM_KEY = "sk-canary-upstream-key"
+HEADERS = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
+
+
+class Answer(NamedTuple):
+    """What a client saw, whole."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return from_json(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of a refusal, or the last event of a stream that failed."""
+        if self.headers["content-type"] == "application/json":
+            return dict(self.json["error"])
+        return dict(from_json(self.events[-1])["error"])
+
+    @property
+    def events(self) -> list[bytes]:
+        return [block.removeprefix(b"data: ") for block in self.body.split(b"\n\n") if block.startswith(b"data: ")]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.events[-1] == b"[DONE]"
+
+    @property
+    def text(self) -> str:
+        if self.headers["content-type"] == "application/json":
+            return str(self.json["choices"][0]["message"]["content"])
+        chunks = [from_json(event) for event in self.events if event != b"[DONE]" and not event.startswith(b'{"error"')]
+        return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+class Client(Protocol):
+    """Sends requests through one kind of gateway."""
+
+    def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer: ...
+    def probe(self, count: int) -> list[int]: ...
+
+
+def request(model: str, content: str = "one two three", **fields: Any) -> Request:
+    body = {"model": model, "messages": [{"role": "user", "content": content}], **fields}
+    return Request("POST", "/api/v1/chat/completions", HEADERS, to_json(body))
+
+
+class BlockingClient:
+    def __init__(self, settings: Settings) -> None:
+        self.gateway = Gateway(settings)
+
+    def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
+        response = self.gateway.handle(request(model, content, **fields))
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        return Answer(response.status, dict(response.headers), body)
+
+    def probe(self, count: int) -> list[int]:
+        return [self.post("ok").status for _ in range(count)]
+
+    def close(self) -> None:
+        self.gateway.close()
+
+
+class AsyncClient:
+    def __init__(self, settings: Settings) -> None:
+        self.gateway = AsyncGateway(settings)
+        self.runner = asyncio.Runner()
+
+    def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
+        return self.runner.run(self.apost(model, content, **fields))
+
+    def probe(self, count: int) -> list[int]:
+        return [self.post("ok").status for _ in range(count)]
+
+    async def apost(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
+        response = await self.gateway.handle(request(model, content, **fields))
+        if isinstance(response.body, bytes):
+            return Answer(response.status, dict(response.headers), response.body)
+        pieces = []
+        while True:
+            try:
+                pieces.append(await response.body.__anext__())
+            except StopAsyncIteration:
+                return Answer(response.status, dict(response.headers), b"".join(pieces))
+
+    def close(self) -> None:
+        self.runner.run(self.gateway.close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[MockUpstream]:
+    with MockUpstream() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def forgetful(upstream: MockUpstream) -> None:
+    upstream.reset()
+
+
+def settings_for(upstream: MockUpstream, **more: Any) -> Settings:
+    from tests.support.upstream_scenarios import SCENARIOS
+
+    names = [*SCENARIOS, *(f"status-{status}" for status in range(400, 600)), "stall-3", "n", "flaky-1"]
+    return Settings.from_mapping(
+        {
+            "providers": {
+                "up": {
+                    "api": "openai",
+                    "base_url": upstream.url,
+                    "api_key": UPSTREAM_KEY,
+                    "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 0.5, "total": 3},
+                }
+            },
+            "models": {**{name: {"targets": [f"up/{name}"]} for name in names}, "alias": {"targets": ["up/ok"]}},
+            "keys": {"client": {"secret": KEY}},
+            "keep_alive": 0.1,
+            **more,
+        }
+    )
+
+
+@pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
+def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Client]:
+    made = request.param(settings_for(upstream))
+    yield made
+    made.close()

@@ -1,0 +1,95 @@
+"""A host: a web app of some framework, with the gateway mounted in it beside pages of its own."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from anyio.abc import BlockingPortal
+
+from completions_mw import AsyncGateway, Gateway
+from completions_mw.core.routes import Routes
+from tests.support.envelope import REFUSALS, Refusal
+from tests.support.exchange import Answer, HeaderPairs, Sent, Server
+
+HELLO: Final = b"hello from the app"
+PREFIX: Final = "/api/v1"
+CHAT: Final = f"{PREFIX}/chat/completions"
+MODELS: Final = f"{PREFIX}/models"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """What a host may mount, by its kind, and the event loop for the async ones."""
+
+    blocking: Gateway
+    asynchronous: AsyncGateway
+    portal: BlockingPortal
+
+
+@dataclass(frozen=True, slots=True)
+class HostResponse:
+    """A whole answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    taken: int
+    """How many bytes of the request's body the host has read."""
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        return self.json()["error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One client for one host: requests as its server would hand them to the app.
+
+    Args:
+        server: calls the app.
+        is_async: whether it runs on an event loop, and so notices at once that a client has left.
+        prefix: where the gateway's paths are in this host.
+    """
+
+    server: Server
+    is_async: bool
+    prefix: str = PREFIX
+
+    def request(
+        self, method: str, path: str, headers: HeaderPairs = (), body: bytes | Sequence[bytes] = b"", *, mount: str = ""
+    ) -> HostResponse:
+        """Return the whole answer to a request; refusals of the gateway are kept to be checked at the end of the test.
+
+        Args:
+            method: the verb.
+            path: decoded, below `mount`.
+            headers: without a content-length, which is added; a body in pieces gets none.
+            body: whole, or in pieces.
+            mount: SCRIPT_NAME or root_path.
+        """
+        with self.stream(method, path, headers, body, mount=mount) as answer:
+            response = HostResponse(answer.status, answer.headers, b"".join(answer), answer.taken)
+        if Routes(self.prefix).owns(method, path) and not 200 <= response.status < 300:
+            REFUSALS.append(Refusal(method, response.status, response.headers, response.body))
+        return response
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, headers: HeaderPairs = (), body: bytes | Sequence[bytes] = b"", *, mount: str = ""
+    ) -> Iterator[Answer]:
+        """Give the answer to a request as it comes; at the end of the block the client leaves. Arguments as `request`."""
+        pieces = (body,) if isinstance(body, bytes) else tuple(body)
+        if isinstance(body, bytes) and body and "content-length" not in dict(headers):
+            headers = (*headers, ("content-length", str(len(body))))
+        with self.server.send(Sent(method, path, headers, pieces, mount)) as answer:
+            yield answer
+
+
+def bearer(key: str) -> HeaderPairs:
+    """Return the headers of a client that has a key."""
+    return (("authorization", f"Bearer {key}"),)

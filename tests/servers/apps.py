@@ -1,0 +1,28 @@
+"""What both apps have in common: the settings that every server of this folder runs with."""
+
+import os
+
+from completions_mw import Settings
+
+KEY = "sk-servers-0123456789"
+UPSTREAM_KEY = "sk-upstream-0123456789"
+MODELS = ("ok", "ttfb", "slow", "stall-1", "stall-2", "hang", "endless", "stepwise", "gush")
+"""Each is a scenario of the mock upstream."""
+
+KEEP_ALIVE = 0.2
+BODY_TIMEOUT = 1.0
+MAX_BODY = 1024 * 1024
+MAX_RESPONSE = 256 * 1024 * 1024
+
+
+def settings() -> Settings:
+    """Return the settings; the upstream's address comes from the environment."""
+    return Settings(
+        providers={"mock": {"api": "openai", "base_url": os.environ["UPSTREAM_URL"], "api_key": UPSTREAM_KEY}},
+        models={name: {"targets": [f"mock/{name}"]} for name in MODELS},
+        keys={"team": {"secret": KEY}},
+        keep_alive=KEEP_ALIVE,
+        body_timeout=BODY_TIMEOUT,
+        max_body_bytes=MAX_BODY,
+        max_response_bytes=MAX_RESPONSE,
+    )

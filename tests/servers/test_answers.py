@@ -1,0 +1,64 @@
+"""JSON and streams on every server; what the upstream sends is not held back (FAULTS sections 1 and 4)."""
+
+from tests.servers.client import StreamClient, chat, content_of, get, text_of
+from tests.servers.conftest import Note, Running, Upstream
+from tests.servers.kinds import every
+from tests.support.rawhttp import RawClient
+
+WORDS = "one two three four"
+
+
+@every()
+def test_json(server: Running, upstream: Upstream) -> None:
+    with RawClient(server.port) as client:
+        answer = client.exchange(chat(text="hello there"))
+    assert answer.complete
+    assert content_of(answer) == "hello there"
+    assert [(header, answer.head.header(header)) for header in ("content-type", "content-length")] == [
+        ("content-type", "application/json"),
+        ("content-length", str(len(answer.body))),
+    ]
+
+
+@every()
+def test_stream(server: Running, upstream: Upstream) -> None:
+    with StreamClient(server.port) as client:
+        client.ask("ok", WORDS)
+        head = client.read_head()
+        events = client.rest_of_events()
+    assert text_of(events) == WORDS
+    assert head.header("content-type") == "text/event-stream; charset=utf-8"
+    assert head.header("cache-control") == "no-cache"
+    assert head.header("content-length") is None
+
+
+@every()
+def test_each_event_arrives_before_the_next_is_sent(server: Running, upstream: Upstream, note: Note) -> None:
+    arrived = []
+    with StreamClient(server.port) as client:
+        client.ask("stepwise", WORDS)
+        upstream.step()
+        client.start()
+        while (event := client.next_event()) is not None:
+            arrived.append(event.at)
+            upstream.step()
+    sent = upstream.steps.sent_at
+    assert len(arrived) == len(sent)
+    for at, (left, came) in enumerate(zip(sent, arrived, strict=True)):
+        note(f"{server.kind.id}: {'a later' if at else 'the first'} event, upstream to client", came - left)
+
+
+@every()
+def test_connection_is_used_again(server: Running, upstream: Upstream) -> None:
+    with RawClient(server.port) as client:
+        first = client.exchange(chat(text="first"))
+        assert content_of(first) == "first"
+        if first.head.header("connection") != "close":
+            assert content_of(client.exchange(chat(text="second"))) == "second"
+    assert upstream.connections <= 1
+
+
+@every()
+def test_other_paths_are_the_host_apps(server: Running, upstream: Upstream) -> None:
+    assert get(server.port, "/page").endswith("GET /page")
+    assert upstream.requests == []
