@@ -91,7 +91,7 @@ def show_answer(port: int) -> None:
     message = data["choices"][0]["message"]
     check(message["content"], f"no text in {data}")
     say(styled(GREEN, message["content"]))
-    show_usage(data["usage"], time.monotonic() - started)
+    show_usage(data["usage"], time.monotonic() - started, " with loading the model")
 
 
 def show_stream(port: int) -> None:
@@ -191,9 +191,9 @@ def show_command(port: int, key: str, body: str) -> None:
     say(styled(BOLD, "\n".join(lines)) + "\n")
 
 
-def show_usage(usage: Any, seconds: float) -> None:
+def show_usage(usage: Any, seconds: float, note: str = "") -> None:
     count = f"{usage['prompt_tokens']} prompt + {usage['completion_tokens']} completion = {usage['total_tokens']} tokens"
-    say(styled(DIM, f"usage: {count}, in {seconds:.1f} s"))
+    say(styled(DIM, f"usage: {count}, in {seconds:.1f} s{note}"))
 
 
 def check(condition: object, problem: str) -> None:

@@ -36,7 +36,8 @@ def read_settings() -> Settings:
         return Settings.from_toml(path)
     tree = tomllib.loads((HERE / "completions.toml").read_text())
     if find_spec("xllamacpp") and (weights := default_weights()):
-        tree["providers"]["local"] = {"api": "llama_cpp", "path": str(weights)}
+        # A tiny model may ramble: the context bounds its answers, too.
+        tree["providers"]["local"] = {"api": "llama_cpp", "path": str(weights), "context": 1024}
     return Settings.from_mapping(tree)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.clients.openai_python import Sdk, async_sdk, sync_sdk
 from tests.clients.support import Endpoint
 from tests.support import upstream_answers as answers
 from tests.support.process import free_port, serve
@@ -38,3 +39,10 @@ def endpoint(upstream: MockUpstream) -> Iterator[Endpoint]:
     }
     with serve(command, ready=port, env=env, cwd=ROOT):
         yield Endpoint(f"http://127.0.0.1:{port}/api/v1", "sk-clients-0123456789")
+
+
+@pytest.fixture(scope="module", params=[sync_sdk, async_sdk], ids=["sync", "async"])
+def sdk(request: pytest.FixtureRequest, endpoint: Endpoint) -> Iterator[Sdk]:
+    """Each kind of client of openai-python."""
+    with request.param(endpoint) as sdk:
+        yield sdk

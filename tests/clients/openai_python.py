@@ -1,7 +1,7 @@
 """openai-python, sync and async, used in the same words: what is tested is written once, as a user of the sync client would."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable, isroutine
@@ -19,9 +19,6 @@ class Sdk:
 
     client: OpenAI
     sent: list[str] = field(default_factory=list)
-
-
-Opener = Callable[[Endpoint], "Iterator[Sdk]"]
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """openai-python against a real server: what works for OpenAI works for us, sync and async."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,8 +7,7 @@ from openai import OpenAI, pydantic_function_tool
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageFunctionToolCall, ChatCompletionMessageParam
 from pydantic import BaseModel
 
-from tests.clients.openai_python import Sdk, async_sdk, sync_sdk
-from tests.clients.support import Endpoint
+from tests.clients.openai_python import Sdk
 from tests.support.upstream import MockUpstream
 
 MODEL = "gpt-3.5-turbo"
@@ -26,12 +24,6 @@ class Weather(BaseModel):
     city: str
     degrees: int
     windy: bool
-
-
-@pytest.fixture(scope="module", params=[sync_sdk, async_sdk], ids=["sync", "async"])
-def sdk(request: pytest.FixtureRequest, endpoint: Endpoint) -> Iterator[Sdk]:
-    with request.param(endpoint) as sdk:
-        yield sdk
 
 
 @pytest.fixture

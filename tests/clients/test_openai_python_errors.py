@@ -1,25 +1,17 @@
 """Errors as openai-python shows them: the right class, all of the envelope, and no retry that cannot help (SPEC sections 9 and 11)."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.clients.openai_python import Sdk, async_sdk, sync_sdk
-from tests.clients.support import Endpoint
+from tests.clients.openai_python import Sdk
 from tests.support.upstream import MockUpstream
 
 MODEL = "gpt-3.5-turbo"
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello to all of you"}]
 INVALID = "invalid_request_error"
-
-
-@pytest.fixture(scope="module", params=[sync_sdk, async_sdk], ids=["sync", "async"])
-def sdk(request: pytest.FixtureRequest, endpoint: Endpoint) -> Iterator[Sdk]:
-    with request.param(endpoint) as sdk:
-        yield sdk
 
 
 class Refused(NamedTuple):

@@ -1,7 +1,8 @@
 """One client for both gateways: a test says what it sends and sees what comes back, whichever kind answers."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import pytest
@@ -67,8 +68,10 @@ class BlockingClient:
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
         response = self.gateway.handle(request(model, content, **fields))
-        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-        return Answer(response.status, dict(response.headers), body)
+        if isinstance(response.body, bytes):
+            return Answer(response.status, dict(response.headers), response.body)
+        with response.body as body:
+            return Answer(response.status, dict(response.headers), b"".join(body))
 
     def probe(self, count: int) -> list[int]:
         return [self.post("ok").status for _ in range(count)]
@@ -93,11 +96,10 @@ class AsyncClient:
         if isinstance(response.body, bytes):
             return Answer(response.status, dict(response.headers), response.body)
         pieces = []
-        while True:
-            try:
-                pieces.append(await response.body.__anext__())
-            except StopAsyncIteration:
-                return Answer(response.status, dict(response.headers), b"".join(pieces))
+        while not response.body.ended:
+            pieces.append(await response.body.__anext__())
+        await response.body.aclose()
+        return Answer(response.status, dict(response.headers), b"".join(pieces))
 
     def close(self) -> None:
         self.runner.run(self.gateway.close())
@@ -115,7 +117,7 @@ def forgetful(upstream: MockUpstream) -> None:
     upstream.reset()
 
 
-def settings_for(upstream: MockUpstream, **more: Any) -> Settings:
+def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = MappingProxyType({}), **more: Any) -> Settings:
     from tests.support.upstream_scenarios import SCENARIOS
 
     names = [*SCENARIOS, *(f"status-{status}" for status in range(400, 600)), "stall-3", "n", "flaky-1"]
@@ -126,12 +128,13 @@ def settings_for(upstream: MockUpstream, **more: Any) -> Settings:
                     "api": "openai",
                     "base_url": upstream.url,
                     "api_key": UPSTREAM_KEY,
-                    "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 0.5, "total": 3},
                 }
             },
+            "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 0.5, "total": 30, **timeouts},
             "models": {**{name: {"targets": [f"up/{name}"]} for name in names}, "alias": {"targets": ["up/ok"]}},
             "keys": {"client": {"secret": KEY}},
             "keep_alive": 0.1,
+            "max_response_bytes": 2 * 1024 * 1024,
             **more,
         }
     )

@@ -1,9 +1,11 @@
 """A plain ASGI app, wrapped by the middleware."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from completions_mw.adapters.asgi import CompletionsMiddleware
-from tests.hosts.base import HELLO, Gateways, Host
+from tests.hosts.base import HELLO, Host, Project
 from tests.support.asgi_driver import ASGIServer
 
 
@@ -14,6 +16,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": HELLO if found else b"the app has no such page"})
 
 
-def host(gateways: Gateways) -> Host:
-    """Return the host."""
-    return Host(ASGIServer(CompletionsMiddleware(app, gateways.asynchronous), gateways.portal), is_async=True)
+@contextmanager
+def host(project: Project) -> Iterator[Host]:
+    """Run the host for the time of a `with` block."""
+    with project.async_gateway() as gateway:
+        yield Host(ASGIServer(CompletionsMiddleware(app, gateway), project.portal), is_async=True)

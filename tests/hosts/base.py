@@ -1,15 +1,16 @@
 """A host: a web app of some framework, with the gateway mounted in it beside pages of its own."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from anyio.abc import BlockingPortal
+from anyio.from_thread import BlockingPortal
 
-from completions_mw import AsyncGateway, Gateway
+from completions_mw import AsyncGateway, Caller, Gateway, Request, Settings
 from completions_mw.core.routes import Routes
+from completions_mw.gateway import ModelFunction
 from tests.support.envelope import REFUSALS, Refusal
 from tests.support.exchange import Answer, HeaderPairs, Sent, Server
 
@@ -20,12 +21,33 @@ MODELS: Final = f"{PREFIX}/models"
 
 
 @dataclass(frozen=True, slots=True)
-class Gateways:
-    """What a host may mount, by its kind, and the event loop for the async ones."""
+class Project:
+    """What a host is made of.
 
-    blocking: Gateway
-    asynchronous: AsyncGateway
+    Args:
+        settings: of its gateway.
+        portal: the event loop of the async ones.
+        models: Python functions as models.
+        authenticate: the project's own login.
+    """
+
+    settings: Settings
     portal: BlockingPortal
+    models: Mapping[str, ModelFunction] = field(default_factory=dict)
+    authenticate: Callable[[Request], Caller | str | None] | None = None
+
+    def gateway(self) -> AbstractContextManager[Gateway]:
+        """Return the gateway of a blocking host, closed at the end of the `with` block."""
+        return Gateway(self.settings, models=self.models, authenticate=self.authenticate)
+
+    def async_gateway(self) -> AbstractContextManager[AsyncGateway]:
+        """Return the gateway of an async host; its login is async, too."""
+        gateway = AsyncGateway(self.settings, models=self.models, authenticate=self.authenticate and self._ask)
+        return self.portal.wrap_async_context_manager(gateway)
+
+    async def _ask(self, request: Request) -> Caller | str | None:
+        assert self.authenticate is not None
+        return self.authenticate(request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,23 @@
 """A FastAPI app with the router."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import FastAPI, Response
 
 from completions_mw.adapters.fastapi import router
-from tests.hosts.base import HELLO, Gateways, Host
+from tests.hosts.base import HELLO, Host, Project
 from tests.support.asgi_driver import ASGIServer
 
 
-def host(gateways: Gateways) -> Host:
-    """Return the host."""
+@contextmanager
+def host(project: Project) -> Iterator[Host]:
+    """Run the host for the time of a `with` block."""
     app = FastAPI()
     app.add_api_route("/hello", hello, response_class=Response)
-    app.include_router(router(gateways.asynchronous))
-    return Host(ASGIServer(app, gateways.portal), is_async=True)
+    with project.async_gateway() as gateway:
+        app.include_router(router(gateway))
+        yield Host(ASGIServer(app, project.portal), is_async=True)
 
 
 async def hello() -> Response:

@@ -1,18 +1,23 @@
 """A Flask app with the extension."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import flask
 
 from completions_mw.adapters.flask import Completions
-from tests.hosts.base import HELLO, Gateways, Host
+from tests.hosts.base import HELLO, Host, Project
 from tests.support.wsgi_driver import WSGIServer
 
 
-def host(gateways: Gateways) -> Host:
-    """Return the host."""
+@contextmanager
+def host(project: Project) -> Iterator[Host]:
+    """Run the host for the time of a `with` block."""
     app = flask.Flask(__name__)
     app.add_url_rule("/hello", view_func=hello)
-    Completions(app, gateways.blocking)
-    return Host(WSGIServer(app), is_async=False)
+    with project.gateway() as gateway:
+        Completions(app, gateway)
+        yield Host(WSGIServer(app), is_async=False)
 
 
 def hello() -> bytes:

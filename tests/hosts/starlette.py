@@ -1,19 +1,24 @@
 """A Starlette app with the routes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from completions_mw.adapters.starlette import routes
-from tests.hosts.base import HELLO, Gateways, Host
+from tests.hosts.base import HELLO, Host, Project
 from tests.support.asgi_driver import ASGIServer
 
 
-def host(gateways: Gateways) -> Host:
-    """Return the host."""
-    app = Starlette(routes=[Route("/hello", hello), *routes(gateways.asynchronous)])
-    return Host(ASGIServer(app, gateways.portal), is_async=True)
+@contextmanager
+def host(project: Project) -> Iterator[Host]:
+    """Run the host for the time of a `with` block."""
+    with project.async_gateway() as gateway:
+        app = Starlette(routes=[Route("/hello", hello), *routes(gateway)])
+        yield Host(ASGIServer(app, project.portal), is_async=True)
 
 
 async def hello(request: Request) -> Response:

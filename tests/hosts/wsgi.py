@@ -1,10 +1,11 @@
 """A plain WSGI app, wrapped by the middleware."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from completions_mw.adapters.wsgi import CompletionsMiddleware
-from tests.hosts.base import HELLO, Gateways, Host
+from tests.hosts.base import HELLO, Host, Project
 from tests.support.wsgi_driver import WSGIServer
 
 
@@ -15,6 +16,8 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [HELLO if found else b"the app has no such page"]
 
 
-def host(gateways: Gateways) -> Host:
-    """Return the host."""
-    return Host(WSGIServer(CompletionsMiddleware(app, gateways.blocking)), is_async=False)
+@contextmanager
+def host(project: Project) -> Iterator[Host]:
+    """Run the host for the time of a `with` block."""
+    with project.gateway() as gateway:
+        yield Host(WSGIServer(CompletionsMiddleware(app, gateway)), is_async=False)

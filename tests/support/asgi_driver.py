@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import BlockingPortal
+from anyio.from_thread import BlockingPortal
 
 from tests.support.exchange import Sent
 

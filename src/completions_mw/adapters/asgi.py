@@ -81,15 +81,11 @@ async def respond(response: Response[SseBody], send: Send) -> None:
         await send({"type": "http.response.body", "body": body})
         return
     try:
-        while True:
-            try:
-                piece = await body.__anext__()
-            except StopAsyncIteration:
-                break
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        while not body.ended:
+            piece = await body.__anext__()
+            await send({"type": "http.response.body", "body": piece, "more_body": not body.ended})
     finally:
         await body.aclose()
-    await send({"type": "http.response.body", "body": b""})
 
 
 def path_of(scope: Scope) -> str:

@@ -19,7 +19,9 @@ from completions_mw.backends.channel import AsyncBackend, AsyncStream, BlockingB
 from completions_mw.errors import GatewayError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import UpstreamRequest, UpstreamResponse
 
-DRAIN_SECONDS = 0.02
+WITHOUT_BODY = (204, 304)
+"""Statuses whose answers end with the head (RFC 9112, section 6.3)."""
+DRAIN_SECONDS = 0.1
 """How long a complete answer may take to end its body before its connection is closed instead of reused."""
 
 
@@ -205,7 +207,7 @@ class _Body:
 async def _answer(response: httpcore2.Response, body: _Body, call: Call) -> UpstreamResponse:
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
     names = dict(headers)
-    call.head_ended(has_length="content-length" in names)
+    call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
     if names.get("content-encoding", "identity") != "identity":
         # It was asked not to; decoding could turn 200 KB into 200 MiB (FAULTS FC-58).
         await body.aclose()

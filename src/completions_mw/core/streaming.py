@@ -18,16 +18,20 @@ OnEnd = Callable[[BaseException | None], None]
 
 
 class ChunkStream:
-    """The chunks of one answer, in batches as they arrive; an empty batch says that nothing came for a while. `DONE` is the last event."""
+    """The chunks of one answer, in batches as they arrive; an empty batch says that nothing came for a while. `DONE` is the last event.
 
-    __slots__ = ("_closed", "_done", "_first", "_grammar", "_source", "on_end")
+    A complete answer is over for its reader at once; what is left to do for the upstream is done in `aclose`.
+    """
+
+    __slots__ = ("_closed", "_first", "_grammar", "_source", "done", "on_end")
 
     def __init__(self, source: EventSource, grammar: Grammar) -> None:
         self._source = source
         self._grammar = grammar
         self.on_end: OnEnd | None = None
         self._first: list[Event] | None = None
-        self._done = False
+        self.done = False
+        """Whether `DONE` was given: nothing follows."""
         self._closed = False
 
     async def prime(self) -> None:
@@ -39,29 +43,24 @@ class ChunkStream:
         if self._first:
             first, self._first = self._first, None
             return first
-        if self._closed:
+        if self.done or self._closed:
             raise StopAsyncIteration
         try:
             return await self._next_batch()
-        except StopAsyncIteration:
-            await self._close(None)
-            raise
         except BaseException as error:
             await self._close(error)
             raise
 
     async def aclose(self) -> None:
         """Stop the answer wherever it is: the upstream is closed too."""
-        await self._close(None if self._done else ClientDisconnectedError())
+        await self._close(None if self.done else ClientDisconnectedError())
 
     async def _next_batch(self) -> list[Event]:
-        if self._done:
-            raise StopAsyncIteration
         while True:
             try:
                 batch = await self._source.__anext__()
             except StopAsyncIteration:
-                self._done = True
+                self.done = True
                 return self._grammar.end(done=False)
             if not batch:
                 return []
@@ -73,7 +72,7 @@ class ChunkStream:
         chunks: list[Event] = []
         for event in batch:
             if event is DONE:
-                self._done = True
+                self.done = True
                 chunks.extend(self._grammar.end(done=True))
                 break
             chunks.extend(self._grammar.feed(event))
@@ -98,6 +97,11 @@ class SseBody:
     def __init__(self, chunks: ChunkStream) -> None:
         self._chunks = chunks
         self._failed = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last piece was given, so that a server can be told with it."""
+        return self._failed or self._chunks.done
 
     async def __anext__(self) -> bytes:
         if self._failed:
@@ -144,8 +148,12 @@ class ChunkReader:
             raise StopAsyncIteration
         if self._chunks is None:
             self._chunks = await self._open()
-        while not self._waiting:
-            self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
+        try:
+            while not self._waiting:
+                self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
+        except StopAsyncIteration:
+            await self.aclose()
+            raise
         return ChatCompletionChunk.model_validate(self._waiting.popleft().data)
 
     async def aclose(self) -> None:

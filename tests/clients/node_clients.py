@@ -1,0 +1,60 @@
+"""The clients of Node.js: their packages, as the lock file has them, and scripts that print what they saw as JSON."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.clients.support import Endpoint, missing
+
+FOLDER = Path(__file__).parent / "node"
+STAMP = FOLDER / "node_modules" / ".installed"
+OLDEST = 20
+Results = dict[str, Any]
+
+
+def install() -> None:
+    """Install the packages of the lock file, unless they are there already. Skips the test if that cannot be done."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        missing("node and npm are not installed")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST:
+        missing(f"node {version} is older than {OLDEST}")
+    digest = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
+    with _one_at_a_time():
+        if not STAMP.is_file() or STAMP.read_text() != digest:
+            _npm_ci()
+            STAMP.write_text(digest)
+
+
+def run_script(name: str, endpoint: Endpoint) -> Results:
+    """Return the results of all scenarios of a script, by their names."""
+    env = {**os.environ, "BASE_URL": endpoint.base_url, "API_KEY": endpoint.api_key}
+    done = subprocess.run(["node", name], cwd=FOLDER, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    results: Results = json.loads(done.stdout.splitlines()[-1])
+    return results
+
+
+def _npm_ci() -> None:
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        missing(f"npm ci failed: {done.stderr[-500:]}")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep other test sessions out: `npm ci` starts by deleting what is installed."""
+    folder = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,88 @@
+"""langchain-openai against a real server."""
+
+import asyncio
+
+import openai
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, SecretStr
+
+from tests.clients.support import Endpoint
+from tests.support.upstream import MockUpstream
+
+TEXT = "Hello to all of you"
+USAGE = {"input_tokens": 5, "output_tokens": 5, "total_tokens": 10}
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    city: str
+    degrees: int
+
+
+@tool
+def get_weather(text: str) -> str:
+    """Look the weather up."""
+    return f"21 degrees in {text}"
+
+
+def chat(endpoint: Endpoint, model: str = "gpt-3.5-turbo") -> ChatOpenAI:
+    return ChatOpenAI(model=model, base_url=endpoint.base_url, api_key=SecretStr(endpoint.api_key), stream_usage=True)
+
+
+def counts(message: AIMessage) -> dict[str, int]:
+    usage = message.usage_metadata
+    assert usage is not None
+    return {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"], "total_tokens": usage["total_tokens"]}
+
+
+def test_invoke(endpoint: Endpoint) -> None:
+    message = chat(endpoint).invoke(TEXT)
+    assert message.content == TEXT
+    assert message.response_metadata["finish_reason"] == "stop"
+    assert counts(message) == USAGE
+
+
+def test_ainvoke(endpoint: Endpoint) -> None:
+    message = asyncio.run(chat(endpoint).ainvoke(TEXT))
+    assert (message.content, counts(message)) == (TEXT, USAGE)
+
+
+def test_stream(endpoint: Endpoint) -> None:
+    first, *rest = chat(endpoint).stream(TEXT)
+    whole = first
+    for chunk in rest:
+        whole = whole + chunk
+    assert whole.content == TEXT
+    assert whole.response_metadata["finish_reason"] == "stop"
+    assert counts(whole) == USAGE
+
+
+def test_tools_round_trip(endpoint: Endpoint, upstream: MockUpstream) -> None:
+    upstream.reset()
+    model = chat(endpoint, "gpt-tools").bind_tools([get_weather])
+    asked = model.invoke("Paris")
+    result = get_weather.invoke(asked.tool_calls[0])
+    assert isinstance(result, ToolMessage)
+    assert model.invoke([HumanMessage("Paris"), asked, result]).content == "21 degrees in Paris"
+    assert [message["role"] for message in upstream.requests[-1].json["messages"]] == ["user", "assistant", "tool"]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_structured_output(endpoint: Endpoint, method: str) -> None:
+    model = chat(endpoint).with_structured_output(Weather, method=method)  # type: ignore[arg-type]
+    assert model.invoke('{"city": "Paris", "degrees": 21}') is not None
+
+
+def test_wrong_key(endpoint: Endpoint) -> None:
+    with pytest.raises(openai.AuthenticationError):
+        chat(endpoint._replace(api_key="sk-wrong-0123456789")).invoke(TEXT)
+
+
+def test_failed_stream(endpoint: Endpoint) -> None:
+    """A cut upstream is an error, not a short answer."""
+    with pytest.raises(openai.APIError, match="before it was complete"):
+        list(chat(endpoint, "trunc").stream(TEXT))

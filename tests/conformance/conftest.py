@@ -1,0 +1,56 @@
+"""Every conformance test runs in every host."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Final
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from tests.conformance import given
+from tests.hosts import asgi, django, fastapi, flask, starlette, wsgi
+from tests.hosts.base import Host, Project
+from tests.support.upstream import MockUpstream
+
+HOSTS: Final[dict[str, Callable[[Project], AbstractContextManager[Host]]]] = {
+    "wsgi": wsgi.host,
+    "flask": flask.host,
+    "django-wsgi": django.wsgi_host,
+    "django-asgi": django.asgi_host,
+    "asgi": asgi.host,
+    "starlette": starlette.host,
+    "fastapi": fastapi.host,
+}
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    """The event loop of all async hosts."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def one_upstream() -> Iterator[MockUpstream]:
+    with MockUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
+    """The provider behind the hosts, which has seen nothing yet; every answer of it has ended when the test has."""
+    one_upstream.reset()
+    yield one_upstream
+    one_upstream.release()
+    one_upstream.wait_for(lambda: one_upstream.active_requests == 0)
+
+
+@pytest.fixture(scope="session")
+def project(one_upstream: MockUpstream, portal: BlockingPortal) -> Project:
+    return Project(given.settings(one_upstream.url), portal, authenticate=given.login)
+
+
+@pytest.fixture(scope="session", params=HOSTS.values(), ids=HOSTS)
+def host(request: pytest.FixtureRequest, project: Project) -> Iterator[Host]:
+    with request.param(project) as host:
+        yield host

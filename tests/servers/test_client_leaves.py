@@ -1,0 +1,87 @@
+"""The client leaves: the upstream is closed (FAULTS FC-44 to FC-47)."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.servers.client import StreamClient, chat, get
+from tests.servers.conftest import Note, Running, Upstream
+from tests.servers.kinds import every
+from tests.support.rawhttp import RawClient
+
+leaving = pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset], ids=["fin", "rst"])
+Leave = Callable[[RawClient], None]
+
+
+def leave_and_see(leave: Leave, client: RawClient, upstream: Upstream) -> float:
+    """Return the seconds until the upstream's connection was closed."""
+    before = time.monotonic()
+    leave(client)
+    return upstream.wait_closed().at - before
+
+
+@every()
+@leaving
+def test_tokens_flow(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
+    with StreamClient(server.port) as client:
+        client.ask("endless")
+        client.start()
+        client.next_event()
+        note(f"{server.kind.id}: client gone, tokens flowing", leave_and_see(leave, client, upstream))
+
+
+@every(where=lambda kind: kind.shows_leaving)
+@leaving
+def test_upstream_is_silent(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
+    with StreamClient(server.port) as client:
+        client.ask("stall-2")
+        client.start()
+        client.next_event()
+        client.next_event()
+        note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
+
+
+@every(where=lambda kind: not kind.shows_leaving)
+@leaving
+def test_upstream_is_silent_and_only_writes_tell(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
+    with StreamClient(server.port) as client:
+        client.ask("stall-2")
+        client.start()
+        client.next_comment()
+        before = int(get(server.port, "/comments"))
+        note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
+    assert int(get(server.port, "/comments")) <= before + 2
+
+
+@every(where=lambda kind: kind.shows_leaving)
+@leaving
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+def test_before_the_first_byte(server: Running, upstream: Upstream, leave: Leave, stream: bool, note: Note) -> None:
+    with RawClient(server.port) as client:
+        client.send(chat("ttfb", stream=stream))
+        upstream.wait_for(lambda: upstream.active_requests == 1)
+        note(f"{server.kind.id}: client gone, before the first byte", leave_and_see(leave, client, upstream))
+
+
+@every(where=lambda kind: kind.shows_leaving)
+@leaving
+def test_in_the_middle_of_a_plain_answer(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
+    with RawClient(server.port) as client:
+        client.send(chat("stall-1"))
+        upstream.wait_for(lambda: upstream.active_requests == 1)
+        note(f"{server.kind.id}: client gone, within a plain answer", leave_and_see(leave, client, upstream))
+
+
+@every()
+@leaving
+def test_after_that_all_is_well(server: Running, upstream: Upstream, leave: Leave) -> None:
+    with RawClient(server.port) as client:
+        client.send(chat("ttfb"))
+        upstream.wait_for(lambda: upstream.active_requests == 1)
+        leave(client)
+        upstream.release()
+    with StreamClient(server.port) as client:
+        client.ask("ok")
+        client.start()
+        assert client.rest_of_events()[-1] == "[DONE]"
