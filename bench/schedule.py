@@ -26,7 +26,7 @@ class Plan:
     requests: int
     seconds: float
     chunks_per_second: int
-    """Of all streams of a cell together; below what the slowest relay of ours can do, so that chunks arrive one by one."""
+    """Of all streams of a cell together; 0: as fast as they are taken."""
 
     def cell(self, contestant: Contestant, server: Server, mode: Mode, connections: int) -> Cell:
         """Return one measurement. Streams get more time: one of them takes long."""
@@ -39,10 +39,13 @@ class Plan:
             server.pid,
             requests=self.requests,
             seconds=self.seconds * 1.5 if stream else self.seconds,
-            pause_us=max(1000, connections * 1_000_000 // self.chunks_per_second) if stream else 0,
+            pause_us=self._pause_us(connections) if stream else 0,
             path=contestant.path,
             headers=dict(contestant.headers),
         )
+
+    def _pause_us(self, connections: int) -> int:
+        return max(1000, connections * 1_000_000 // self.chunks_per_second) if self.chunks_per_second else 0
 
 
 class LoadGenerator(AbstractContextManager["LoadGenerator"]):

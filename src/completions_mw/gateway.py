@@ -17,6 +17,7 @@ from completions_mw.core.ports import Model, Transport
 from completions_mw.core.routes import Routes
 from completions_mw.core.streaming import ChunkReader, SseBody
 from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
+from completions_mw.core.validation import prepare
 from completions_mw.errors import ConfigurationError
 from completions_mw.http import Request, Response
 from completions_mw.providers import openai
@@ -140,6 +141,7 @@ class _GatewayBase:
         authenticate: Authenticate | None,
         transport: Transport | None,
     ) -> None:
+        prepare()
         functions = models or {}
         self._assembly = _Assembly(settings, functions, kit, transport)
         _check(settings, self._assembly.models, functions)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.clients.openai_python import Sdk, async_sdk, sync_sdk
 from tests.clients.support import Endpoint
 from tests.support import upstream_answers as answers

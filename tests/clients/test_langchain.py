@@ -1,6 +1,7 @@
 """langchain-openai against a real server."""
 
 import asyncio
+from typing import Literal
 
 import openai
 import pytest
@@ -72,9 +73,10 @@ def test_tools_round_trip(endpoint: Endpoint, upstream: MockUpstream) -> None:
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_structured_output(endpoint: Endpoint, method: str) -> None:
-    model = chat(endpoint).with_structured_output(Weather, method=method)  # type: ignore[arg-type]
-    assert model.invoke('{"city": "Paris", "degrees": 21}') is not None
+def test_structured_output(endpoint: Endpoint, method: Literal["json_schema", "function_calling"]) -> None:
+    # By their names it takes OpenAI's own models for too old, or for ones that need the Responses API.
+    model = chat(endpoint, "echo").with_structured_output(Weather, method=method)
+    assert isinstance(model.invoke('{"city": "Paris", "degrees": 21}'), Weather)
 
 
 def test_wrong_key(endpoint: Endpoint) -> None:

@@ -1,10 +1,12 @@
 """Errors as openai-python shows them: the right class, all of the envelope, and no retry that cannot help (SPEC sections 9 and 11)."""
 
+from collections.abc import Iterable
+from io import StringIO
 from typing import Any, NamedTuple
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from tests.clients.openai_python import Sdk
 from tests.support.upstream import MockUpstream
@@ -83,11 +85,15 @@ def test_failed_stream(sdk: Sdk, upstream: MockUpstream, model: str) -> None:
     """A stream that fails after it began is an error to the SDK, never a short answer."""
     upstream.reset()
     before = len(sdk.sent)
-    text = ""
+    seen = StringIO()
     with pytest.raises(openai.APIError) as caught:
-        for chunk in sdk.client.chat.completions.create(model=model, messages=HELLO, stream=True):
-            text += chunk.choices[0].delta.content or ""
+        _read(sdk.client.chat.completions.create(model=model, messages=HELLO, stream=True), seen)
     assert type(caught.value) is openai.APIError
     assert (caught.value.type, caught.value.code, caught.value.param) == (*FAILED[model], None)
-    assert text == "Hello to "
+    assert seen.getvalue() == "Hello to "
     assert (len(sdk.sent) - before, len(upstream.requests)) == (1, 1)
+
+
+def _read(stream: Iterable[ChatCompletionChunk], seen: StringIO) -> None:
+    for chunk in stream:
+        seen.write(chunk.choices[0].delta.content or "")

@@ -1,26 +1,14 @@
 """Every conformance test runs in every host."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Final
+from collections.abc import Iterator
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.conformance import given
-from tests.hosts import asgi, django, fastapi, flask, starlette, wsgi
 from tests.hosts.base import Host, Project
+from tests.hosts.every import HOSTS
 from tests.support.upstream import MockUpstream
-
-HOSTS: Final[dict[str, Callable[[Project], AbstractContextManager[Host]]]] = {
-    "wsgi": wsgi.host,
-    "flask": flask.host,
-    "django-wsgi": django.wsgi_host,
-    "django-asgi": django.asgi_host,
-    "asgi": asgi.host,
-    "starlette": starlette.host,
-    "fastapi": fastapi.host,
-}
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +38,7 @@ def project(one_upstream: MockUpstream, portal: BlockingPortal) -> Project:
     return Project(given.settings(one_upstream.url), portal, authenticate=given.login)
 
 
-@pytest.fixture(scope="session", params=HOSTS.values(), ids=HOSTS)
+@pytest.fixture(scope="session", params=HOSTS.values(), ids=[*HOSTS])
 def host(request: pytest.FixtureRequest, project: Project) -> Iterator[Host]:
     with request.param(project) as host:
         yield host

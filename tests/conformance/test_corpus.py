@@ -26,12 +26,14 @@ def gateway(project: Project) -> Gateway:
     return Gateway(project.settings)
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in (*ROWS, *ORDER_ROWS) if row.id != "1" and "model" in json.loads(row.body)], ids=lambda row: row.id
-)
+def _can_be_called(row: Row) -> bool:
+    """Leave out what is no call: a body that is not JSON, no model, and `stream`, which is another method."""
+    return row.id != "1" and "model" in json.loads(row.body) and (row.error is None or row.error["param"] != "stream")
+
+
+@pytest.mark.parametrize("row", [*filter(_can_be_called, (*ROWS, *ORDER_ROWS))], ids=lambda row: row.id)
 def test_a_direct_call_raises_what_http_answers(gateway: Gateway, row: Row) -> None:
-    fields = json.loads(row.body)
-    fields.setdefault("messages", None)
+    fields = {"messages": None, **json.loads(row.body)}
     if row.error is None:
         assert gateway.complete(**fields).choices
         return

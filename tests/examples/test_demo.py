@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from tests.support.examples import EXAMPLES, needs_local_model
 
 COMMAND = [sys.executable, str(EXAMPLES / "demo.py")]

@@ -1,12 +1,15 @@
 """Both example apps, each as a process of its own, seen by a browser and by a program."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+
 from tests.support.examples import CHAT, ECHO_CONFIG, KEY, needs_local_model, running_example
 
 EXAMPLES = ["flask_app", "starlette_app"]
@@ -59,6 +62,18 @@ def test_the_page_explains_itself(url: str, browser: requests.Session) -> None:
     assert f"POST {CHAT}" in page.text
     assert KEY in page.text
     assert "You are not logged in" in page.text
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [(KEY, "one two three"), ("sk-wrong-not-a-secret", "Incorrect API key provided: sk-wr***et."), ("", "You didn't provide an API key.")],
+    ids=["key", "wrong key", "nobody"],
+)
+def test_the_page_shows_what_it_is_answered(url: str, key: str, shown: str) -> None:
+    script = Path(__file__).parent / "page.mjs"
+    done = subprocess.run(["node", script, url, key], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.startswith(shown)
 
 
 def test_a_visitor_calls_it_without_a_key_while_logged_in(url: str, browser: requests.Session) -> None:

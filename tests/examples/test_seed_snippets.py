@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from tests.support.examples import CHAT, ECHO_CONFIG, KEY, needs_local_model, running_example
 from tests.support.markdown import Block, code_blocks
 

@@ -74,12 +74,12 @@ class Host:
 
     Args:
         server: calls the app.
-        is_async: whether it runs on an event loop, and so notices at once that a client has left.
+        reads_ahead: whether it reads a whole body before it looks at the request.
         prefix: where the gateway's paths are in this host.
     """
 
     server: Server
-    is_async: bool
+    reads_ahead: bool = False
     prefix: str = PREFIX
 
     def request(

@@ -32,7 +32,7 @@ MIDDLEWARE: Final = [
 def wsgi_host(project: Project) -> Iterator[Host]:
     """Run the project under WSGI for the time of a `with` block."""
     with configured(project) as urls:
-        yield Host(WSGIServer(get_wsgi_application()), is_async=False)
+        yield Host(WSGIServer(get_wsgi_application()))
         urls.gateway.close()
 
 
@@ -40,7 +40,7 @@ def wsgi_host(project: Project) -> Iterator[Host]:
 def asgi_host(project: Project) -> Iterator[Host]:
     """Run the project under ASGI for the time of a `with` block."""
     with configured(project) as urls:
-        yield Host(ASGIServer(get_asgi_application(), project.portal), is_async=True)
+        yield Host(ASGIServer(get_asgi_application(), project.portal), reads_ahead=True)
         project.portal.call(urls.async_gateway.close)
 
 

@@ -17,7 +17,7 @@ def host(project: Project) -> Iterator[Host]:
     app.add_api_route("/hello", hello, response_class=Response)
     with project.async_gateway() as gateway:
         app.include_router(router(gateway))
-        yield Host(ASGIServer(app, project.portal), is_async=True)
+        yield Host(ASGIServer(app, project.portal))
 
 
 async def hello() -> Response:

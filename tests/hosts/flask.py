@@ -17,7 +17,7 @@ def host(project: Project) -> Iterator[Host]:
     app.add_url_rule("/hello", view_func=hello)
     with project.gateway() as gateway:
         Completions(app, gateway)
-        yield Host(WSGIServer(app), is_async=False)
+        yield Host(WSGIServer(app))
 
 
 def hello() -> bytes:

@@ -18,7 +18,7 @@ def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     with project.async_gateway() as gateway:
         app = Starlette(routes=[Route("/hello", hello), *routes(gateway)])
-        yield Host(ASGIServer(app, project.portal), is_async=True)
+        yield Host(ASGIServer(app, project.portal))
 
 
 async def hello(request: Request) -> Response:

@@ -13,7 +13,7 @@ BLOCKED_AFTER = 0.5
 
 
 class Steps:
-    """The scenario `stepwise`: each event of a stream waits for the test."""
+    """The scenario `stepwise`: each event of a stream waits for the test, but for the last two, which end it (usage and `[DONE]`)."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Semaphore(0)
@@ -21,10 +21,12 @@ class Steps:
 
     async def __call__(self, x: Exchange) -> None:
         await x.start()
-        for piece in answers.events(answers.chunks(x.body)):
+        *steps, usage, done = answers.events(answers.chunks(x.body))
+        for piece in steps:
             await self.gate.acquire()
             self.sent_at.append(time.monotonic())
             await x.piece(piece)
+        await x.pieces([usage, done])
         await x.end()
 
 

@@ -33,7 +33,8 @@ def check_error(body: Any) -> None:
     assert list(body) == ["error"]
     error = body["error"]
     assert sorted(error) == ["code", "message", "param", "type"]
-    assert type(error["message"]) is str and error["message"]
-    assert type(error["type"]) is str and error["type"]
+    for always in ("message", "type"):
+        assert type(error[always]) is str
+        assert error[always]
     assert isinstance(error["param"], str | None)
     assert isinstance(error["code"], str | None)

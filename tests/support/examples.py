@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
 from tests.support.process import free_port, serve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -17,8 +17,10 @@ from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequ
 
 with needs("fastapi"):
     from fastapi import APIRouter, Request, Response, Security
+    from fastapi.routing import APIRoute
     from fastapi.security import HTTPBearer
     from starlette.requests import ClientDisconnect
+    from starlette.routing import Match
 
 OTHER_THAN_POST: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")
 OTHER_THAN_GET: Final = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
@@ -44,7 +46,11 @@ class GatewayErrorResponse(BaseModel):
 def router(gateway: AsyncGateway) -> APIRouter:
     """Return the gateway's paths as a router; it may be included below a prefix, and its dependencies run as everywhere."""
     paths = Routes(gateway.settings.prefix)
-    api = APIRouter(dependencies=[Security(KEY)], responses={"4XX": {"model": GatewayErrorResponse}, "5XX": {"model": GatewayErrorResponse}})
+    api = APIRouter(
+        route_class=ExactRoute,
+        dependencies=[Security(KEY)],
+        responses={"4XX": {"model": GatewayErrorResponse}, "5XX": {"model": GatewayErrorResponse}},
+    )
 
     async def create_chat_completion(request: Request) -> Response:
         """Answer a conversation, whole or, with `stream`, as it comes."""
@@ -65,6 +71,15 @@ def router(gateway: AsyncGateway) -> APIRouter:
     api.api_route(paths.models, methods=[*OTHER_THAN_GET], include_in_schema=False)(list_models)
     api.api_route(paths.models + "/{model:path}", methods=[*OTHER_THAN_GET], include_in_schema=False)(retrieve_model)
     return api
+
+
+class ExactRoute(APIRoute):
+    """A route that takes its path to the letter (FAULTS FC-18): a `path` parameter may be empty, and `$` forgives a newline."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        exact = child_scope.get("path_params", {}).get("model") != "" and not scope.get("path", "").endswith("\n")
+        return (match, child_scope) if exact else (Match.NONE, {})
 
 
 class GatewayResponse(Response):

@@ -75,7 +75,11 @@ class Completions:
 def answer(model: str = "") -> flask.Response:
     """Answer the current request: the view of all paths."""
     gateway: Gateway = flask.current_app.extensions["completions_mw"]
-    return to_flask_response(gateway.handle(to_request(flask.request)))
+    request = to_request(flask.request)
+    if not gateway.owns(request.method, request.path):
+        # Flask takes `//api` for `/api`.
+        flask.abort(404)
+    return to_flask_response(gateway.handle(request))
 
 
 def to_request(request: flask.Request) -> Request:

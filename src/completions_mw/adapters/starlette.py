@@ -8,7 +8,7 @@ The app closes the gateway when it ends, in its own lifespan:
             yield
 """
 
-from completions_mw.adapters.asgi import Receive, Scope, Send, answer
+from completions_mw.adapters.asgi import Receive, Scope, Send, answer, path_of
 from completions_mw.adapters.setup import needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
@@ -21,12 +21,24 @@ with needs("starlette"):
 def routes(gateway: AsyncGateway) -> list[BaseRoute]:
     """Return the gateway's paths as routes, for an app or below a `Mount`."""
     paths = Routes(gateway.settings.prefix)
-    endpoint = Endpoint(gateway)
     return [
-        GatewayRoute(paths.chat, endpoint, name="completions_mw_chat"),
-        GatewayRoute(paths.models, endpoint, name="completions_mw_models"),
-        GatewayRoute(paths.models + "/{model:path}", endpoint, name="completions_mw_model"),
+        GatewayRoute(gateway, paths.chat, "completions_mw_chat"),
+        GatewayRoute(gateway, paths.models, "completions_mw_models"),
+        GatewayRoute(gateway, paths.models + "/{model:path}", "completions_mw_model"),
     ]
+
+
+class GatewayRoute(Route):
+    """A route for what the gateway owns: exactly its paths, and every verb but OPTIONS."""
+
+    def __init__(self, gateway: AsyncGateway, path: str, name: str) -> None:
+        super().__init__(path, Endpoint(gateway), name=name)
+        self._gateway = gateway
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or not self._gateway.owns(scope["method"], path_of(scope)):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 class Endpoint:
@@ -37,12 +49,3 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await answer(self._gateway, scope, receive, send, native=Request(scope))
-
-
-class GatewayRoute(Route):
-    """A route for every verb but OPTIONS, which stays the host app's."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            return Match.NONE, {}
-        return super().matches(scope)

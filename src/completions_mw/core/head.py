@@ -36,17 +36,15 @@ def parse_head(headers: Headers) -> Head:
         HeadersTooLargeError: all headers together exceed 32 KiB.
         InvalidRequestError: the framing is ambiguous, or the client's own request id is not one.
     """
+    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
+        raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
     authorization: tuple[str, ...] = ()
     named: dict[str, str] = {}
-    size = 0
     for name, value in headers:
-        size += len(name) + len(value)
-        if name == "authorization":
-            authorization = (*authorization, value)
-        elif name in _READ:
+        if name in _READ:
             named[name] = value if name not in named else f"{named[name]},{value}"
-    if size > MAX_HEADER_BYTES:
-        raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
+        elif name == "authorization":
+            authorization = (*authorization, value)
     return Head(authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named))
 
 

@@ -23,7 +23,6 @@ MAX_TOP_LOGPROBS: Final = 20
 _DECLARED: Final = frozenset(ChatRequest.model_fields)
 _ATOMS: Final = frozenset({int, float, bool, NoneType})
 _rank: Final = attrgetter("rank")
-_to_request: Final[Callable[[object], ChatRequest]] = ChatRequest.__pydantic_validator__.validate_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,11 @@ _RULES: Final = (
 """SPEC section 14, rows 24, 25 and 27; section 2, `audio`."""
 
 
+def prepare() -> None:
+    """Build the validator, which takes longer than all imports together: once, when a gateway is made, and not at its first request."""
+    ChatRequest.model_rebuild()
+
+
 def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject") -> Chat:
     """Check a request.
 
@@ -129,9 +133,10 @@ def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject"
 
 def _parse(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:
     try:
-        return _to_request(fields), []
+        request: ChatRequest = ChatRequest.__pydantic_validator__.validate_python(fields)
     except ValidationError as error:
         return None, [describe(details) for details in error.errors(include_url=False)]
+    return request, []
 
 
 def normalise(fields: Mapping[str, Any]) -> dict[str, Any]:

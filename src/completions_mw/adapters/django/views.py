@@ -14,7 +14,7 @@ from completions_mw.http import Request, RequestBody, Response
 
 with needs("django"):
     from django.core.handlers.asgi import ASGIRequest
-    from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
+    from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 
 
 class View:
@@ -32,6 +32,8 @@ class View:
 
     def __call__(self, request: HttpRequest, path: str, model: str = "") -> Any:
         ours = to_request(request, path + model)
+        if not self._gateway.owns(ours.method, ours.path):
+            raise Http404
         # GZipMiddleware would collect a stream, or compress each piece as a file of its own.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)
         if isinstance(request, ASGIRequest):

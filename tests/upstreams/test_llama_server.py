@@ -1,0 +1,206 @@
+"""llama.cpp's HTTP server, somebody else's code with a real language model, behind the `openai` provider."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw.backends.transport import AsyncTransport
+from completions_mw.http import Request
+from tests.support.envelope import check_error
+from tests.support.examples import needs_local_model
+from tests.support.grammar import check_stream
+from tests.support.process import free_port, serve
+
+pytestmark = needs_local_model
+
+UPSTREAM_KEY = "sk-llama-0123456789"
+KEY = "sk-client-0123456789"
+PARIS = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "What is the capital of France?"},
+]
+ANSWER = "The capital of France is Paris."
+CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"], "additionalProperties": False}
+
+
+class Answer(NamedTuple):
+    """What a gateway answered."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value = json.loads(self.body)
+        assert isinstance(value, dict)
+        return value
+
+
+Ask = Callable[[Settings, Request], Answer]
+
+
+def blocking(settings: Settings, request: Request) -> Answer:
+    with Gateway(settings) as gateway:
+        response = gateway.handle(request)
+        return Answer(response.status, response.body if isinstance(response.body, bytes) else b"".join(response.body))
+
+
+def on_asyncio(settings: Settings, request: Request) -> Answer:
+    async def main() -> Answer:
+        async with AsyncGateway(settings) as gateway:
+            return await _ask(gateway, request)
+
+    return asyncio.run(main())
+
+
+def on_trio(settings: Settings, request: Request) -> Answer:
+    async def main() -> Answer:
+        transport = AsyncTransport()
+        try:
+            return await _ask(AsyncGateway(settings, transport=transport), request)
+        finally:
+            await transport.aclose()
+
+    return trio.run(main)
+
+
+async def _ask(gateway: AsyncGateway, request: Request) -> Answer:
+    response = await gateway.handle(request)
+    body = response.body
+    if isinstance(body, bytes):
+        return Answer(response.status, body)
+    pieces: list[bytes] = []
+    while True:
+        try:
+            pieces.append(await body.__anext__())
+        except StopAsyncIteration:
+            await body.aclose()
+            return Answer(response.status, b"".join(pieces))
+
+
+every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio, on_trio], ids=["blocking", "asyncio", "trio"])
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "tests.upstreams.llama_server", str(port), UPSTREAM_KEY]
+    with serve(command, ready=port, cwd=Path(__file__).parents[2]):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def settings(url: str, api_key: str = UPSTREAM_KEY) -> Settings:
+    return Settings(
+        providers={"llama": {"api": "openai", "base_url": url, "api_key": api_key}},
+        models={"gpt-3.5-turbo": {"targets": ["llama/smollm2"]}},
+        keys={"client": {"secret": KEY}},
+    )
+
+
+def chat(**fields: Any) -> Request:
+    body = {"model": "gpt-3.5-turbo", "messages": PARIS, "temperature": 0, "max_tokens": 32, **fields}
+    headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
+    return Request("POST", "/api/v1/chat/completions", headers, json.dumps(body).encode())
+
+
+def check_usage(usage: dict[str, int] | None) -> None:
+    assert usage is not None
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (27, 8, 35)
+
+
+@every_way
+def test_json(url: str, ask: Ask) -> None:
+    answer = ask(settings(url), chat())
+    assert answer.status == 200
+    completion = answer.json
+    ChatCompletion.model_validate(completion)
+    assert completion["object"] == "chat.completion"
+    assert completion["model"] == "gpt-3.5-turbo"
+    assert [(choice["message"]["content"], choice["finish_reason"]) for choice in completion["choices"]] == [(ANSWER, "stop")]
+    check_usage(completion["usage"])
+
+
+@every_way
+@pytest.mark.parametrize("include_usage", [False, True], ids=["plain", "usage"])
+def test_stream(url: str, ask: Ask, include_usage: bool) -> None:
+    options = {"stream_options": {"include_usage": True}} if include_usage else {}
+    answer = ask(settings(url), chat(stream=True, **options))
+    assert answer.status == 200
+    streamed = check_stream(answer.body, include_usage=include_usage)
+    for chunk in streamed.chunks:
+        ChatCompletionChunk.model_validate(chunk)
+    # Word by word, between the first chunk, which has the role, and the last, which has the reason.
+    assert len(streamed.chunks) == 8 + 1
+    assert {chunk["model"] for chunk in streamed.chunks} == {"gpt-3.5-turbo"}
+    assert (streamed.texts, streamed.finish_reasons) == ({0: ANSWER}, {0: "stop"})
+    if include_usage:
+        check_usage(streamed.usage)
+
+
+@every_way
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+def test_length(url: str, ask: Ask, stream: bool) -> None:
+    answer = ask(settings(url), chat(max_tokens=2, stream=stream))
+    if stream:
+        streamed = check_stream(answer.body)
+        assert (streamed.texts, streamed.finish_reasons) == ({0: "The capital"}, {0: "length"})
+    else:
+        [choice] = answer.json["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ("The capital", "length")
+
+
+@every_way
+def test_structured_output(url: str, ask: Ask) -> None:
+    response_format = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
+    [choice] = ask(settings(url), chat(response_format=response_format)).json["choices"]
+    assert json.loads(choice["message"]["content"]).keys() == {"city"}
+
+
+@every_way
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+def test_prompt_that_is_too_long(url: str, ask: Ask, stream: bool) -> None:
+    """The client can mend it, so it is told what the upstream said."""
+    answer = ask(settings(url), chat(messages=[{"role": "user", "content": "long " * 600}], stream=stream))
+    assert answer.status == 400
+    check_error(answer.json)
+    assert "exceeds the available context size" in answer.json["error"]["message"]
+
+
+@every_way
+def test_wrong_key_of_ours(url: str, ask: Ask) -> None:
+    """Only the operator can mend it, and the client did nothing wrong."""
+    answer = ask(settings(url, "sk-wrong-0123456789"), chat())
+    assert answer.status == 502
+    check_error(answer.json)
+    assert answer.json["error"]["code"] == "upstream_error"
+    assert b"API Key" not in answer.body
+
+
+def test_direct_calls(url: str) -> None:
+    question: dict[str, Any] = {"model": "gpt-3.5-turbo", "messages": PARIS, "temperature": 0, "max_tokens": 32}
+    with Gateway(settings(url)) as gateway:
+        completion = gateway.complete(**question)
+        with gateway.stream(**question) as stream:
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert (completion.choices[0].message.content, text) == (ANSWER, ANSWER)
+
+
+def test_async_direct_calls(url: str) -> None:
+    question: dict[str, Any] = {"model": "gpt-3.5-turbo", "messages": PARIS, "temperature": 0, "max_tokens": 32}
+
+    async def main() -> tuple[str | None, str]:
+        async with AsyncGateway(settings(url)) as gateway:
+            completion = await gateway.complete(**question)
+            async with gateway.stream(**question) as stream:
+                text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+            return completion.choices[0].message.content, text
+
+    assert asyncio.run(main()) == (ANSWER, ANSWER)
