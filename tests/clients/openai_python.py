@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import isawaitable, isroutine
 from typing import Any, cast
 
@@ -11,20 +11,29 @@ from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, DefaultHttpx2Client, O
 from pydantic import BaseModel
 
 from tests.clients.support import Endpoint
+from tests.support.envelope import REFUSALS, Refusal
 
 
 @dataclass
 class Sdk:
-    """A client, and how many requests it has sent, retries too."""
+    """A client, and what it has sent, retries too."""
 
     client: OpenAI
-    sent: list[str] = field(default_factory=list)
+    sent: list[str]
 
 
 @contextmanager
 def sync_sdk(endpoint: Endpoint) -> Iterator[Sdk]:
     sent: list[str] = []
-    http = DefaultHttpx2Client(event_hooks={"request": [lambda request: sent.append(str(request.url))]})
+
+    def count(request: Any) -> None:
+        sent.append(str(request.url))
+
+    def note_refusal(response: Any) -> None:
+        if response.is_error:
+            REFUSALS.append(_refusal(response, response.read()))
+
+    http = DefaultHttpx2Client(event_hooks={"request": [count], "response": [note_refusal]})
     # Strict: an answer that is not what the SDK's types say is an error.
     with OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http, _strict_response_validation=True) as client:
         yield Sdk(client, sent)
@@ -34,14 +43,22 @@ def sync_sdk(endpoint: Endpoint) -> Iterator[Sdk]:
 def async_sdk(endpoint: Endpoint) -> Iterator[Sdk]:
     sent: list[str] = []
 
-    async def note(request: Any) -> None:
+    async def count(request: Any) -> None:
         sent.append(str(request.url))
 
+    async def note_refusal(response: Any) -> None:
+        if response.is_error:
+            REFUSALS.append(_refusal(response, await response.aread()))
+
     with asyncio.Runner() as runner:
-        http = DefaultAsyncHttpx2Client(event_hooks={"request": [note]})
+        http = DefaultAsyncHttpx2Client(event_hooks={"request": [count], "response": [note_refusal]})
         client = AsyncOpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http, _strict_response_validation=True)
         yield Sdk(cast("OpenAI", _InBlockingCode(client, runner)), sent)
         runner.run(client.close())
+
+
+def _refusal(response: Any, body: bytes) -> Refusal:
+    return Refusal(response.request.method, response.status_code, dict(response.headers), body)
 
 
 class _InBlockingCode:

@@ -95,7 +95,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("providers.up.organization", provider(organization="a b"), "without spaces"),
     ("providers.up.project", provider(project="proj\n"), "without spaces"),
     ("providers.up.timeouts.first_byte", provider(timeouts={"first_byte": "soon"}), "valid number"),
-    ("providers.local.path", {"providers": {"local": {"api": "llama_cpp"}}}, "is missing"),
     ("providers.local.path", llama(path=""), "is empty"),
     ("providers.local.path", llama(path=1), "valid string"),
     ("providers.local.context", llama(context=0), "greater than or equal to 1"),

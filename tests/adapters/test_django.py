@@ -1,0 +1,185 @@
+"""Django's URLs: the settings, the login, and what Django's middleware must not do to answers."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.asyncio import async_unsafe
+
+from completions_mw import ConfigurationError, Request
+from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TREE, USER_HEADERS, settings, upstream_settings
+from tests.hosts import django
+from tests.hosts.base import CHAT, HELLO, MODELS, PREFIX, Host, Project
+from tests.support.asgi_driver import ASGIServer
+from tests.support.grammar import check_stream
+from tests.support.upstream import MockUpstream
+from tests.support.wsgi_driver import WSGIServer
+
+HOSTS = {"wsgi": False, "asgi": True}
+every_server = pytest.mark.parametrize("is_async", HOSTS.values(), ids=HOSTS)
+
+
+@contextmanager
+def host(portal: BlockingPortal, is_async: bool, project: Project | None = None, *, below: str = "", **more: Any) -> Iterator[Host]:
+    """Run a project with further settings under one of the servers."""
+    with django.configured(project or Project(settings(), portal), below=below, **more) as urls:
+        server = ASGIServer(get_asgi_application(), portal) if is_async else WSGIServer(get_wsgi_application())
+        yield Host(server, prefix=f"/{below}{PREFIX.removeprefix('/')}")
+        urls.gateway.close()
+        portal.call(urls.async_gateway.close)
+
+
+@every_server
+def test_settings_are_a_mapping_and_dotted_paths(portal: BlockingPortal, is_async: bool) -> None:
+    more = {
+        "COMPLETIONS_MW": TREE,
+        "COMPLETIONS_MW_AUTHENTICATE": f"{__name__}.user_of",
+        "COMPLETIONS_MW_MODELS": {"my-bot": f"{__name__}.greet"},
+    }
+    with host(portal, is_async, **more) as project:
+        answer = project.request("POST", CHAT, USER_HEADERS, CHAT_BODY.replace(b'"m"', b'"my-bot"'))
+    assert answer.json()["choices"][0]["message"]["content"] == "hello"
+
+
+def greet(request: object) -> str:
+    return "hello"
+
+
+def user_of(request: Request) -> str | None:
+    assert isinstance(request.native, HttpRequest)
+    name: str | None = request.native.user.get_username() or None
+    return name
+
+
+def test_a_project_without_settings_is_told_so(portal: BlockingPortal) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"^settings\.COMPLETIONS_MW: should be a mapping"),
+        host(portal, False, COMPLETIONS_MW=None),
+    ):
+        pass
+
+
+@every_server
+def test_the_login_may_use_the_database(portal: BlockingPortal, is_async: bool) -> None:
+    @async_unsafe  # type: ignore[untyped-decorator]
+    def query(request: Request) -> str | None:
+        return user_of(request)
+
+    with host(portal, is_async, COMPLETIONS_MW_AUTHENTICATE=query) as project:
+        assert project.request("POST", CHAT, USER_HEADERS, CHAT_BODY).status == 200
+        assert project.request("POST", CHAT, USER_HEADERS[:1], CHAT_BODY).status == 401
+
+
+async def ask_later(request: Request) -> str | None:
+    await asyncio.sleep(0)
+    return user_of(request)
+
+
+@pytest.mark.parametrize("hook", [ask_later, lambda request: ask_later(request)], ids=["async", "returns-a-coroutine"])
+def test_the_login_may_be_async_under_asgi(portal: BlockingPortal, hook: Callable[[Request], object]) -> None:
+    with host(portal, True, COMPLETIONS_MW_AUTHENTICATE=hook) as project:
+        assert project.request("POST", CHAT, USER_HEADERS, CHAT_BODY).status == 200
+
+
+@every_server
+def test_the_login_of_django_guards_its_own_pages_only(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async) as project:
+        assert project.request("GET", "/private").status == 302
+        assert project.request("GET", "/private", USER_HEADERS).body == HELLO
+        assert project.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+
+
+@every_server
+def test_djangos_own_bound_for_bodies_is_not_the_gateways(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async, DATA_UPLOAD_MAX_MEMORY_SIZE=10) as project:
+        assert project.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+
+
+@every_server
+def test_a_middleware_may_read_the_body_first(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async, MIDDLEWARE=[f"{__name__}.ReadingMiddleware"]) as project:
+        assert project.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+        too_large = project.request("POST", CHAT, HEADERS, CHAT_BODY.ljust(MAX_BODY + 1))
+    assert too_large.error["code"] == "request_too_large"
+
+
+class ReadingMiddleware:
+    """A middleware of the plainest kind: it knows nothing of event loops."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        assert isinstance(request.body, bytes)
+        return self._get_response(request)
+
+
+@every_server
+def test_no_middleware_compresses_an_answer(portal: BlockingPortal, is_async: bool, upstream: MockUpstream) -> None:
+    headers = (*HEADERS, ("accept-encoding", "gzip"))
+    silent = Project(upstream_settings(upstream.url), portal)
+    with host(portal, is_async, silent) as project, project.stream("POST", CHAT, headers, STREAM_BODY) as answer:
+        assert "content-encoding" not in answer.headers
+        arrived = next(answer)
+        assert upstream.active_requests == 1
+        upstream.release()
+        check_stream(arrived + b"".join(answer))
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "json"])
+def test_leaving_reaches_the_upstream_through_a_middleware_of_the_plainest_kind(
+    portal: BlockingPortal, upstream: MockUpstream, streamed: bool
+) -> None:
+    middleware = [*django.MIDDLEWARE, f"{__name__}.ReadingMiddleware"]
+    with host(portal, True, Project(upstream_settings(upstream.url), portal), MIDDLEWARE=middleware) as project:
+        with project.stream("POST", CHAT, HEADERS, STREAM_BODY if streamed else CHAT_BODY):
+            upstream.wait_for(lambda: upstream.active_requests == 1)
+        upstream.wait_closed()
+
+
+@every_server
+def test_no_transaction_waits_for_a_model(portal: BlockingPortal, is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The database is Django's dummy, which fails over the first transaction.
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    with host(portal, is_async) as project:
+        assert project.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+
+
+@every_server
+def test_the_urls_may_be_included_anywhere(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async, below="ai/") as project:
+        assert project.request("POST", f"/ai{CHAT}", HEADERS, CHAT_BODY).status == 200
+        assert project.request("GET", f"/ai{MODELS}/m", HEADERS).json()["id"] == "m"
+        assert "x-request-id" not in project.request("POST", CHAT, HEADERS, CHAT_BODY).headers
+        assert reverse("completions_mw:chat") == f"/ai{CHAT}"
+
+
+@every_server
+def test_the_name_of_the_script_may_be_forced(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async, FORCE_SCRIPT_NAME="/one") as project:
+        # Only WSGI's paths never hold it.
+        path = f"/one{CHAT}" if is_async else CHAT
+        assert project.request("POST", path, HEADERS, CHAT_BODY).status == 200
+
+
+@every_server
+def test_no_slash_is_appended(portal: BlockingPortal, is_async: bool) -> None:
+    with host(portal, is_async, APPEND_SLASH=True) as project:
+        assert project.request("GET", f"{MODELS}/unknown", HEADERS).status == 404
+        assert project.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+
+
+def test_the_projects_own_code_can_ask_too(portal: BlockingPortal) -> None:
+    with django.configured(Project(settings(), portal)) as urls:
+        assert isinstance(urls, ModuleType)
+        answer = urls.gateway.complete(model="m", messages=[{"role": "user", "content": "hi"}])
+    assert answer.choices[0].message.content == "hi"

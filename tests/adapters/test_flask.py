@@ -1,0 +1,160 @@
+"""The Flask extension: what makes the gateway's paths views of the app like all others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import flask
+import pytest
+
+from completions_mw import ConfigurationError, Gateway
+from completions_mw.adapters.flask import Completions
+from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TOML, TREE, settings
+from tests.hosts.base import CHAT, MODELS, Host, HostResponse
+from tests.support.exchange import HeaderPairs
+from tests.support.grammar import check_stream
+from tests.support.wsgi_driver import WSGIServer
+
+
+@pytest.fixture
+def app() -> flask.Flask:
+    """An app that is configured and has no gateway yet."""
+    app = flask.Flask(__name__)
+    app.config["COMPLETIONS_MW"] = TREE
+    app.secret_key = "for-tests-only"
+    return app
+
+
+def post(app: flask.Flask, body: bytes | list[bytes] = CHAT_BODY, headers: HeaderPairs = HEADERS) -> HostResponse:
+    return Host(WSGIServer(app)).request("POST", CHAT, headers, body)
+
+
+def test_an_app_gets_its_gateway_from_its_config(app: flask.Flask) -> None:
+    Completions(app)
+    assert isinstance(app.extensions["completions_mw"], Gateway)
+    assert post(app).status == 200
+
+
+def test_a_factory_gives_each_app_a_gateway_of_its_own(app: flask.Flask, tmp_path: Path) -> None:
+    (tmp_path / "completions.toml").write_text(TOML.replace("models.m", "models.other"))
+    other = flask.Flask("other")
+    other.config["COMPLETIONS_MW"] = tmp_path / "completions.toml"
+    completions = Completions()
+    for each in (app, other):
+        completions.init_app(each)
+    assert post(app).status == 200
+    assert post(other).error["code"] == "model_not_found"
+
+
+def test_an_app_may_be_given_a_gateway(app: flask.Flask) -> None:
+    with Gateway(settings()) as gateway:
+        Completions(app, gateway)
+        assert app.extensions["completions_mw"] is gateway
+        assert post(app).status == 200
+
+
+def test_what_is_for_the_gateway_is_not_taken_beside_one(app: flask.Flask) -> None:
+    with Gateway(settings()) as gateway, pytest.raises(TypeError, match="for the gateway itself"):
+        Completions(app, gateway, authenticate=lambda request: None)
+
+
+def test_an_app_without_settings_is_told_so() -> None:
+    with pytest.raises(ConfigurationError, match=r'^app\.config\["COMPLETIONS_MW"\]: should be a mapping'):
+        Completions(flask.Flask(__name__))
+
+
+def test_functions_of_the_app_are_models(app: flask.Flask) -> None:
+    Completions(app, models={"my-bot": lambda request: f"hello from {flask.current_app.name}"})
+    response = post(app, CHAT_BODY.replace(b'"m"', b'"my-bot"'))
+    assert response.json()["choices"][0]["message"]["content"] == f"hello from {__name__}"
+
+
+def test_the_login_of_the_app_says_who_is_calling(app: flask.Flask) -> None:
+    Completions(app, authenticate=lambda request: flask.session.get("user"))
+    app.add_url_rule("/login", view_func=log_in)
+    cookie = app.test_client().get("/login").headers["set-cookie"].partition(";")[0]
+    as_json = (("content-type", "application/json"),)
+    assert post(app, headers=as_json).status == 401
+    assert post(app, headers=(*as_json, ("cookie", cookie))).status == 200
+
+
+def log_in() -> str:
+    flask.session["user"] = "alice"
+    return "welcome"
+
+
+def test_hooks_of_the_app_run(app: flask.Flask) -> None:
+    Completions(app)
+    seen: list[str | None] = []
+    app.before_request(lambda: seen.append(flask.request.endpoint))
+    app.after_request(mark)
+    for body in (CHAT_BODY, STREAM_BODY):
+        assert post(app, body).headers["x-app"] == "mine"
+    assert seen == ["completions_mw_chat", "completions_mw_chat"]
+
+
+def mark(response: flask.Response) -> flask.Response:
+    response.headers["x-app"] = "mine"
+    return response
+
+
+def test_a_hook_may_refuse_in_the_apps_own_words(app: flask.Flask) -> None:
+    Completions(app)
+    app.before_request(lambda: ("closed on Sundays", 403))
+    answer = app.test_client().post(CHAT, data=CHAT_BODY, headers=list(HEADERS))
+    assert (answer.status_code, answer.text) == (403, "closed on Sundays")
+
+
+READERS: dict[str, Callable[[], object]] = {
+    "get_data": lambda: flask.request.get_data(),
+    "get_json": lambda: flask.request.get_json(silent=True),
+    "form": lambda: flask.request.form.to_dict(),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+def test_a_hook_may_read_the_body_first(app: flask.Flask, read: Callable[[], object], chunked: bool) -> None:
+    Completions(app)
+    app.before_request(lambda: (read(), None)[1])
+    app.config["MAX_CONTENT_LENGTH"] = 100 * MAX_BODY
+    assert post(app, [CHAT_BODY] if chunked else CHAT_BODY).status == 200
+    too_large = CHAT_BODY.ljust(MAX_BODY + 1)
+    assert post(app, [too_large] if chunked else too_large).error["code"] == "request_too_large"
+
+
+def test_a_hook_may_read_the_body_afterwards(app: flask.Flask) -> None:
+    Completions(app)
+    seen = []
+    app.after_request(lambda response: (seen.append(flask.request.get_data()), response)[1])
+    assert post(app).status == 200
+    assert seen == [CHAT_BODY]
+
+
+def test_the_apps_own_bound_for_bodies_is_not_the_gateways(app: flask.Flask) -> None:
+    Completions(app)
+    app.config["MAX_CONTENT_LENGTH"] = 10
+    assert post(app).status == 200
+
+
+def test_a_stream_is_never_collected_for_a_hook(app: flask.Flask) -> None:
+    Completions(app)
+    passed: list[bool] = []
+    app.after_request(lambda response: (passed.append(response.direct_passthrough), response)[1])
+    check_stream(post(app, STREAM_BODY).body)
+    post(app)
+    assert passed == [True, False]
+
+
+def test_flask_answers_options_itself(app: flask.Flask) -> None:
+    Completions(app)
+    answer = app.test_client().options(CHAT)
+    assert answer.status_code == 200
+    assert "POST" in answer.allow
+
+
+def test_the_paths_have_names(app: flask.Flask) -> None:
+    Completions(app)
+    with app.test_request_context():
+        assert flask.url_for("completions_mw_chat") == CHAT
+        assert flask.url_for("completions_mw_models") == MODELS
+        assert flask.url_for("completions_mw_model", model="org/model") == f"{MODELS}/org/model"

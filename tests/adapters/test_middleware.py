@@ -1,0 +1,50 @@
+"""The middleware for plain WSGI and ASGI apps: standing alone, and at the end of the app's life."""
+
+from typing import Any
+
+from anyio.from_thread import BlockingPortal
+
+from completions_mw import AsyncGateway, Gateway
+from completions_mw.adapters import asgi, wsgi
+from tests.adapters.given import CHAT_BODY, HEADERS, settings, upstream_settings
+from tests.hosts.base import CHAT, Host
+from tests.support.asgi_driver import ASGIServer
+from tests.support.asgi_lifespan import lifespan_of
+from tests.support.upstream import MockUpstream
+from tests.support.wsgi_driver import WSGIServer
+
+
+def check_alone(host: Host) -> None:
+    assert host.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+    elsewhere = host.request("POST", "/elsewhere", HEADERS, CHAT_BODY)
+    assert (elsewhere.status, elsewhere.error["message"]) == (404, "Invalid URL (POST /elsewhere)")
+    assert host.request("OPTIONS", CHAT).error["code"] == "method_not_supported"
+
+
+def test_a_wsgi_gateway_may_stand_alone() -> None:
+    with Gateway(settings()) as gateway:
+        check_alone(Host(WSGIServer(wsgi.CompletionsMiddleware(None, gateway))))
+
+
+def test_an_asgi_gateway_may_stand_alone(portal: BlockingPortal) -> None:
+    app = asgi.CompletionsMiddleware(None, AsyncGateway(settings()))
+    with lifespan_of(app, portal):
+        check_alone(Host(ASGIServer(app, portal)))
+
+
+def test_the_end_of_the_app_closes_the_gateway(portal: BlockingPortal, upstream: MockUpstream) -> None:
+    said: list[str] = []
+
+    async def own(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(2):
+            message = await receive()
+            said.append(message["type"])
+            await send({"type": f"{message['type']}.complete"})
+
+    app = asgi.CompletionsMiddleware(own, AsyncGateway(upstream_settings(upstream.url)))
+    upstream.release()
+    with lifespan_of(app, portal):
+        assert Host(ASGIServer(app, portal)).request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+        assert upstream.active_connections == 1
+    upstream.wait_for(lambda: upstream.active_connections == 0)
+    assert said == ["lifespan.startup", "lifespan.shutdown"]
