@@ -40,7 +40,7 @@ def host(portal: BlockingPortal, is_async: bool, project: Project | None = None,
 
 @every_server
 def test_settings_are_a_mapping_and_dotted_paths(portal: BlockingPortal, is_async: bool) -> None:
-    more = {
+    more: dict[str, Any] = {
         "COMPLETIONS_MW": TREE,
         "COMPLETIONS_MW_AUTHENTICATE": f"{__name__}.user_of",
         "COMPLETIONS_MW_MODELS": {"my-bot": f"{__name__}.greet"},

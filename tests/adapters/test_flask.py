@@ -125,7 +125,12 @@ def test_a_hook_may_read_the_body_first(app: flask.Flask, read: Callable[[], obj
 def test_a_hook_may_read_the_body_afterwards(app: flask.Flask) -> None:
     Completions(app)
     seen = []
-    app.after_request(lambda response: (seen.append(flask.request.get_data()), response)[1])
+
+    @app.after_request
+    def look(response: flask.Response) -> flask.Response:
+        seen.append(flask.request.get_data())
+        return response
+
     assert post(app).status == 200
     assert seen == [CHAT_BODY]
 
@@ -139,7 +144,12 @@ def test_the_apps_own_bound_for_bodies_is_not_the_gateways(app: flask.Flask) -> 
 def test_a_stream_is_never_collected_for_a_hook(app: flask.Flask) -> None:
     Completions(app)
     passed: list[bool] = []
-    app.after_request(lambda response: (passed.append(response.direct_passthrough), response)[1])
+
+    @app.after_request
+    def look(response: flask.Response) -> flask.Response:
+        passed.append(response.direct_passthrough)
+        return response
+
     check_stream(post(app, STREAM_BODY).body)
     post(app)
     assert passed == [True, False]
