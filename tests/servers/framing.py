@@ -16,7 +16,9 @@ class Row(NamedTuple):
     id: str
     data: bytes
     statuses: tuple[int, ...]
-    """What may be answered. 0: nothing, the connection just ends."""
+    """What may be answered, by us or by the server itself."""
+    silent: bool = False
+    """Whether the client sends nothing after `data`: a part of the request is missing, and what came next would be taken for it."""
 
 
 def head(
@@ -59,7 +61,7 @@ LENGTHS = [
 ]
 
 SIZES = [
-    Row("FC-01 too long by its length", head(f"content-length: {TOO_LONG}"), (413,)),
+    Row("FC-01 too long by its length", head(f"content-length: {TOO_LONG}"), (413,), silent=True),
     Row("FC-02 too long in chunks", head("transfer-encoding: chunked") + chunked(*[b" " * 65536] * (MAX_BODY // 65536 + 1)), (413,)),
     Row("FC-22 a header of 100 KB", whole(f"x-long: {'x' * 100_000}"), (400, 431)),
     Row("FC-22 2,000 headers", whole(*(f"x-{number}: {'x' * 20}" for number in range(2000))), (400, 431)),
@@ -68,16 +70,22 @@ SIZES = [
 AMBIGUOUS = [
     Row("FC-04 length and chunked", head("content-length: 5", "transfer-encoding: chunked") + chunked(BODY) + SECOND, (400,)),
     Row("FC-04 chunked and length", head("transfer-encoding: chunked", f"content-length: {len(BODY)}") + BODY + SECOND, (400,)),
-    Row("FC-04 length beyond a chunked body", head(f"content-length: {len(SECOND) + 5}", "transfer-encoding: chunked") + chunked() + SECOND, (400,)),
+    Row(
+        "FC-04 length beyond a chunked body",
+        head(f"content-length: {len(SECOND) + 5}", "transfer-encoding: chunked") + chunked() + SECOND,
+        (400,),
+    ),
     Row("FC-04 chunked twice", head("transfer-encoding: chunked", "transfer-encoding: identity") + chunked(BODY) + SECOND, (400, 501)),
     Row("FC-04 another coding", head("transfer-encoding: gzip, chunked") + chunked(BODY) + SECOND, (400, 415, 501)),
     Row("FC-04 space before the colon", head(f"content-length: {len(BODY)}", "transfer-encoding : chunked") + BODY + SECOND, (400,)),
-    Row("FC-04 line folding", head(f"content-length: {len(BODY)}", "x-a: b", " transfer-encoding: chunked") + BODY + SECOND, (400,)),
 ]
 
 TYPES = [
     *(Row(f"FC-08 encoded: {name}", whole(f"content-encoding: {name}"), (415,)) for name in ("gzip", "br", "deflate", "x")),
-    *(Row(f"FC-09 type: {name}", whole(content_type=name), (415,)) for name in ("text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-16", "application/jsonx")),
+    *(
+        Row(f"FC-09 type: {name}", whole(content_type=name), (415,))
+        for name in ("text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-16", "application/jsonx")
+    ),
     Row("FC-09 no type", whole(content_type=None), (200,)),
 ]
 
@@ -87,22 +95,46 @@ METHODS = [
 ]
 
 KEYS = [
-    *(Row(f"FC-11 {name}", whole(authorization=value), (401,)) for name, value in {
-        "no key": None, "basic": "Basic dGVhbTpzay0x", "scheme only": "Bearer", "blank token": "Bearer  ", "token of 513 bytes": f"Bearer {'x' * 513}",
-    }.items()),
-    *(Row(f"FC-13 key with {name}", whole(authorization=f"Bearer {value}"), (401, 400)) for name, value in {
-        "bytes that are no UTF-8": "\xff\xfe", "NUL": "sk-\x00", "UTF-8": "sk-é".encode().decode("latin-1"), "latin-1": "sk-é",
-    }.items()),
+    *(
+        Row(f"FC-11 {name}", whole(authorization=value), (401,))
+        for name, value in {
+            "no key": None,
+            "basic": "Basic dGVhbTpzay0x",
+            "scheme only": "Bearer",
+            "blank token": "Bearer  ",
+            "token of 513 bytes": f"Bearer {'x' * 513}",
+        }.items()
+    ),
+    *(
+        Row(f"FC-13 key with {name}", whole(authorization=f"Bearer {value}"), (401, 400))
+        for name, value in {
+            "bytes that are no UTF-8": "\xff\xfe",
+            "NUL": "sk-\x00",
+            "UTF-8": "sk-é".encode().decode("latin-1"),
+            "latin-1": "sk-é",
+        }.items()
+    ),
     Row("FC-14 two keys, both right", whole(f"authorization: Bearer {KEY}"), (401, 400)),
     Row("FC-14 two keys, the last right", whole(f"authorization: Bearer {KEY}", authorization="Bearer sk-other"), (401, 400)),
     Row("FC-14 two keys, the first right", whole("authorization: Bearer sk-other"), (401, 400)),
     Row("FC-14 comma", whole(authorization=f"Bearer {KEY},Bearer {KEY}"), (401,)),
-    *(Row(f"FC-15 key in {name}", whole(line, authorization=None), (401, 400)) for name, line in {
-        "x-api-key": f"x-api-key: {KEY}", "X_Api_Key": f"X_Api_Key: {KEY}", "HTTP_AUTHORIZATION": f"HTTP_AUTHORIZATION: Bearer {KEY}",
-        "proxy-authorization": f"proxy-authorization: Bearer {KEY}", "a cookie": f"cookie: authorization={KEY}",
-    }.items()),
+    *(
+        Row(f"FC-15 key in {name}", whole(line, authorization=None), (401, 400))
+        for name, line in {
+            "x-api-key": f"x-api-key: {KEY}",
+            "X_Api_Key": f"X_Api_Key: {KEY}",
+            "HTTP_AUTHORIZATION": f"HTTP_AUTHORIZATION: Bearer {KEY}",
+            "proxy-authorization": f"proxy-authorization: Bearer {KEY}",
+            "a cookie": f"cookie: authorization={KEY}",
+        }.items()
+    ),
     Row("FC-15 key in the query", whole(authorization=None, path=f"{PATH}?api_key={KEY}&key={KEY}"), (401,)),
-    Row("FC-20 expect, bad key", head(f"content-length: {len(BODY)}", "expect: 100-continue", authorization="Bearer sk-other"), (401,)),
+    Row(
+        "FC-20 expect, bad key",
+        head(f"content-length: {len(BODY)}", "expect: 100-continue", authorization="Bearer sk-other"),
+        (401,),
+        silent=True,
+    ),
 ]
 
 HOSTS = [
@@ -117,13 +149,24 @@ HOSTS = [
 
 PATHS = [
     Row(f"FC-18 {path}", whole(path=path), (200, 400))
-    for path in (f"/{PATH}", f"{PATH}/", "/api/v1/x/../chat/completions", "/api/v1/x/%2e%2e/chat/completions", f"{PATH};x", PATH.upper(), f"{PATH}%00", f"{PATH}%20", "/api/v1/chat%2fcompletions")
+    for path in (
+        f"/{PATH}",
+        f"{PATH}/",
+        "/api/v1/x/../chat/completions",
+        "/api/v1/x/%2e%2e/chat/completions",
+        f"{PATH};x",
+        PATH.upper(),
+        f"{PATH}%00",
+        f"{PATH}%20",
+    )
 ]
 """The host app's, if they are not refused."""
 
 REFUSED_EARLY = [
     Row("FC-21 bad key", head("content-length: 200000", authorization="Bearer sk-other") + (SECOND * 2000)[:200_000], (401,)),
-    Row("FC-21 bad key, chunked", head("transfer-encoding: chunked", authorization="Bearer sk-other") + chunked(*[SECOND * 100] * 5), (401,)),
+    Row(
+        "FC-21 bad key, chunked", head("transfer-encoding: chunked", authorization="Bearer sk-other") + chunked(*[SECOND * 100] * 5), (401,)
+    ),
     Row("FC-21 wrong type", head("content-length: 200000", content_type="text/plain") + (SECOND * 2000)[:200_000], (415,)),
 ]
 

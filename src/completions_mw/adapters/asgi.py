@@ -113,21 +113,24 @@ class Client:
 
     async def read(self, limit: int) -> bytes:
         """Return the body, as `RequestBody` says."""
-        message = await self._receive()
-        body = _content(message)
-        if message.get("more_body"):
-            try:
-                async with asyncio.timeout(self._timeout):
-                    body = await self._rest(body, limit)
-            except TimeoutError:
-                raise RequestTimeoutError(f"The request body did not arrive within {self._timeout:g} seconds.") from None
+        try:
+            # Around the first piece too: a server calls the app before any of the body is there.
+            async with asyncio.timeout(self._timeout):
+                body = await self._whole(limit)
+        except TimeoutError:
+            text = f"The request body did not arrive within {self._timeout:g} seconds."
+            raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
         if len(body) > limit:
             raise too_large(limit)
         self._watcher = asyncio.create_task(self._watch())
         return body
 
-    async def _rest(self, first: bytes, limit: int) -> bytes:
-        pieces, size, more = [first], len(first), True
+    async def _whole(self, limit: int) -> bytes:
+        message = await self._receive()
+        body = _content(message)
+        if not message.get("more_body"):
+            return body
+        pieces, size, more = [body], len(body), True
         while more and size <= limit:
             message = await self._receive()
             pieces.append(_content(message))

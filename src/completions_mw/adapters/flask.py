@@ -7,7 +7,7 @@ from typing import Final
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from completions_mw.adapters import wsgi
-from completions_mw.adapters.setup import needs, settings_of
+from completions_mw.adapters.frameworks import needs, settings_of
 from completions_mw.core.auth import Authenticate
 from completions_mw.core.blocking import BlockingIterator
 from completions_mw.core.head import too_large

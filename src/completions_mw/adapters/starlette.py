@@ -9,7 +9,7 @@ The app closes the gateway when it ends, in its own lifespan:
 """
 
 from completions_mw.adapters.asgi import Receive, Scope, Send, answer, path_of
-from completions_mw.adapters.setup import needs
+from completions_mw.adapters.frameworks import needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 

@@ -5,6 +5,7 @@ a bound on the head's bytes; a way to wait for data that can be given up without
 client's socket, an eye on the client. All of it fits around the network stream, which is httpcore2's public seam.
 """
 
+import asyncio
 import re
 import select
 import ssl
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+import anyio
 import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
@@ -229,7 +231,12 @@ class AsyncStream(httpcore2.AsyncNetworkStream):
         await self.channel.write(buffer, timeout)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        closing = self._stream.aclose()
+        if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+            return await closing
+        # In one go: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the request.
+        for _ in closing.__await__():
+            pass
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

@@ -50,9 +50,13 @@ def parse_head(headers: Headers) -> Head:
 
 def _content_length(named: dict[str, str]) -> int | None:
     text = named.get("content-length")
+    coding = named.get("transfer-encoding")
+    if coding is not None and coding.lower() != "chunked":
+        # Servers undo `chunked` alone and leave what is below it to the app (RFC 9112 section 6.1).
+        raise InvalidRequestError("The request has a Transfer-Encoding other than chunked.", headers=_CLOSE)
     if text is None:
         return None
-    if "transfer-encoding" in named:
+    if coding is not None:
         raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=_CLOSE)
     if not _LENGTH.fullmatch(text):
         raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=_CLOSE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from completions_mw.adapters import asgi, wsgi
-from completions_mw.adapters.setup import needs
+from completions_mw.adapters.frameworks import needs
 from completions_mw.core.streaming import SseBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway, Gateway

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from completions_mw import ConfigurationError, Settings
-from completions_mw.adapters.setup import settings_of
+from completions_mw.adapters.frameworks import settings_of
 from tests.adapters.given import KEY, TOML, TREE, import_without, settings
 
 SHAPES: dict[str, Callable[[Path], object]] = {
