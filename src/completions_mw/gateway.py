@@ -3,131 +3,25 @@
 `Gateway` is for threads and greenlets, `AsyncGateway` for event loops. They differ in their backends and in nothing else.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self
 
+from completions_mw.backends.assembly import Assembly
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.kits import AsyncKit, BlockingKit, Kit
 from completions_mw.core.auth import Authenticate, Authenticator, Caller
 from completions_mw.core.blocking import BlockingIterator, iterate, run
-from completions_mw.core.catalog import Catalog, CatalogModel
+from completions_mw.core.catalog import Catalog
 from completions_mw.core.json_body import Bounds
 from completions_mw.core.pipeline import Pipeline, Rules
-from completions_mw.core.ports import Model, Transport
+from completions_mw.core.ports import ModelFunction, Transport
 from completions_mw.core.routes import Routes
 from completions_mw.core.streaming import ChunkReader, SseBody
-from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.core.validation import prepare
-from completions_mw.errors import ConfigurationError
 from completions_mw.http import Request, Response
-from completions_mw.providers import openai
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
-from completions_mw.settings import LlamaCppSettings, OpenAISettings, ProviderSettings, Settings, unenforced
-
-BackendT = TypeVar("BackendT", bound="Transport | Model")
-
-ModelFunction = Callable[..., Any]
-"""A Python function or generator, sync or async, that answers a `ChatRequest` with text, chunks or a whole completion."""
-
-
-class _Kit(Protocol):
-    """Makes the backends of one kind. They are imported when they are needed: importing the library imports no HTTP client."""
-
-    def transport(self, settings: Settings) -> Transport: ...
-    def function(self, function: ModelFunction, settings: Settings) -> Model: ...
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
-
-
-class _BlockingKit:
-    def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.transport import BlockingTransport
-
-        return BlockingTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
-
-    def function(self, function: ModelFunction, settings: Settings) -> Model:
-        from completions_mw.backends.models import BlockingFunctionModel
-
-        return BlockingFunctionModel(function, settings.keep_alive)
-
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
-        from completions_mw.backends.models import BlockingLlamaCppModel
-
-        return BlockingLlamaCppModel(provider, settings.keep_alive)
-
-
-class _AsyncKit:
-    def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.transport import AsyncTransport
-
-        return AsyncTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
-
-    def function(self, function: ModelFunction, settings: Settings) -> Model:
-        from completions_mw.backends.models import AsyncFunctionModel
-
-        return AsyncFunctionModel(function, settings.keep_alive)
-
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
-        from completions_mw.backends.models import AsyncLlamaCppModel
-
-        return AsyncLlamaCppModel(provider, settings.keep_alive)
-
-
-class _Assembly:
-    """The backends that some settings need, and the models that they make."""
-
-    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], kit: _Kit, transport: Transport | None) -> None:
-        self._settings = settings
-        self._kit = kit
-        self._transport = transport
-        self.backends: list[Transport | Model] = []
-        makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
-        self.models: dict[str, CatalogModel] = {}
-        for name, model in settings.models.items():
-            targets = tuple(makers[target.provider](target.model) for target in model.targets)
-            self.models[name] = CatalogModel(name, targets, model.created, model.owned_by)
-        for name, function in functions.items():
-            self.models[name] = CatalogModel(name, (self._function_target(name, function),), 0, "python")
-
-    def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
-        if isinstance(provider, OpenAISettings):
-            return self._upstream_maker(name, provider)
-        if isinstance(provider, LlamaCppSettings):
-            port = self._opened(self._kit.llama_cpp(provider, self._settings))
-        else:
-            from completions_mw.backends.models.echo import echo
-
-            port = self._opened(self._kit.function(echo, self._settings))
-        return lambda model: InProcessTarget(f"{name}/{model}", model, port)
-
-    def _upstream_maker(self, name: str, provider: OpenAISettings) -> Callable[[str], Target]:
-        if self._transport is None:
-            self._transport = self._opened(self._kit.transport(self._settings))
-        endpoint, transport, settings = openai.build_endpoint(provider), self._transport, self._settings
-        return lambda model: UpstreamTarget(
-            f"{name}/{model}", model, openai, endpoint, transport, settings.max_response_bytes, settings.max_event_bytes
-        )
-
-    def _function_target(self, name: str, function: ModelFunction) -> Target:
-        return InProcessTarget(f"python/{name}", name, self._opened(self._kit.function(function, self._settings)))
-
-    def _opened(self, backend: BackendT) -> BackendT:
-        self.backends.append(backend)
-        return backend
-
-    async def aclose(self) -> None:
-        for backend in self.backends:
-            await backend.aclose()
-
-
-def _check(settings: Settings, models: Mapping[str, CatalogModel], functions: Mapping[str, ModelFunction]) -> None:
-    faults = [f"{path}: not enforced by this version; remove it" for path in unenforced(settings)]
-    if not models:
-        faults.append("models: at least one is needed, here or as a Python function")
-    faults += [f"models.{name}: given in the settings and as a Python function" for name in settings.models.keys() & functions.keys()]
-    for id, key in settings.keys.items():
-        faults += [f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in models]
-    if faults:
-        raise ConfigurationError("\n".join(faults))
+from completions_mw.settings import Settings
 
 
 class _GatewayBase:
@@ -136,15 +30,13 @@ class _GatewayBase:
     def __init__(
         self,
         settings: Settings,
-        kit: _Kit,
+        kit: Kit,
         models: Mapping[str, ModelFunction] | None,
         authenticate: Authenticate | None,
         transport: Transport | None,
     ) -> None:
         prepare()
-        functions = models or {}
-        self._assembly = _Assembly(settings, functions, kit, transport)
-        _check(settings, self._assembly.models, functions)
+        self._assembly = Assembly(settings, models or {}, kit, transport)
         self.settings = settings
         self._pipeline = Pipeline(
             Routes(settings.prefix),
@@ -201,7 +93,7 @@ class Gateway(_GatewayBase):
         authenticate: Authenticate | None = None,
         transport: Transport | None = None,
     ) -> None:
-        super().__init__(settings, _BlockingKit(), models, authenticate, transport)
+        super().__init__(settings, BlockingKit(), models, authenticate, transport)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""
@@ -269,7 +161,7 @@ class AsyncGateway(_GatewayBase):
         authenticate: Authenticate | None = None,
         transport: Transport | None = None,
     ) -> None:
-        super().__init__(settings, _AsyncKit(), models, authenticate, transport)
+        super().__init__(settings, AsyncKit(), models, authenticate, transport)
 
     async def handle(self, request: Request) -> Response[SseBody]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 from anyio.from_thread import BlockingPortal
 
 from completions_mw import AsyncGateway, Caller, Gateway, Request, Settings
+from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
-from completions_mw.gateway import ModelFunction
 from tests.support.envelope import REFUSALS, Refusal
 from tests.support.exchange import Answer, HeaderPairs, Sent, Server
 

@@ -2,10 +2,9 @@
 
 import os
 
-from tests.servers.apps import settings
-
 from completions_mw import AsyncGateway
 from completions_mw.adapters.asgi import CompletionsMiddleware, Receive, Scope, Send, no_app
+from tests.servers.apps import settings
 
 
 async def host(scope: Scope, receive: Receive, send: Send) -> None:

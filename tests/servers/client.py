@@ -101,6 +101,14 @@ def content_of(answer: Answer) -> str:
     return content
 
 
+def final_answer(client: RawClient) -> Answer:
+    """Return the next answer that is no interim one."""
+    answer = client.read_answer()
+    while answer.status < 200:
+        answer = client.read_answer()
+    return answer
+
+
 def converse(port: int, data: bytes, *, more: bool = True) -> list[Answer]:
     """Send `data` and, behind it, an ordinary request for a page; return every answer until the connection ends.
 
@@ -115,7 +123,5 @@ def converse(port: int, data: bytes, *, more: bool = True) -> list[Answer]:
             client.send(data)
             client.send(PROBE) if more else client.half_close()
         while not client.at_end():
-            answer = client.read_answer()
-            if answer.status >= 200:
-                answers.append(answer)
+            answers.append(final_answer(client))
     return answers

@@ -47,7 +47,7 @@ def whole(*lines: str, **head_fields: Any) -> bytes:
 TOO_LONG = MAX_BODY + 1
 
 LENGTHS = [
-    Row(f"FC-03 length {name}", head(f"content-length: {text}") + BODY + SECOND, (400, 413))
+    Row(f"FC-03 length {name}", head(f"content-length: {text}") + BODY + SECOND, (400, 413), silent=len(text) == 20)
     for name, text in {
         "plus": f"+{len(BODY)}",
         "underscore": f"{len(BODY) // 10}_{len(BODY) % 10}",

@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tests.servers.apps import settings
-
 from completions_mw import Gateway
 from completions_mw.adapters.wsgi import CompletionsMiddleware
 from completions_mw.sse import KEEP_ALIVE
+from tests.servers.apps import settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -11,10 +11,9 @@ from completions_mw.backends.models import (
     AsyncLlamaCppModel,
     BlockingFunctionModel,
     BlockingLlamaCppModel,
-    ModelFunction,
 )
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import EventSource, Model
+from completions_mw.core.ports import EventSource, Model, ModelFunction
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
 from completions_mw.sse import DONE, Event

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 import pytest
+
+from completions_mw.sse import Decoder
 from tests.support import proxy as faults
 from tests.support.process import free_port, serve
 from tests.support.proxy import FaultProxy
@@ -16,8 +18,6 @@ from tests.support.rawhttp import Answer, RawClient, request
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import Exchange
 from tests.support.upstream_scenarios import BAD_USAGE, FRAMINGS
-
-from completions_mw.sse import Decoder
 
 PATH = "/v1/chat/completions"
 TEXT = "one two three"

@@ -11,9 +11,10 @@ from completions_mw.adapters.frameworks import needs, settings_of
 from completions_mw.core.auth import Authenticate
 from completions_mw.core.blocking import BlockingIterator
 from completions_mw.core.head import too_large
+from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
 from completions_mw.errors import ClientDisconnectedError
-from completions_mw.gateway import Gateway, ModelFunction
+from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response
 
 with needs("flask"):

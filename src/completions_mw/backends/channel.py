@@ -138,19 +138,18 @@ class Channel:
 class BlockingLine:
     """A blocking stream under the names of an async one; a read also ends when the client leaves."""
 
-    __slots__ = ("_client", "_stream")
+    __slots__ = ("_call", "_stream")
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
-        self._client: ClientConnection | None = None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._client = current_call.get().connection
+        self._call = current_call.get()
         self._stream.write(buffer, timeout)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._client is not None:
-            wait_readable(self._stream.get_extra_info("socket"), self._client, timeout)
+        if self._call.connection is not None:
+            wait_readable(self._stream.get_extra_info("socket"), self._call.connection, timeout)
         return self._stream.read(max_bytes, timeout)
 
 

@@ -132,7 +132,7 @@ class _AsyncPieces:
 
     def __init__(self, response: httpcore2.Response) -> None:
         self._response = response
-        self._iterator = cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())
+        self._iterator = _pieces_of(response)
 
     def __anext__(self) -> Awaitable[bytes]:
         return self._iterator.__anext__()
@@ -141,6 +141,18 @@ class _AsyncPieces:
         with anyio.CancelScope(shield=True):
             await self._iterator.aclose()
             await self._response.aclose()
+
+
+async def _pieces_of(response: httpcore2.Response) -> AsyncGenerator[bytes]:
+    """A generator, because the event loop ends those that were forgotten: a direct caller may leave its `async for` without a word."""
+    pieces = cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pieces.aclose()
+            await response.aclose()
 
 
 class _BlockingPieces:
@@ -190,6 +202,8 @@ class _Body:
         return piece
 
     async def finish(self) -> None:
+        # The client has everything, and may leave while the upstream is tidied up.
+        self._call.connection = None
         try:
             if not self._closed and (not self._call.drained() or await self._channel.wait(DRAIN_SECONDS)):
                 await self._pieces.__anext__()

@@ -5,6 +5,7 @@ The blocking ports do their I/O inside `async def` methods that never suspend, s
 
 from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, Self, TypeVar
+from weakref import finalize
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -36,10 +37,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class BlockingIterator(Generic[T_co]):
     """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("__weakref__", "_close", "_stream")
 
     def __init__(self, stream: Stream[T_co]) -> None:
         self._stream = stream
+        # Also for those who never close: a server that breaks PEP 3333, a direct caller who leaves a loop (FAULTS section 4.4).
+        self._close = finalize(self, _close, stream)
+        self._close.atexit = False
 
     def __iter__(self) -> Self:
         return self
@@ -52,13 +56,17 @@ class BlockingIterator(Generic[T_co]):
 
     def close(self) -> None:
         """Close the stream. May be called twice, and at any time."""
-        run(self._stream.aclose())
+        self._close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close(stream: Stream[Any]) -> None:
+    run(stream.aclose())
 
 
 def iterate(stream: Stream[T_co]) -> BlockingIterator[T_co]:

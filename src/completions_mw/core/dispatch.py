@@ -15,7 +15,7 @@ from completions_mw.core.streaming import ChunkStream
 from completions_mw.core.targets import Target
 from completions_mw.core.usage import estimate_usage
 from completions_mw.core.validation import Chat
-from completions_mw.errors import GatewayError, RateLimitError, ServiceUnavailableError, UpstreamError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, RateLimitError, ServiceUnavailableError, UpstreamError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
@@ -67,7 +67,8 @@ async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awai
         try:
             return await attempt(target)
         except GatewayError as error:
-            exchange.log_upstream_failure(target.name, error)
+            if not isinstance(error, ClientDisconnectedError):
+                exchange.log_upstream_failure(target.name, error)
             if target is model.targets[-1] or not isinstance(error, ANOTHER_TARGET_MAY_HELP):
                 raise
     raise AssertionError("a model has at least one target")

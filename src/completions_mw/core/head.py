@@ -4,7 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from completions_mw.errors import HeadersTooLargeError, InvalidRequestError, RequestTooLargeError, UnsupportedMediaTypeError
+from completions_mw.errors import (
+    ClientDisconnectedError,
+    HeadersTooLargeError,
+    InvalidRequestError,
+    RequestTooLargeError,
+    UnsupportedMediaTypeError,
+)
 from completions_mw.http import Headers
 
 MAX_HEADER_BYTES: Final = 32 * 1024
@@ -97,6 +103,16 @@ def require_length(head: Head, limit: int) -> None:
     """
     if head.content_length is not None and head.content_length > limit:
         raise too_large(limit)
+
+
+def require_whole(head: Head, body: bytes) -> None:
+    """Refuse the beginning of a body: gunicorn takes the end of the connection for its end (FAULTS FC-05).
+
+    Raises:
+        ClientDisconnectedError: it is shorter than its length says.
+    """
+    if head.content_length is not None and len(body) < head.content_length:
+        raise ClientDisconnectedError
 
 
 def too_large(limit: int) -> RequestTooLargeError:

@@ -10,13 +10,20 @@ from completions_mw.core import dispatch
 from completions_mw.core.auth import Authenticator, Caller, incorrect
 from completions_mw.core.catalog import Catalog, CatalogModel
 from completions_mw.core.exchange import Exchange
-from completions_mw.core.head import parse_head, require_json, require_length, too_large
+from completions_mw.core.head import Head, parse_head, require_json, require_length, require_whole, too_large
 from completions_mw.core.json_body import Bounds, parse_json_body
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import Route, Routes
 from completions_mw.core.streaming import ChunkStream, SseBody
 from completions_mw.core.validation import Chat, UnknownParams, normalise, validate
-from completions_mw.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError, error_response
+from completions_mw.errors import (
+    ClientDisconnectedError,
+    GatewayError,
+    InternalError,
+    MethodNotAllowedError,
+    NotFoundError,
+    error_response,
+)
 from completions_mw.http import Headers, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
@@ -61,6 +68,10 @@ class Pipeline:
             exchange.log_failure(error)
             response = error_response(InternalError())
             exchange.log_access(response.status, InternalError.code)
+        except BaseException:
+            # The task was cancelled: no answer, and still a line in the log.
+            exchange.log_access(ClientDisconnectedError.status, ClientDisconnectedError.code)
+            raise
         # Some servers send what they are given, and the client of a HEAD would take it for the start of its next answer.
         body = b"" if request.method == "HEAD" else response.body
         return Response(response.status, (*response.headers, *_length(response), *exchange.headers()), body)
@@ -115,7 +126,7 @@ class Pipeline:
         if route is Route.CHAT:
             require_json(head, declared=not by_key)
             require_length(head, self._rules.max_body_bytes)
-            return await self._chat(request, caller, exchange)
+            return await self._chat(request, head, caller, exchange)
         return self._list(route, request.path, caller, exchange)
 
     def _list(self, route: Route, path: str, caller: Caller, exchange: Exchange) -> Response[SseBody]:
@@ -126,11 +137,12 @@ class Pipeline:
         exchange.log_access(200)
         return Response(200, JSON_HEADERS, body.encode())
 
-    async def _chat(self, request: Request, caller: Caller, exchange: Exchange) -> Response[SseBody]:
+    async def _chat(self, request: Request, head: Head, caller: Caller, exchange: Exchange) -> Response[SseBody]:
         rules = self._rules
         body = request.body if isinstance(request.body, bytes) else await request.body.read(rules.max_body_bytes)
         if len(body) > rules.max_body_bytes:
             raise too_large(rules.max_body_bytes)
+        require_whole(head, body)
         chat = self._validate(parse_json_body(body, rules.bounds))
         model = self._resolve(chat, caller, exchange)
         if chat.stream:

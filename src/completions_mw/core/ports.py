@@ -50,6 +50,10 @@ class EventSource(Protocol):
         ...
 
 
+ModelFunction = Callable[..., Any]
+"""A Python function or generator, sync or async, that answers a `ChatRequest` with text, chunks or a whole completion."""
+
+
 class Model(Protocol):
     """A model inside this process: a Python function, echo, llama.cpp.
 

@@ -1,7 +1,7 @@
 """Models inside this process, behind the `Model` port. The pipeline sees no difference between them and an upstream."""
 
 from completions_mw.backends.models.echo import echo
-from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel, ModelFunction
+from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel
 from completions_mw.backends.models.llama_cpp import AsyncLlamaCppModel, BlockingLlamaCppModel
 from completions_mw.backends.models.llama_server import default_weights
 
@@ -10,7 +10,6 @@ __all__ = [
     "AsyncLlamaCppModel",
     "BlockingFunctionModel",
     "BlockingLlamaCppModel",
-    "ModelFunction",
     "default_weights",
     "echo",
 ]

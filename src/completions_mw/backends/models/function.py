@@ -17,10 +17,8 @@ from completions_mw.backends.models.stream import ItemSource, ModelStream, colle
 from completions_mw.backends.models.tasks import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.threads import AsyncThreadSource, Emit
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import EventSource
+from completions_mw.core.ports import EventSource, ModelFunction
 from completions_mw.schemas import ChatRequest
-
-ModelFunction = Callable[[ChatRequest], Any]
 
 
 class BlockingFunctionModel:

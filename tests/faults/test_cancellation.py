@@ -1,0 +1,233 @@
+"""FAULTS FC-120 and FC-121: at whatever await point or read a request ends, its connection goes to the next one and nothing is left."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpcore2
+import pytest
+
+from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw.backends.channel import BlockingLine
+from completions_mw.backends.transport import AsyncTransport, BlockingTransport
+from completions_mw.core.blocking import BlockingIterator, run
+from completions_mw.core.streaming import SseBody
+from tests.faults.conftest import request, settings_for
+from tests.support.stepping import CancelAt
+from tests.support.upstream import MockUpstream
+
+MESSAGES = [{"role": "user", "content": "one two three"}]
+NOTHING_LEFT = "Requests: 0 active, 0 queued | Connections: 0 active"
+
+
+@pytest.fixture
+def settings(upstream: MockUpstream) -> Settings:
+    return settings_for(upstream, {"connect": 20, "first_byte": 20, "between_events": 0.3})
+
+
+async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
+    """Do what the ASGI adapter does."""
+    response = await gateway.handle(request(model, stream=stream))
+    if isinstance(response.body, SseBody):
+        try:
+            while not response.body.ended:
+                await response.body.__anext__()
+        finally:
+            await response.body.aclose()
+    return response.status
+
+
+async def stream_directly(gateway: AsyncGateway) -> int:
+    async with gateway.stream(model="ok", messages=MESSAGES) as chunks:
+        return sum([1 async for _ in chunks])
+
+
+async def complete_directly(gateway: AsyncGateway) -> str:
+    return (await gateway.complete(model="ok", messages=MESSAGES)).id
+
+
+@asynccontextmanager
+async def one_connection(settings: Settings) -> AsyncIterator[tuple[AsyncGateway, AsyncTransport]]:
+    transport = AsyncTransport(1, tick=0.1)
+    yield AsyncGateway(settings, transport=transport), transport
+    await transport.aclose()
+
+
+async def cancel_everywhere(
+    settings: Settings, work: Callable[[AsyncGateway], Coroutine[Any, Any, object]], *, reused: bool, insist: bool
+) -> int:
+    """Cancel `work` at its first await point, then at its second, and so on; return how many it has.
+
+    Another request waits for the only connection meanwhile: it gets it, wherever the first one was.
+    """
+    step, reached = 0, True
+    while reached:
+        step += 1
+        async with one_connection(settings) as (gateway, transport):
+            if reused:
+                await consume(gateway, "ok", stream=False)
+            victim = CancelAt(work(gateway), step, insist=insist)
+            first = asyncio.create_task(victim.run())
+            waiting = asyncio.create_task(consume(gateway, "ok", stream=False))
+            await asyncio.wait([first])
+            assert await waiting == 200
+            assert NOTHING_LEFT in repr(transport._pool())
+            reached = victim.reached
+            assert first.cancelled() or not reached or first.exception() is None
+    return step - 1
+
+
+@pytest.mark.parametrize("insist", [False, True], ids=["once", "again-and-again"])
+@pytest.mark.parametrize("reused", [False, True], ids=["new-connection", "reused-connection"])
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [("ok", False), ("html", False), ("bomb", False), ("status-500", False)]
+    + [(model, True) for model in ("ok", "hang", "stall", "trunc", "cut", "errorevent", "hugeline")],
+)
+def test_cancelled_at_every_await_point(
+    upstream: MockUpstream, settings: Settings, model: str, stream: bool, reused: bool, insist: bool
+) -> None:
+    def work(gateway: AsyncGateway) -> Coroutine[Any, Any, object]:
+        return consume(gateway, model, stream=stream)
+
+    assert asyncio.run(cancel_everywhere(settings, work, reused=reused, insist=insist)) >= 2
+    upstream.wait_for(lambda: upstream.active_requests == 0)
+
+
+@pytest.mark.parametrize("insist", [False, True], ids=["once", "again-and-again"])
+@pytest.mark.parametrize("work", [stream_directly, complete_directly])
+def test_direct_calls_cancelled_at_every_await_point(
+    upstream: MockUpstream, settings: Settings, work: Callable[[AsyncGateway], Coroutine[Any, Any, object]], insist: bool
+) -> None:
+    assert asyncio.run(cancel_everywhere(settings, work, reused=False, insist=insist)) >= 3
+    upstream.wait_for(lambda: upstream.active_requests == 0)
+
+
+def test_cancelled_while_it_waits_for_a_connection(upstream: MockUpstream, settings: Settings) -> None:
+    async def cancel_the_second() -> None:
+        async with one_connection(settings) as (gateway, transport):
+            first = asyncio.create_task(consume(gateway, "hang", stream=False))
+            second = CancelAt(consume(gateway, "ok", stream=False), 1, insist=False)
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(second.run())
+            assert "Requests: 1 active, 0 queued" in repr(transport._pool())
+            first.cancel()
+            assert await consume(gateway, "ok", stream=False) == 200
+
+    asyncio.run(cancel_the_second())
+    assert [received.model for received in upstream.requests].count("ok") == 1
+
+
+def test_a_cancelled_request_has_its_line_in_the_log(upstream: MockUpstream, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    async def cancel_one() -> None:
+        async with one_connection(settings) as (gateway, _):
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(CancelAt(consume(gateway, "ok", stream=False), 1, insist=False).run())
+
+    with caplog.at_level("INFO"):
+        asyncio.run(cancel_one())
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert '"code":"client_disconnected"' in caplog.text
+
+
+def forgotten_loop(gateway: Gateway) -> None:
+    for _ in gateway.stream(model="hang", messages=MESSAGES):
+        break
+
+
+def forgotten_body(gateway: Gateway) -> None:
+    body = gateway.handle(request("hang", stream=True)).body
+    assert isinstance(body, BlockingIterator)
+    next(body)
+
+
+def body_never_started(gateway: Gateway) -> None:
+    gateway.handle(request("hang", stream=True))
+
+
+@pytest.mark.parametrize("forget", [forgotten_loop, forgotten_body, body_never_started])
+def test_a_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings, forget: Callable[[Gateway], None]) -> None:
+    """FC-125: some servers and many callers never call `close`."""
+    transport = BlockingTransport(1, tick=0.1)
+    forget(Gateway(settings, transport=transport))
+    assert NOTHING_LEFT in repr(transport._pool())
+    upstream.wait_closed()
+    run(transport.aclose())
+
+
+def test_an_async_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings) -> None:
+    """The event loop ends the generator at the bottom; the next request may already be waiting for the connection."""
+
+    async def forget() -> None:
+        async with one_connection(settings) as (gateway, transport):
+            async for _ in gateway.stream(model="hang", messages=MESSAGES):
+                break
+            assert await consume(gateway, "ok", stream=False) == 200
+            assert NOTHING_LEFT in repr(transport._pool())
+
+    asyncio.run(forget())
+    upstream.wait_closed()
+
+
+class FailingAt:
+    """Makes the `count`-th read or write of all connections fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
+        self.left = count
+        self._error = error
+        for name in ("read", "write"):
+            monkeypatch.setattr(BlockingLine, name, self._counted(getattr(BlockingLine, name)))
+
+    def _counted(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def counted(line: BlockingLine, *args: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise self._error
+            return await method(line, *args)
+
+        return counted
+
+
+ERRORS = [
+    httpcore2.ReadError(),
+    httpcore2.ReadTimeout(),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    SystemExit(),
+    MemoryError(),
+    RuntimeError("x"),
+]
+
+
+def read_all(gateway: Gateway, model: str, *, stream: bool) -> int:
+    response = gateway.handle(request(model, stream=stream))
+    if isinstance(response.body, BlockingIterator):
+        with response.body as body:
+            list(body)
+    return response.status
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_every_read_and_write_may_fail(
+    upstream: MockUpstream, settings: Settings, monkeypatch: pytest.MonkeyPatch, stream: bool, error: BaseException
+) -> None:
+    """FC-120: also with what is raised from outside, as by Ctrl-C, a killed greenlet or a time-out of gevent."""
+    count, failed = 0, True
+    while failed:
+        count += 1
+        transport = BlockingTransport(1, tick=0.1)
+        gateway = Gateway(settings, transport=transport)
+        with monkeypatch.context() as patch:
+            faults = FailingAt(patch, count, error)
+            try:
+                assert read_all(gateway, "stall", stream=stream) in (200, 500, 502, 504)
+            except type(error) as raised:
+                assert not isinstance(raised, Exception)
+            failed = faults.left <= 0
+        assert NOTHING_LEFT in repr(transport._pool())
+        assert read_all(gateway, "ok", stream=False) == 200
+        run(transport.aclose())
+    assert count > 4
+    upstream.wait_for(lambda: upstream.active_requests == 0)
