@@ -31,7 +31,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, help="at most so many in a cell (4000)")
     parser.add_argument("--seconds", type=float, help="at most so long for a cell, half as long again for streams (0.8)")
     parser.add_argument("--connections", type=_numbers, help="separated by commas (1,32,128)")
-    parser.add_argument("--chunk-rate", type=int, default=4000, help="chunks a second of all streams together (4000)")
+    parser.add_argument("--chunk-rate", type=int, default=0, help="chunks a second of all streams together (no limit)")
     parser.add_argument("--transport", help="module:factory; called with blocking=True or False, returns a transport or None")
     parser.add_argument("--quick", action="store_true", help="one round at 32 connections")
     parser.add_argument("--json", type=Path, help="write every measurement to this file, too")
@@ -63,7 +63,7 @@ def main() -> None:
     cells = report.medians(results)
     overheads = report.overheads(results, [(one.name, one.baseline) for one in chosen if one.baseline], BOUND_AT)
     print(report.json_table(cells), report.stream_table(cells), sep="\n\n")
-    print("", *map(report.overhead_line, overheads), *report.error_lines(cells), sep="\n")
+    print("", *map(report.overhead_line, overheads), report.speed_line(results), *report.error_lines(cells), sep="\n")
     if asked.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
         found = {"machine": machine, "plan": asdict(plan), "overheads": overheads, "results": [asdict(result) for result in results]}

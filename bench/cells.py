@@ -43,3 +43,5 @@ class Result:
     first_byte_ms: float
     """To the first byte of the body, in the median."""
     rss_mb: float
+    loop_us: float
+    """CPU time of a fixed piece of Python before and after, in the load generator: how fast the machine was at that moment."""

@@ -71,10 +71,11 @@ async def measure(cell: Cell) -> Result:
         load = _load(cell, cell.mode, cell.requests, cell.seconds)
         # Streams that began together would give the server all their chunks in one turn of its loop.
         stagger = cell.pause_us / 1e6 * wire.CHUNKS / cell.connections if cell.mode == "stream" else 0.0
+        loop_us = _loop_us()
         cpu, started = cpu_seconds(cell.pid), time.perf_counter()
         await crew.work(load, stagger)
         elapsed, cpu = time.perf_counter() - started, cpu_seconds(cell.pid) - cpu
-        return _result(cell, load, elapsed, cpu)
+        return _result(cell, load, elapsed, cpu, (loop_us + _loop_us()) / 2)
     finally:
         crew.close()
 
@@ -87,7 +88,7 @@ def _load(cell: Cell, mode: Mode, requests: int, seconds: float) -> Load:
     return Load(mode, request, requests, time.perf_counter() + seconds)
 
 
-def _result(cell: Cell, load: Load, elapsed: float, cpu: float) -> Result:
+def _result(cell: Cell, load: Load, elapsed: float, cpu: float, loop_us: float) -> Result:
     done = len(load.latencies)
     units = (done + load.errors) * (wire.CHUNKS if cell.mode == "stream" else 1)
     return Result(
@@ -103,7 +104,16 @@ def _result(cell: Cell, load: Load, elapsed: float, cpu: float) -> Result:
         p99_ms=_quantile(load.latencies, 99),
         first_byte_ms=_quantile(load.first_bytes, 50),
         rss_mb=resident_bytes(cell.pid) / 1e6,
+        loop_us=loop_us,
     )
+
+
+def _loop_us() -> float:
+    started = time.process_time()
+    table: dict[int, str] = {}
+    for number in range(3000):
+        table[number & 63] = str(number)
+    return (time.process_time() - started) * 1e6
 
 
 def _quantile(seconds: Sequence[float], percent: int) -> float:
@@ -119,7 +129,7 @@ def main(write: Callable[[str], object]) -> None:
         try:
             result = asdict(loop.run(measure(cell)))
         except OSError as error:
-            result = asdict(_result(cell, Load(cell.mode, b"", 0, 0.0, errors=1, first_error=str(error)), 1.0, 0.0))
+            result = asdict(_result(cell, Load(cell.mode, b"", 0, 0.0, errors=1, first_error=str(error)), 1.0, 0.0, _loop_us()))
         write(json.dumps(result) + "\n")
         sys.stdout.flush()
 

@@ -10,7 +10,7 @@ from bench.cells import Mode, Result
 Medians = Mapping[tuple[Mode, int, str], Result]
 Column = tuple[str, Callable[[Result], str]]
 
-_AVERAGED: Final = ("per_second", "cpu_us", "p50_ms", "p99_ms", "first_byte_ms", "rss_mb")
+_AVERAGED: Final = ("per_second", "cpu_us", "p50_ms", "p99_ms", "first_byte_ms", "rss_mb", "loop_us")
 _COMMON: Final[tuple[Column, ...]] = (
     ("p50 ms", lambda result: f"{result.p50_ms:.2f}"),
     ("p99 ms", lambda result: f"{result.p99_ms:.2f}"),
@@ -112,6 +112,13 @@ def overhead_line(overhead: Mapping[str, object]) -> str:
         f"{overhead['name']} on top of the bare relay ({overhead['baseline']}), {overhead['connections']} connections: "
         f"{overhead['json_us_per_request']} us CPU per request (JSON), {overhead['stream_us_per_chunk']} us per chunk (stream)"
     )
+
+
+def speed_line(results: Sequence[Result]) -> str:
+    """Return how even the machine was: other work on it makes CPU times longer, too."""
+    times = [result.loop_us for result in results]
+    slow = statistics.median(times) / min(times)
+    return f"machine: a fixed loop took {min(times):.0f} us of CPU at best and {slow:.2f} times that in the median; CPU times are that much too long"
 
 
 def error_lines(cells: Medians) -> list[str]:

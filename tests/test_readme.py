@@ -236,7 +236,7 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
         ((), Settings, set[str]()),
         (("timeouts",), Timeouts, set[str]()),
         (("connections",), Connections, set[str]()),
-        (("providers", "openai"), OpenAISettings, {"organization", "project", "api_key", "headers", "timeouts"}),
+        (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
         (("models", "gpt-3.5-turbo"), ModelSettings, set[str]()),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata"}),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from anyio.from_thread import BlockingPortal
 
 from completions_mw import AsyncGateway, Gateway
@@ -12,6 +13,19 @@ from tests.support.asgi_driver import ASGIServer
 from tests.support.asgi_lifespan import lifespan_of
 from tests.support.upstream import MockUpstream
 from tests.support.wsgi_driver import WSGIServer
+
+PATHS = {
+    "no-mount": ("/api", "", "/api"),
+    "mount": ("/x/api", "/x", "/api"),
+    "server-that-leaves-the-mount-out": ("/api", "/x", "/api"),
+    "beginning-of-a-name": ("/xapi", "/x", "/xapi"),
+    "mount-itself": ("/x", "/x", "/x"),
+}
+
+
+@pytest.mark.parametrize(("path", "root", "below"), PATHS.values(), ids=PATHS)
+def test_an_asgi_path_is_taken_below_its_mount(path: str, root: str, below: str) -> None:
+    assert asgi.path_of({"path": path, "root_path": root}) == below
 
 
 def check_alone(host: Host) -> None:

@@ -27,6 +27,7 @@ def test_the_pages_of_the_app_stay_its_own(host: Host) -> None:
         f"{PREFIX}/embeddings",
         f"{CHAT}/",
         f"/{CHAT}",
+        f"{PREFIX}//chat/completions",
         CHAT.upper(),
         f"{CHAT};x",
         f"{CHAT}/x",

@@ -119,3 +119,14 @@ def test_a_client_that_leaves_before_the_answer_begins_stops_the_upstream(host: 
     with host.stream("POST", CHAT, HEADERS, json.dumps(chat_body(model="ttfb", stream=streamed)).encode()):
         upstream.wait_for(lambda: upstream.active_requests == 1)
     assert upstream.wait_closed().request.model == "ttfb"
+
+
+@only_async
+@pytest.mark.parametrize("pieces", [[], [b'{"model": '], [b'{"model": ', b'"ok"']], ids=["nothing", "one-piece", "two-pieces"])
+def test_a_client_that_leaves_within_its_body_is_no_fault_of_ours(
+    host: Host, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, pieces: list[bytes]
+) -> None:
+    with host.stream("POST", CHAT, HEADERS, pieces, complete=False):
+        assert upstream.requests == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert upstream.requests == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpcore2
@@ -221,10 +221,8 @@ def test_every_read_and_write_may_fail(
         gateway = Gateway(settings, transport=transport)
         with monkeypatch.context() as patch:
             faults = FailingAt(patch, count, error)
-            try:
+            with suppress(*([] if isinstance(error, Exception) else [type(error)])):
                 assert read_all(gateway, "stall", stream=stream) in (200, 500, 502, 504)
-            except type(error) as raised:
-                assert not isinstance(raised, Exception)
             failed = faults.left <= 0
         assert NOTHING_LEFT in repr(transport._pool())
         assert read_all(gateway, "ok", stream=False) == 200

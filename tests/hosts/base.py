@@ -102,13 +102,29 @@ class Host:
 
     @contextmanager
     def stream(
-        self, method: str, path: str, headers: HeaderPairs = (), body: bytes | Sequence[bytes] = b"", *, mount: str = ""
+        self,
+        method: str,
+        path: str,
+        headers: HeaderPairs = (),
+        body: bytes | Sequence[bytes] = b"",
+        *,
+        mount: str = "",
+        complete: bool = True,
     ) -> Iterator[Answer]:
-        """Give the answer to a request as it comes; at the end of the block the client leaves. Arguments as `request`."""
+        """Give the answer to a request as it comes; at the end of the block the client leaves.
+
+        Args:
+            method: this and what follows as `request`.
+            path: see there.
+            headers: see there.
+            body: see there.
+            mount: see there.
+            complete: whether the end of the body ever comes.
+        """
         pieces = (body,) if isinstance(body, bytes) else tuple(body)
         if isinstance(body, bytes) and body and "content-length" not in dict(headers):
             headers = (*headers, ("content-length", str(len(body))))
-        with self.server.send(Sent(method, path, headers, pieces, mount)) as answer:
+        with self.server.send(Sent(method, path, headers, pieces, mount, complete)) as answer:
             yield answer
 
 

@@ -22,6 +22,16 @@ def provider(**more: Any) -> OpenAISettings:
 ENDPOINT = openai.build_endpoint(provider())
 
 
+@pytest.mark.parametrize(
+    ("name", "base_url"),
+    [("openai", "https://api.openai.com/v1"), ("Groq", "https://api.groq.com/openai/v1"), ("my-own", "https://api.openai.com/v1")],
+)
+def test_a_well_known_name_needs_no_address(name: str, base_url: str) -> None:
+    found = Settings(providers={name: {"api": "openai"}}).providers[name]
+    assert isinstance(found, OpenAISettings)
+    assert openai.build_endpoint(found).url == f"{base_url}/chat/completions"
+
+
 def test_a_request_names_the_model_as_the_upstream_does() -> None:
     request = openai.build_request(ENDPOINT, "gpt-4o-mini", FIELDS)
     assert request.url == "http://upstream.internal/v1/chat/completions"
@@ -41,7 +51,7 @@ def test_a_stream_is_always_asked_for_its_usage(asked: dict[str, Any]) -> None:
 
 
 def test_openai_itself_is_not_sent_our_extension() -> None:
-    endpoint = openai.build_endpoint(OpenAISettings(api="openai"))
+    endpoint = openai.build_endpoint(provider(base_url="https://api.openai.com/v1"))
     assert "top_k" not in from_json(openai.build_request(endpoint, "m", FIELDS).body)
 
 

@@ -12,6 +12,7 @@ MODELS = ("ok", "ttfb", "slow", "stall-1", "stall-2", "hang", "endless", "stepwi
 KEEP_ALIVE = 0.2
 BODY_TIMEOUT = 1.0
 MAX_BODY = 1024 * 1024
+MAX_CONNECTIONS = 1200
 MAX_RESPONSE = 256 * 1024 * 1024
 
 
@@ -23,6 +24,7 @@ def settings() -> Settings:
         keys={"team": {"secret": KEY}},
         keep_alive=KEEP_ALIVE,
         body_timeout=BODY_TIMEOUT,
+        connections={"max": MAX_CONNECTIONS},
         max_body_bytes=MAX_BODY,
         max_response_bytes=MAX_RESPONSE,
     )

@@ -21,10 +21,15 @@ def chat(model: str = "ok", text: str = "hello", **fields: Any) -> bytes:
     return request(PATH, body(model, text, **fields), AUTHORIZATION)
 
 
-def get(port: int, path: str) -> str:
+def page(client: RawClient, path: str) -> str:
     """Return what the host app says."""
+    return client.exchange(request(path, method="GET")).body.decode()
+
+
+def get(port: int, path: str) -> str:
+    """Return what the host app says, on a connection of its own."""
     with RawClient(port) as client:
-        return client.exchange(request(path, method="GET")).body.decode()
+        return page(client, path)
 
 
 class Block(NamedTuple):

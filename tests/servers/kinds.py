@@ -32,7 +32,7 @@ class Kind:
 
 
 def gunicorn(id: str, *options: str, app: str = WSGI, concurrent: bool = True) -> Kind:
-    quiet = ("--log-level", "warning", "--no-control-socket", "--graceful-timeout", "5")
+    quiet = ("--log-level", "warning", "--no-control-socket", "--graceful-timeout", "30")
     return Kind(id, "wsgi", ("-m", "gunicorn", app, "-b", "127.0.0.1:{port}", *quiet, *options), concurrent=concurrent)
 
 
@@ -43,7 +43,7 @@ def uvicorn(id: str, *options: str) -> Kind:
 
 GUNICORN_SYNC = gunicorn("gunicorn-sync", concurrent=False)
 GUNICORN_GTHREAD = gunicorn("gunicorn-gthread", "-k", "gthread", "--threads", "64")
-GUNICORN_GEVENT = gunicorn("gunicorn-gevent", "-k", "gevent")
+GUNICORN_GEVENT = gunicorn("gunicorn-gevent", "-k", "gevent", "--worker-connections", "1200")
 WAITRESS = Kind(
     "waitress",
     "wsgi",

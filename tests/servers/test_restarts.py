@@ -13,8 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.servers.apps import KEY
-from tests.servers.client import StreamClient, chat, content_of, get, text_of
+from tests.servers.client import StreamClient, chat, content_of, get, page, text_of
 from tests.servers.conftest import ROOT, Start, Upstream
 from tests.servers.kinds import GUNICORN_GEVENT, GUNICORN_GTHREAD, GUNICORN_SYNC, UVICORN_H11, UVICORN_HTTPTOOLS, Kind
 from tests.support.rawhttp import RawClient
@@ -57,9 +56,82 @@ def load(port: int) -> Iterator[Counter[str]]:
             future.result()
 
 
-def pids(port: int, count: int) -> set[str]:
-    """Return the ids of the processes that answer, as soon as there are `count`."""
+def workers(port: int, count: int = 2, *, other_than: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the ids of the processes that answer, as soon as `count` of them are there."""
     found: set[str] = set()
     while len(found) < count:
-        found.add(get(port, "/page").split()[1])
-    return found
+        found |= {worker_of(get(port, "/page"))} - other_than
+    return frozenset(found)
+
+
+def worker_of(text: str) -> str:
+    """Return the process id in what the host app says."""
+    return text.split()[1]
+
+
+@pytest.mark.parametrize("kind", [GUNICORN_SYNC, GUNICORN_GTHREAD, GUNICORN_GEVENT], ids=lambda kind: kind.id)
+def test_reload_under_load_fails_nobody(kind: Kind, start: Start, upstream: Upstream) -> None:
+    with start(kind, "-w", "2") as server:
+        old = workers(server.port)
+        with StreamClient(server.port) as early:
+            early.ask("stall-2", "begun before")
+            early.start()
+            with load(server.port) as outcomes:
+                server.process.signal(signal.SIGHUP)
+                workers(server.port, other_than=old)
+            upstream.release()
+            assert text_of(early.rest_of_events()) == "begun before"
+    assert set(outcomes) == {"answered"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [GUNICORN_SYNC, GUNICORN_GTHREAD, GUNICORN_GEVENT], ids=lambda kind: kind.id)
+def test_workers_that_end_after_some_requests_fail_nobody(kind: Kind, start: Start, upstream: Upstream) -> None:
+    with start(kind, "-w", "2", "--max-requests", "50", "--max-requests-jitter", "20") as server:
+        first = workers(server.port)
+        with load(server.port) as outcomes:
+            upstream.wait_for(lambda: len(upstream.requests) >= 2000, timeout=300)
+        assert not first & workers(server.port)
+    assert set(outcomes) == {"answered"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (GUNICORN_GTHREAD, ("-w", "2", "--preload")),
+        (GUNICORN_GEVENT, ("-w", "2", "--preload")),
+        (UVICORN_H11, ("--workers", "2")),
+        (UVICORN_HTTPTOOLS, ("--workers", "2")),
+    ],
+    ids=lambda value: getattr(value, "id", None) or value[-1],
+)
+def test_every_worker_answers(kind: Kind, options: tuple[str, ...], start: Start, upstream: Upstream) -> None:
+    """With `--preload` the gateway was made, and used, before the workers were forked."""
+    answered: set[str] = set()
+    with start(kind, *options, USE_AT_IMPORT="yes") as server:
+        while len(answered) < 2:
+            with RawClient(server.port) as client:
+                worker = worker_of(page(client, "/page"))
+                for number in range(3):
+                    assert content_of(client.exchange(chat(text=f"{worker} {number}"))) == f"{worker} {number}"
+                answered.add(worker)
+
+
+def test_gateway_in_use_survives_a_fork(upstream: Upstream) -> None:
+    before = upstream.connections
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.servers.forking"],
+        env={**os.environ, "UPSTREAM_URL": upstream.url},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        upstream.wait_for(lambda: any(request.raw.find(b"parent") > 0 for request in upstream.requests), timeout=30)
+        upstream.release()
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert json.loads(output) == {"child": 0, "parent": "in the parent", "stream": "begun before"}
+    assert upstream.connections == before + 3

@@ -57,10 +57,8 @@ class ASGIAnswer:
         return message
 
     async def _send(self, message: Message) -> None:
-        try:
+        if not self._left.is_set():
             await self._to_client.send(message)
-        except anyio.BrokenResourceError:
-            assert self._left.is_set()
 
     @cached_property
     def start(self) -> Message:
@@ -103,12 +101,12 @@ class ASGIAnswer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._portal.call(self._leave)
-        self._task.result(PATIENCE)
-
-    def _leave(self) -> None:
-        self._left.set()
-        self._from_app.close()
+        # A `send` that waits for a slow client goes on waiting: only being told that the client left ends it.
+        self._portal.call(self._left.set)
+        try:
+            self._task.result(PATIENCE)
+        finally:
+            self._portal.call(self._from_app.close)
 
 
 def scope_of(request: Sent) -> dict[str, Any]:
@@ -133,4 +131,5 @@ def scope_of(request: Sent) -> dict[str, Any]:
 
 def _body_messages(request: Sent) -> list[Message]:
     pieces = request.body or (b"",)
-    return [{"type": "http.request", "body": piece, "more_body": at < len(pieces)} for at, piece in enumerate(pieces, 1)]
+    last = len(pieces) if request.complete else len(pieces) + 1
+    return [{"type": "http.request", "body": piece, "more_body": at < last} for at, piece in enumerate(pieces, 1)]

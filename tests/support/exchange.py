@@ -20,6 +20,8 @@ class Sent:
     """In the pieces in which it arrives; without a content-length among the headers it is chunked."""
     mount: str = ""
     """SCRIPT_NAME or root_path."""
+    complete: bool = True
+    """Whether the body is; if not, its end never comes."""
 
 
 class Answer(Protocol):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
+from wsgiref.util import is_hop_by_hop
 from wsgiref.validate import validator
 
 from tests.support.exchange import HeaderPairs, Sent
@@ -28,13 +29,14 @@ class WSGIAnswer:
     """An `Answer`. The app computes a piece when the test asks for one."""
 
     def __init__(self, app: WSGIApp, request: Sent) -> None:
-        self._input = Input(b"".join(request.body))
+        self._input = io.BytesIO(b"".join(request.body))
         self._body = app(environ_of(request, self._input), self._start)
         self._pieces = iter(self._body)
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], object]:
         self.status = int(status.split(" ")[0])
         self.headers = {name.lower(): value for name, value in headers}
+        assert not [name for name in self.headers if is_hop_by_hop(name)]
         assert len(self.headers) == len(headers)
         return _no_write
 
@@ -53,10 +55,6 @@ class WSGIAnswer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         getattr(self._body, "close", _nothing_to_close)()
-
-
-class Input(io.BytesIO):
-    """A connection's input: at the end of what was sent it would wait for ever, so nobody may ask for more."""
 
 
 def environ_of(request: Sent, body: io.BytesIO) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
@@ -42,7 +42,8 @@ class OpenAISettings(Table):
     """An upstream that speaks OpenAI's chat completions API: OpenAI itself, and many others."""
 
     api: Literal["openai"]
-    base_url: BaseUrl = "https://api.openai.com/v1"
+    base_url: BaseUrl = ""
+    """Without one, that of the provider's name in `KNOWN_BASE_URLS`, else OpenAI's; filled in once the settings are built."""
     api_key: ApiKey | None = None
     headers: Mapping[Annotated[HeaderName, AfterValidator(_extra_header)], HeaderValue] = Field(default_factory=dict)
     """Sent with every request; names in lower case. The values are kept as secrets, because many are."""
@@ -70,6 +71,22 @@ class EchoSettings(Table):
 
     api: Literal["echo"]
 
+
+OPENAI: Final = "https://api.openai.com/v1"
+KNOWN_BASE_URLS: Final = {
+    "cerebras": "https://api.cerebras.ai/v1",
+    "deepseek": "https://api.deepseek.com/v1",
+    "fireworks": "https://api.fireworks.ai/inference/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "lmstudio": "http://localhost:1234/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "ollama": "http://localhost:11434/v1",
+    "openai": OPENAI,
+    "openrouter": "https://openrouter.ai/api/v1",
+    "together": "https://api.together.xyz/v1",
+    "xai": "https://api.x.ai/v1",
+}
+"""Servers of OpenAI's API that everybody calls by one name, so that a key of theirs is never sent to OpenAI (their own documentation)."""
 
 ProviderSettings = Annotated[OpenAISettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
 PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.messages import explain
-from completions_mw.settings.providers import OpenAISettings, ProviderSettings, Timeouts
+from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, Timeouts
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.table import Location, Table, faults, suggestion
 from completions_mw.settings.tables import CacheSettings, Connections, KeySettings, ModelSettings, Stores
@@ -101,9 +101,9 @@ class Settings(Table):
 
     @field_validator("providers")
     @classmethod
-    def _complete_timeouts(cls, providers: Mapping[str, ProviderSettings], info: ValidationInfo) -> Mapping[str, ProviderSettings]:
+    def _complete_providers(cls, providers: Mapping[str, ProviderSettings], info: ValidationInfo) -> Mapping[str, ProviderSettings]:
         general = info.data.get("timeouts", Timeouts())
-        return {name: _with_timeouts(provider, general) for name, provider in providers.items()}
+        return {name: _completed(name, provider, general) for name, provider in providers.items()}
 
     @field_validator("keys")
     @classmethod
@@ -133,11 +133,12 @@ class Settings(Table):
                     yield at, f"`{target.provider}` is no provider; {suggestion(target.provider, self.providers)}"
 
 
-def _with_timeouts(provider: ProviderSettings, general: Timeouts) -> ProviderSettings:
+def _completed(name: str, provider: ProviderSettings, general: Timeouts) -> ProviderSettings:
     if not isinstance(provider, OpenAISettings):
         return provider
-    own = provider.timeouts.model_dump(exclude_unset=True)
-    return provider.model_copy(update={"timeouts": general.model_copy(update=own)})
+    base_url = provider.base_url or KNOWN_BASE_URLS.get(name.lower(), OPENAI)
+    timeouts = general.model_copy(update=provider.timeouts.model_dump(exclude_unset=True))
+    return provider.model_copy(update={"base_url": base_url, "timeouts": timeouts})
 
 
 def unenforced(settings: Settings) -> list[str]:
