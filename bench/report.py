@@ -118,7 +118,7 @@ def speed_line(results: Sequence[Result]) -> str:
     """Return how even the machine was: other work on it makes CPU times longer, too."""
     times = [result.loop_us for result in results]
     slow = statistics.median(times) / min(times)
-    return f"machine: a fixed loop took {min(times):.0f} us of CPU at best and {slow:.2f} times that in the median; CPU times are that much too long"
+    return f"machine: a fixed loop took {min(times):.0f} us of CPU at best, and {slow:.2f} times that in the median (1.0: it was quiet)"
 
 
 def error_lines(cells: Medians) -> list[str]:

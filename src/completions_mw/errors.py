@@ -43,6 +43,8 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     type: str = "server_error"
     code: str | None = None
+    next_target: bool = False
+    """Whether the model's next target may still answer: nothing was answered, and nothing is under way (FAULTS section 5)."""
 
     def __init__(
         self,
@@ -135,6 +137,7 @@ class RateLimitError(GatewayError):
     status = 429
     type = "requests"
     code = "rate_limit_exceeded"
+    next_target = True
 
 
 class BudgetExceededError(RateLimitError):
@@ -176,16 +179,18 @@ class UpstreamError(GatewayError):
 
     status = 502
     code = "upstream_error"
+    next_target = True
 
 
 class ServiceUnavailableError(GatewayError):
     """Something that this request needs is down or overloaded; a retry may help."""
 
     status = 503
+    next_target = True
 
 
 class UpstreamTimeoutError(GatewayError):
-    """The provider did not answer in time."""
+    """The provider did not answer in time. Unless it could not even be connected to, its answer may be under way, and billed."""
 
     status = 504
     code = "upstream_timeout"

@@ -46,6 +46,7 @@ class _GatewayBase:
                 settings.unknown_params,
                 settings.max_body_bytes,
                 Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages),
+                settings.debug,
             ),
             SYSTEM_CLOCK,
         )

@@ -4,7 +4,7 @@ Header names are lower-case everywhere. Values are text as HTTP/1.1 carries it: 
 """
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 StreamT = TypeVar("StreamT")
@@ -49,11 +49,12 @@ class Request:
     method: str
     path: str
     """Decoded, and relative to where the host app is mounted (without SCRIPT_NAME or root_path)."""
-    headers: Headers
-    body: bytes | RequestBody = b""
+    headers: Headers = field(repr=False)
+    """Not in the repr, as they hold the key; nor is the body: error trackers write down what local variables look like."""
+    body: bytes | RequestBody = field(default=b"", repr=False)
     client: str | None = None
     """Address of the client, for logs."""
-    native: Any = None
+    native: Any = field(default=None, repr=False)
     """The host framework's own request (Flask, Django, Starlette), the ASGI scope or the WSGI environ: for `authenticate`."""
     connection: ClientConnection | None = None
 
@@ -64,7 +65,7 @@ class Response(Generic[StreamT]):
 
     status: int
     headers: Headers
-    body: bytes | StreamT
+    body: bytes | StreamT = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class UpstreamRequest:
     """A call to an upstream's HTTP API, complete but for what the transport adds (host, length, encoding)."""
 
     url: str
-    headers: Headers
-    body: bytes
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
     timeouts: Timeouts = Timeouts()
     connection: ClientConnection | None = None
     """The client for whom the call is made; a blocking transport gives up when it leaves."""

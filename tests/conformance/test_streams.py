@@ -8,6 +8,7 @@ import pytest
 from tests.conformance.given import JSON, KEY, chat_body, post
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.hosts.every import only_async
+from tests.support.asgi_driver import ASGIAnswer
 from tests.support.grammar import KEEP_ALIVE, check_failed_stream, check_stream
 from tests.support.upstream import MockUpstream
 
@@ -105,6 +106,14 @@ def test_a_client_that_leaves_a_silent_stream_stops_the_upstream(host: Host, ups
     with host.stream("POST", CHAT, HEADERS, body_of(model="stall-2")) as answer:
         next(answer)
     assert upstream.wait_closed().request.model == "stall-2"
+
+
+@only_async
+def test_a_client_that_leaves_after_it_stopped_reading_stops_the_upstream(host: Host, upstream: MockUpstream) -> None:
+    with host.stream("POST", CHAT, HEADERS, body_of(model="endless")) as answer:
+        assert isinstance(answer, ASGIAnswer)
+        assert answer.blocked.wait(10)
+    assert upstream.wait_closed().request.model == "endless"
 
 
 def test_a_client_that_leaves_before_it_reads_stops_the_upstream(host: Host, upstream: MockUpstream) -> None:

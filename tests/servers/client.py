@@ -77,7 +77,7 @@ class StreamClient(RawClient):
         return block
 
     def next_comment(self) -> None:
-        """Wait for a comment."""
+        """Read on to the next comment."""
         block = self.next_block()
         while block is not None and not block.is_comment:
             block = self.next_block()

@@ -21,7 +21,6 @@ settings.configure(
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": os.environ["DATABASE"],
             "OPTIONS": {"timeout": 20},
-            "CONN_MAX_AGE": None,
         }
     },
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",

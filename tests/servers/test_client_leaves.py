@@ -13,6 +13,11 @@ from tests.support.rawhttp import RawClient
 leaving = pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset], ids=["fin", "rst"])
 Leave = Callable[[RawClient], None]
 
+COMMENTS_IN_VAIN = {True: 1, False: 3}
+"""After the client left, by whether the server shows that. The one was on its way. Of the three the first is lost and the second fails,
+which waitress says at the third.
+"""
+
 
 def leave_and_see(leave: Leave, client: RawClient, upstream: Upstream) -> float:
     """Return the seconds until the upstream's connection was closed."""
@@ -31,28 +36,21 @@ def test_tokens_flow(server: Running, upstream: Upstream, leave: Leave, note: No
         note(f"{server.kind.id}: client gone, tokens flowing", leave_and_see(leave, client, upstream))
 
 
-@every(where=lambda kind: kind.shows_leaving)
+@every()
 @leaving
 def test_upstream_is_silent(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
-    with StreamClient(server.port) as client:
-        client.ask("stall-2")
-        client.start()
-        client.next_event()
-        client.next_event()
-        note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
-
-
-@every(where=lambda kind: not kind.shows_leaving)
-@leaving
-def test_upstream_is_silent_and_only_writes_tell(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
+    before = comments_given(server)
     with StreamClient(server.port) as client:
         client.ask("stall-2")
         client.start()
         client.next_comment()
-        before = int(get(server.port, "/comments"))
         note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
-    # The first comment is lost, the second fails, and waitress says so at the third.
-    assert int(get(server.port, "/comments")) <= before + 3
+    assert comments_given(server) - before - 1 <= COMMENTS_IN_VAIN[server.kind.shows_leaving]
+
+
+def comments_given(server: Running) -> int:
+    """Return how many comments our WSGI app gave its server; an ASGI server cannot tell by them that a client left, so nobody counts."""
+    return int(get(server.port, "/comments")) if server.kind.interface == "wsgi" else 0
 
 
 @every(where=lambda kind: kind.shows_leaving)

@@ -1,5 +1,6 @@
 """Calls an ASGI app as a server does: on an event loop of its own, with back-pressure, and with a client that can leave."""
 
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from functools import cached_property
 from types import TracebackType
@@ -38,6 +39,8 @@ class ASGIAnswer:
 
     def __init__(self, app: ASGIApp, request: Sent, portal: BlockingPortal) -> None:
         self.taken = 0
+        self.blocked = threading.Event()
+        """Set once the app had to wait because the client does not read."""
         self._incoming = iter(_body_messages(request))
         self._portal = portal
         self._left = anyio.Event()
@@ -57,7 +60,12 @@ class ASGIAnswer:
         return message
 
     async def _send(self, message: Message) -> None:
-        if not self._left.is_set():
+        if self._left.is_set():
+            return
+        try:
+            self._to_client.send_nowait(message)
+        except anyio.WouldBlock:
+            self.blocked.set()
             await self._to_client.send(message)
 
     @cached_property

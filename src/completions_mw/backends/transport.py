@@ -4,6 +4,7 @@ The engine is used without the client above it: redirects, cookies, proxies, dec
 this level. The logic is written once, as `async def`; the blocking kind runs it over inline I/O (see `core/blocking.py`).
 """
 
+import logging
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Iterable
@@ -24,8 +25,16 @@ WITHOUT_BODY = (204, 304)
 DRAIN_SECONDS = 0.1
 """How long a complete answer may take to end its body before its connection is closed instead of reused."""
 
-
 _FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
+
+
+def _name_only(record: logging.LogRecord) -> bool:
+    """Keep the event and drop what it is about: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
+    record.msg = record.msg.partition(" ")[0]
+    return True
+
+
+logging.getLogger("httpcore2.http11").addFilter(_name_only)
 
 
 class BlockingTransport:
@@ -262,7 +271,9 @@ def _failure(error: Exception, *, in_body: bool = False) -> GatewayError:
         wait = (("retry-after", "1"),)
         return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=wait)
     if isinstance(error, httpcore2.TimeoutException):
-        return UpstreamTimeoutError("The upstream provider did not answer in time.")
+        timeout = UpstreamTimeoutError("The upstream provider did not answer in time.")
+        timeout.next_target = isinstance(error, httpcore2.ConnectTimeout)
+        return timeout
     if isinstance(error, httpcore2.ConnectError):
         return UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable")
     if in_body or isinstance(error, httpcore2.NetworkError):

@@ -15,14 +15,11 @@ from completions_mw.core.streaming import ChunkStream
 from completions_mw.core.targets import Target
 from completions_mw.core.usage import estimate_usage
 from completions_mw.core.validation import Chat
-from completions_mw.errors import ClientDisconnectedError, GatewayError, RateLimitError, ServiceUnavailableError, UpstreamError
+from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
 T = TypeVar("T")
-
-ANOTHER_TARGET_MAY_HELP = (UpstreamError, RateLimitError, ServiceUnavailableError)
-"""Not a time-out while waiting for the answer, which may be under way and billed (FAULTS section 5)."""
 
 
 async def complete(model: CatalogModel, chat: Chat, exchange: Exchange, connection: ClientConnection | None) -> Completion:
@@ -69,7 +66,7 @@ async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awai
         except GatewayError as error:
             if not isinstance(error, ClientDisconnectedError):
                 exchange.log_upstream_failure(target.name, error)
-            if target is model.targets[-1] or not isinstance(error, ANOTHER_TARGET_MAY_HELP):
+            if target is model.targets[-1] or not error.next_target:
                 raise
     raise AssertionError("a model has at least one target")
 

@@ -18,12 +18,18 @@ event_log = logging.getLogger("completions_mw")
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of a request so far. Never holds content, a key or a header's value."""
+    """What is known of a request so far. Never holds content, a key or a header's value.
+
+    Args:
+        debug: whether the log may quote exceptions, which may quote the request.
+    """
 
     clock: Clock
+    debug: bool
     id: str
     started: float
     caller: str | None = None
+    tenant: str | None = None
     client_request_id: str | None = None
     model: str | None = None
     target: str | None = None
@@ -31,9 +37,9 @@ class Exchange:
     usage: dict[str, Any] | None = None
 
     @classmethod
-    def begin(cls, clock: Clock) -> "Exchange":
+    def begin(cls, clock: Clock, debug: bool) -> "Exchange":
         """Return the record of a request that has just arrived."""
-        return cls(clock, f"req_{secrets.token_hex(16)}", clock.monotonic())
+        return cls(clock, debug, f"req_{secrets.token_hex(16)}", clock.monotonic())
 
     def milliseconds(self) -> int:
         """Return the time since the request arrived."""
@@ -57,7 +63,8 @@ class Exchange:
                 "request",
                 status=status,
                 code=code,
-                key=self.caller,
+                caller=self.caller,
+                tenant=self.tenant,
                 model=self.model,
                 target=self.target,
                 stream=self.stream,
@@ -73,8 +80,12 @@ class Exchange:
         self._log(event_log, logging.WARNING, "upstream_failed", target=target, status=error.status, code=error.code, cause=cause)
 
     def log_failure(self, error: BaseException) -> None:
-        """Write a fault of ours: where it happened, but never the exception's text, which may quote the request."""
-        self._log(event_log, logging.ERROR, "internal_error", error=type(error).__name__, trace="".join(format_tb(error.__traceback__)))
+        """Write a fault of ours, or of a function of the host app: where it happened, and the exception's text only if that is wanted."""
+        if self.debug:
+            event_log.error("internal_error in request %s", self.id, exc_info=error)
+        else:
+            trace = "".join(format_tb(error.__traceback__))
+            self._log(event_log, logging.ERROR, "internal_error", error=type(error).__name__, trace=trace)
 
     def log_end(self, error: BaseException | None) -> None:
         """Write how a streamed answer ended after its status was sent."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_json
@@ -44,6 +45,7 @@ class Rules:
     unknown_params: UnknownParams
     max_body_bytes: int
     bounds: Bounds
+    debug: bool
 
 
 class Pipeline:
@@ -58,7 +60,7 @@ class Pipeline:
 
     async def handle(self, request: Request) -> Response[SseBody]:
         """Answer a request of HTTP. The only place where failures become responses."""
-        exchange = Exchange.begin(self._clock)
+        exchange = Exchange.begin(self._clock, self._rules.debug)
         try:
             response = await self._answer(request, exchange)
         except GatewayError as error:
@@ -82,7 +84,7 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = Exchange.begin(self._clock)
+        exchange = Exchange.begin(self._clock, self._rules.debug)
         chat = self._validate(normalise(fields))
         return await dispatch.complete(self._resolve(chat, caller, exchange), chat, exchange, None)
 
@@ -92,7 +94,7 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = Exchange.begin(self._clock)
+        exchange = Exchange.begin(self._clock, self._rules.debug)
         chat = self._validate({**normalise(fields), "stream": True})
         return await dispatch.stream(self._resolve(chat, caller, exchange), chat, exchange, None)
 
@@ -122,7 +124,7 @@ class Pipeline:
         head = parse_head(request.headers)
         exchange.client_request_id = head.client_request_id
         caller, by_key = await self._authenticator.authenticate(head, request)
-        exchange.caller = caller.id
+        exchange.caller, exchange.tenant = caller.id, caller.tenant
         if route is Route.CHAT:
             require_json(head, declared=not by_key)
             require_length(head, self._rules.max_body_bytes)
@@ -147,7 +149,7 @@ class Pipeline:
         model = self._resolve(chat, caller, exchange)
         if chat.stream:
             chunks = await dispatch.stream(model, chat, exchange, request.connection)
-            chunks.on_end = exchange.log_end
+            chunks.on_end = partial(_log_end, exchange, chunks)
             return Response(200, STREAM_HEADERS, SseBody(chunks))
         completion = await dispatch.complete(model, chat, exchange, request.connection)
         exchange.log_access(200)
@@ -161,6 +163,11 @@ class Pipeline:
         exchange.model = model.name
         exchange.stream = chat.stream
         return model
+
+
+def _log_end(exchange: Exchange, chunks: ChunkStream, error: BaseException | None) -> None:
+    exchange.usage = chunks.usage
+    exchange.log_end(error)
 
 
 def _length(response: Response[SseBody]) -> Headers:

@@ -5,7 +5,7 @@ Both are objects, not generators: a generator that was never started does not ru
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Self
+from typing import Any, Self
 
 from completions_mw.core.grammar import Grammar
 from completions_mw.core.ports import EventSource
@@ -33,6 +33,11 @@ class ChunkStream:
         self.done = False
         """Whether `DONE` was given: nothing follows."""
         self._closed = False
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the answer has used so far, as far as it is known."""
+        return self._grammar.final_usage()
 
     async def prime(self) -> None:
         """Wait for the first event, so that a failure before it is still an HTTP error and another target can be tried."""

@@ -94,7 +94,9 @@ def parse_error(endpoint: Endpoint, status: int, headers: Headers, body: bytes) 
     if status in (400, 422):
         return InvalidRequestError(message, code=code, param=param)
     if status == 404 and code == "model_not_found":
-        return NotFoundError("The upstream provider does not know this model.", code=code)
+        unknown = NotFoundError("The upstream provider does not know this model.", code=code)
+        unknown.next_target = True
+        return unknown
     if status == 413:
         return RequestTooLargeError(message)
     if status == 429 and code != "insufficient_quota":

@@ -47,6 +47,8 @@ class Settings(Table):
     """Seconds of silence after which a stream gets a comment; 0 for none."""
     body_timeout: Seconds = 30.0
     """For a client to send its whole request body."""
+    debug: bool = False
+    """Whether the log quotes the exceptions of functions and hooks; they may quote requests, so for development only."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     connections: Connections = Field(default_factory=Connections)
     providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
