@@ -12,6 +12,7 @@ from bench.cells import Mode
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_OK: Final = b"HTTP/1.1 200"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
@@ -91,7 +92,7 @@ class Client(asyncio.Protocol):
         self._pieces.append(data)
         # A stream is looked at as a whole once, at its end: reading it again for each piece would slow the others down.
         self._tail = (self._tail + data)[-len(_LAST_CHUNK) :]
-        if self._load.mode == "json" or self._tail == _LAST_CHUNK:
+        if self._load.mode == "json" or self._tail == _LAST_CHUNK or not self._pieces[0].startswith(_OK):
             self._look()
 
     def _look(self) -> None:
@@ -131,7 +132,7 @@ def _is_whole(head: bytes, body: bytes) -> bool:
 
 
 def _fault(mode: Mode, head: bytes, body: bytes) -> str:
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith(_OK):
         return f"{head[:40].decode(errors='replace').splitlines()[0]}: {body[:200].decode(errors='replace')}"
     if mode == "json":
         return "" if wire.JSON_MARK in body else "another answer than the upstream's"

@@ -13,8 +13,9 @@ from bench import wire
 from bench.contestants import KEY_HEADER, Contestant
 
 FOLDER: Final = Path(__file__).parent / ".peers"
-LITELLM: Final = "1.109.1"
-PORTKEY: Final = "1.15.2"
+LITELLM: Final = "litellm[proxy]<=1.109.1"
+"""The newest that the index can install: releases have named companions that were not published."""
+PORTKEY: Final = "@portkey-ai/gateway@1.15.2"
 INSTALL_SECONDS: Final = 600
 
 
@@ -33,7 +34,7 @@ def litellm(upstream_port: int) -> Contestant:
     if not (folder / "venv/bin/litellm").exists():
         uv = _tool(os.environ.get("UV") or "uv")
         _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")])
-        _install([uv, "pip", "install", "--quiet", "--python", str(python), f"litellm[proxy]=={LITELLM}"])
+        _install([uv, "pip", "install", "--quiet", "--python", str(python), LITELLM])
     config = folder / "config.yaml"
     target = {"model": f"openai/{wire.MODEL}", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "sk-upstream"}
     # JSON is YAML.
@@ -61,9 +62,7 @@ def portkey(upstream_port: int) -> Contestant:
     script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
     node = _tool("node")
     if not script.exists():
-        _install(
-            [_tool("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), f"@portkey-ai/gateway@{PORTKEY}"]
-        )
+        _install([_tool("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), PORTKEY])
     headers = {**KEY_HEADER, "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream_port}/v1"}
     environment = {"TRUSTED_CUSTOM_HOSTS": "localhost,127.0.0.1", "NODE_ENV": "production"}
     return Contestant(

@@ -66,7 +66,8 @@ def _table(title: str, mode: Mode, columns: Sequence[Column], cells: Medians) ->
     before = 0
     for (kind, connections, name), result in cells.items():
         if kind == mode:
-            rows.append([str(connections) if connections != before else "", name, *(show(result) for _, show in columns)])
+            shown = (show(result) if result.requests or column == "errors" else "-" for column, show in columns)
+            rows.append([str(connections) if connections != before else "", name, *shown])
             before = connections
     return f"{title}\n{_aligned(rows)}"
 

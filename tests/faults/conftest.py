@@ -54,12 +54,16 @@ class Client(Protocol):
     """Sends requests through one kind of gateway."""
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer: ...
+    def send(self, request: Request) -> Answer: ...
     def probe(self, count: int) -> list[int]: ...
 
 
 def request(model: str, content: str = "one two three", **fields: Any) -> Request:
-    body = {"model": model, "messages": [{"role": "user", "content": content}], **fields}
-    return Request("POST", "/api/v1/chat/completions", HEADERS, to_json(body))
+    return raw_request(to_json({"model": model, "messages": [{"role": "user", "content": content}], **fields}))
+
+
+def raw_request(body: bytes) -> Request:
+    return Request("POST", "/api/v1/chat/completions", HEADERS, body)
 
 
 class BlockingClient:
@@ -67,7 +71,10 @@ class BlockingClient:
         self.gateway = Gateway(settings)
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
-        response = self.gateway.handle(request(model, content, **fields))
+        return self.send(request(model, content, **fields))
+
+    def send(self, request: Request) -> Answer:
+        response = self.gateway.handle(request)
         if isinstance(response.body, bytes):
             return Answer(response.status, dict(response.headers), response.body)
         with response.body as body:
@@ -86,13 +93,16 @@ class AsyncClient:
         self.runner = asyncio.Runner()
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
-        return self.runner.run(self.apost(model, content, **fields))
+        return self.send(request(model, content, **fields))
+
+    def send(self, request: Request) -> Answer:
+        return self.runner.run(self.asend(request))
 
     def probe(self, count: int) -> list[int]:
         return [self.post("ok").status for _ in range(count)]
 
-    async def apost(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
-        response = await self.gateway.handle(request(model, content, **fields))
+    async def asend(self, request: Request) -> Answer:
+        response = await self.gateway.handle(request)
         if isinstance(response.body, bytes):
             return Answer(response.status, dict(response.headers), response.body)
         pieces = []

@@ -58,7 +58,7 @@ class BlockingTransport:
         try:
             response = self._pool().handle_request(_translate(request))
         except _FAILURES as error:
-            raise _failure(error) from error
+            raise _failure(error) from _wordless(error)
         finally:
             current_call.reset(token)
         channel = cast("BlockingStream", response.extensions["network_stream"]).channel
@@ -103,7 +103,7 @@ class AsyncTransport:
         try:
             response = await self._pool().handle_async_request(_translate(request))
         except _FAILURES as error:
-            raise _failure(error) from error
+            raise _failure(error) from _wordless(error)
         finally:
             current_call.reset(token)
         channel = cast("AsyncStream", response.extensions["network_stream"]).channel
@@ -203,7 +203,7 @@ class _Body:
             piece = await self._pieces.__anext__()
         except _FAILURES as error:
             await self.aclose()
-            raise _failure(error, in_body=True) from error
+            raise _failure(error, in_body=True) from _wordless(error)
         except BaseException:
             await self.aclose()
             raise
@@ -279,3 +279,8 @@ def _failure(error: Exception, *, in_body: bool = False) -> GatewayError:
     if in_body or isinstance(error, httpcore2.NetworkError):
         return UpstreamError("The upstream provider closed the connection before its answer was complete.", code="upstream_disconnected")
     return UpstreamError("The upstream provider did not answer in valid HTTP.", code="upstream_protocol_error")
+
+
+def _wordless(error: Exception) -> Exception:
+    """Return the cause of a failure as tracebacks may show it: what is not HTTP is quoted in its text, whatever it is."""
+    return type(error)() if isinstance(error, httpcore2.ProtocolError) else error

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Self
+from weakref import finalize
 
 from completions_mw.adapters import asgi, wsgi
 from completions_mw.adapters.frameworks import needs
@@ -101,7 +102,8 @@ class AsyncBody:
 
     def __init__(self, body: SseBody) -> None:
         self._body = body
-        self._loop = asyncio.get_running_loop()
+        # Where its client leaves between the view and the first byte, Django drops an answer without closing it.
+        self.close = finalize(self, close_soon, body, asyncio.get_running_loop())
 
     def __aiter__(self) -> Self:
         return self
@@ -109,6 +111,8 @@ class AsyncBody:
     async def __anext__(self) -> bytes:
         return await self._body.__anext__()
 
-    def close(self) -> None:
-        """Close the stream on its own event loop: Django calls this in a thread."""
-        asyncio.run_coroutine_threadsafe(self._body.aclose(), self._loop)
+
+def close_soon(body: SseBody, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a stream on its own event loop: Django closes answers in a thread."""
+    if not loop.is_closed():
+        asyncio.run_coroutine_threadsafe(body.aclose(), loop)

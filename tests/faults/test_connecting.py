@@ -1,0 +1,91 @@
+"""FAULTS FC-41 and FC-42, and a pool that is used up: no connection, in both gateways."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from completions_mw import Gateway
+from completions_mw.core.blocking import BlockingIterator
+from tests.faults.conftest import AsyncClient, BlockingClient, Client, request, settings_for
+from tests.support.proxy import Blackhole, FaultProxy, Mode, Pass, Refuse
+from tests.support.upstream import MockUpstream
+
+pytestmark = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+both_gateways = pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
+Kind = Callable[..., BlockingClient | AsyncClient]
+
+
+@dataclass
+class Site:
+    proxy: FaultProxy
+    client: Client
+
+
+@pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
+def site(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Site]:
+    with FaultProxy("127.0.0.1", upstream.port) as proxy:
+        provider = {"api": "openai", "base_url": f"http://127.0.0.1:{proxy.port}/v1"}
+        client = request.param(settings_for(upstream, providers={"up": provider}))
+        yield Site(proxy, client)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "code"),
+    [(Refuse(), 502, "upstream_unreachable"), (Blackhole(), 504, "upstream_timeout")],
+    ids=["refused", "blackhole"],
+)
+def test_no_connection(site: Site, upstream: MockUpstream, mode: Mode, status: int, code: str, stream: bool) -> None:
+    """FC-41, FC-42; and once the upstream is back, so are we."""
+    site.proxy.use(mode)
+    answer = site.client.post("ok", stream=stream)
+    assert (answer.status, answer.error["type"], answer.error["code"]) == (status, "server_error", code)
+    assert upstream.requests == []
+    site.proxy.use(Pass())
+    assert site.client.post("ok", stream=stream).status == 200
+
+
+def test_a_name_that_does_not_resolve(upstream: MockUpstream, stream: bool) -> None:
+    provider = {"api": "openai", "base_url": "http://no-such-host.invalid/v1"}
+    client = BlockingClient(settings_for(upstream, providers={"up": provider}))
+    assert client.post("ok", stream=stream).error["code"] == "upstream_unreachable"
+    client.close()
+
+
+def test_an_idle_connection_that_the_upstream_closed(site: Site, upstream: MockUpstream, stream: bool) -> None:
+    assert site.client.post("ok", stream=stream).status == 200
+    site.proxy.drop()
+    upstream.wait_for(lambda: upstream.active_connections == 0)
+    assert site.client.post("ok", stream=stream).status == 200
+
+
+def test_a_pool_that_is_used_up(upstream: MockUpstream, stream: bool) -> None:
+    client = BlockingClient(settings_for(upstream, connections={"max": 1}))
+    with held(client.gateway):
+        answer = client.post("ok", stream=stream)
+        assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    assert client.post("ok", stream=stream).status == 200
+    client.close()
+
+
+def test_a_pool_that_is_used_up_on_an_event_loop(upstream: MockUpstream, stream: bool) -> None:
+    client = AsyncClient(settings_for(upstream, connections={"max": 1}))
+
+    async def two() -> None:
+        first = (await client.gateway.handle(request("hang", stream=True))).body
+        assert not isinstance(first, bytes)
+        answer = await client.asend(request("ok", stream=stream))
+        assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+        await first.aclose()
+
+    client.runner.run(two())
+    assert client.post("ok", stream=stream).status == 200
+    client.close()
+
+
+def held(gateway: Gateway) -> BlockingIterator[bytes]:
+    """Hold the only connection for the time of a `with` block."""
+    body = gateway.handle(request("hang", stream=True)).body
+    assert isinstance(body, BlockingIterator)
+    return body

@@ -1,0 +1,114 @@
+"""FAULTS FC-24 to FC-32: bodies that are not JSON, not small, or not what they seem, in both gateways."""
+
+import json
+import logging
+import tracemalloc
+
+import pytest
+
+from tests.faults.bodies import CANARY, MESSAGES, WHOLE, body_with, refusal
+from tests.faults.conftest import Client, raw_request
+from tests.support.upstream import MockUpstream
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"", None), (b"[]", "invalid_type"), (b"null", "invalid_type"), (b'"a"', "invalid_type"), (b"1", "invalid_type")]
+)
+def test_no_object(client: Client, upstream: MockUpstream, body: bytes, code: str | None) -> None:
+    """FC-24."""
+    assert refusal(client, upstream, body) == (400, code, None)
+
+
+NOT_JSON = {
+    "truncated": WHOLE[:-3],
+    "trailing comma": WHOLE[:-1] + b",}",
+    "raw control character": WHOLE.replace(b"hi", b"h\x01i"),
+    "raw newline": WHOLE.replace(b"hi", b"h\ni"),
+    "comment": WHOLE[:-1] + b"/* x */}",
+    "single quotes": WHOLE.replace(b'"', b"'"),
+    "second value": WHOLE + b"{}",
+    "byte order mark": b"\xef\xbb\xbf" + WHOLE,
+    "UTF-16": WHOLE.decode().encode("utf-16"),
+    "UTF-32": WHOLE.decode().encode("utf-32"),
+    "invalid UTF-8": WHOLE.replace(b"hi", b"\xff\xfe"),
+    "overlong UTF-8": WHOLE.replace(b"hi", b"\xc0\xaf"),
+    "surrogate in UTF-8": WHOLE.replace(b"hi", b"\xed\xa0\x80"),
+    "cut UTF-8": WHOLE.replace(b"hi", b"\xe2\x82"),
+    "lone surrogate as value": WHOLE.replace(b"hi", b"\\ud800"),
+    "lone surrogate as key": WHOLE.replace(b'"user"', b'"\\udfff"'),
+    "NaN": WHOLE.replace(b"}]", b'}], "temperature": NaN'),
+    "Infinity": WHOLE.replace(b"}]", b'}], "temperature": Infinity'),
+    "-Infinity": WHOLE.replace(b"}]", b'}], "zzz": {"a": [-Infinity]}'),
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
+def test_no_json(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
+    """FC-25 to FC-28: the message says where, not what."""
+    with caplog.at_level(logging.DEBUG):
+        assert refusal(client, upstream, body) == (400, None, None)
+        answer = client.send(raw_request(body))
+    assert " at line 1 column " in answer.error["message"] or " at line 2 column " in answer.error["message"]
+    assert CANARY not in answer.error["message"] + caplog.text
+
+
+@pytest.mark.parametrize("digits", [400, 4_000, 5_000, 1_000_000])
+@pytest.mark.parametrize(
+    "place", ['"max_tokens"', '"temperature"', '"zzz"', '"tools": [{"parameters"'], ids=["int", "float", "unknown", "nested"]
+)
+def test_huge_integers(client: Client, upstream: MockUpstream, place: str, digits: int) -> None:
+    """FC-29."""
+    close = "}]" if "[" in place else ""
+    body = WHOLE[:-1].decode() + f", {place}: {'9' * digits}{close}}}"
+    assert refusal(client, upstream, body.encode()) == (400, None, None)
+
+
+def test_huge_exponents(client: Client, upstream: MockUpstream) -> None:
+    """FC-28."""
+    for number in ("1e400", "-1e400", "1e99999999999"):
+        assert refusal(client, upstream, WHOLE[:-1] + b', "temperature": %s}' % number.encode()) == (400, None, None)
+
+
+@pytest.mark.parametrize("depth", [65, 201, 1_000, 1_000_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
+def test_nesting(client: Client, upstream: MockUpstream, depth: int, opening: str, closing: str) -> None:
+    """FC-30: closed or not."""
+    for end in (closing * depth + "}", ""):
+        body = WHOLE[:-1].decode() + f', "metadata": {opening * depth}1{end}'
+        assert refusal(client, upstream, body.encode()) == (400, None, None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_repeated_keys_reach_the_upstream_once(client: Client, upstream: MockUpstream, stream: bool) -> None:
+    """FC-31: the last counts, for our checks and for the upstream alike."""
+    last = json.dumps({"model": "ok", "messages": MESSAGES, "stream": stream})
+    body = '{"model": "trunc", "messages": [], "stream": 7, "mod\\u0065l": "cut", ' + last[1:]
+    assert client.send(raw_request(body.encode())).status == 200
+    (received,) = upstream.requests
+    assert [received.raw.count(name) for name in (b'"model"', b'"messages"', b'"stream"')] == [1, 1, 1]
+    assert (received.json["model"], received.json["messages"], received.json["stream"]) == ("ok", MESSAGES, stream)
+
+
+MANY = {
+    "3,000 messages": (body_with(messages=MESSAGES * 3_000), ("array_above_max_length", "messages")),
+    "100,000 messages": (body_with(messages=MESSAGES * 100_000), (None, None)),
+    "500,000 keys": (body_with(**{f"k{number}": 1 for number in range(500_000)}), (None, None)),
+    "10 MB of {}": (b'{"messages": [' + b"{}," * 3_400_000 + b"{}]}", (None, None)),
+    "10 MB of quotes": (b'{"messages": [' + b'"",' * 3_400_000 + b'""]}', (None, None)),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), MANY.values(), ids=MANY)
+def test_too_much_structure(client: Client, upstream: MockUpstream, body: bytes, expected: tuple[str | None, str | None]) -> None:
+    """FC-32: refused before it is built."""
+    tracemalloc.start()
+    try:
+        assert refusal(client, upstream, body) == (400, *expected)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 1024 * 1024
+
+
+def test_a_body_beyond_the_limit(client: Client, upstream: MockUpstream) -> None:
+    assert refusal(client, upstream, body_with(user="x" * 10 * 1024 * 1024)) == (413, "request_too_large", None)
