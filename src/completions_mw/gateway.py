@@ -13,6 +13,7 @@ from completions_mw.backends.kits import AsyncKit, BlockingKit, Kit
 from completions_mw.core.auth import Authenticate, Authenticator, Caller
 from completions_mw.core.blocking import BlockingIterator, iterate, run
 from completions_mw.core.catalog import Catalog
+from completions_mw.core.direct import as_gateway_errors, typed
 from completions_mw.core.json_body import Bounds
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import ModelFunction, Transport
@@ -64,8 +65,9 @@ class _GatewayBase:
         return self._pipeline.models(self._caller(key, caller))
 
     async def _complete(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChatCompletion:
-        completion = await self._pipeline.complete({**fields, "stream": False}, self._caller(key, caller))
-        return ChatCompletion.model_validate(completion.data)
+        with as_gateway_errors():
+            completion = await self._pipeline.complete({**fields, "stream": False}, self._caller(key, caller))
+            return typed(ChatCompletion, completion.data)
 
     def _reader(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChunkReader:
         return ChunkReader(partial(self._pipeline.stream, fields, self._caller(key, caller)))

@@ -1,12 +1,13 @@
 """The Flask extension: what makes the gateway's paths views of the app like all others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import flask
 import pytest
 
-from completions_mw import ConfigurationError, Gateway
+from completions_mw import ChatRequest, ConfigurationError, Gateway
 from completions_mw.adapters.flask import Completions
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TOML, TREE, settings
 from tests.hosts.base import CHAT, MODELS, Host, HostResponse
@@ -168,3 +169,69 @@ def test_the_paths_have_names(app: flask.Flask) -> None:
         assert flask.url_for("completions_mw_chat") == CHAT
         assert flask.url_for("completions_mw_models") == MODELS
         assert flask.url_for("completions_mw_model", model="org/model") == f"{MODELS}/org/model"
+
+
+def remembers(request: ChatRequest) -> Iterator[str]:
+    """Be a model that uses the contexts of the app to its end."""
+    try:
+        for _ in range(3):
+            yield f"{flask.session['user']} of {flask.current_app.name}, {flask.request.path}, {flask.g.answer}; "
+    finally:
+        flask.g.ended = flask.session["user"]
+
+
+@pytest.fixture
+def remembering(app: flask.Flask) -> flask.Flask:
+    """The app with such a model; what its contexts held at their end is in `app.extensions["ended"]`."""
+    Completions(app, models={"m2": remembers}, authenticate=lambda request: flask.session.get("user"))
+    app.extensions["ended"] = []
+    app.add_url_rule("/login", view_func=log_in)
+    app.before_request(lambda: setattr(flask.g, "answer", 42))
+    app.teardown_request(lambda error: app.extensions["ended"].append(flask.g.get("ended")))
+    return app
+
+
+MODEL_BODY = STREAM_BODY.replace(b'"m"', b'"m2"')
+
+
+def test_a_stream_has_the_contexts_of_its_request_to_its_end(remembering: flask.Flask) -> None:
+    client = remembering.test_client()
+    client.get("/login")
+    answer = client.post(CHAT, data=MODEL_BODY, content_type="application/json")
+    assert answer.text.count(f"alice of {__name__}, {CHAT}, 42; ") == 3
+    assert "internal_error" not in answer.text
+    # Once for the login, and once for the stream: not when its view has returned.
+    assert remembering.extensions["ended"] == [None, "alice"]
+    assert not flask.has_app_context()
+
+
+@pytest.mark.parametrize("read", [0, 1], ids=["before-a-piece", "after-a-piece"])
+def test_a_stream_that_is_left_ends_in_its_contexts(remembering: flask.Flask, read: int) -> None:
+    client = remembering.test_client()
+    client.get("/login")
+    answer = client.post(CHAT, data=MODEL_BODY, content_type="application/json", buffered=False)
+    assert [next(answer.iter_encoded()) for _ in range(read)] == [ANY] * read
+    assert remembering.extensions["ended"] == [None]
+    answer.close()
+    assert remembering.extensions["ended"] == [None, "alice"]
+    assert not flask.has_app_context()
+
+
+def test_a_stream_that_a_hook_drops_leaves_no_context_behind(remembering: flask.Flask) -> None:
+    client = remembering.test_client()
+    client.get("/login")
+    remembering.after_request(lambda response: 1 // 0)  # type: ignore[arg-type,return-value]
+    assert client.post(CHAT, data=MODEL_BODY, content_type="application/json").status_code == 500
+    assert not flask.has_app_context()
+
+
+def test_a_hook_may_put_its_own_body_in_the_place_of_a_stream(remembering: flask.Flask) -> None:
+    client = remembering.test_client()
+    client.get("/login")
+
+    @remembering.after_request
+    def shout(response: flask.Response) -> flask.Response:
+        response.response = [piece.upper() for piece in response.iter_encoded()]
+        return response
+
+    assert f"ALICE OF {__name__.upper()}" in client.post(CHAT, data=MODEL_BODY, content_type="application/json").text

@@ -67,8 +67,8 @@ def raw_request(body: bytes) -> Request:
 
 
 class BlockingClient:
-    def __init__(self, settings: Settings) -> None:
-        self.gateway = Gateway(settings)
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self.gateway = Gateway(settings, **options)
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:
         return self.send(request(model, content, **fields))
@@ -88,8 +88,8 @@ class BlockingClient:
 
 
 class AsyncClient:
-    def __init__(self, settings: Settings) -> None:
-        self.gateway = AsyncGateway(settings)
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self.gateway = AsyncGateway(settings, **options)
         self.runner = asyncio.Runner()
 
     def post(self, model: str, content: str = "one two three", **fields: Any) -> Answer:

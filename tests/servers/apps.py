@@ -10,7 +10,7 @@ MODELS = ("ok", "ttfb", "slow", "stall-1", "stall-2", "hang", "endless", "stepwi
 """Each is a scenario of the mock upstream."""
 
 KEEP_ALIVE = 0.2
-BODY_TIMEOUT = 1.0
+BODY_TIMEOUT = 0.5
 MAX_BODY = 1024 * 1024
 MAX_CONNECTIONS = 1200
 MAX_RESPONSE = 256 * 1024 * 1024

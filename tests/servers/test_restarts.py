@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from tests.servers.client import StreamClient, chat, content_of, get, page, text_of
@@ -18,7 +19,7 @@ from tests.servers.conftest import ROOT, Start, Upstream
 from tests.servers.kinds import GUNICORN_GEVENT, GUNICORN_GTHREAD, GUNICORN_SYNC, UVICORN_H11, UVICORN_HTTPTOOLS, Kind
 from tests.support.rawhttp import RawClient
 
-CLIENTS = 4
+CLIENTS = 2
 
 
 def ask(port: int, number: int) -> None:
@@ -56,11 +57,11 @@ def load(port: int) -> Iterator[Counter[str]]:
             future.result()
 
 
-def workers(port: int, count: int = 2, *, other_than: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Return the ids of the processes that answer, as soon as `count` of them are there."""
+def workers(port: int) -> frozenset[str]:
+    """Return the ids of the two processes that answer, as soon as both do."""
     found: set[str] = set()
-    while len(found) < count:
-        found |= {worker_of(get(port, "/page"))} - other_than
+    while len(found) < 2:
+        found.add(worker_of(get(port, "/page")))
     return frozenset(found)
 
 
@@ -73,14 +74,18 @@ def worker_of(text: str) -> str:
 def test_reload_under_load_fails_nobody(kind: Kind, start: Start, upstream: Upstream) -> None:
     with start(kind, "-w", "2") as server:
         old = workers(server.port)
+        processes = [psutil.Process(int(pid)) for pid in old]
         with StreamClient(server.port) as early:
             early.ask("stall-2", "begun before")
             early.start()
             with load(server.port) as outcomes:
                 server.process.signal(signal.SIGHUP)
-                workers(server.port, other_than=old)
-            upstream.release()
-            assert text_of(early.rest_of_events()) == "begun before"
+                while not psutil.wait_procs(processes, timeout=0.1)[0]:
+                    assert server.process.running()
+                upstream.release()
+                assert text_of(early.rest_of_events()) == "begun before"
+                assert not psutil.wait_procs(processes, timeout=30)[1]
+        assert not old & workers(server.port)
     assert set(outcomes) == {"answered"}
 
 

@@ -1,8 +1,8 @@
 """Flask: `Completions(app)`, or `init_app(app)` in an app factory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
@@ -20,6 +20,9 @@ from completions_mw.http import Request, Response
 with needs("flask"):
     import flask
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 """OPTIONS is left to Flask, so that extensions for CORS can answer it."""
 
@@ -27,9 +30,8 @@ VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 class Completions:
     """The extension: adds the gateway's paths to Flask apps, as routes of theirs.
 
-    `before_request` hooks, logins and the contexts work as for every view. A streamed answer is sent after the request's contexts have
-    ended, as all streams of Flask are: a generator that is a model and needs one takes `app.app_context()` itself. Flask-WTF's
-    protection refuses clients without its token, unless told `csrf.exempt("completions_mw.adapters.flask.answer")`.
+    `before_request` hooks, logins and the contexts work as for every view; a streamed answer keeps the contexts of its request to its
+    end. Flask-WTF's protection refuses clients without its token, unless told `csrf.exempt("completions_mw.adapters.flask.answer")`.
 
     Args:
         app: gets the paths at once; None to call `init_app` later.
@@ -90,8 +92,31 @@ def to_request(request: flask.Request) -> Request:
 
 def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:
     """Return the gateway's answer as Flask sends it; hooks that look at bodies leave one alone that is passed through."""
-    streamed = not isinstance(response.body, bytes)
-    return flask.Response(response.body, response.status, wsgi.headers_of(response), direct_passthrough=streamed)
+    if isinstance(response.body, bytes):
+        return flask.Response(response.body, response.status, wsgi.headers_of(response))
+    return StreamedResponse(response.body, response.status, wsgi.headers_of(response), direct_passthrough=True)
+
+
+class StreamedResponse(flask.Response):
+    """A stream that keeps the contexts of its request until it ends or is closed."""
+
+    def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
+        pieces = flask.stream_with_context(_begun(super().get_app_iter(environ)))
+        # Takes the contexts before Flask gives them up: they are torn down once, and a stream that is closed unread is closed within them.
+        next(pieces)
+        return pieces
+
+
+def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield b""
+        yield from pieces
+    finally:
+        getattr(pieces, "close", _nothing)()
+
+
+def _nothing() -> None:
+    """Stands for the `close` of a body that a hook has put in the place of ours."""
 
 
 class FlaskBody:

@@ -228,12 +228,19 @@ class _Body:
 
 
 async def _answer(response: httpcore2.Response, body: _Body, call: Call) -> UpstreamResponse:
+    try:
+        return _checked(response, body, call)
+    except BaseException:
+        await body.aclose()
+        raise
+
+
+def _checked(response: httpcore2.Response, body: _Body, call: Call) -> UpstreamResponse:
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
     names = dict(headers)
     call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
     if names.get("content-encoding", "identity") != "identity":
         # It was asked not to; decoding could turn 200 KB into 200 MiB (FAULTS FC-58).
-        await body.aclose()
         raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
     return UpstreamResponse(response.status, headers, body)
 

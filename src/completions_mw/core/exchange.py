@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from traceback import format_tb
 from typing import Any
@@ -102,4 +103,6 @@ class Exchange:
 
     def _log(self, logger: logging.Logger, level: int, event: str, **values: object) -> None:
         known = {name: value for name, value in values.items() if value is not None}
-        logger.log(level, "%s", to_json({"event": event, "request_id": self.id, **known}, ensure_ascii=True).decode())
+        # A handler of the host app that fails must not fail the request, nor keep its upstream open.
+        with suppress(Exception):
+            logger.log(level, "%s", to_json({"event": event, "request_id": self.id, **known}, ensure_ascii=True).decode())

@@ -152,8 +152,9 @@ class Pipeline:
             chunks.on_end = partial(_log_end, exchange, chunks)
             return Response(200, STREAM_HEADERS, SseBody(chunks))
         completion = await dispatch.complete(model, chat, exchange, request.connection)
+        answer = completion.raw or to_json(completion.data, inf_nan_mode="null")
         exchange.log_access(200)
-        return Response(200, JSON_HEADERS, completion.raw or to_json(completion.data))
+        return Response(200, JSON_HEADERS, answer)
 
     def _validate(self, fields: dict[str, Any]) -> Chat:
         return validate(fields, unknown_params=self._rules.unknown_params)

@@ -56,6 +56,10 @@ class ChunkStream:
             await self._close(error)
             raise
 
+    async def abort(self, error: Exception) -> None:
+        """Stop the answer because of `error`, unless it has ended already."""
+        await self._close(error)
+
     async def aclose(self) -> None:
         """Stop the answer wherever it is: the upstream is closed too."""
         await self._close(None if self.done else ClientDisconnectedError())
@@ -89,6 +93,9 @@ class ChunkStream:
         self._closed = True
         try:
             await (self._source.finish() if error is None else self._source.aclose())
+        except Exception as failure:
+            # The answer has ended all the same, and who closes it cannot mend this: it is for the log.
+            error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
         finally:
             if self.on_end is not None:
                 self.on_end(error)
@@ -113,15 +120,17 @@ class SseBody:
             raise StopAsyncIteration
         try:
             events = await self._chunks.__anext__()
+            return b"".join(map(encode, events)) if events else KEEP_ALIVE
         except ClientDisconnectedError:
             raise StopAsyncIteration from None
         except GatewayError as error:
             return self._fail(error)
         except StopAsyncIteration:
             raise
-        except Exception:
+        except Exception as error:
+            # A model in this process can give what is not JSON.
+            await self._chunks.abort(error)
             return self._fail(InternalError())
-        return b"".join(map(encode, events)) if events else KEEP_ALIVE
 
     def _fail(self, error: GatewayError) -> bytes:
         self._failed = True

@@ -4,6 +4,7 @@ Requests are sent as they were validated, with duplicate keys and odd spacing go
 Source: the OpenAPI description of the OpenAI API, as SPEC.md quotes it.
 """
 
+import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -40,12 +41,14 @@ def build_endpoint(settings: OpenAISettings) -> Endpoint:
         **extra,
     }
     parts = urlsplit(settings.base_url)
+    # Account and gateway names stand in some paths; `/v1` alone tells nothing.
+    path = "" if re.fullmatch(r"/v\d+", parts.path) else parts.path
     timeouts = settings.timeouts
     return Endpoint(
         url=settings.base_url.rstrip("/") + "/chat/completions",
         headers=tuple((name, value) for name, value in headers.items() if value),
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
-        secrets=tuple(filter(None, (secret, settings.base_url, parts.netloc, *extra.values()))),
+        secrets=tuple(filter(None, (secret, settings.base_url, parts.netloc, path, *extra.values()))),
         unsupported=REFUSED_BY_HOST.get(parts.hostname or "", frozenset()),
     )
 

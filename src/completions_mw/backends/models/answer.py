@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from completions_mw.backends.models.items import Chunk, chunk, finish_reason, usage_chunk
+from completions_mw.backends.models.items import Chunk, chunk, finish_reason, opened_call, opened_function, usage_chunk
 from completions_mw.core.usage import estimate_usage
 from completions_mw.schemas import ChatRequest
 
 _TEXTS = ("content", "refusal")
+_ADDED_ALREADY = ("role", "tool_calls", "function_call")
 _ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
@@ -25,12 +26,15 @@ class Answer:
         self._envelope: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
 
-    def add(self, part: Chunk) -> None:
-        """Take in one chunk."""
+    def add(self, part: Chunk) -> Chunk:
+        """Take in one chunk, and return it with what the model left out where a call begins.
+
+        Raises:
+            TypeError: a call begins without saying what it calls.
+        """
         self._envelope.update({name: part[name] for name in _ENVELOPE if part.get(name) is not None})
         self._usage = part.get("usage") or self._usage
-        for choice in part["choices"]:
-            self._choice(choice.get("index", 0)).add(choice)
+        return {**part, "choices": [self._choice(choice["index"]).add(choice) for choice in part["choices"]]}
 
     def closing(self) -> list[Chunk]:
         """Return the chunks that the model left out: finish reasons and usage."""
@@ -70,24 +74,46 @@ class _Choice:
         self.logprobs: dict[str, Any] | None = None
         self.finish_reason: str | None = None
 
-    def add(self, choice: dict[str, Any]) -> None:
+    def add(self, choice: dict[str, Any]) -> dict[str, Any]:
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
         if choice.get("logprobs"):
             self._add_logprobs(choice["logprobs"])
-        for name, value in (choice.get("delta") or {}).items():
-            if value is not None and name != "role":
+        delta = choice.get("delta") or {}
+        if delta.get("tool_calls"):
+            delta = {**delta, "tool_calls": [self._add_call(call) for call in delta["tool_calls"]]}
+        if delta.get("function_call"):
+            delta = {**delta, "function_call": self._add_function(delta["function_call"])}
+        for name, value in delta.items():
+            if value is not None and name not in _ADDED_ALREADY:
                 self._add_field(name, value)
+        return {**choice, "delta": delta}
 
     def _add_field(self, name: str, value: Any) -> None:
-        if name == "tool_calls":
-            for position, call in enumerate(value):
-                _merge(self._calls.setdefault(call.get("index", position), {}), call)
-        elif name == "function_call":
-            _merge(self._function_call, value)
-        elif name in _TEXTS:
+        if isinstance(value, str):
             self._texts.setdefault(name, []).append(value)
         else:
             self._fields[name] = value
+
+    def _add_call(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        index = self._index_of(fragment)
+        if index not in self._calls:
+            fragment = opened_call(fragment, "")
+        _merge(self._calls.setdefault(index, {}), fragment)
+        return {"index": index, **fragment}
+
+    def _index_of(self, fragment: dict[str, Any]) -> int:
+        """Return which call a fragment belongs to. One that does not say so begins a call if it names an id or what it calls."""
+        if "index" in fragment:
+            return int(fragment["index"])
+        known = {call["id"]: index for index, call in self._calls.items()}
+        begins = fragment.get("id") or (fragment.get("function") or fragment.get("custom") or {}).get("name")
+        return known.get(fragment.get("id"), max(self._calls, default=-1) + (1 if begins or not known else 0))
+
+    def _add_function(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        if not self._function_call:
+            fragment = opened_function(fragment, arguments="")
+        _merge(self._function_call, fragment)
+        return fragment
 
     def _add_logprobs(self, part: dict[str, Any]) -> None:
         whole = self.logprobs or {}
@@ -100,15 +126,13 @@ class _Choice:
 
     def message(self) -> dict[str, Any]:
         called = bool(self._calls or self._function_call)
-        content, refusal = self._text("content"), self._text("refusal")
-        silent = called or refusal is not None
-        message = {"role": "assistant", "content": content or (None if silent else ""), "refusal": refusal, **self._fields}
+        texts = {name: "".join(parts) for name, parts in self._texts.items()}
+        silent = None if called or "refusal" in texts else ""
+        content, refusal = texts.pop("content", None) or silent, texts.pop("refusal", None)
+        message = {"role": "assistant", "content": content, "refusal": refusal, **texts, **self._fields}
         if self._calls:
-            message["tool_calls"] = [{"type": "function", **self._calls[index]} for index in sorted(self._calls)]
+            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         return {**message, "function_call": self._function_call} if self._function_call else message
-
-    def _text(self, name: str) -> str | None:
-        return "".join(self._texts[name]) if name in self._texts else None
 
     def characters(self) -> int:
         """Return the length of the text and of all arguments."""
@@ -120,9 +144,11 @@ class _Choice:
 def _merge(call: dict[str, Any], fragment: dict[str, Any]) -> None:
     """Add a fragment of a tool call: arguments and inputs grow, everything else is said once (SPEC section 8)."""
     for name, value in fragment.items():
+        if value is None or name == "index":
+            continue
         if name in ("arguments", "input"):
             call[name] = call.get(name, "") + value
         elif isinstance(value, dict):
             _merge(call.setdefault(name, {}), value)
-        elif name != "index" and value is not None:
+        else:
             call[name] = value

@@ -1,13 +1,16 @@
 """What a user's model may yield, brought into one form: chunks in the shape of `chat.completion.chunk`."""
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from completions_mw.backends.models.shapes import check_chunk, check_completion, check_delta
 from completions_mw.schemas import ChatRequest
 
 Chunk = dict[str, Any]
 
-_MESSAGE_IN_DELTA = ("role", "content", "refusal", "function_call", "audio", "annotations")
+_ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
+_BESIDE_A_DELTA = ("finish_reason", "usage")
 
 
 def chunk(delta: dict[str, Any], *, index: int = 0, finish_reason: str | None = None) -> Chunk:
@@ -27,7 +30,7 @@ def wire_form(request: ChatRequest) -> dict[str, Any]:
 
 def opened(result: object) -> Iterator[Any]:
     """Return an iterator over what a function gave back: the iterator that it is, or the one item that it is."""
-    if isinstance(result, str | Mapping) or hasattr(result, "model_dump") or not isinstance(result, Iterable):
+    if isinstance(result, str | bytes | Mapping) or hasattr(result, "model_dump") or not isinstance(result, Iterable):
         return iter((result,))
     return iter(result)
 
@@ -39,36 +42,68 @@ def plain(item: object) -> object:
 
 
 def is_completion(item: object) -> bool:
-    """Tell whether an item is a whole `chat.completion`."""
-    return isinstance(item, Mapping) and any("message" in choice for choice in item.get("choices") or ())
+    """Tell whether an item is, or should be, a whole `chat.completion`."""
+    choices = item.get("choices") if isinstance(item, Mapping) else None
+    return isinstance(choices, list) and any(isinstance(choice, Mapping) and "message" in choice for choice in choices)
 
 
 def chunks_of(item: object) -> list[Chunk]:
     """Return the chunks that one (plain) item stands for.
 
     Raises:
-        TypeError: it is neither text nor a dict.
+        TypeError: it is no part of an answer.
     """
     if isinstance(item, str):
         return [chunk({"content": item})]
     if not isinstance(item, Mapping):
         raise TypeError(f"a model yields text, dicts or pydantic objects, not {type(item).__name__}")
     if is_completion(item):
-        return _split(item)
-    if "choices" in item:
-        return [{**item, "choices": [dict(choice) for choice in item["choices"]]}]
-    return [usage_chunk(item["usage"])] if "usage" in item else [chunk(dict(item))]
+        return split(completed(item))
+    return [_indexed(item)] if "choices" in item else _loose(item)
 
 
-def _split(completion: Mapping[str, Any]) -> list[Chunk]:
-    envelope = {name: completion[name] for name in ("id", "created", "model", "service_tier", "system_fingerprint") if name in completion}
-    chunks = [{**envelope, **part} for choice in _choices(completion) for part in _choice_chunks(choice)]
+def completed(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's own completion, its choices with all members that SPEC section 7 requires.
+
+    Raises:
+        TypeError: it is not a completion.
+    """
+    check_completion(item)
+    return {**item, "choices": [_choice(position, choice) for position, choice in enumerate(item["choices"])]}
+
+
+def split(completion: Mapping[str, Any]) -> list[Chunk]:
+    """Return the chunks of a completion that has all members."""
+    envelope = {name: completion[name] for name in _ENVELOPE if name in completion}
+    chunks = [{**envelope, **part} for choice in completion["choices"] for part in _choice_chunks(choice)]
     return [*chunks, usage_chunk(completion["usage"])] if completion.get("usage") else chunks
 
 
-def completed(completion: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the choices of a model's own completion with all members that SPEC section 7 requires."""
-    return [{"logprobs": None, **choice} for choice in _choices(completion)]
+def opened_call(call: Mapping[str, Any], arguments: str) -> dict[str, Any]:
+    """Return a tool call, or the first piece of one, with what clients need.
+
+    Args:
+        call: as the model gave it.
+        arguments: what it has where the model says nothing of them.
+
+    Raises:
+        TypeError: it does not say what it calls.
+    """
+    kind = "custom" if call.get("custom") else "function"
+    opened = {"id": call.get("id") or f"call_{secrets.token_hex(12)}", "type": call.get("type") or kind}
+    content = opened_function(call.get(kind) or {}, **({"arguments": arguments} if kind == "function" else {"input": ""}))
+    return {**call, **opened, kind: content}
+
+
+def opened_function(function: Mapping[str, Any], **defaults: str) -> dict[str, Any]:
+    """Return what is called, or the first piece of it, with `defaults` for what the model does not say.
+
+    Raises:
+        TypeError: it has no name.
+    """
+    if not function.get("name"):
+        raise TypeError("a model yielded a call of a tool that does not begin with the `name` of what it calls")
+    return defaults | _said(function)
 
 
 def finish_reason(message: Mapping[str, Any]) -> str:
@@ -76,20 +111,36 @@ def finish_reason(message: Mapping[str, Any]) -> str:
     return "tool_calls" if message.get("tool_calls") else "function_call" if message.get("function_call") else "stop"
 
 
-def _choices(completion: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [_choice(position, choice) for position, choice in enumerate(completion["choices"])]
+def _said(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if value is not None}
+
+
+def _indexed(item: Mapping[str, Any]) -> Chunk:
+    check_chunk(item)
+    return {**item, "choices": [{"index": position, **choice} for position, choice in enumerate(item["choices"])]}
+
+
+def _loose(item: Mapping[str, Any]) -> list[Chunk]:
+    check_delta(item)
+    delta = {name: value for name, value in item.items() if name not in _BESIDE_A_DELTA}
+    reason, usage = item.get("finish_reason"), item.get("usage")
+    chunks = [usage_chunk(usage)] if usage else []
+    return [chunk(delta, finish_reason=reason), *chunks] if delta or reason or not chunks else chunks
 
 
 def _choice(position: int, choice: Mapping[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": None, "refusal": None, **choice["message"]}
+    message = {"content": None, "refusal": None, **choice["message"], "role": "assistant"}
     if message.get("tool_calls"):
-        message["tool_calls"] = [{"type": "function", **call} for call in message["tool_calls"]]
-    return {"index": position, **choice, "message": message, "finish_reason": choice.get("finish_reason") or finish_reason(message)}
+        message["tool_calls"] = [opened_call(call, "{}") for call in message["tool_calls"]]
+    if message.get("function_call"):
+        message["function_call"] = opened_function(message["function_call"], arguments="{}")
+    reason = choice.get("finish_reason") or finish_reason(message)
+    return {"index": position, "logprobs": None, **choice, "message": message, "finish_reason": reason}
 
 
 def _choice_chunks(choice: Mapping[str, Any]) -> list[Chunk]:
     index, message = choice["index"], choice["message"]
-    delta = {name: message[name] for name in _MESSAGE_IN_DELTA if message.get(name) is not None}
+    delta = {name: value for name, value in _said(message).items() if name != "tool_calls"}
     if message.get("tool_calls"):
         delta["tool_calls"] = [{"index": position, **call} for position, call in enumerate(message["tool_calls"])]
     content = chunk(delta, index=index)

@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from completions_mw.backends.models.answer import Answer
-from completions_mw.backends.models.items import Chunk, chunks_of, completed, is_completion, plain
+from completions_mw.backends.models.items import chunks_of, completed, is_completion, plain, split
 from completions_mw.schemas import ChatRequest
 from completions_mw.sse import DONE, Event
 
@@ -33,17 +33,13 @@ class ModelStream:
         if self._ended:
             raise StopAsyncIteration
         try:
-            return [self._event(part) for item in await self._source.__anext__() for part in chunks_of(plain(item))]
+            return [Event(self._answer.add(part)) for item in await self._source.__anext__() for part in chunks_of(plain(item))]
         except StopAsyncIteration:
             self._ended = True
             return [*map(Event, self._answer.closing()), DONE]
         except BaseException:
             self._ended = True
             raise
-
-    def _event(self, part: Chunk) -> Event:
-        self._answer.add(part)
-        return Event(part)
 
     async def finish(self) -> None:
         await self._source.aclose()
@@ -60,7 +56,7 @@ async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
         while True:
             for item in map(plain, await source.__anext__()):
                 if is_completion(item):
-                    return _complete(item, answer)
+                    return _complete(completed(item), answer)
                 for part in chunks_of(item):
                     answer.add(part)
     except StopAsyncIteration:
@@ -69,9 +65,9 @@ async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
         await source.aclose()
 
 
-def _complete(item: Any, answer: Answer) -> dict[str, Any]:
+def _complete(completion: dict[str, Any], answer: Answer) -> dict[str, Any]:
     """Return a model's own completion with the members that SPEC section 7 requires."""
-    for part in chunks_of(item):
+    for part in split(completion):
         answer.add(part)
-    said = {name: value for name, value in item.items() if value is not None}
-    return {**answer.completion(), **said, "choices": completed(item)}
+    said = {name: value for name, value in completion.items() if value is not None}
+    return {**answer.completion(), **said}
