@@ -10,7 +10,7 @@ from typing import Any, Self
 from completions_mw.backends.assembly import Assembly
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.kits import AsyncKit, BlockingKit, Kit
-from completions_mw.core.auth import Authenticate, Authenticator, Caller
+from completions_mw.core.auth import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
 from completions_mw.core.blocking import BlockingIterator, iterate, run
 from completions_mw.core.catalog import Catalog
 from completions_mw.core.direct import as_gateway_errors, typed
@@ -18,7 +18,7 @@ from completions_mw.core.json_body import Bounds
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import ModelFunction, Transport
 from completions_mw.core.routes import Routes
-from completions_mw.core.streaming import ChunkReader, SseBody
+from completions_mw.core.streaming import ChunkReader, ChunkStream, SseBody
 from completions_mw.core.validation import prepare
 from completions_mw.http import Request, Response
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
@@ -36,6 +36,9 @@ class _GatewayBase:
         authenticate: Authenticate | None,
         transport: Transport | None,
     ) -> None:
+        if not isinstance(settings, Settings):
+            text = 'from a file by Settings.from_toml("completions.toml"), or from a mapping by Settings.from_mapping({...})'
+            raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self._assembly = Assembly(settings, models or {}, kit, transport)
         self.settings = settings
@@ -56,21 +59,31 @@ class _GatewayBase:
         """Tell whether a request is for this gateway; adapters pass all others on to the host app."""
         return self._pipeline.routes.owns(method, path)
 
-    def _caller(self, key: str | None, caller: Caller | None) -> Caller | None:
+    def _caller(self, key: str | None, caller: Somebody | None) -> Caller | None:
         if key is not None and caller is not None:
             raise TypeError("give either `key` or `caller`, not both")
-        return caller if key is None else self._pipeline.caller_of(key)
+        if key is not None:
+            return self._pipeline.caller_of(key)
+        found = caller_named(caller)
+        if found is None and caller is not None:
+            # None is the app itself, which may do everything; an empty id must not be.
+            raise missing()
+        return found
 
-    def _list(self, key: str | None, caller: Caller | None) -> ModelList:
+    def _list(self, key: str | None, caller: Somebody | None) -> ModelList:
         return self._pipeline.models(self._caller(key, caller))
 
-    async def _complete(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChatCompletion:
+    async def _complete(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChatCompletion:
+        who = self._caller(key, caller)
         with as_gateway_errors():
-            completion = await self._pipeline.complete({**fields, "stream": False}, self._caller(key, caller))
+            completion = await self._pipeline.complete({**fields, "stream": False}, who)
             return typed(ChatCompletion, completion.data)
 
-    def _reader(self, fields: dict[str, Any], key: str | None, caller: Caller | None) -> ChunkReader:
-        return ChunkReader(partial(self._pipeline.stream, fields, self._caller(key, caller)))
+    async def _open(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkStream:
+        return await self._pipeline.stream(fields, self._caller(key, caller))
+
+    def _reader(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkReader:
+        return ChunkReader(partial(self._open, fields, key, caller))
 
 
 class Gateway(_GatewayBase):
@@ -79,13 +92,14 @@ class Gateway(_GatewayBase):
     One gateway serves all threads. It opens nothing until the first request, so it may be made before a fork.
 
     Args:
-        settings: the tree of DESIGN section 6.
+        settings: from a file, a mapping or code; README, "Settings".
         models: Python functions as models, by the name that clients send.
         authenticate: the host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id or None.
         transport: instead of the built-in one, for all upstreams; the caller closes it.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work.
+        ConfigurationError: the settings ask for something that cannot work, or a function cannot be called with a request.
+        TypeError: `settings` is a path or a mapping instead.
     """
 
     def __init__(
@@ -105,7 +119,7 @@ class Gateway(_GatewayBase):
         return Response(response.status, response.headers, body)
 
     def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
     ) -> ChatCompletion:
         """Return the whole answer.
 
@@ -113,7 +127,7 @@ class Gateway(_GatewayBase):
             model: a name of the settings.
             messages: as in the API: dicts, or messages of earlier answers.
             key: the API key to answer for; its rules apply.
-            caller: the same for a caller that the app knows; neither is the app itself, which may use every model.
+            caller: the same for somebody that the app knows, by id or as a `Caller`; neither is the app itself, which may use every model.
             **params: all other parameters of the API.
 
         Raises:
@@ -122,12 +136,15 @@ class Gateway(_GatewayBase):
         return run(self._complete({"model": model, "messages": messages, **params}, key, caller))
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
     ) -> BlockingIterator[ChatCompletionChunk]:
-        """Return an iterator over the answer's chunks, which is also a context manager that stops the answer. Arguments as `complete`."""
+        """Return an iterator over the answer's chunks, which is also a context manager that stops the answer.
+
+        Arguments and errors as `complete`; the request is sent, and may fail, when the first chunk is asked for.
+        """
         return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller))
 
-    def models(self, *, key: str | None = None, caller: Caller | None = None) -> ModelList:
+    def models(self, *, key: str | None = None, caller: Somebody | None = None) -> ModelList:
         """Return the models that a caller may use."""
         return self._list(key, caller)
 
@@ -146,14 +163,15 @@ class AsyncGateway(_GatewayBase):
     """Answers chat completions in async code: ASGI apps, asyncio; the same names as `Gateway`.
 
     Args:
-        settings: the tree of DESIGN section 6.
+        settings: from a file, a mapping or code; README, "Settings".
         models: Python functions as models, by the name that clients send; blocking ones run in threads.
         authenticate: the host app's login, sync or async, called with the `Request` of a caller without a valid key; returns a `Caller`,
             an id or None.
         transport: instead of the built-in one, for all upstreams; the caller closes it.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work.
+        ConfigurationError: the settings ask for something that cannot work, or a function cannot be called with a request.
+        TypeError: `settings` is a path or a mapping instead.
     """
 
     def __init__(
@@ -171,18 +189,21 @@ class AsyncGateway(_GatewayBase):
         return await self._pipeline.handle(request)
 
     async def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
     ) -> ChatCompletion:
         """Return the whole answer. Arguments and errors as `Gateway.complete`."""
         return await self._complete({"model": model, "messages": messages, **params}, key, caller)
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Caller | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
     ) -> ChunkReader:
-        """Return an async iterator over the answer's chunks, which is also an async context manager that stops the answer."""
+        """Return an async iterator over the answer's chunks, which is also an async context manager that stops the answer.
+
+        Arguments and errors as `complete`; the request is sent, and may fail, when the first chunk is asked for.
+        """
         return self._reader({"model": model, "messages": messages, **params}, key, caller)
 
-    async def models(self, *, key: str | None = None, caller: Caller | None = None) -> ModelList:
+    async def models(self, *, key: str | None = None, caller: Somebody | None = None) -> ModelList:
         """Return the models that a caller may use."""
         return self._list(key, caller)
 

@@ -62,7 +62,7 @@ def user_of(request: Request) -> str | None:
 
 def test_a_project_without_settings_is_told_so(portal: BlockingPortal) -> None:
     with (
-        pytest.raises(ConfigurationError, match=r"^settings\.COMPLETIONS_MW: should be a mapping"),
+        pytest.raises(ConfigurationError, match=r"^settings\.COMPLETIONS_MW: is not set"),
         host(portal, False, COMPLETIONS_MW=None),
     ):
         pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import flask
@@ -59,8 +60,14 @@ def test_what_is_for_the_gateway_is_not_taken_beside_one(app: flask.Flask) -> No
 
 
 def test_an_app_without_settings_is_told_so() -> None:
-    with pytest.raises(ConfigurationError, match=r'^app\.config\["COMPLETIONS_MW"\]: should be a mapping'):
+    with pytest.raises(ConfigurationError, match=r'^app\.config\["COMPLETIONS_MW"\]: is not set'):
         Completions(flask.Flask(__name__))
+
+
+@pytest.mark.parametrize("given", ["completions.toml", TREE, settings()], ids=["path", "mapping", "settings"])
+def test_what_is_no_app_is_told_where_settings_belong(given: Any) -> None:
+    with pytest.raises(TypeError, match=r'app\.config\["COMPLETIONS_MW"\]'):
+        Completions(given)
 
 
 def test_functions_of_the_app_are_models(app: flask.Flask) -> None:
@@ -217,21 +224,24 @@ def test_a_stream_that_is_left_ends_in_its_contexts(remembering: flask.Flask, re
     assert not flask.has_app_context()
 
 
-def test_a_stream_that_a_hook_drops_leaves_no_context_behind(remembering: flask.Flask) -> None:
-    client = remembering.test_client()
-    client.get("/login")
-    remembering.after_request(lambda response: 1 // 0)  # type: ignore[arg-type,return-value]
-    assert client.post(CHAT, data=MODEL_BODY, content_type="application/json").status_code == 500
+def test_a_stream_that_a_hook_drops_leaves_no_context_behind(app: flask.Flask) -> None:
+    Completions(app)
+
+    @app.after_request
+    def drop(response: flask.Response) -> flask.Response:
+        assert not response.is_streamed, "dropped"
+        return response
+
+    assert app.test_client().post(CHAT, data=STREAM_BODY, headers=list(HEADERS)).status_code == 500
     assert not flask.has_app_context()
 
 
 def test_a_hook_may_put_its_own_body_in_the_place_of_a_stream(remembering: flask.Flask) -> None:
-    client = remembering.test_client()
-    client.get("/login")
-
     @remembering.after_request
     def shout(response: flask.Response) -> flask.Response:
         response.response = [piece.upper() for piece in response.iter_encoded()]
         return response
 
+    client = remembering.test_client()
+    client.get("/login")
     assert f"ALICE OF {__name__.upper()}" in client.post(CHAT, data=MODEL_BODY, content_type="application/json").text

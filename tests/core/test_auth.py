@@ -80,10 +80,11 @@ async def async_hook(request: Request) -> Caller | None:
     ("hook", "caller"),
     [
         (lambda request: "anna", Caller("anna")),
+        (lambda request: 7, Caller("7")),
         (lambda request: Caller("anna", "acme"), Caller("anna", "acme")),
         (async_hook, Caller("anna", models=frozenset({"m"}))),
     ],
-    ids=["id", "caller", "async"],
+    ids=["id", "number", "caller", "async"],
 )
 def test_the_host_app_says_who_is_calling(hook: Callable[[Request], Any], caller: Caller) -> None:
     assert authenticate(authenticator(hook)) == (caller, False)
@@ -94,9 +95,31 @@ def test_a_key_comes_before_the_host_app() -> None:
     assert authenticate(authenticator(lambda request: "anna"), f"Bearer {KEY}")[0].id == "team-a"
 
 
-@pytest.mark.parametrize("nobody", [None, "", False])
+@pytest.mark.parametrize("nobody", [None, "", False, 0])
 def test_a_hook_that_knows_nobody(nobody: Any) -> None:
     assert refusal(authenticator(lambda request: nobody)).message == MISSING
+
+
+@pytest.mark.parametrize("answer", [True, 7.0, b"anna", {"id": "anna"}, ["anna"], object()], ids=lambda answer: type(answer).__name__)
+def test_a_hook_that_answers_with_something_else(answer: Any) -> None:
+    with pytest.raises(TypeError, match=f"returned {type(answer).__name__}") as caught:
+        authenticate(authenticator(lambda request: answer))
+    assert "anna" not in str(caught.value)
+
+
+@pytest.mark.parametrize("id", [None, "", 0, True, b"anna"], ids=repr)
+def test_a_caller_is_somebody(id: Any) -> None:
+    with pytest.raises(TypeError, match="id"):
+        Caller(id)
+
+
+def test_the_id_of_a_caller_may_be_a_number() -> None:
+    assert Caller(7) == Caller("7", "7")  # type: ignore[arg-type]
+
+
+def test_one_model_is_not_a_set_of_models() -> None:
+    with pytest.raises(TypeError, match="models"):
+        Caller("anna", models="gpt-4o")  # type: ignore[arg-type]
 
 
 @given(st.text(max_size=600))

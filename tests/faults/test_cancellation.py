@@ -9,7 +9,7 @@ import httpcore2
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.channel import BlockingLine
+from completions_mw.backends.blocking_network import BlockingLine
 from completions_mw.backends.transport import AsyncTransport, BlockingTransport
 from completions_mw.core.blocking import BlockingIterator, run
 from completions_mw.core.streaming import SseBody

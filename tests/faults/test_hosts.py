@@ -168,11 +168,12 @@ def half(model: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("model", ["ok", "hang", "ttfb", "stall"])
+@pytest.mark.parametrize("model", ["ttfb", "stall"])
 def test_disconnect_is_told_twice(upstream: MockUpstream, caplog: pytest.LogCaptureFixture, model: str, stream: bool) -> None:
     """FC-126."""
     server = run_app(upstream, lambda: Server([whole(model, stream=stream), DISCONNECT, DISCONNECT]), model, stream=stream)
-    assert server.body == b""
+    assert b"[DONE]" not in server.body
+    assert stream or server.body == b""
     check_one_line(caplog, 499)
     upstream.wait_for(lambda: upstream.active_requests == 0)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from completions_mw.adapters.frameworks import check_gateway
 from completions_mw.core.head import too_large
 from completions_mw.core.streaming import SseBody
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
@@ -17,15 +18,23 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+WATCH_AFTER = 0.02
+"""Seconds after which a client is watched: much less than any model takes."""
+
+
 class CompletionsMiddleware:
     """Answers the gateway's paths and leaves everything else to the host app.
 
     Args:
         app: the host app; None to stand alone.
         gateway: answers; closed when the server shuts the app down.
+
+    Raises:
+        TypeError: the gateway is not an async one.
     """
 
     def __init__(self, app: ASGIApp | None, gateway: AsyncGateway) -> None:
+        check_gateway(gateway, AsyncGateway)
         self._app = app or no_app
         self._owns = gateway.owns if app else owns_all
         self._gateway = gateway
@@ -53,7 +62,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
     try:
         await respond(await gateway.handle(to_request(scope, client, native)), send)
     except asyncio.CancelledError:
-        if not client.take_cancellation():
+        if not client.left():
             raise
     finally:
         client.release()
@@ -98,31 +107,38 @@ def path_of(scope: Scope) -> str:
 class Client:
     """The other end of a request: its body, and whether it is still there.
 
-    `send` never fails after the client left, so `receive` is watched from the moment that the body is read (DESIGN section 3).
-    The watcher is a bare task: a task group costs seven times as much.
+    `send` never fails after the client left, so `receive` is watched once the body is read (DESIGN section 3): not at once, since most of
+    the cost of a short answer would be its watcher, and by a bare task, since a task group costs seven times as much.
     """
 
-    __slots__ = ("_left", "_receive", "_task", "_timeout", "_watcher")
+    __slots__ = ("_late", "_left", "_loop", "_receive", "_task", "_timeout", "_timer", "_watcher")
 
     def __init__(self, receive: Receive, timeout: float) -> None:
         self._receive = receive
         self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._late = False
         self._left = False
 
     async def read(self, limit: int) -> bytes:
         """Return the body, as `RequestBody` says."""
+        # Around the first piece too: a server calls the app before any of the body is there.
+        self._timer = self._loop.call_later(self._timeout, self._give_up)
         try:
-            # Around the first piece too: a server calls the app before any of the body is there.
-            async with asyncio.timeout(self._timeout):
-                body = await self._whole(limit)
-        except TimeoutError:
+            body = await self._whole(limit)
+        except asyncio.CancelledError:
+            if not (self._late and self._take_cancellation()):
+                raise
             text = f"The request body did not arrive within {self._timeout:g} seconds."
             raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
+        finally:
+            self._timer.cancel()
         if len(body) > limit:
             raise too_large(limit)
-        self._watcher = asyncio.create_task(self._watch())
+        self._timer = self._loop.call_later(WATCH_AFTER, self._start_watching)
         return body
 
     async def _whole(self, limit: int) -> bytes:
@@ -138,21 +154,39 @@ class Client:
             more = message.get("more_body", False)
         return b"".join(pieces)
 
+    def _give_up(self) -> None:
+        self._late = True
+        self._cancel()
+
+    def _start_watching(self) -> None:
+        self._watcher = self._loop.create_task(self._watch())
+
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._left = True
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def take_cancellation(self) -> bool:
-        """Tell whether the client's leaving alone cancelled the request's task, and clear it if so."""
-        return self._left and self._task is not None and self._task.uncancel() == 0
+    def _take_cancellation(self) -> bool:
+        """Tell whether nobody else has cancelled the request's task, and clear our own cancellation if so."""
+        return self._task is not None and self._task.uncancel() == 0
+
+    def left(self) -> bool:
+        """Tell whether the client's leaving alone cancelled the request's task, and clear that if so."""
+        return self._left and self._take_cancellation()
 
     def release(self) -> None:
         """Stop watching."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+        # The watcher and its task would keep each other, and the whole request, until the next collection of garbage.
+        self._timer = self._watcher = self._task = None
 
 
 def _content(message: Message) -> bytes:

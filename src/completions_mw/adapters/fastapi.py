@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from completions_mw.adapters.asgi import Message, Receive, Scope, Send, answer
-from completions_mw.adapters.frameworks import needs
+from completions_mw.adapters.frameworks import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, ModelCard, ModelList
@@ -44,7 +44,12 @@ class GatewayErrorResponse(BaseModel):
 
 
 def router(gateway: AsyncGateway) -> APIRouter:
-    """Return the gateway's paths as a router; it may be included below a prefix, and its dependencies run as everywhere."""
+    """Return the gateway's paths as a router; it may be included below a prefix, and its dependencies run as everywhere.
+
+    Raises:
+        TypeError: the gateway is not an async one.
+    """
+    check_gateway(gateway, AsyncGateway)
     paths = Routes(gateway.settings.prefix)
     api = APIRouter(
         route_class=ExactRoute,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from completions_mw.adapters import wsgi
-from completions_mw.adapters.frameworks import needs, settings_of
+from completions_mw.adapters.frameworks import check_gateway, needs, settings_of
 from completions_mw.core.auth import Authenticate
 from completions_mw.core.blocking import BlockingIterator
 from completions_mw.core.head import too_large
@@ -39,6 +39,10 @@ class Completions:
             file, or a `Settings`.
         models: for the gateway that is built: Python functions as models.
         authenticate: for the gateway that is built: the app's own login, as `lambda request: current_user.get_id()`.
+
+    Raises:
+        ConfigurationError: the settings ask for something that cannot work.
+        TypeError: `app` is no app, or the gateway is not a blocking one.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class Completions:
     ) -> None:
         if gateway is not None and (models is not None or authenticate is not None):
             raise TypeError("`models` and `authenticate` are for the gateway itself")
+        if gateway is not None:
+            check_gateway(gateway, Gateway)
         self._gateway = gateway
         self._models = models
         self._authenticate = authenticate
@@ -62,7 +68,10 @@ class Completions:
 
         Raises:
             ConfigurationError: the settings ask for something that cannot work.
+            TypeError: `app` is no app.
         """
+        if not isinstance(app, flask.Flask):
+            raise TypeError(f'`app` should be a Flask app, not {type(app).__name__}; settings belong in app.config["COMPLETIONS_MW"]')
         gateway = self._gateway or self._build(app)
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)

@@ -9,7 +9,7 @@ The app closes the gateway when it ends, in its own lifespan:
 """
 
 from completions_mw.adapters.asgi import Receive, Scope, Send, answer, path_of
-from completions_mw.adapters.frameworks import needs
+from completions_mw.adapters.frameworks import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 
@@ -19,7 +19,12 @@ with needs("starlette"):
 
 
 def routes(gateway: AsyncGateway) -> list[BaseRoute]:
-    """Return the gateway's paths as routes, for an app or below a `Mount`."""
+    """Return the gateway's paths as routes, for an app or below a `Mount`.
+
+    Raises:
+        TypeError: the gateway is not an async one.
+    """
+    check_gateway(gateway, AsyncGateway)
     paths = Routes(gateway.settings.prefix)
     return [
         GatewayRoute(gateway, paths.chat, "completions_mw_chat"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
+from completions_mw.adapters.frameworks import check_gateway
 from completions_mw.core.blocking import BlockingIterator
 from completions_mw.core.head import too_large
 from completions_mw.errors import ClientDisconnectedError
@@ -29,9 +30,13 @@ class CompletionsMiddleware:
     Args:
         app: the host app; None to stand alone.
         gateway: answers.
+
+    Raises:
+        TypeError: the gateway is not a blocking one.
     """
 
     def __init__(self, app: "WSGIApplication | None", gateway: Gateway) -> None:
+        check_gateway(gateway, Gateway)
         self._app = app
         self._gateway = gateway
 

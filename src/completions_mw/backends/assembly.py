@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from completions_mw.backends.kits import Kit
 from completions_mw.core.catalog import CatalogModel
+from completions_mw.core.functions import misfit
 from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.errors import ConfigurationError
@@ -77,6 +78,7 @@ def _check(settings: Settings, models: Mapping[str, CatalogModel], functions: Ma
     if not models:
         faults.append("models: at least one is needed, here or as a Python function")
     faults += [f"models.{name}: given in the settings and as a Python function" for name in settings.models.keys() & functions.keys()]
+    faults += [f"models.{name}: {fault}" for name, function in functions.items() if (fault := misfit(function))]
     for id, key in settings.keys.items():
         faults += [f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in models]
     if faults:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from completions_mw.core.functions import misfit
 from completions_mw.core.head import Head
 from completions_mw.core.ports import Clock
-from completions_mw.errors import AuthenticationError
+from completions_mw.errors import AuthenticationError, ConfigurationError
 from completions_mw.http import Request
 from completions_mw.settings import KeySettings
 
@@ -23,10 +24,13 @@ class Caller:
     """Somebody who may use the endpoint; what an `authenticate` hook returns.
 
     Args:
-        id: the key's id, or the user's in the host app; appears in logs.
+        id: the key's id, or the user's in the host app (a number becomes text); appears in logs.
         tenant: whose cache entries and shared limits apply; the caller's own by default.
         models: names that the caller may use; None for all.
         metadata: the operator's own notes.
+
+    Raises:
+        TypeError: it is nobody, or `models` is one name instead of a set of names.
     """
 
     id: str
@@ -35,6 +39,9 @@ class Caller:
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.models, str):
+            raise TypeError("a caller's `models` should be a set of names, not str")
+        object.__setattr__(self, "id", _id(self.id))
         object.__setattr__(self, "tenant", self.tenant or self.id)
 
     def may_use(self, model: str) -> bool:
@@ -42,8 +49,17 @@ class Caller:
         return self.models is None or model in self.models
 
 
-Authenticate = Callable[[Request], "Caller | str | Awaitable[Caller | str | None] | None"]
-"""A hook of the host app: who sent this request? A `Caller`, an id, or None for nobody."""
+def _id(value: object) -> str:
+    # False, 0 and "" are what apps have for nobody; True would be somebody of that name.
+    if isinstance(value, str | int) and value and value is not True:
+        return str(value)
+    raise TypeError(f"a caller's `id` should be text or a number, and not empty, not {type(value).__name__}")
+
+
+Somebody = Caller | str | int
+"""Who is calling: a `Caller` with rules of its own, or just an id."""
+Authenticate = Callable[[Request], "Somebody | Awaitable[Somebody | None] | None"]
+"""A hook of the host app: who sent this request? None, an empty id and False are nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +75,17 @@ class Authenticator:
 
     Keys are held as SHA-256 digests and looked up by digest, so neither the time of the look-up nor a dump of the memory tells
     anything of a key (FAULTS FC-112).
+
+    Raises:
+        ConfigurationError: the hook is nothing to call with a request.
     """
 
     def __init__(self, keys: Mapping[str, KeySettings], clock: Clock, hook: Authenticate | None = None) -> None:
         self._keys = {key.digest: key for key in (_key(id, settings) for id, settings in keys.items())}
         self._clock = clock
         self._hook = hook
+        if hook is not None and (fault := misfit(hook)):
+            raise ConfigurationError(f"authenticate: {fault}")
 
     async def authenticate(self, head: Head, request: Request) -> tuple[Caller, bool]:
         """Return who sent `request`, and whether a key said so.
@@ -76,10 +97,10 @@ class Authenticator:
         caller = self.find(token) if token else None
         if caller is not None:
             return caller, True
-        caller = await self._ask(request) if self._hook else None
+        caller = await self._ask(request, self._hook) if self._hook is not None else None
         if caller is not None:
             return caller, False
-        raise _missing() if token is None else incorrect(token)
+        raise missing() if token is None else incorrect(token)
 
     def find(self, token: str) -> Caller | None:
         """Return the caller whose key is `token`, if it may be used now."""
@@ -91,12 +112,18 @@ class Authenticator:
             return None
         return key.caller
 
-    async def _ask(self, request: Request) -> Caller | None:
-        assert self._hook is not None
-        answer = self._hook(request)
+    async def _ask(self, request: Request, hook: Authenticate) -> Caller | None:
+        answer: object = hook(request)
         if inspect.isawaitable(answer):
             answer = await answer
-        return Caller(answer) if isinstance(answer, str) and answer else answer or None
+        if answer is True or not isinstance(answer, Caller | str | int | None):
+            raise TypeError(f"`authenticate` should return a Caller, an id or None, and returned {type(answer).__name__}")
+        return caller_named(answer)
+
+
+def caller_named(who: Somebody | None) -> Caller | None:
+    """Return the caller that the host app names; None where it names nobody."""
+    return who if isinstance(who, Caller) else Caller(_id(who)) if who else None
 
 
 def _key(id: str, settings: KeySettings) -> _Key:
@@ -116,7 +143,8 @@ def _bearer(head: Head) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _missing() -> AuthenticationError:
+def missing() -> AuthenticationError:
+    """Return the error for nobody."""
     return AuthenticationError(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
         "(i.e. Authorization: Bearer YOUR_KEY)."

@@ -4,7 +4,7 @@ Both are objects, not generators: a generator that was never started does not ru
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 
 from completions_mw.core.grammar import Grammar
@@ -91,14 +91,16 @@ class ChunkStream:
         if self._closed:
             return
         self._closed = True
+        # Kept no longer: whoever is told of the end may hold on to this stream.
+        on_end, self.on_end = self.on_end, None
         try:
             await (self._source.finish() if error is None else self._source.aclose())
         except Exception as failure:
             # The answer has ended all the same, and who closes it cannot mend this: it is for the log.
             error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
         finally:
-            if self.on_end is not None:
-                self.on_end(error)
+            if on_end is not None:
+                on_end(error)
 
 
 class SseBody:
@@ -154,8 +156,17 @@ class ChunkReader:
         self._waiting: deque[Event] = deque()
         self._closed = False
 
-    def __aiter__(self) -> Self:
-        return self
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        # A generator, because event loops close those that an `async for` left without a word.
+        try:
+            while True:
+                try:
+                    chunk = await self.__anext__()
+                except StopAsyncIteration:
+                    return
+                yield chunk
+        finally:
+            await self.aclose()
 
     async def __anext__(self) -> ChatCompletionChunk:
         if self._closed:

@@ -10,7 +10,7 @@ from typing import Any
 
 from completions_mw.adapters.django.views import View
 from completions_mw.adapters.frameworks import needs, settings_of
-from completions_mw.core.auth import Authenticate, Caller
+from completions_mw.core.auth import Authenticate, Somebody
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
 from completions_mw.http import Request
@@ -35,9 +35,9 @@ def _awaitable(authenticate: Authenticate | None) -> Authenticate | None:
         return authenticate
     ask_in_thread: Callable[[Request], Awaitable[Any]] = sync_to_async(authenticate)
 
-    async def ask(request: Request) -> Caller | str | None:
+    async def ask(request: Request) -> Somebody | None:
         answer = await ask_in_thread(request)
-        caller: Caller | str | None = await answer if isawaitable(answer) else answer
+        caller: Somebody | None = await answer if isawaitable(answer) else answer
         return caller
 
     return ask

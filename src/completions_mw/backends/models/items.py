@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from completions_mw.backends.models.shapes import check_chunk, check_completion, check_delta
 from completions_mw.schemas import ChatRequest
@@ -41,7 +41,7 @@ def plain(item: object) -> object:
     return item if dump is None else dump(mode="json", exclude_unset=True, by_alias=True)
 
 
-def is_completion(item: object) -> bool:
+def is_completion(item: object) -> TypeGuard[Mapping[str, Any]]:
     """Tell whether an item is, or should be, a whole `chat.completion`."""
     choices = item.get("choices") if isinstance(item, Mapping) else None
     return isinstance(choices, list) and any(isinstance(choice, Mapping) and "message" in choice for choice in choices)

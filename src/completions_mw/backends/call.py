@@ -1,0 +1,84 @@
+"""One call to an upstream: its deadlines, its bounds, and how far its answer has been read."""
+
+import re
+from contextvars import ContextVar
+
+import httpcore2
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.http import UpstreamRequest
+
+MAX_HEAD_BYTES = 64 * 1024
+"""For the head with all informational responses before it, so that a flood of `100 Continue` ends."""
+
+_NOTHING_WHOLE = re.compile(rb"(?:\r\n|\r)?(?:[0-9A-Fa-f]+(?:\r\n|\r)?)?")
+"""What may follow a piece in a chunked body without holding another piece: the chunk's end, the next chunk's size."""
+
+
+class Call:
+    """The state of one call to an upstream, followed by the connection that serves it."""
+
+    __slots__ = ("batch", "connection", "deadline", "has_length", "head_bytes", "in_head", "offset", "read_by", "timeouts")
+
+    def __init__(self, request: UpstreamRequest) -> None:
+        self.timeouts = request.timeouts
+        self.connection = request.connection
+        self.deadline = SYSTEM_CLOCK.monotonic() + self.timeouts.total
+        self.read_by = self.deadline
+        self.in_head = True
+        self.has_length = False
+        self.head_bytes = 0
+        self.batch = b""
+        self.offset = 0
+
+    def sent(self) -> None:
+        """Note that a part of the request has left."""
+        self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.first_byte
+
+    def received(self, data: bytes) -> None:
+        """Note what the network gave."""
+        self.batch, self.offset = data, 0
+        if not self.in_head:
+            self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.between_events
+            return
+        self.head_bytes += len(data)
+        if self.head_bytes > MAX_HEAD_BYTES:
+            raise httpcore2.RemoteProtocolError("the head of the answer is too large")
+
+    def head_ended(self, *, has_length: bool) -> None:
+        """Note that the head is complete; what follows it in the same batch is body."""
+        self.in_head = False
+        self.has_length = has_length
+        self.offset = self.batch.find(b"\r\n\r\n") + 4
+        self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.between_events
+
+    def took(self, piece: bytes) -> None:
+        """Note that the parser gave `piece` of the batch."""
+        at = self.batch.find(piece, self.offset)
+        self.offset = at + len(piece) if at >= 0 else 0
+
+    def drained(self) -> bool:
+        """Tell whether the parser surely holds no further piece, so that the next one must come from the network.
+
+        Never of a body with a length: its end needs no further byte, so waiting for one would be waiting in vain.
+        """
+        if self.has_length:
+            return False
+        rest = len(self.batch) - self.offset
+        # The chunk's end alone is what nearly always follows.
+        return rest == 0 or (rest == 2 and self.batch.endswith(b"\r\n")) or _NOTHING_WHOLE.fullmatch(self.batch, self.offset) is not None
+
+    def time_left(self) -> float:
+        """Return the seconds until the nearest deadline.
+
+        Raises:
+            httpcore2.ReadTimeout: it has passed.
+        """
+        left = min(self.read_by, self.deadline) - SYSTEM_CLOCK.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout
+        return left
+
+
+current_call: ContextVar[Call] = ContextVar("current_call")
+"""Whose request is being sent: the connection that sends it belongs to it until the next one."""

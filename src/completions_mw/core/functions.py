@@ -1,0 +1,25 @@
+"""Functions of the host app, looked at before they are called: a fault at start-up costs no request."""
+
+import inspect
+from functools import partial
+
+
+def misfit(function: object) -> str | None:
+    """Say why `function` cannot be called with a request, or None if it can, as far as it tells."""
+    if not callable(function):
+        return f"should be a function, not {type(function).__name__}"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(None)
+    except TypeError:
+        return f"{_name(function)} should take the request as its one positional argument"
+    return None
+
+
+def _name(function: object) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

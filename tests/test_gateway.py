@@ -1,0 +1,136 @@
+"""What the gateways take: at construction, and in direct calls."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from completions_mw import AsyncGateway, AuthenticationError, Caller, ConfigurationError, Gateway, NotFoundError, Request, Settings
+
+KEY = "sk-team-0123456789"
+TREE: dict[str, Any] = {
+    "providers": {"local": {"api": "echo"}},
+    "models": {name: {"targets": ["local/echo"]} for name in ("m", "other")},
+    "keys": {"team": {"secret": KEY, "models": ["m"]}},
+}
+HELLO = [{"role": "user", "content": "hi"}]
+both = pytest.mark.parametrize("kind", [Gateway, AsyncGateway], ids=["blocking", "async"])
+Kind = type[Gateway] | type[AsyncGateway]
+
+
+def no_arguments() -> str:
+    return "hi"
+
+
+def two_arguments(request: object, more: object) -> str:
+    return "hi"
+
+
+def by_keyword(*, request: object) -> str:
+    return "hi"
+
+
+class Bot:
+    def __call__(self) -> str:
+        return "hi"
+
+
+MISFITS: dict[str, tuple[object, str]] = {
+    "text": ("myapp.bots.answer", "should be a function, not str"),
+    "answer": (7, "should be a function, not int"),
+    "no-arguments": (no_arguments, "no_arguments should take the request as its one positional argument"),
+    "two-arguments": (two_arguments, "two_arguments should take"),
+    "by-keyword": (by_keyword, "by_keyword should take"),
+    "object": (Bot(), "Bot should take"),
+    "partial": (partial(no_arguments), "no_arguments should take"),
+}
+
+
+@both
+@pytest.mark.parametrize(("function", "words"), MISFITS.values(), ids=MISFITS)
+def test_a_model_that_cannot_be_called_is_refused(kind: Kind, function: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind(Settings(), models={"my-bot": function})
+    assert str(caught.value).startswith("models.my-bot: ")
+    assert words in str(caught.value)
+
+
+@both
+@pytest.mark.parametrize(("function", "words"), MISFITS.values(), ids=MISFITS)
+def test_a_login_that_cannot_be_called_is_refused(kind: Kind, function: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind(Settings(**TREE), authenticate=function)
+    assert str(caught.value).startswith("authenticate: ")
+    assert words in str(caught.value)
+
+
+def more_with_defaults(request: object, more: object = None, *rest: object, **options: object) -> str:
+    return "hi"
+
+
+def generator(request: object) -> Iterator[str]:
+    yield "hi"
+
+
+class Untold:
+    """Is callable, and does not tell how."""
+
+    __signature__ = "?"
+
+    def __call__(self, request: object) -> str:
+        return "hi"
+
+
+@both
+@pytest.mark.parametrize(
+    "function",
+    [more_with_defaults, generator, partial(two_arguments, more=1), lambda *arguments: "hi", Untold(), str],
+    ids=["defaults", "generator", "partial", "any", "untold", "type"],
+)
+def test_whatever_takes_a_request_is_taken(kind: Kind, function: Any) -> None:
+    assert kind(Settings(), models={"my-bot": function}, authenticate=function).owns("POST", "/api/v1/chat/completions")
+
+
+@both
+@pytest.mark.parametrize("settings", ["completions.toml", TREE, None], ids=["path", "mapping", "none"])
+def test_settings_must_be_settings(kind: Kind, settings: Any) -> None:
+    with pytest.raises(TypeError, match=r"Settings\.from_toml") as caught:
+        kind(settings)
+    assert KEY not in str(caught.value)
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway(Settings(**TREE), authenticate=lambda _: "ada")
+
+
+@pytest.mark.parametrize("caller", [None, "bob", 7, Caller("bob")], ids=repr)
+def test_a_caller_is_named_as_the_login_names_him(gateway: Gateway, caller: Any) -> None:
+    assert gateway.complete(model="other", messages=HELLO, caller=caller).choices[0].message.content == "hi"
+    assert [chunk.choices[0].delta.content for chunk in gateway.stream(model="other", messages=HELLO, caller=caller)][1] == "hi"
+    assert len(gateway.models(caller=caller).data) == 2
+
+
+@pytest.mark.parametrize(
+    ("who", "error"),
+    [
+        ({"caller": ""}, AuthenticationError),
+        ({"caller": 0}, AuthenticationError),
+        ({"caller": True}, TypeError),
+        ({"caller": Request("POST", "/", ())}, TypeError),
+        ({"caller": Caller("bob", models=frozenset({"m"}))}, NotFoundError),
+        ({"key": KEY}, NotFoundError),
+        ({"key": ""}, AuthenticationError),
+        ({"key": KEY, "caller": "bob"}, TypeError),
+    ],
+    ids=["nobody", "zero", "true", "request", "caller-without-model", "key-without-model", "no-key", "both"],
+)
+def test_nobody_is_not_the_app_itself(gateway: Gateway, who: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        gateway.complete(model="other", messages=HELLO, **who)
+
+
+def test_a_stream_asks_when_its_first_chunk_is_wanted(gateway: Gateway) -> None:
+    with gateway.stream(model="m", messages=HELLO, key="sk-wrong") as chunks, pytest.raises(AuthenticationError):
+        next(chunks)
