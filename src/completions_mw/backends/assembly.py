@@ -10,7 +10,7 @@ from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.errors import ConfigurationError
 from completions_mw.providers import openai
-from completions_mw.settings import LlamaCppSettings, OpenAISettings, ProviderSettings, Settings, unenforced
+from completions_mw.settings import LlamaCppSettings, OpenAISettings, ProviderSettings, Settings
 
 BackendT = TypeVar("BackendT", bound="Transport | Model")
 
@@ -74,9 +74,7 @@ class Assembly:
 
 
 def _check(settings: Settings, models: Mapping[str, CatalogModel], functions: Mapping[str, ModelFunction]) -> None:
-    faults = [f"{path}: not enforced by this version; remove it" for path in unenforced(settings)]
-    if not models:
-        faults.append("models: at least one is needed, here or as a Python function")
+    faults = [] if models else ["models: at least one is needed, here or as a Python function"]
     faults += [f"models.{name}: given in the settings and as a Python function" for name in settings.models.keys() & functions.keys()]
     faults += [f"models.{name}: {fault}" for name, function in functions.items() if (fault := misfit(function))]
     for id, key in settings.keys.items():

@@ -47,12 +47,11 @@ class Grammar:
     def feed(self, event: Event) -> list[Event]:
         """Return the chunks for one chunk of the target."""
         data = event.data
-        changed = False
-        if "usage" in data:
-            changed = self._take_usage(data)
-        elif self._include_usage:
+        changed = ("usage" in data) != self._include_usage
+        if changed and self._include_usage:
             data["usage"] = None
-            changed = True
+        elif "usage" in data and (data["usage"] is not None or changed):
+            changed = self._take_usage(data)
         choices = data.get("choices")
         if not choices:
             return []

@@ -51,7 +51,14 @@ class ChunkStream:
         if self.done or self._closed:
             raise StopAsyncIteration
         try:
-            return await self._next_batch()
+            # As flat as it can be: this runs for every chunk.
+            while True:
+                batch = await self._source.__anext__()
+                chunks = self._follow(batch) if batch else batch
+                if chunks or not batch:
+                    return chunks
+        except StopAsyncIteration:
+            return await self._end()
         except BaseException as error:
             await self._close(error)
             raise
@@ -64,20 +71,19 @@ class ChunkStream:
         """Stop the answer wherever it is: the upstream is closed too."""
         await self._close(None if self.done else ClientDisconnectedError())
 
-    async def _next_batch(self) -> list[Event]:
-        while True:
-            try:
-                batch = await self._source.__anext__()
-            except StopAsyncIteration:
-                self.done = True
-                return self._grammar.end(done=False)
-            if not batch:
-                return []
-            chunks = self._follow(batch)
-            if chunks:
-                return chunks
+    async def _end(self) -> list[Event]:
+        """Return the chunks that end an answer whose target did not say that it is complete."""
+        try:
+            chunks = self._grammar.end(done=False)
+        except GatewayError as error:
+            await self._close(error)
+            raise
+        self.done = True
+        return chunks
 
     def _follow(self, batch: list[Event]) -> list[Event]:
+        if len(batch) == 1 and batch[0] is not DONE:
+            return self._grammar.feed(batch[0])
         chunks: list[Event] = []
         for event in batch:
             if event is DONE:
@@ -122,6 +128,8 @@ class SseBody:
             raise StopAsyncIteration
         try:
             events = await self._chunks.__anext__()
+            if len(events) == 1:
+                return encode(events[0])
             return b"".join(map(encode, events)) if events else KEEP_ALIVE
         except ClientDisconnectedError:
             raise StopAsyncIteration from None

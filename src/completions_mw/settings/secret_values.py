@@ -1,4 +1,4 @@
-"""Secrets, which may be written `env:NAME` or `file:PATH` (DESIGN section 6)."""
+"""Secrets, which may be written `env:NAME` or `file:PATH`."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr, ValidationInfo
 
-from completions_mw.settings.values import matching, split_url
+from completions_mw.settings.values import matching
 
 _MAX_FILE_BYTES = 65_536
 _check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
@@ -57,34 +57,7 @@ def _secret(pattern: str, expected: str) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def _store(*schemes: str) -> BeforeValidator:
-    expected = "should be " + " or ".join("memory://" if scheme == "memory" else f"{scheme}://…" for scheme in schemes)
-
-    def validate(value: object, info: ValidationInfo) -> str:
-        address = _read(value, info)
-        scheme, separator, rest = address.partition("://")
-        if scheme not in schemes or not separator or not address.isprintable() or address != address.strip():
-            raise ValueError(expected)
-        _check_store(scheme, rest)
-        return address
-
-    return BeforeValidator(validate)
-
-
-def _check_store(scheme: str, rest: str) -> None:
-    match scheme:
-        case "memory" if rest:
-            raise ValueError("should have nothing after `memory://`")
-        case "sqlite" if not rest.startswith("/") or rest == "/":
-            raise ValueError("should name a file, as `sqlite:///completions.db`")
-        case "redis" | "rediss":
-            split_url(f"{scheme}://{rest}")
-
-
 ApiKey = Annotated[SecretStr, _secret(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces")]
 ClientSecret = Annotated[SecretStr, _secret(r"[\x21-\x7e]{8,505}", "8 to 505 printable ASCII characters without spaces")]
 """Fits, after `Bearer `, into the 512 bytes that an authorization header may have."""
 HeaderValue = Annotated[SecretStr, _secret(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends")]
-AdmissionStore = Annotated[SecretStr, _store("memory", "redis", "rediss")]
-Ledger = Annotated[SecretStr, _store("memory", "sqlite", "postgresql")]
-CacheStore = Annotated[SecretStr, _store("memory", "redis", "rediss")]

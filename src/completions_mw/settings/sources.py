@@ -20,7 +20,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         problem = f"is not TOML: {error}"
     # Not within the handlers: the errors there carry the file's content, which may hold secrets.
-    raise ConfigurationError(f"{path}: {problem}")
+    raise ConfigurationError(f"{path.absolute()}: {problem}")
 
 
 def place_variables(tree: dict[str, Any], variables: Mapping[str, str], prefix: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -32,6 +32,9 @@ class Table(BaseModel):
     # Deferred, because a class builds its validator in milliseconds, and Settings needs a single one; an import should cost nothing.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
+    not_enforced: ClassVar[frozenset[str]] = frozenset()
+    """Controls that are designed and not built: refused, lest anybody believes in them."""
+
     @model_validator(mode="before")
     @classmethod
     def _suggest_fields(cls, values: Any) -> Any:
@@ -39,5 +42,11 @@ class Table(BaseModel):
         fields = cls.model_fields
         unknown = [name for name in values if isinstance(name, str) and name not in fields] if isinstance(values, Mapping) else []
         if unknown:
-            raise faults(((name,), f"is not a field here; {suggestion(name, fields)}") for name in unknown)
+            raise faults(((name,), cls._refusal(name)) for name in unknown)
         return values
+
+    @classmethod
+    def _refusal(cls, name: str) -> str:
+        if name in cls.not_enforced:
+            return "is not enforced by this version; remove it"
+        return f"is not a field here; {suggestion(name, cls.model_fields)}"

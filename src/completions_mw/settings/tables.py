@@ -1,24 +1,21 @@
-"""The tables of models, keys, stores and the rest, as DESIGN section 6 names them."""
+"""The tables of models, keys and connections."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from completions_mw.settings.secret_values import AdmissionStore, CacheStore, ClientSecret, Ledger
+from completions_mw.settings.secret_values import ClientSecret
 from completions_mw.settings.table import Table
 from completions_mw.settings.values import (
-    Amount,
     Count,
     Instant,
     Interval,
     ModelName,
     Name,
     Price,
-    RateLimit,
-    Seconds,
     Sha256,
     Text,
     Timestamp,
@@ -76,24 +73,10 @@ class ModelSettings(Table):
     """Both only for `GET /models` (SPEC section 12)."""
 
 
-class Limits(Table):
-    """What a key may ask for; the syntax of rates is that of the `limits` package."""
-
-    requests: RateLimit | None = None
-    tokens: RateLimit | None = None
-    concurrency: Count | None = None
-
-
-class Budget(Table):
-    """What a key may spend in a calendar period, UTC."""
-
-    usd: Amount
-    period: Literal["hour", "day", "week", "month", "total"]
-
-
 class KeySettings(Table):
     """An API key that clients send. Of its secret only the digest is kept."""
 
+    not_enforced: ClassVar = frozenset({"budget", "limits"})
     secret: ClientSecret | None = Field(default=None, exclude=True, repr=False)
     """Only read: None once the key is built."""
     secret_sha256: Sha256 = Field(default="", repr=False)
@@ -104,8 +87,6 @@ class KeySettings(Table):
     """The names it may use; None for all."""
     expires_at: Instant | None = None
     disabled: bool = False
-    limits: Limits = Field(default_factory=Limits)
-    budget: Budget | None = None
     metadata: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -117,24 +98,6 @@ class KeySettings(Table):
             # Frozen for everybody else: the plain secret must not outlive this line.
             self.__dict__.update(secret=None, secret_sha256=digest)
         return self
-
-
-IN_MEMORY = SecretStr("memory://")
-
-
-class Stores(Table):
-    """Where state is kept (DESIGN section 8). Secrets, because addresses hold passwords."""
-
-    admission: AdmissionStore = IN_MEMORY
-    ledger: Ledger = IN_MEMORY
-    cache: CacheStore = IN_MEMORY
-
-
-class CacheSettings(Table):
-    """The cache of answers."""
-
-    enabled: bool = False
-    ttl: Seconds = 300.0
 
 
 class Connections(Table):

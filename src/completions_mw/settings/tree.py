@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -12,23 +12,24 @@ from completions_mw.settings.messages import explain
 from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, Timeouts
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.table import Location, Table, faults, suggestion
-from completions_mw.settings.tables import CacheSettings, Connections, KeySettings, ModelSettings, Stores
+from completions_mw.settings.tables import Connections, KeySettings, ModelSettings
 from completions_mw.settings.values import Count, Depth, Interval, ModelName, Name, Prefix, Seconds
 
 
 class Settings(Table):
-    """Everything that an operator can say, in one frozen tree (DESIGN section 6).
+    """Everything that an operator can say, in one frozen tree; README, "Settings", shows it all.
 
     `Settings(providers={...}, models={...}, keys={...})` takes the same tables as the TOML file. Everything is checked at once.
 
     Secrets may be written `env:NAME` or `file:PATH`; they are read at once, too, and a newline at the end of a file is no part of
     them. Their relative paths, and those of model files, start in the TOML file's folder, or without one in the working directory.
-    A pickle holds the credentials of upstreams and stores, as it must; the secrets of API keys are nowhere, only their digests.
+    A pickle holds the credentials of upstreams, as it must; the secrets of API keys are nowhere, only their digests.
 
     Raises:
         ConfigurationError: a line for each wrong setting, as `keys.team-a.models[1]: should be ...`.
     """
 
+    not_enforced: ClassVar = frozenset({"cache", "stores"})
     prefix: Prefix = "/api/v1"
     """Routes: {prefix}/chat/completions, {prefix}/models, {prefix}/models/{id}."""
     unknown_params: Literal["reject", "forward", "ignore"] = "reject"
@@ -54,8 +55,6 @@ class Settings(Table):
     providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
     models: Mapping[ModelName, ModelSettings] = Field(default_factory=dict)
     keys: Mapping[Name, KeySettings] = Field(default_factory=dict)
-    stores: Stores = Field(default_factory=Stores)
-    cache: CacheSettings = Field(default_factory=CacheSettings)
 
     def __init__(self, /, **values: Any) -> None:
         self._build(values, None)
@@ -141,14 +140,3 @@ def _completed(name: str, provider: ProviderSettings, general: Timeouts) -> Prov
     base_url = provider.base_url or KNOWN_BASE_URLS.get(name.lower(), OPENAI)
     timeouts = general.model_copy(update=provider.timeouts.model_dump(exclude_unset=True))
     return provider.model_copy(update={"base_url": base_url, "timeouts": timeouts})
-
-
-def unenforced(settings: Settings) -> list[str]:
-    """Return the paths of the settings that ask for a control which this version does not enforce."""
-    asked: dict[str, bool] = {"cache.enabled": settings.cache.enabled}
-    for name, key in settings.keys.items():
-        asked |= {f"keys.{name}.limits.{field}": value is not None for field, value in key.limits}
-        asked[f"keys.{name}.budget"] = key.budget is not None
-    for field, address in settings.stores:
-        asked[f"stores.{field}"] = address.get_secret_value() != "memory://"
-    return [path for path, is_asked in asked.items() if is_asked]

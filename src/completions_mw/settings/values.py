@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -77,9 +77,13 @@ def _base_url(value: str) -> str:
         raise ValueError("should hold no user name and password; use `api_key` or `headers`")
     if "?" in value or "#" in value:
         raise ValueError("should have no query and no fragment")
-    return value.rstrip("/")
+    base_url = value.rstrip("/")
+    if base_url.lower().endswith(_ADDED_PATH):
+        raise ValueError(f"should end before `{_ADDED_PATH}`, which is added to it")
+    return base_url
 
 
+_ADDED_PATH: Final = "/chat/completions"
 _check_path = matching(r"(/[a-z0-9._~!$&'()*+,;=:@-]+)*", 'a path that starts with `/` and does not end with it, or "" for the root')
 _check_url = matching(r"https?://[\x21-\x5b\x5d-\x7e]+", "a URL that starts with http:// or https://")
 
@@ -98,17 +102,6 @@ Sha256 = Annotated[str, AfterValidator(matching(r"[0-9a-f]{64}", "64 hexadecimal
 HeaderName = Annotated[str, AfterValidator(matching(r"[a-z0-9!#$%&'*+.^_`|~-]{1,256}", "a header name")), AfterValidator(str.lower)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-RateLimit = Annotated[
-    str,
-    AfterValidator(
-        matching(
-            r"\s*[1-9][0-9]{0,14}\s*(/|\bper\b)\s*([1-9][0-9]{0,5}\s*)?(second|minute|hour|day|month|year)s?\s*",
-            "a limit as `60/minute` or `100 per 5 minutes`",
-        ),
-    ),
-]
-"""One rule in the syntax of the `limits` package."""
-
 _Integer = Annotated[int, BeforeValidator(_not_boolean)]
 _Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 _Money = Annotated[Decimal, BeforeValidator(_not_boolean)]
@@ -123,6 +116,4 @@ Interval = Annotated[_Number, Field(ge=0, le=300)]
 """Seconds; 0 means never."""
 Price = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""
-Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
-"""USD, to the nano-dollar (FAULTS section 3.3)."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]
