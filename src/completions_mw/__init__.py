@@ -8,31 +8,35 @@
 To mount it, see `completions_mw.adapters`: wsgi, asgi, flask, django, starlette, fastapi.
 """
 
-from completions_mw.core.auth import Caller
-from completions_mw.errors import (
-    AuthenticationError,
-    BudgetExceededError,
-    ClientDisconnectedError,
-    ConfigurationError,
-    GatewayError,
-    HeadersTooLargeError,
-    InternalError,
-    InvalidRequestError,
-    MethodNotAllowedError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    RequestTooLargeError,
-    ServiceUnavailableError,
-    UnsupportedMediaTypeError,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
-from completions_mw.gateway import AsyncGateway, Gateway
-from completions_mw.http import Request, Response
-from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-from completions_mw.settings import Settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from completions_mw.core.auth import Caller
+    from completions_mw.errors import (
+        AuthenticationError,
+        BudgetExceededError,
+        ClientDisconnectedError,
+        ConfigurationError,
+        GatewayError,
+        HeadersTooLargeError,
+        InternalError,
+        InvalidRequestError,
+        MethodNotAllowedError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestTimeoutError,
+        RequestTooLargeError,
+        ServiceUnavailableError,
+        UnsupportedMediaTypeError,
+        UpstreamError,
+        UpstreamTimeoutError,
+    )
+    from completions_mw.gateway import AsyncGateway, Gateway
+    from completions_mw.http import Request, Response
+    from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+    from completions_mw.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -65,3 +69,46 @@ __all__ = [
     "UpstreamError",
     "UpstreamTimeoutError",
 ]
+
+_HOMES = {
+    "completions_mw.core.auth": ("Caller",),
+    "completions_mw.errors": (
+        "AuthenticationError",
+        "BudgetExceededError",
+        "ClientDisconnectedError",
+        "ConfigurationError",
+        "GatewayError",
+        "HeadersTooLargeError",
+        "InternalError",
+        "InvalidRequestError",
+        "MethodNotAllowedError",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "RequestTimeoutError",
+        "RequestTooLargeError",
+        "ServiceUnavailableError",
+        "UnsupportedMediaTypeError",
+        "UpstreamError",
+        "UpstreamTimeoutError",
+    ),
+    "completions_mw.gateway": ("AsyncGateway", "Gateway"),
+    "completions_mw.http": ("Request", "Response"),
+    "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest"),
+    "completions_mw.settings": ("Settings",),
+}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Loaded when it is used: pydantic takes ten times as long as everything else, and an app may only want to know the version.
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(home), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -218,7 +218,7 @@ class FullServer(Server):
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(1, id="head", marks=pytest.mark.xfail(reason="adapters/asgi.py: respond() sends the head before its try")),
+        pytest.param(1, id="head"),
         pytest.param(2, id="first-piece"),
         pytest.param(3, id="second-piece"),
     ],

@@ -84,12 +84,13 @@ def to_request(scope: Scope, body: RequestBody, native: object = None) -> Reques
 async def respond(response: Response[SseBody], send: Send) -> None:
     """Send an answer, piece by piece where it is streamed."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
     body = response.body
     if isinstance(body, bytes):
-        await send({"type": "http.response.body", "body": body})
-        return
+        await send(start)
+        return await send({"type": "http.response.body", "body": body})
     try:
+        await send(start)
         while not body.ended:
             piece = await body.__anext__()
             await send({"type": "http.response.body", "body": piece, "more_body": not body.ended})

@@ -9,18 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 
 from completions_mw.settings.secret_values import ClientSecret
 from completions_mw.settings.table import Table
-from completions_mw.settings.values import (
-    Count,
-    Instant,
-    Interval,
-    ModelName,
-    Name,
-    Price,
-    Sha256,
-    Text,
-    Timestamp,
-    model_name,
-)
+from completions_mw.settings.values import Count, Instant, Interval, ModelName, Name, Price, Sha256, Text, Timestamp, model_name
 
 
 @dataclass(frozen=True, slots=True)
