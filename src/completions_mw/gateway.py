@@ -80,7 +80,9 @@ class _GatewayBase:
             return typed(ChatCompletion, completion.data)
 
     async def _open(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkStream:
-        return await self._pipeline.stream(fields, self._caller(key, caller))
+        who = self._caller(key, caller)
+        with as_gateway_errors():
+            return await self._pipeline.stream(fields, who)
 
     def _reader(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkReader:
         return ChunkReader(partial(self._open, fields, key, caller))

@@ -17,8 +17,15 @@ HELLO = [{"role": "user", "content": "hi"}]
 
 async def unreadable(x: Exchange) -> None:
     """Answer with log probabilities that are none."""
-    answer = answers.completion(x.body)
-    await x.reply_json({**answer, "choices": [{**answer["choices"][0], "logprobs": CANARY}]})
+    if x.stream:
+        await x.start()
+        await x.pieces(answers.events([_spoilt(chunk) if chunk["choices"] else chunk for chunk in answers.chunks(x.body)]))
+        return await x.end()
+    await x.reply_json(_spoilt(answers.completion(x.body)))
+
+
+def _spoilt(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "choices": [{**choice, "logprobs": CANARY} for choice in answer["choices"]]}
 
 
 @pytest.fixture
@@ -28,8 +35,13 @@ def gateway() -> Iterator[Gateway]:
             "providers": {"up": {"api": "openai", "base_url": upstream.url}},
             "models": {"unreadable": {"targets": ["up/unreadable"]}},
         }
-        with Gateway(Settings(**tree), models={"bug": bug, "busy": busy}) as gateway:
+        with Gateway(Settings(**tree), models={"bug": bug, "busy": busy, "breaks": breaks}) as gateway:
             yield gateway
+
+
+def breaks(_: object) -> Iterator[str]:
+    yield "word "
+    raise KeyError(CANARY)
 
 
 def bug(_: object) -> str:
@@ -44,7 +56,12 @@ def complete(gateway: Gateway, model: str) -> None:
     gateway.complete(model=model, messages=HELLO)
 
 
-every_call = pytest.mark.parametrize("call", [complete])
+def stream(gateway: Gateway, model: str) -> None:
+    with gateway.stream(model=model, messages=HELLO) as chunks:
+        list(chunks)
+
+
+every_call = pytest.mark.parametrize("call", [complete, stream])
 Call = Callable[[Gateway, str], None]
 
 
@@ -57,9 +74,10 @@ def test_an_upstreams_answer_that_cannot_be_read_is_its_fault(gateway: Gateway, 
 
 
 @every_call
-def test_a_fault_of_a_function_is_an_internal_error_with_its_cause(gateway: Gateway, call: Call) -> None:
+@pytest.mark.parametrize("model", ["bug", "breaks"])
+def test_a_fault_of_a_function_is_an_internal_error_with_its_cause(gateway: Gateway, call: Call, model: str) -> None:
     with pytest.raises(InternalError) as caught:
-        call(gateway, "bug")
+        call(gateway, model)
     assert isinstance(caught.value.__cause__, KeyError)
 
 

@@ -74,7 +74,7 @@ class Body:
         tick: seconds of silence after which an empty piece is given; 0: never.
     """
 
-    __slots__ = ("_call", "_channel", "_closed", "_pieces", "_tick")
+    __slots__ = ("_call", "_channel", "_closed", "_failure", "_pieces", "_tick")
 
     def __init__(self, pieces: Pieces, call: Call, channel: Channel, tick: float) -> None:
         self._pieces = pieces
@@ -82,14 +82,19 @@ class Body:
         self._channel = channel
         self._tick = tick
         self._closed = False
+        self._failure: Exception | None = None
 
     async def __anext__(self) -> bytes:
         if self._closed:
             raise StopAsyncIteration
         try:
+            if self._failure is not None:
+                raise self._failure
             if self._tick and self._call.drained() and not await self._channel.wait(self._tick):
                 return b""
             piece = await self._pieces.__anext__()
+            self._call.took(piece)
+            return await self._with_what_is_there(piece) if self._call.holds_more() else piece
         except StopAsyncIteration:
             await self._close(ended=True)
             raise
@@ -99,8 +104,18 @@ class Body:
         except BaseException:
             await self.aclose()
             raise
-        self._call.took(piece)
-        return piece
+
+    async def _with_what_is_there(self, first: bytes) -> bytes:
+        """Return a piece with all that came in the same batch: together they cost little more than one, and nobody waits."""
+        pieces = [first]
+        try:
+            while self._call.holds_more():
+                piece = await self._pieces.__anext__()
+                self._call.took(piece)
+                pieces.append(piece)
+        except FAILURES as error:
+            self._failure = error
+        return b"".join(pieces)
 
     async def finish(self) -> None:
         # The client has everything, and may leave while the upstream is tidied up.

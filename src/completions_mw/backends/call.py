@@ -14,6 +14,9 @@ MAX_HEAD_BYTES = 64 * 1024
 _NOTHING_WHOLE = re.compile(rb"(?:\r\n|\r)?(?:[0-9A-Fa-f]+(?:\r\n|\r)?)?")
 """What may follow a piece in a chunked body without holding another piece: the chunk's end, the next chunk's size."""
 
+_ANOTHER_PIECE = re.compile(rb"(?:\r\n)?0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[\x00-\xff]")
+"""The size of a further chunk, and at least one byte of it."""
+
 
 class Call:
     """The state of one call to an upstream, followed by the connection that serves it."""
@@ -67,6 +70,10 @@ class Call:
         rest = len(self.batch) - self.offset
         # The chunk's end alone is what nearly always follows.
         return rest == 0 or (rest == 2 and self.batch.endswith(b"\r\n")) or _NOTHING_WHOLE.fullmatch(self.batch, self.offset) is not None
+
+    def holds_more(self) -> bool:
+        """Tell whether the parser surely holds a further piece, so that the next one comes without waiting."""
+        return not self.has_length and _ANOTHER_PIECE.match(self.batch, self.offset) is not None
 
     def time_left(self) -> float:
         """Return the seconds until the nearest deadline.

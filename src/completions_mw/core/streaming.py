@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 
+from completions_mw.core.direct import as_gateway_errors, typed
 from completions_mw.core.grammar import Grammar
 from completions_mw.core.ports import EventSource
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, error_body
@@ -31,8 +32,13 @@ class ChunkStream:
         self.on_end: OnEnd | None = None
         self._first: list[Event] | None = None
         self.done = False
-        """Whether `DONE` was given: nothing follows."""
+        """Whether the answer is complete: the target will say nothing more."""
         self._closed = False
+
+    @property
+    def given(self) -> bool:
+        """Whether its last event was given to its reader."""
+        return self.done and not self._first
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -121,7 +127,7 @@ class SseBody:
     @property
     def ended(self) -> bool:
         """Whether the last piece was given, so that a server can be told with it."""
-        return self._failed or self._chunks.done
+        return self._failed or self._chunks.given
 
     async def __anext__(self) -> bytes:
         if self._failed:
@@ -182,12 +188,13 @@ class ChunkReader:
         if self._chunks is None:
             self._chunks = await self._open()
         try:
-            while not self._waiting:
-                self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
-        except StopAsyncIteration:
+            with as_gateway_errors():
+                while not self._waiting:
+                    self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
+                return typed(ChatCompletionChunk, self._waiting.popleft().data)
+        except (StopAsyncIteration, GatewayError):
             await self.aclose()
             raise
-        return ChatCompletionChunk.model_validate(self._waiting.popleft().data)
 
     async def aclose(self) -> None:
         """Stop the answer. May be called twice, and before the first chunk."""
