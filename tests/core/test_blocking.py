@@ -33,7 +33,7 @@ def test_a_coroutine_that_never_suspends_runs_without_a_loop() -> None:
 
 
 def test_a_stray_suspension_names_the_coroutine() -> None:
-    with pytest.raises(RuntimeError, match="^waits suspended"):
+    with pytest.raises(RuntimeError, match=r"^waits suspended"):
         run(waits())
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.conformance.corpus import BASE, MESSAGES
 
 from completions_mw.core.validation import validate
 from completions_mw.errors import InvalidRequestError
+from tests.conformance.corpus import BASE, MESSAGES
 
 
 def call(id: str) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletionMessage
-from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS, ORDER_ROWS, ROWS, Row
 
 from completions_mw.core.json_body import Bounds, parse_json_body
 from completions_mw.core.validation import Chat, normalise, validate
 from completions_mw.errors import InvalidRequestError, error_body, error_response
 from completions_mw.schemas import ChatRequest, UserMessage
+from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS, ORDER_ROWS, ROWS, Row
 
 TEXT_ROLES = ("system", "developer", "tool", "function")
 

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
-from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS
 
 from completions_mw.core.json_body import Bounds, parse_json_body
 from completions_mw.core.validation import Chat, normalise, validate
 from completions_mw.errors import InvalidRequestError, error_response
 from completions_mw.schemas import ChatCompletion
+from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),

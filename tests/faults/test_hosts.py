@@ -85,11 +85,11 @@ def iterate_after_the_end(body: BlockingIterator[bytes]) -> None:
 @pytest.mark.parametrize(
     ("serve", "model", "status"),
     [
-        (close_twice, "hang", 499),
-        (close_before_the_start, "hang", 499),
-        (never_close, "hang", 499),
-        (close_in_another_thread, "hang", 499),
-        (iterate_after_close, "hang", 499),
+        (close_twice, "stall", 499),
+        (close_before_the_start, "stall", 499),
+        (never_close, "stall", 499),
+        (close_in_another_thread, "stall", 499),
+        (iterate_after_close, "stall", 499),
         (iterate_after_the_end, "ok", 200),
         (iterate_after_the_end, "hang", 200),
     ],
