@@ -21,7 +21,7 @@ demo: $(UV) ## A real model answers through a Flask app on this machine
 	@$(RUN) --group demo python examples/demo.py
 
 test: $(UV) ## Run the tests against real servers, clients and models
-	@$(RUN) --group test pytest $(ARGS)
+	@$(RUN) --group test pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-soak: $(UV) ## Run the long tests: churn, cancellation storms, fuzzing
 	@$(RUN) --group test pytest -m soak $(ARGS)
@@ -40,4 +40,4 @@ bench: $(UV) ## Compare with the upstream directly, a bare relay and the limit (
 	@$(RUN) --group bench python -m bench $(ARGS)
 
 clean: ## Remove everything that make has installed or written
-	rm -rf .uv .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules tests/clients/node/node_modules
+	rm -rf .uv .venv .cache bench/.peers .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules tests/clients/node/node_modules
