@@ -134,3 +134,8 @@ def test_nobody_is_not_the_app_itself(gateway: Gateway, who: dict[str, Any], err
 def test_a_stream_asks_when_its_first_chunk_is_wanted(gateway: Gateway) -> None:
     with gateway.stream(model="m", messages=HELLO, key="sk-wrong") as chunks, pytest.raises(AuthenticationError):
         next(chunks)
+
+
+def test_a_whole_answer_cannot_be_a_stream() -> None:
+    with Gateway(Settings(**TREE)) as gateway, pytest.raises(TypeError, match=r"use stream\(\)"):
+        gateway.complete(model="m", messages=[{"role": "user", "content": "hi"}], stream=True)

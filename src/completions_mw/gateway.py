@@ -74,6 +74,8 @@ class _GatewayBase:
         return self._pipeline.models(self._caller(key, caller))
 
     async def _complete(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChatCompletion:
+        if fields.get("stream"):
+            raise TypeError("complete() gives whole answers: use stream() instead of `stream=True`")
         who = self._caller(key, caller)
         with as_gateway_errors():
             completion = await self._pipeline.complete({**fields, "stream": False}, who)

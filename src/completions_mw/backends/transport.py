@@ -8,7 +8,7 @@ import logging
 import os
 import ssl
 from functools import lru_cache
-from typing import cast
+from typing import TypedDict, cast
 
 import httpcore2
 import httpx2
@@ -35,8 +35,13 @@ def _name_only(record: logging.LogRecord) -> bool:
 logging.getLogger("httpcore2.http11").addFilter(_name_only)
 
 
-class BlockingTransport:
-    """The `Transport` port over blocking sockets, for threads and greenlets. One pool a process.
+class _PoolOptions(TypedDict):
+    max_connections: int
+    keepalive_expiry: float
+
+
+class _Transport:
+    """What both transports are made of.
 
     Args:
         max_connections: connections to all upstreams together.
@@ -45,9 +50,15 @@ class BlockingTransport:
     """
 
     def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        self._max_connections = max_connections
-        self._keep_alive = keep_alive
+        self._options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
         self._tick = tick
+
+
+class BlockingTransport(_Transport):
+    """The `Transport` port over blocking sockets, for threads and greenlets. One pool a process."""
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        super().__init__(max_connections, keep_alive, tick)
         self._pools: dict[int, httpcore2.ConnectionPool] = {}
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
@@ -70,29 +81,16 @@ class BlockingTransport:
     def _pool(self) -> httpcore2.ConnectionPool:
         pool = self._pools.get(os.getpid())
         if pool is None:
-            fresh = httpcore2.ConnectionPool(
-                _tls_context(),
-                max_connections=self._max_connections,
-                keepalive_expiry=self._keep_alive,
-                network_backend=BlockingBackend(),
-            )
+            fresh = httpcore2.ConnectionPool(_tls_context(), network_backend=BlockingBackend(), **self._options)
             pool = self._pools.setdefault(os.getpid(), fresh)
         return pool
 
 
-class AsyncTransport:
-    """The `Transport` port over anyio, for asyncio and trio. One pool an event loop.
-
-    Args:
-        max_connections: connections to all upstreams together.
-        keep_alive: seconds of silence after which an unused connection is closed.
-        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
-    """
+class AsyncTransport(_Transport):
+    """The `Transport` port over anyio, for asyncio and trio. One pool an event loop."""
 
     def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        self._max_connections = max_connections
-        self._keep_alive = keep_alive
-        self._tick = tick
+        super().__init__(max_connections, keep_alive, tick)
         self._pools: RunVar[httpcore2.AsyncConnectionPool | None] = RunVar(f"completions_mw-pool-{id(self)}", None)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
@@ -116,12 +114,7 @@ class AsyncTransport:
     def _pool(self) -> httpcore2.AsyncConnectionPool:
         pool = self._pools.get()
         if pool is None:
-            pool = httpcore2.AsyncConnectionPool(
-                _tls_context(),
-                max_connections=self._max_connections,
-                keepalive_expiry=self._keep_alive,
-                network_backend=AsyncBackend(),
-            )
+            pool = httpcore2.AsyncConnectionPool(_tls_context(), network_backend=AsyncBackend(), **self._options)
             self._pools.set(pool)
         return pool
 
