@@ -150,7 +150,11 @@ def running_app(port: int) -> Iterator["subprocess.Popen[bytes]"]:
             yield process
         finally:
             process.terminate()
-            process.wait()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def wait_until_up(port: int, process: "subprocess.Popen[bytes]", log: Any) -> None:

@@ -17,6 +17,10 @@ WARNED = {
     # It wants two calls at once; the echo makes one.
     "tools.parallel-deltas",
 }
+TIMED = {
+    # It measures the time between chunks: the echo answers at once, and what leaves together may arrive together.
+    "stream.incremental-delivery",
+}
 SKIPPED = {
     # A catalog is a file of TrustedRouter's own.
     "catalog.declared-v2",
@@ -40,9 +44,9 @@ def report(endpoint: Endpoint) -> dict[str, set[str]]:
 
 def test_nothing_fails(report: dict[str, set[str]]) -> None:
     assert not report["fail"]
-    assert len(report["pass"]) == 18
+    assert len(report["pass"] - TIMED) == 17
 
 
 def test_warnings_are_the_known_ones(report: dict[str, set[str]]) -> None:
-    assert report["warn"] == WARNED
+    assert report["warn"] - TIMED == WARNED
     assert report["skip"] == SKIPPED
