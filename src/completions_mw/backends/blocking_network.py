@@ -13,6 +13,9 @@ from completions_mw.core.blocking import run
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
+WATCH_AFTER = 0.02
+"""Seconds of silence after which the client is watched too; before that, two more system calls would be most of what an answer costs."""
+
 
 class BlockingLine:
     """A blocking stream under the names of an async one; a read also ends when the client leaves."""
@@ -27,9 +30,14 @@ class BlockingLine:
         self._stream.write(buffer, timeout)
 
     async def read(self, max_bytes: int, timeout: float) -> bytes:
-        if self._call.connection is not None:
-            wait_readable(self._stream.get_extra_info("socket"), self._call.connection, timeout)
-        return self._stream.read(max_bytes, timeout)
+        client = self._call.connection
+        if client is None or timeout <= WATCH_AFTER:
+            return self._stream.read(max_bytes, timeout)
+        try:
+            return self._stream.read(max_bytes, WATCH_AFTER)
+        except httpcore2.ReadTimeout:
+            wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_AFTER)
+            return self._stream.read(max_bytes, timeout)
 
 
 def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
