@@ -95,6 +95,11 @@ def test_a_key_comes_before_the_host_app() -> None:
     assert authenticate(authenticator(lambda request: "anna"), f"Bearer {KEY}")[0].id == "team-a"
 
 
+@pytest.mark.parametrize("token", ["x" * 600, "a,b"])
+def test_the_host_app_is_asked_about_tokens_that_cannot_be_keys(token: str) -> None:
+    assert authenticate(authenticator(lambda request: "anna"), f"Bearer {token}")[0].id == "anna"
+
+
 @pytest.mark.parametrize("nobody", [None, "", False, 0])
 def test_a_hook_that_knows_nobody(nobody: Any) -> None:
     assert refusal(authenticator(lambda request: nobody)).message == MISSING

@@ -131,6 +131,12 @@ def test_an_incomplete_answer_is_never_ended(chunks: list[dict[str, Any]], done:
     assert caught.value.code == "upstream_incomplete"
 
 
+def test_choices_that_never_came_are_missed() -> None:
+    rules = Grammar(id="own", created=7, model="asked", renamed=False, include_usage=False, n=2, estimate=lambda characters: ESTIMATE)
+    with pytest.raises(UpstreamError):
+        follow(rules, [ROLE, STOP], done=False)
+
+
 def test_a_finish_reason_ends_an_answer_without_done() -> None:
     assert follow(grammar(), [ROLE, TEXT, STOP], done=False)[-1] is DONE
 

@@ -23,7 +23,7 @@ def chain(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Cl
                 "blackhole": {"api": "openai", "base_url": f"http://127.0.0.1:{blackhole.port}/v1"},
             },
             models={
-                **{first: {"targets": [f"up/{first}", "up/ok"]} for first in [*firsts, "trunc"]},
+                **{first: {"targets": [f"up/{first}", "up/ok"]} for first in [*firsts, "trunc", "cut"]},
                 "refused": {"targets": ["refused/x", "up/ok"]},
                 "blackhole": {"targets": ["blackhole/x", "up/ok"]},
                 "hopeless": {"targets": ["refused/x", "up/status-503"]},
@@ -52,6 +52,11 @@ def test_nothing_is_tried_again_once_an_answer_began(chain: Client, upstream: Mo
     """FC-102."""
     answer = chain.post("trunc", stream=True)
     assert answer.error["code"] == "upstream_incomplete"
+    assert len(upstream.requests) == 1
+
+
+def test_nor_after_half_of_a_whole_answer(chain: Client, upstream: MockUpstream) -> None:
+    assert chain.post("cut").error["code"] == "upstream_disconnected"
     assert len(upstream.requests) == 1
 
 

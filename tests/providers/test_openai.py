@@ -141,6 +141,10 @@ def test_an_upstreams_text_loses_our_secrets() -> None:
     assert len(error.message) <= 2000
 
 
+def test_a_limit_of_the_upstream_does_not_tell_whose_it_is() -> None:
+    assert "org-" not in error_of(429, message="Rate limit reached for gpt-4o in organization org-secret").message
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"7", b'{"error":"text"}', b'{"error":[1]}', b'{"detail":"x"}', b"\xff"])
 def test_an_error_body_of_any_kind(body: bytes) -> None:
     assert openai.parse_error(ENDPOINT, 400, (), body).status == 400

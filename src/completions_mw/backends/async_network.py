@@ -33,7 +33,7 @@ class AsyncLine:
                 return await self.stream.receive(max_bytes)
             except EndOfStream:
                 return b""
-            except (BrokenResourceError, ClosedResourceError) as error:
+            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
                 raise httpcore2.ReadError from error
         raise httpcore2.ReadTimeout
 
@@ -41,7 +41,7 @@ class AsyncLine:
         with CancelScope(deadline=current_time() + timeout):
             try:
                 return await self.stream.send(buffer)
-            except (BrokenResourceError, ClosedResourceError) as error:
+            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
                 raise httpcore2.WriteError from error
         raise httpcore2.WriteTimeout
 

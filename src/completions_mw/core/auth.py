@@ -134,11 +134,11 @@ def _key(id: str, settings: KeySettings) -> _Key:
 
 
 def _bearer(head: Head) -> str | None:
-    """Return the token, or None where none was given. What cannot be a key is a token that is wrong."""
+    """Return the token, or None where none was given; an empty one where it cannot be a key of ours, as a host app's token may be."""
     if not head.authorization:
         return None
     if len(head.authorization) > 1 or "," in head.authorization[0] or len(head.authorization[0]) > MAX_AUTHORIZATION:
-        raise incorrect("")
+        return ""
     scheme, _, token = head.authorization[0].strip().partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 

@@ -49,6 +49,7 @@ async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection
             model=model.name,
             renamed=target.model != model.name,
             include_usage=chat.include_usage,
+            n=chat.n,
             estimate=partial(estimate_usage, chat.request),
         )
         chunks = ChunkStream(await target.open(chat, connection), grammar)
@@ -80,7 +81,8 @@ def _finished(completion: Completion, name: str, target: Target, chat: Chat, exc
     if target.model != name and data["model"] != name:
         data = {**data, "model": name}
     if not is_usage(data.get("usage")):
-        characters = sum(len((choice.get("message") or {}).get("content") or "") for choice in data["choices"])
+        contents = [(choice.get("message") or {}).get("content") for choice in data["choices"]]
+        characters = sum(len(content) for content in contents if isinstance(content, str))
         data = {**data, "usage": estimate_usage(chat.request, characters)}
     exchange.usage = data["usage"]
     return completion if data is completion.data else Completion(data)

@@ -25,18 +25,28 @@ class Grammar:
         model: the name that the client asked for.
         renamed: whether the target calls the model differently, so that its name must not show.
         include_usage: whether the client asked for usage.
+        n: how many choices the client asked for.
         estimate: gives the usage for a number of characters of text, where the target reports none.
     """
 
-    __slots__ = ("_characters", "_defaults", "_envelope", "_estimate", "_finished", "_include_usage", "_renamed", "_started", "usage")
+    __slots__ = ("_characters", "_defaults", "_envelope", "_estimate", "_finished", "_include_usage", "_n", "_renamed", "_started", "usage")
 
     def __init__(
-        self, *, id: str, created: int, model: str, renamed: bool, include_usage: bool, estimate: Callable[[int], dict[str, Any]]
+        self,
+        *,
+        id: str,
+        created: int,
+        model: str,
+        renamed: bool,
+        include_usage: bool,
+        n: int = 1,
+        estimate: Callable[[int], dict[str, Any]],
     ) -> None:
         self._defaults = (id, CHUNK, created, model)
         self._envelope: tuple[Any, Any, Any, Any] | None = None
         self._renamed = renamed
         self._include_usage = include_usage
+        self._n = n
         self._estimate = estimate
         self._started: set[int] = set()
         self._finished: set[int] = set()
@@ -73,7 +83,7 @@ class Grammar:
             UpstreamError: the answer is not complete (FAULTS section 4.2): nothing is invented to end it.
         """
         open_choices = self._started - self._finished
-        if not self._started or (open_choices and not done):
+        if not self._started or ((open_choices or len(self._finished) < self._n) and not done):
             raise UpstreamError("The upstream provider ended its answer before it was complete.", code="upstream_incomplete")
         events = [self._chunk([_choice(index, {}, "stop")]) for index in sorted(open_choices)]
         if self._include_usage:
@@ -146,10 +156,10 @@ class Grammar:
 
     def _count(self, delta: dict[str, Any]) -> None:
         content = delta.get("content")
-        if content:
+        if isinstance(content, str):
             self._characters += len(content)
-        for call in delta.get("tool_calls") or ():
-            self._characters += len((call.get("function") or {}).get("arguments") or "")
+        if "tool_calls" in delta:
+            self._characters += len(str(delta["tool_calls"]))
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
         data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}

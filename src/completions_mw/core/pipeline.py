@@ -85,7 +85,7 @@ class Pipeline:
             GatewayError: as `handle` answers it.
         """
         exchange = Exchange.begin(self._clock, self._rules.debug)
-        chat = self._validate(normalise(fields))
+        chat = self._validate(normalise(fields, self._rules.bounds))
         return await dispatch.complete(self._resolve(chat, caller, exchange), chat, exchange, None)
 
     async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
@@ -95,7 +95,7 @@ class Pipeline:
             GatewayError: as `handle` answers it.
         """
         exchange = Exchange.begin(self._clock, self._rules.debug)
-        chat = self._validate({**normalise(fields), "stream": True})
+        chat = self._validate({**normalise(fields, self._rules.bounds), "stream": True})
         return await dispatch.stream(self._resolve(chat, caller, exchange), chat, exchange, None)
 
     def caller_of(self, key: str) -> Caller:

@@ -185,9 +185,9 @@ class ChunkReader:
     async def __anext__(self) -> ChatCompletionChunk:
         if self._closed:
             raise StopAsyncIteration
-        if self._chunks is None:
-            self._chunks = await self._open()
         try:
+            if self._chunks is None:
+                self._chunks = await self._open()
             with as_gateway_errors():
                 while not self._waiting:
                     self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)

@@ -64,7 +64,12 @@ class UpstreamTarget:
 
     async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
         response = await self._send(chat, connection)
-        body = await read_whole(response.body, self.max_response_bytes)
+        try:
+            body = await read_whole(response.body, self.max_response_bytes)
+        except GatewayError as error:
+            # An answer had begun, and is billed: another one would be a second.
+            error.next_target = False
+            raise
         try:
             return self.wire.parse_completion(body)
         except GatewayError as error:
@@ -82,7 +87,11 @@ class UpstreamTarget:
         response = await self.transport.send(self.wire.build_request(self.endpoint, self.model, chat.fields, connection))
         if response.status == 200:
             return response
-        body = await read_whole(response.body, MAX_ERROR_BYTES)
+        try:
+            body = await read_whole(response.body, MAX_ERROR_BYTES)
+        except UpstreamError:
+            # The status alone says enough.
+            body = b""
         raise self.wire.parse_error(self.endpoint, response.status, response.headers, body)
 
 

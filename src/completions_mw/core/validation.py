@@ -19,6 +19,7 @@ UnknownParams = Literal["reject", "forward", "ignore"]
 """What happens to top-level fields that SPEC section 2 does not have."""
 
 MAX_TOP_LOGPROBS: Final = 20
+DEFAULT_BOUNDS: Final = Bounds()
 
 _DECLARED: Final = frozenset(ChatRequest.model_fields)
 _ATOMS: Final = frozenset({int, float, bool, NoneType})
@@ -139,14 +140,14 @@ def _parse(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:
     return request, []
 
 
-def normalise(fields: Mapping[str, Any]) -> dict[str, Any]:
+def normalise(fields: Mapping[str, Any], bounds: Bounds = DEFAULT_BOUNDS) -> dict[str, Any]:
     """Turn the arguments of a direct call into plain JSON values: messages may be objects of this package or of an SDK.
 
     Raises:
         InvalidRequestError: a value has no form in JSON.
     """
     plain: dict[str, Any] = dict(fields)
-    check_values(plain, Bounds())
+    check_values(plain, bounds)
     if all(map(_is_plain, plain.values())):
         return plain
     try:
@@ -154,7 +155,7 @@ def normalise(fields: Mapping[str, Any]) -> dict[str, Any]:
     except (PydanticSerializationError, ValueError) as error:
         problem = f"The request has a value that JSON cannot carry ({type(error).__name__})."
     else:
-        check_values(plain, Bounds())
+        check_values(plain, bounds)
         return plain
     raise InvalidRequestError(problem)
 

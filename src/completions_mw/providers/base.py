@@ -22,7 +22,8 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """Return `text` without this endpoint's secrets, cut to a sensible length."""
-        for secret in self.secrets:
+        # The longest first: an address holds its host.
+        for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text[:2000]
 

@@ -25,6 +25,8 @@ from completions_mw.providers.base import Completion, Endpoint
 from completions_mw.settings import OpenAISettings
 from completions_mw.sse import DONE, Event, ServerSentEvent
 
+SHORTEST_SECRET: Final = 4
+"""Characters: a header value as `a` is no secret, and taking it out would leave no text."""
 _DICT_OR_NONE: Final = (dict, NoneType)
 REFUSED_BY_HOST: Final = {"api.openai.com": frozenset({"top_k"})}
 """Our extensions that a known server refuses; other compatible servers (vLLM, Ollama, llama.cpp) take them."""
@@ -45,12 +47,13 @@ def build_endpoint(settings: OpenAISettings) -> Endpoint:
     parts = urlsplit(settings.base_url)
     # Account and gateway names stand in some paths; `/v1` alone tells nothing.
     path = "" if re.fullmatch(r"/v\d+", parts.path) else parts.path
+    told = (secret, settings.base_url, parts.netloc, path, settings.organization or "", settings.project or "", *extra.values())
     timeouts = settings.timeouts
     return Endpoint(
         url=settings.base_url.rstrip("/") + "/chat/completions",
         headers=tuple((name, value) for name, value in headers.items() if value),
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
-        secrets=tuple(filter(None, (secret, settings.base_url, parts.netloc, path, *extra.values()))),
+        secrets=tuple(text for text in told if len(text) >= SHORTEST_SECRET),
         unsupported=REFUSED_BY_HOST.get(parts.hostname or "", frozenset()),
     )
 
@@ -106,7 +109,9 @@ def parse_error(endpoint: Endpoint, status: int, headers: Headers, body: bytes) 
         return RequestTooLargeError(message)
     if status == 429 and code != "insufficient_quota":
         advice = tuple((name, value) for name, value in headers if name in ("retry-after", "retry-after-ms") and len(value) < 32)
-        return RateLimitError(message, code="upstream_rate_limited", type=_text(error.get("type")), headers=advice)
+        # OpenAI's own text names the operator's organization and the model behind an alias.
+        text = "The upstream provider has too many requests. Please try again later."
+        return RateLimitError(text, code="upstream_rate_limited", type=_text(error.get("type")), headers=advice)
     if status in (408, 504):
         return UpstreamTimeoutError("The upstream provider did not answer in time.")
     return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")

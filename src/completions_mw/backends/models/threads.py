@@ -1,7 +1,7 @@
 """Code that only blocks, in a thread of its own behind a bounded stream.
 
 One thread for one answer: a generator is not passed from thread to thread, so what it opened (a sqlite3 cursor, a lock) stays usable.
-The admission limits bound how many there are.
+There are as many as answers under way.
 """
 
 import atexit
