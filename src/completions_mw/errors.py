@@ -132,7 +132,7 @@ class UnsupportedMediaTypeError(GatewayError):
 
 
 class RateLimitError(GatewayError):
-    """Too many requests or tokens, here or at the upstream."""
+    """Too many requests or tokens; in this version only the upstream says so."""
 
     status = 429
     type = "requests"

@@ -131,6 +131,19 @@ def test_an_incomplete_answer_is_never_ended(chunks: list[dict[str, Any]], done:
     assert caught.value.code == "upstream_incomplete"
 
 
+def test_an_estimate_counts_text_and_arguments_and_survives_nonsense() -> None:
+    counted: list[int] = []
+
+    def estimate(characters: int) -> dict[str, Any]:
+        counted.append(characters)
+        return ESTIMATE
+
+    rules = Grammar(id="own", created=7, model="asked", renamed=False, include_usage=True, estimate=estimate)
+    calls = [{"index": 0, "function": {"arguments": "12345"}}, {"function": {"arguments": 7}}, {"function": 7}, 7]
+    follow(rules, [ROLE, TEXT, chunk({"tool_calls": calls}), chunk({"content": 5}), chunk({"tool_calls": 5}), STOP])
+    assert counted == [len("Hi") + 5]
+
+
 def test_choices_that_never_came_are_missed() -> None:
     rules = Grammar(id="own", created=7, model="asked", renamed=False, include_usage=False, n=2, estimate=lambda characters: ESTIMATE)
     with pytest.raises(UpstreamError):

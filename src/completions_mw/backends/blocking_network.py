@@ -9,6 +9,7 @@ import httpcore2
 
 from completions_mw.backends.call import current_call
 from completions_mw.backends.channel import Channel
+from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.blocking import run
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
@@ -52,8 +53,10 @@ def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     poll.register(client, select.POLLIN)
+    until = SYSTEM_CLOCK.monotonic() + timeout
     while True:
-        ready = {descriptor for descriptor, _ in poll.poll(timeout * 1000)}
+        left = max(0.0, until - SYSTEM_CLOCK.monotonic())
+        ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
         if client.fileno() in ready and client.is_gone():
             raise ClientDisconnectedError
         if sock.fileno() in ready:

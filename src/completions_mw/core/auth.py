@@ -25,7 +25,7 @@ class Caller:
 
     Args:
         id: the key's id, or the user's in the host app (a number becomes text); appears in logs.
-        tenant: whose cache entries and shared limits apply; the caller's own by default.
+        tenant: on whose behalf the caller acts, for logs; the caller's own id by default.
         models: names that the caller may use; None for all.
         metadata: the operator's own notes.
 

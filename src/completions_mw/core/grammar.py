@@ -158,8 +158,9 @@ class Grammar:
         content = delta.get("content")
         if isinstance(content, str):
             self._characters += len(content)
-        if "tool_calls" in delta:
-            self._characters += len(str(delta["tool_calls"]))
+        calls = delta.get("tool_calls")
+        if isinstance(calls, list):
+            self._characters += sum(map(_arguments_of, calls))
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
         data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}
@@ -171,6 +172,13 @@ def _opens(delta: dict[str, Any]) -> bool:
     if delta.get("role") != "assistant" or "content" not in delta:
         return False
     return delta["content"] == "" or (delta["content"] is None and bool(delta.get("tool_calls")))
+
+
+def _arguments_of(call: object) -> int:
+    """Return the length of a tool call's arguments, 0 for what is none."""
+    function = call.get("function") if isinstance(call, dict) else None
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    return len(arguments) if isinstance(arguments, str) else 0
 
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
