@@ -1,19 +1,25 @@
 """What operators write: one frozen tree, the same in TOML, in code and in the environment."""
 
 from completions_mw.settings.providers import EchoSettings, LlamaCppSettings, OpenAISettings, ProviderSettings, Timeouts
-from completions_mw.settings.tables import Connections, KeySettings, ModelSettings, Prices, Target
+from completions_mw.settings.tables import Allowance, Budget, Connections, KeySettings, Limits, ModelSettings, Prices, Stores, Target
 from completions_mw.settings.tree import Settings
+from completions_mw.settings.values import Rate
 
 __all__ = [
+    "Allowance",
+    "Budget",
     "Connections",
     "EchoSettings",
     "KeySettings",
+    "Limits",
     "LlamaCppSettings",
     "ModelSettings",
     "OpenAISettings",
     "Prices",
     "ProviderSettings",
+    "Rate",
     "Settings",
+    "Stores",
     "Target",
     "Timeouts",
 ]

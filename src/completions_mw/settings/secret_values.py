@@ -6,8 +6,20 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr, ValidationInfo
 
-from completions_mw.settings.values import matching
+from completions_mw.settings.values import file_path, matching, split_url
 
+MEMORY = SecretStr("memory://")
+OTHER_STORAGES = (
+    "memcached",
+    "mongodb",
+    "redis+cluster",
+    "redis+sentinel",
+    "valkey",
+    "valkeys",
+    "valkey+cluster",
+    "valkey+sentinel",
+)
+"""Of the `limits` package, for limits on requests only."""
 _MAX_FILE_BYTES = 65_536
 _check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
 
@@ -57,7 +69,36 @@ def _secret(pattern: str, expected: str) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _address(*schemes: str) -> BeforeValidator:
+    expected = "should be " + ", ".join("memory://" if scheme == "memory" else f"{scheme}://…" for scheme in schemes)
+
+    def validate(value: object, info: ValidationInfo) -> str:
+        address = _read(value, info)
+        scheme, separator, rest = address.partition("://")
+        if scheme not in schemes or not separator or not address.isprintable() or " " in address:
+            raise ValueError(expected)
+        return f"{scheme}://{_checked(scheme, rest, info)}"
+
+    return BeforeValidator(validate)
+
+
+def _checked(scheme: str, rest: str, info: ValidationInfo) -> str:
+    if scheme == "memory" and rest:
+        raise ValueError("should have nothing after `memory://`")
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest == "/":
+            raise ValueError(
+                "should name a file, as `sqlite:///completions.db`, or `sqlite:////var/lib/app/completions.db` for a whole path"
+            )
+        return f"/{file_path(rest[1:], info)}"
+    if scheme in ("redis", "rediss"):
+        split_url(f"{scheme}://{rest}")
+    return rest
+
+
 ApiKey = Annotated[SecretStr, _secret(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces")]
 ClientSecret = Annotated[SecretStr, _secret(r"[\x21-\x7e]{8,505}", "8 to 505 printable ASCII characters without spaces")]
 """Fits, after `Bearer `, into the 512 bytes that an authorization header may have."""
+AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *OTHER_STORAGES)]
+LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
 HeaderValue = Annotated[SecretStr, _secret(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends")]

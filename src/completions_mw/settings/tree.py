@@ -12,8 +12,8 @@ from completions_mw.settings.messages import explain
 from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, Timeouts
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.table import Location, Table, faults, suggestion
-from completions_mw.settings.tables import Connections, KeySettings, ModelSettings
-from completions_mw.settings.values import Count, Depth, Interval, ModelName, Name, Prefix, Seconds
+from completions_mw.settings.tables import Allowance, Connections, KeySettings, ModelSettings, Stores
+from completions_mw.settings.values import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds
 
 
 class Settings(Table):
@@ -29,7 +29,7 @@ class Settings(Table):
         ConfigurationError: a line for each wrong setting, as `keys.team-a.models[1]: should be ...`.
     """
 
-    not_enforced: ClassVar = frozenset({"cache", "stores"})
+    not_enforced: ClassVar = frozenset({"cache"})
     prefix: Prefix = "/api/v1"
     """Routes: {prefix}/chat/completions, {prefix}/models, {prefix}/models/{id}."""
     unknown_params: Literal["reject", "forward", "ignore"] = "reject"
@@ -52,6 +52,17 @@ class Settings(Table):
     """Whether the log quotes the exceptions of functions and hooks; they may quote requests, so for development only."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     connections: Connections = Field(default_factory=Connections)
+    stores: Stores = Field(default_factory=Stores)
+    max_cost: Amount | None = None
+    """USD that one request of anybody may cost at most."""
+    unpriced: Literal["deny", "free"] | None = None
+    """Models without a price: for nobody, or for nothing. By default they are not for callers with a budget, and cost others nothing."""
+    price_table: Literal["genai-prices"] | None = None
+    """Where the prices of upstreams' models come from that have none here; needs the extra `prices`."""
+    tenants: Mapping[Name, Allowance] = Field(default_factory=dict)
+    """What all keys and callers of a tenant may use together."""
+    callers: Allowance = Field(default_factory=Allowance)
+    """What each caller may use that the `authenticate` hook names, unless it says otherwise."""
     providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
     models: Mapping[ModelName, ModelSettings] = Field(default_factory=dict)
     keys: Mapping[Name, KeySettings] = Field(default_factory=dict)

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
 
 
 def matching(pattern: str, expected: str) -> Callable[[str], str]:
@@ -58,6 +59,13 @@ def _prefix(value: str) -> str:
     return value
 
 
+def file_path(path: str, info: ValidationInfo) -> str:
+    """Let a relative path start in the settings file's folder, which is the validation context."""
+    if not path:
+        raise ValueError("is empty")
+    return str(Path(info.context or "", path))
+
+
 def split_url(value: str) -> SplitResult:
     """Return the parts of a URL that names a host."""
     try:
@@ -102,6 +110,49 @@ Sha256 = Annotated[str, AfterValidator(matching(r"[0-9a-f]{64}", "64 hexadecimal
 HeaderName = Annotated[str, AfterValidator(matching(r"[a-z0-9!#$%&'*+.^_`|~-]{1,256}", "a header name")), AfterValidator(str.lower)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
+class Rate(NamedTuple):
+    """So many in each window of so many seconds."""
+
+    amount: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.amount} per {self.seconds} seconds"
+
+
+def _rates(value: object) -> tuple[Rate, ...]:
+    """Return rules in the syntax of the `limits` package, of which one text may hold several."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        raise ValueError(_A_RATE)
+    return tuple(rate for text in texts for rate in ([text] if isinstance(text, Rate) else _parsed(text)))
+
+
+def _parsed(text: object) -> list[Rate]:
+    # Loaded only where there are limits: it takes as long as everything else together.
+    from limits import parse_many
+
+    try:
+        rates = [Rate(item.amount, item.get_expiry()) for item in parse_many(text)] if isinstance(text, str) else []
+    except ValueError:
+        rates = []
+    if not rates or any(not 1 <= rate.amount <= _MOST or not 1 <= rate.seconds <= _LONGEST for rate in rates):
+        raise ValueError(_A_RATE)
+    return rates
+
+
+def _as_texts(rates: tuple[Rate, ...]) -> list[str]:
+    return [str(rate) for rate in rates]
+
+
+_A_RATE: Final = "should be a rate as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them"
+_MOST: Final = 10**15
+"""Far below 2**53, so that sums are exact in Lua."""
+_LONGEST: Final = 366 * 86_400
+
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates), PlainSerializer(_as_texts)]
 _Integer = Annotated[int, BeforeValidator(_not_boolean)]
 _Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 _Money = Annotated[Decimal, BeforeValidator(_not_boolean)]
@@ -116,4 +167,6 @@ Interval = Annotated[_Number, Field(ge=0, le=300)]
 """Seconds; 0 means never."""
 Price = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""
+Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
+"""USD, to the nano-dollar (FAULTS section 3.3)."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]

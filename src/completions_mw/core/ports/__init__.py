@@ -1,0 +1,46 @@
+"""Everything that the core needs from the outside world. It awaits nothing else.
+
+Each port has a blocking and an async implementation in `backends/`, with the same names. Blocking ones do their I/O inside
+`async def` methods that never suspend (see `core/blocking.py`).
+"""
+
+from completions_mw.core.ports.admission import Admission, AdmissionStore, Slot, Standing, Window
+from completions_mw.core.ports.background import Background
+from completions_mw.core.ports.clock import Clock
+from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports.keys import KeyRecord, KeyStore, SecretRecord
+from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, Tokens
+from completions_mw.core.ports.models import Model, ModelFunction
+from completions_mw.core.ports.upstreams import EventSource, Transport
+from completions_mw.core.ports.usage import UsageQuery, UsageRow
+
+__all__ = [
+    "THRESHOLDS",
+    "Account",
+    "Admission",
+    "AdmissionStore",
+    "Background",
+    "Balance",
+    "Clock",
+    "Entry",
+    "EventSource",
+    "KeyRecord",
+    "KeyStore",
+    "Ledger",
+    "Model",
+    "ModelFunction",
+    "Movement",
+    "Outcome",
+    "Refusal",
+    "SecretRecord",
+    "Slot",
+    "Standing",
+    "StoreBrokenError",
+    "StoreError",
+    "StoreTimeoutError",
+    "Tokens",
+    "Transport",
+    "UsageQuery",
+    "UsageRow",
+    "Window",
+]
