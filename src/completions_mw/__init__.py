@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from completions_mw.core.auth import Caller
+    from completions_mw.core.budgeting import BudgetAlert
+    from completions_mw.core.key_ring import KeyNotFoundError
+    from completions_mw.core.ports import KeyExistsError, StoreError
     from completions_mw.errors import (
         AuthenticationError,
         BudgetExceededError,
@@ -36,13 +39,15 @@ if TYPE_CHECKING:
     from completions_mw.gateway import AsyncGateway, Gateway
     from completions_mw.http import Request, Response
     from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-    from completions_mw.settings import Settings
+    from completions_mw.settings import Budget, Limits, Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AsyncGateway",
     "AuthenticationError",
+    "Budget",
+    "BudgetAlert",
     "BudgetExceededError",
     "Caller",
     "ChatCompletion",
@@ -55,6 +60,9 @@ __all__ = [
     "HeadersTooLargeError",
     "InternalError",
     "InvalidRequestError",
+    "KeyExistsError",
+    "KeyNotFoundError",
+    "Limits",
     "MethodNotAllowedError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -65,6 +73,7 @@ __all__ = [
     "Response",
     "ServiceUnavailableError",
     "Settings",
+    "StoreError",
     "UnsupportedMediaTypeError",
     "UpstreamError",
     "UpstreamTimeoutError",
@@ -72,6 +81,9 @@ __all__ = [
 
 _HOMES = {
     "completions_mw.core.auth": ("Caller",),
+    "completions_mw.core.budgeting": ("BudgetAlert",),
+    "completions_mw.core.key_ring": ("KeyNotFoundError",),
+    "completions_mw.core.ports": ("KeyExistsError", "StoreError"),
     "completions_mw.errors": (
         "AuthenticationError",
         "BudgetExceededError",
@@ -95,7 +107,7 @@ _HOMES = {
     "completions_mw.gateway": ("AsyncGateway", "Gateway"),
     "completions_mw.http": ("Request", "Response"),
     "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest"),
-    "completions_mw.settings": ("Settings",),
+    "completions_mw.settings": ("Budget", "Limits", "Settings"),
 }
 
 

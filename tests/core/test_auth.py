@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from completions_mw import Caller, Settings
+from completions_mw import Caller, Limits, Settings
 from completions_mw.core.auth import Authenticate, Authenticator
 from completions_mw.core.head import parse_head
 from completions_mw.core.ports import Clock
@@ -40,7 +40,7 @@ def refusal(rules: Authenticator, *authorization: str) -> AuthenticationError:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_key_is_known_by_its_digest(scheme: str) -> None:
-    assert authenticate(authenticator(tenant="acme"), f"{scheme} {KEY}") == (Caller("team-a", "acme"), True)
+    assert authenticate(authenticator(tenant="acme"), f"{scheme} {KEY}") == (Caller("team-a", "acme", limits=Limits(), scope="key"), True)
 
 
 @pytest.mark.parametrize("authorization", [(), ("Basic abc",), ("Bearer",), ("Bearer ",), ("",)])

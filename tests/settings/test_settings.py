@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from pydantic import ValidationError
 from completions_mw.settings import (
     EchoSettings,
     KeySettings,
+    Limits,
     LlamaCppSettings,
     OpenAISettings,
+    Rate,
     Settings,
     Target,
     Timeouts,
@@ -154,3 +157,38 @@ def test_nothing_can_be_assigned(part: Any) -> None:
     field = next(iter(type(part).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(part, field, None)
+
+
+def test_rates_have_the_syntax_of_limits() -> None:
+    limits = Limits(requests="5/second; 7 per 2 minutes", tokens=["1000/hour", "9 per day"], concurrency="3")  # type: ignore[arg-type]
+    assert limits.requests == (Rate(5, 1), Rate(7, 120))
+    assert limits.tokens == (Rate(1000, 3600), Rate(9, 86_400))
+    assert Limits(**limits.model_dump(mode="json")) == limits
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"keys": {"a": {"secret": CLIENT_SECRET, "budget": {"usd": 1, "period": "day"}}}},
+        {"tenants": {"t": {"budget": {"usd": 1, "period": "day"}}}},
+        {"callers": {"budget": {"usd": 1, "period": "day"}}},
+    ],
+    ids=["key", "tenant", "callers"],
+)
+def test_money_is_counted_in_a_file_unless_another_place_is_named(tree: dict[str, Any]) -> None:
+    assert Settings().stores.ledger is None
+    ledger = Settings(**tree).stores.ledger
+    assert ledger is not None
+    assert ledger.get_secret_value() == "sqlite:///completions.db"
+    named = Settings(**tree, stores={"ledger": "memory://"}).stores.ledger
+    assert named is not None
+    assert named.get_secret_value() == "memory://"
+
+
+def test_a_ledger_of_a_file_stands_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "completions.toml"
+    file.write_text('[stores]\nledger = "sqlite:///money.db"\nspool = "spool.jsonl"\n')
+    stores = Settings.from_toml(file).stores
+    assert stores.ledger is not None
+    assert stores.ledger.get_secret_value() == f"sqlite:///{tmp_path}/money.db"
+    assert stores.spool == str(tmp_path / "spool.jsonl")

@@ -9,6 +9,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.frameworks import check_gateway, needs, settings_of
 from completions_mw.core.auth import Authenticate
+from completions_mw.core.budgeting import OnBudget
 from completions_mw.core.blocking import BlockingIterator
 from completions_mw.core.head import too_large
 from completions_mw.core.ports import ModelFunction
@@ -39,6 +40,7 @@ class Completions:
             file, or a `Settings`.
         models: for the gateway that is built: Python functions as models.
         authenticate: for the gateway that is built: the app's own login, as `lambda request: current_user.get_id()`.
+        on_budget: for the gateway that is built: told when a budget reaches 50, 80 and 100 per cent.
 
     Raises:
         ConfigurationError: the settings ask for something that cannot work.
@@ -52,14 +54,16 @@ class Completions:
         *,
         models: Mapping[str, ModelFunction] | None = None,
         authenticate: Authenticate | None = None,
+        on_budget: OnBudget | None = None,
     ) -> None:
-        if gateway is not None and (models is not None or authenticate is not None):
-            raise TypeError("`models` and `authenticate` are for the gateway itself")
+        if gateway is not None and (models, authenticate, on_budget) != (None, None, None):
+            raise TypeError("`models`, `authenticate` and `on_budget` are for the gateway itself")
         if gateway is not None:
             check_gateway(gateway, Gateway)
         self._gateway = gateway
         self._models = models
         self._authenticate = authenticate
+        self._on_budget = on_budget
         if app is not None:
             self.init_app(app)
 
@@ -81,7 +85,7 @@ class Completions:
 
     def _build(self, app: flask.Flask) -> Gateway:
         settings = settings_of(app.config.get("COMPLETIONS_MW"), 'app.config["COMPLETIONS_MW"]')
-        return Gateway(settings, models=self._models, authenticate=self._authenticate)
+        return Gateway(settings, models=self._models, authenticate=self._authenticate, on_budget=self._on_budget)
 
 
 def answer(model: str = "") -> flask.Response:

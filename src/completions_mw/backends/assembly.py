@@ -1,17 +1,20 @@
 """From settings to models: each provider gets its backend, each model its targets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from completions_mw.backends.kits import Kit
+from completions_mw.backends.prices import dearest, price_source
 from completions_mw.core.catalog import CatalogModel
 from completions_mw.core.functions import misfit
 from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.errors import ConfigurationError
 from completions_mw.providers import openai
-from completions_mw.settings import LlamaCppSettings, OpenAISettings, ProviderSettings, Settings
+from completions_mw.settings import LlamaCppSettings, ModelSettings, OpenAISettings, ProviderSettings, Settings
 
+OWN_MODEL = ModelSettings(owned_by="python")
+"""What a Python function is as a model, where the settings say nothing of it."""
 BackendT = TypeVar("BackendT", bound="Transport | Model")
 
 
@@ -33,14 +36,20 @@ class Assembly:
         self._kit = kit
         self._transport = transport
         self.backends: list[Transport | Model] = []
-        makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
-        self.models: dict[str, CatalogModel] = {}
-        for name, model in settings.models.items():
-            targets = tuple(makers[target.provider](target.model) for target in model.targets)
-            self.models[name] = CatalogModel(name, targets, model.created, model.owned_by)
-        for name, function in functions.items():
-            self.models[name] = CatalogModel(name, (self._function_target(name, function),), 0, "python")
-        _check(settings, self.models, functions)
+        self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
+        self._price = price_source(settings)
+        faults = list(_faults(settings, functions))
+        if faults:
+            raise ConfigurationError("\n".join(faults))
+        self.models = {name: self._model(name, model, functions) for name, model in settings.models.items()}
+        self.models |= {name: self._model(name, OWN_MODEL, functions) for name in functions if name not in settings.models}
+
+    def _model(self, name: str, model: ModelSettings, functions: Mapping[str, ModelFunction]) -> CatalogModel:
+        targets = tuple(self._makers[target.provider](target.model) for target in model.targets)
+        targets = targets or (self._function_target(name, functions[name]),)
+        prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
+        ceiling = dearest(prices.values()) if len(prices) == len(targets) else None
+        return CatalogModel(name, targets, model.created, model.owned_by, prices, ceiling, model.max_output_tokens)
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         if isinstance(provider, OpenAISettings):
@@ -73,11 +82,15 @@ class Assembly:
             await backend.aclose()
 
 
-def _check(settings: Settings, models: Mapping[str, CatalogModel], functions: Mapping[str, ModelFunction]) -> None:
-    faults = [] if models else ["models: at least one is needed, here or as a Python function"]
-    faults += [f"models.{name}: given in the settings and as a Python function" for name in settings.models.keys() & functions.keys()]
-    faults += [f"models.{name}: {fault}" for name, function in functions.items() if (fault := misfit(function))]
+def _faults(settings: Settings, functions: Mapping[str, ModelFunction]) -> Iterator[str]:
+    if not (settings.models or functions):
+        yield "models: at least one is needed, here or as a Python function"
+    for name, model in settings.models.items():
+        if model.targets and name in functions:
+            yield f"models.{name}: has targets, and is given as a Python function"
+        if not model.targets and name not in functions:
+            yield f"models.{name}.targets: at least one is needed, or a Python function of this name"
+    yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := misfit(function)))
+    known = settings.models.keys() | functions.keys()
     for id, key in settings.keys.items():
-        faults += [f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in models]
-    if faults:
-        raise ConfigurationError("\n".join(faults))
+        yield from (f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in known)

@@ -1,9 +1,14 @@
-"""The two kinds of backends. They are imported when a gateway needs them: importing the library imports no HTTP client."""
+"""The two kinds of backends. They are imported when a gateway needs them: importing the library imports no HTTP client and no database."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from completions_mw.core.ports import Model, ModelFunction, Transport
+from completions_mw.core.ports import Background, Clock, Model, ModelFunction, Transport
 from completions_mw.settings import LlamaCppSettings, Settings
+
+if TYPE_CHECKING:
+    from completions_mw.backends.admission.factory import CheckedAdmissionStore
+    from completions_mw.backends.sql.database import Database
+    from completions_mw.core.spool import SpoolFile
 
 
 class Kit(Protocol):
@@ -12,6 +17,10 @@ class Kit(Protocol):
     def transport(self, settings: Settings) -> Transport: ...
     def function(self, function: ModelFunction, settings: Settings) -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
+    def background(self) -> Background: ...
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
+    def database(self, address: str, clock: Clock) -> "Database": ...
+    def spool_file(self, path: str) -> "SpoolFile": ...
 
 
 class BlockingKit:
@@ -32,6 +41,26 @@ class BlockingKit:
 
         return BlockingLlamaCppModel(provider, settings.keep_alive)
 
+    def background(self) -> Background:
+        from completions_mw.backends.background import BlockingBackground
+
+        return BlockingBackground()
+
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore":
+        from completions_mw.backends.admission import admission_store
+
+        return admission_store(address, namespace, blocking=True, clock=clock)
+
+    def database(self, address: str, clock: Clock) -> "Database":
+        from completions_mw.backends.sql import open_database
+
+        return open_database(address, blocking=True, clock=clock)
+
+    def spool_file(self, path: str) -> "SpoolFile":
+        from completions_mw.backends.spool_file import BlockingSpoolFile
+
+        return BlockingSpoolFile(path)
+
 
 class AsyncKit:
     """Backends that suspend: for event loops."""
@@ -50,3 +79,23 @@ class AsyncKit:
         from completions_mw.backends.models import AsyncLlamaCppModel
 
         return AsyncLlamaCppModel(provider, settings.keep_alive)
+
+    def background(self) -> Background:
+        from completions_mw.backends.background import AsyncBackground
+
+        return AsyncBackground()
+
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore":
+        from completions_mw.backends.admission import admission_store
+
+        return admission_store(address, namespace, blocking=False, clock=clock)
+
+    def database(self, address: str, clock: Clock) -> "Database":
+        from completions_mw.backends.sql import open_database
+
+        return open_database(address, blocking=False, clock=clock)
+
+    def spool_file(self, path: str) -> "SpoolFile":
+        from completions_mw.backends.spool_file import AsyncSpoolFile
+
+        return AsyncSpoolFile(path)

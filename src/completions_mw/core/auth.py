@@ -5,15 +5,16 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from completions_mw.core.functions import misfit
 from completions_mw.core.head import Head
 from completions_mw.core.ports import Clock
 from completions_mw.errors import AuthenticationError, ConfigurationError
 from completions_mw.http import Request
-from completions_mw.settings import KeySettings
+from completions_mw.settings import Budget, KeySettings, Limits
 
 MAX_AUTHORIZATION: Final = 512
 _SHOWABLE = re.compile(r"[A-Za-z0-9._-]{12,}")
@@ -25,9 +26,13 @@ class Caller:
 
     Args:
         id: the key's id, or the user's in the host app (a number becomes text); appears in logs.
-        tenant: on whose behalf the caller acts, for logs; the caller's own id by default.
+        tenant: on whose behalf the caller acts; its limits and budget are shared. The caller's own id by default.
         models: names that the caller may use; None for all.
         metadata: the operator's own notes.
+        limits: instead of those that the settings have for all `callers`.
+        budget: likewise.
+        max_cost: USD that one request may cost at most; the general one by default.
+        scope: `key` for the owners of keys, whose limits are not those of a caller with the same id.
 
     Raises:
         TypeError: it is nobody, or `models` is one name instead of a set of names.
@@ -37,6 +42,10 @@ class Caller:
     tenant: str = ""
     models: frozenset[str] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limits: Limits | None = None
+    budget: Budget | None = None
+    max_cost: Decimal | None = None
+    scope: Literal["key", "caller"] = "caller"
 
     def __post_init__(self) -> None:
         if isinstance(self.models, str):
@@ -70,8 +79,20 @@ class _Key:
     expires_at: float | None
 
 
+class StoredKeys(Protocol):
+    """The keys of the ledger's database."""
+
+    async def caller(self, token: str) -> Caller | None:
+        """Return whose key `token` is, if it may be used now.
+
+        Raises:
+            ServiceUnavailableError: nobody can tell at the moment.
+        """
+        ...
+
+
 class Authenticator:
-    """Finds the caller of a request.
+    """Finds the caller of a request: first in the settings, then among the stored keys, then by the host app's login.
 
     Keys are held as SHA-256 digests and looked up by digest, so neither the time of the look-up nor a dump of the memory tells
     anything of a key (FAULTS FC-112).
@@ -80,10 +101,13 @@ class Authenticator:
         ConfigurationError: the hook is nothing to call with a request.
     """
 
-    def __init__(self, keys: Mapping[str, KeySettings], clock: Clock, hook: Authenticate | None = None) -> None:
+    def __init__(
+        self, keys: Mapping[str, KeySettings], clock: Clock, hook: Authenticate | None = None, stored: StoredKeys | None = None
+    ) -> None:
         self._keys = {key.digest: key for key in (_key(id, settings) for id, settings in keys.items())}
         self._clock = clock
         self._hook = hook
+        self._stored = stored
         if hook is not None and (fault := misfit(hook)):
             raise ConfigurationError(f"authenticate: {fault}")
 
@@ -94,7 +118,7 @@ class Authenticator:
             AuthenticationError: nobody that we know (SPEC section 9).
         """
         token = _bearer(head)
-        caller = self.find(token) if token else None
+        caller = await self.find(token) if token else None
         if caller is not None:
             return caller, True
         caller = await self._ask(request, self._hook) if self._hook is not None else None
@@ -102,10 +126,16 @@ class Authenticator:
             return caller, False
         raise missing() if token is None else incorrect(token)
 
-    def find(self, token: str) -> Caller | None:
-        """Return the caller whose key is `token`, if it may be used now."""
+    async def find(self, token: str) -> Caller | None:
+        """Return the caller whose key is `token`, if it may be used now.
+
+        Raises:
+            ServiceUnavailableError: the stored keys cannot be read.
+        """
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         key = self._keys.get(digest)
+        if key is None and self._stored is not None:
+            return await self._stored.caller(token)
         if key is None or not hmac.compare_digest(key.digest, digest) or key.disabled:
             return None
         if key.expires_at is not None and key.expires_at <= self._clock.time():
@@ -128,7 +158,7 @@ def caller_named(who: Somebody | None) -> Caller | None:
 
 def _key(id: str, settings: KeySettings) -> _Key:
     models = None if settings.models is None else frozenset(settings.models)
-    caller = Caller(id, settings.tenant or id, models, settings.metadata)
+    caller = Caller(id, settings.tenant or id, models, settings.metadata, settings.limits, settings.budget, settings.max_cost, scope="key")
     expires_at = settings.expires_at.timestamp() if settings.expires_at else None
     return _Key(bytes.fromhex(settings.secret_sha256), caller, settings.disabled, expires_at)
 

@@ -1,9 +1,10 @@
 """The models that clients can name, and what stands behind each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from completions_mw.core.auth import Caller
+from completions_mw.core.pricing import Price
 from completions_mw.core.targets import Target
 from completions_mw.errors import NotFoundError
 from completions_mw.schemas import ModelCard, ModelList
@@ -19,6 +20,12 @@ class CatalogModel:
     targets: tuple[Target, ...]
     created: int
     owned_by: str
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """By the target's name; a target without one is unpriced."""
+    ceiling: Price | None = None
+    """What it costs at most, whichever target answers; None where one of them is unpriced."""
+    max_output_tokens: int = 4096
+    """Of an answer to a request that sets no maximum."""
 
     def card(self) -> ModelCard:
         """Return what `GET /models` says of it (SPEC section 12)."""

@@ -54,6 +54,7 @@ async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection
         )
         chunks = ChunkStream(await target.open(chat, connection), grammar)
         await chunks.prime()
+        exchange.first_ms = exchange.milliseconds()
         return chunks
 
     return await _first_to_answer(model, attempt, exchange)
@@ -81,10 +82,12 @@ def _finished(completion: Completion, name: str, target: Target, chat: Chat, exc
     if target.model != name and data["model"] != name:
         data = {**data, "model": name}
     if not is_usage(data.get("usage")):
+        exchange.estimated = True
         contents = [(choice.get("message") or {}).get("content") for choice in data["choices"]]
         characters = sum(len(content) for content in contents if isinstance(content, str))
         data = {**data, "usage": estimate_usage(chat.request, characters)}
     exchange.usage = data["usage"]
+    exchange.finish_reason = data["choices"][-1].get("finish_reason")
     return completion if data is completion.data else Completion(data)
 
 

@@ -36,6 +36,13 @@ class Exchange:
     target: str | None = None
     stream: bool = False
     usage: dict[str, Any] | None = None
+    estimated: bool = False
+    """Whether the usage is our estimate."""
+    finish_reason: Any = None
+    """As the target gave it."""
+    first_ms: int | None = None
+    """Milliseconds until the first event of a stream."""
+    limit_headers: Headers = ()
 
     @classmethod
     def begin(cls, clock: Clock, debug: bool) -> "Exchange":
@@ -52,6 +59,7 @@ class Exchange:
             ("x-request-id", self.id),
             ("openai-processing-ms", str(self.milliseconds())),
             ("openai-version", "2020-10-01"),
+            *self.limit_headers,
         )
 
     def log_access(self, status: int, code: str | None = None) -> None:
@@ -87,6 +95,14 @@ class Exchange:
         else:
             trace = "".join(format_tb(error.__traceback__))
             self._log(event_log, logging.ERROR, "internal_error", error=type(error).__name__, trace=trace)
+
+    def log_no_ledger(self) -> None:
+        """Write that a caller has a budget, and no place is set where money is counted."""
+        self._log(event_log, logging.ERROR, "no_ledger", caller=self.caller, missing="stores.ledger")
+
+    def log_overage(self, reserved: int, cost: int) -> None:
+        """Write that an upstream billed more than it was asked for at most (FAULTS FC-81)."""
+        self._log(event_log, logging.WARNING, "over_reservation", target=self.target, reserved_nano_usd=reserved, cost_nano_usd=cost)
 
     def log_end(self, error: BaseException | None) -> None:
         """Write how a streamed answer ended after its status was sent."""

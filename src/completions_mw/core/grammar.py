@@ -29,7 +29,19 @@ class Grammar:
         estimate: gives the usage for a number of characters of text, where the target reports none.
     """
 
-    __slots__ = ("_characters", "_defaults", "_envelope", "_estimate", "_finished", "_include_usage", "_n", "_renamed", "_started", "usage")
+    __slots__ = (
+        "_characters",
+        "_defaults",
+        "_envelope",
+        "_estimate",
+        "_finished",
+        "_include_usage",
+        "_n",
+        "_renamed",
+        "_started",
+        "finish_reason",
+        "usage",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,8 @@ class Grammar:
         self._characters = 0
         self.usage: dict[str, Any] | None = None
         """The last usage that the target reported."""
+        self.finish_reason: Any = None
+        """Of the choice that ended last."""
 
     def feed(self, event: Event) -> list[Event]:
         """Return the chunks for one chunk of the target."""
@@ -131,7 +145,7 @@ class Grammar:
         if choice["finish_reason"]:
             if delta or index in self._finished:
                 return False
-            self._finished.add(index)
+            self._finish(index, choice["finish_reason"])
             return True
         self._count(delta)
         return "role" not in delta
@@ -148,11 +162,15 @@ class Grammar:
             self._count(delta)
             steps.append(_choice(index, delta, None))
         if choice.get("finish_reason") and index not in self._finished:
-            self._finished.add(index)
+            self._finish(index, choice["finish_reason"])
             steps.append(_choice(index, {}, choice["finish_reason"]))
         if steps and choice.get("logprobs") is not None:
             (steps[1] if len(steps) > 1 and delta else steps[0])["logprobs"] = choice["logprobs"]
         return steps
+
+    def _finish(self, index: int, reason: Any) -> None:
+        self._finished.add(index)
+        self.finish_reason = reason
 
     def _count(self, delta: dict[str, Any]) -> None:
         content = delta.get("content")

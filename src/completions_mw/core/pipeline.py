@@ -10,9 +10,11 @@ from pydantic_core import to_json
 from completions_mw.core import dispatch
 from completions_mw.core.auth import Authenticator, Caller, incorrect
 from completions_mw.core.catalog import Catalog, CatalogModel
+from completions_mw.core.charge import Charge
 from completions_mw.core.exchange import Exchange
 from completions_mw.core.head import Head, parse_head, require_json, require_length, require_whole, too_large
 from completions_mw.core.json_body import Bounds, parse_json_body
+from completions_mw.core.metering import Meter
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import Route, Routes
 from completions_mw.core.streaming import ChunkStream, SseBody
@@ -25,7 +27,7 @@ from completions_mw.errors import (
     NotFoundError,
     error_response,
 )
-from completions_mw.http import Headers, Request, Response
+from completions_mw.http import ClientConnection, Headers, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
 
@@ -51,10 +53,11 @@ class Rules:
 class Pipeline:
     """The core: requests in, responses out. Awaits nothing but its ports."""
 
-    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, rules: Rules, clock: Clock) -> None:
+    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, meter: Meter, rules: Rules, clock: Clock) -> None:
         self.routes = routes
         self._authenticator = authenticator
         self._catalog = catalog
+        self._meter = meter
         self._rules = rules
         self._clock = clock
 
@@ -84,9 +87,9 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = Exchange.begin(self._clock, self._rules.debug)
+        exchange = self._begin(caller)
         chat = self._validate(normalise(fields, self._rules.bounds))
-        return await dispatch.complete(self._resolve(chat, caller, exchange), chat, exchange, None)
+        return await self._complete(chat, caller, exchange, None)
 
     async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
         """Answer a direct call of Python with the answer as it arrives.
@@ -94,17 +97,18 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = Exchange.begin(self._clock, self._rules.debug)
+        exchange = self._begin(caller)
         chat = self._validate({**normalise(fields, self._rules.bounds), "stream": True})
-        return await dispatch.stream(self._resolve(chat, caller, exchange), chat, exchange, None)
+        return await self._stream(chat, caller, exchange, None, logged=False)
 
-    def caller_of(self, key: str) -> Caller:
+    async def caller_of(self, key: str) -> Caller:
         """Return who a key belongs to.
 
         Raises:
             AuthenticationError: nobody.
+            ServiceUnavailableError: the stored keys cannot be read.
         """
-        caller = self._authenticator.find(key)
+        caller = await self._authenticator.find(key)
         if caller is None:
             raise incorrect(key)
         return caller
@@ -146,15 +150,47 @@ class Pipeline:
             raise too_large(rules.max_body_bytes)
         require_whole(head, body)
         chat = self._validate(parse_json_body(body, rules.bounds))
-        model = self._resolve(chat, caller, exchange)
         if chat.stream:
-            chunks = await dispatch.stream(model, chat, exchange, request.connection)
-            chunks.on_end = partial(_log_end, exchange, chunks)
+            chunks = await self._stream(chat, caller, exchange, request.connection, logged=True)
             return Response(200, STREAM_HEADERS, SseBody(chunks))
-        completion = await dispatch.complete(model, chat, exchange, request.connection)
+        completion = await self._complete(chat, caller, exchange, request.connection)
         answer = completion.raw or to_json(completion.data, inf_nan_mode="null")
         exchange.log_access(200)
         return Response(200, JSON_HEADERS, answer)
+
+    async def _complete(self, chat: Chat, caller: Caller | None, exchange: Exchange, connection: ClientConnection | None) -> Completion:
+        model = self._resolve(chat, caller, exchange)
+        chat, charge = await self._meter.open(chat, caller, model, exchange)
+        if charge is None:
+            return await dispatch.complete(model, chat, exchange, connection)
+        try:
+            completion = await dispatch.complete(model, chat, exchange, connection)
+        except BaseException as error:
+            await charge.settle(None, error)
+            raise
+        await charge.settle(exchange.usage, None)
+        return completion
+
+    async def _stream(
+        self, chat: Chat, caller: Caller | None, exchange: Exchange, connection: ClientConnection | None, *, logged: bool
+    ) -> ChunkStream:
+        model = self._resolve(chat, caller, exchange)
+        chat, charge = await self._meter.open(chat, caller, model, exchange)
+        try:
+            chunks = await dispatch.stream(model, chat, exchange, connection)
+        except BaseException as error:
+            if charge is not None:
+                await charge.settle(None, error)
+            raise
+        chunks.checkpoints = charge
+        chunks.on_end = partial(_end, exchange, chunks, charge, logged)
+        return chunks
+
+    def _begin(self, caller: Caller | None) -> Exchange:
+        exchange = Exchange.begin(self._clock, self._rules.debug)
+        if caller is not None:
+            exchange.caller, exchange.tenant = caller.id, caller.tenant
+        return exchange
 
     def _validate(self, fields: dict[str, Any]) -> Chat:
         return validate(fields, unknown_params=self._rules.unknown_params)
@@ -166,9 +202,13 @@ class Pipeline:
         return model
 
 
-def _log_end(exchange: Exchange, chunks: ChunkStream, error: BaseException | None) -> None:
-    exchange.usage = chunks.usage
-    exchange.log_end(error)
+async def _end(exchange: Exchange, chunks: ChunkStream, charge: Charge | None, logged: bool, error: BaseException | None) -> None:
+    """Keep what a stream has used: in the log, for requests of HTTP, and where it is charged."""
+    exchange.usage, exchange.estimated, exchange.finish_reason = chunks.usage, chunks.estimated, chunks.finish_reason
+    if logged:
+        exchange.log_end(error)
+    if charge is not None:
+        await charge.settle(exchange.usage, error)
 
 
 def _length(response: Response[SseBody]) -> Headers:

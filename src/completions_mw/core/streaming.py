@@ -5,7 +5,7 @@ Both are objects, not generators: a generator that was never started does not ru
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from completions_mw.core.direct import as_gateway_errors, typed
 from completions_mw.core.grammar import Grammar
@@ -14,8 +14,24 @@ from completions_mw.errors import ClientDisconnectedError, GatewayError, Interna
 from completions_mw.schemas import ChatCompletionChunk
 from completions_mw.sse import DONE, KEEP_ALIVE, Event, encode
 
-OnEnd = Callable[[BaseException | None], None]
+OnEnd = Callable[[BaseException | None], Awaitable[None]]
 """Told once how the answer ended: None where it was complete."""
+
+
+class Checkpoints(Protocol):
+    """Who wants to know from time to time what a stream has used."""
+
+    def is_due(self, chunks: int) -> bool:
+        """Tell whether that is now, after so many more chunks."""
+        ...
+
+    async def checkpoint(self, usage: dict[str, Any]) -> None:
+        """Take note of it.
+
+        Raises:
+            GatewayError: the stream must end.
+        """
+        ...
 
 
 class ChunkStream:
@@ -24,11 +40,12 @@ class ChunkStream:
     A complete answer is over for its reader at once; what is left to do for the upstream is done in `aclose`.
     """
 
-    __slots__ = ("_closed", "_first", "_grammar", "_source", "done", "on_end")
+    __slots__ = ("_closed", "_first", "_grammar", "_source", "checkpoints", "done", "on_end")
 
     def __init__(self, source: EventSource, grammar: Grammar) -> None:
         self._source = source
         self._grammar = grammar
+        self.checkpoints: Checkpoints | None = None
         self.on_end: OnEnd | None = None
         self._first: list[Event] | None = None
         self.done = False
@@ -44,6 +61,16 @@ class ChunkStream:
     def usage(self) -> dict[str, Any]:
         """What the answer has used so far, as far as it is known."""
         return self._grammar.final_usage()
+
+    @property
+    def estimated(self) -> bool:
+        """Whether that is an estimate."""
+        return self._grammar.usage is None
+
+    @property
+    def finish_reason(self) -> Any:
+        """Why the answer ended, as the target gave it."""
+        return self._grammar.finish_reason
 
     async def prime(self) -> None:
         """Wait for the first event, so that a failure before it is still an HTTP error and another target can be tried."""
@@ -62,6 +89,9 @@ class ChunkStream:
                 batch = await self._source.__anext__()
                 chunks = self._follow(batch) if batch else batch
                 if chunks or not batch:
+                    if self.checkpoints is not None and self.checkpoints.is_due(len(chunks)):
+                        # Before the chunks are given away: what a client has, a checkpoint has too.
+                        await self.checkpoints.checkpoint(self.usage)
                     return chunks
         except StopAsyncIteration:
             return await self._end()
@@ -104,7 +134,7 @@ class ChunkStream:
             return
         self._closed = True
         # Kept no longer: whoever is told of the end may hold on to this stream.
-        on_end, self.on_end = self.on_end, None
+        on_end, self.on_end, self.checkpoints = self.on_end, None, None
         try:
             await (self._source.finish() if error is None else self._source.aclose())
         except Exception as failure:
@@ -112,7 +142,7 @@ class ChunkStream:
             error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
         finally:
             if on_end is not None:
-                on_end(error)
+                await on_end(error)
 
 
 class SseBody:

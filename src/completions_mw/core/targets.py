@@ -84,7 +84,8 @@ class UpstreamTarget:
         return UpstreamEvents(response.body, self)
 
     async def _send(self, chat: Chat, connection: ClientConnection | None) -> UpstreamResponse:
-        response = await self.transport.send(self.wire.build_request(self.endpoint, self.model, chat.fields, connection))
+        fields = chat.fields if chat.cap is None else {**chat.fields, self.endpoint.max_tokens: chat.cap}
+        response = await self.transport.send(self.wire.build_request(self.endpoint, self.model, fields, connection))
         if response.status == 200:
             return response
         try:

@@ -33,6 +33,8 @@ class Chat:
     request: ChatRequest
     fields: dict[str, Any]
     """What to send upstream: as it came, without nulls and without what is to be ignored. Shared; copy before a change."""
+    cap: int | None = None
+    """A maximum of tokens to ask the upstream for, because the request has none."""
 
     @property
     def model(self) -> str:
@@ -49,6 +51,15 @@ class Chat:
         """Whether the stream is to end with the usage (SPEC section 8)."""
         options = self.request.stream_options
         return options is not None and options.include_usage is True
+
+    @property
+    def max_tokens(self) -> int | None:
+        """How many tokens an answer may have, if the request says so; reasoning among them."""
+        return self.request.max_completion_tokens or self.request.max_tokens
+
+    def capped(self, max_tokens: int) -> "Chat":
+        """Return the request with a maximum, which it does not set itself."""
+        return Chat(self.request.model_copy(update={"max_completion_tokens": max_tokens}), self.fields, max_tokens)
 
     @property
     def n(self) -> int:

@@ -19,6 +19,8 @@ class Endpoint:
     """Strings that may stand in the upstream's error texts and must not reach a client."""
     unsupported: frozenset[str] = frozenset()
     """Parameters of ours that this upstream refuses, so that they are left out."""
+    max_tokens: str = "max_tokens"
+    """What it calls the maximum of tokens that we ask for ourselves."""
 
     def redact(self, text: str) -> str:
         """Return `text` without this endpoint's secrets, cut to a sensible length."""

@@ -93,7 +93,7 @@ class Allowance(Table):
 class ModelSettings(Table):
     """A model under the name that clients send."""
 
-    targets: tuple[Annotated[Target, BeforeValidator(_target), PlainSerializer(str)], ...] = ()
+    targets: Annotated[tuple[Annotated[Target, BeforeValidator(_target), PlainSerializer(str)], ...], _NOT_EMPTY] = ()
     """In the order in which they are tried; none for a Python function of the same name."""
     prices: Prices | None = None
     """Without them, those of the `price_table`."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.messages import explain
@@ -13,7 +13,7 @@ from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISet
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.table import Location, Table, faults, suggestion
 from completions_mw.settings.tables import Allowance, Connections, KeySettings, ModelSettings, Stores
-from completions_mw.settings.values import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds
+from completions_mw.settings.values import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
 
 
 class Settings(Table):
@@ -130,6 +130,16 @@ class Settings(Table):
         if twins:
             raise faults(((name,), f"should have another secret than keys.{owner}") for name, owner in twins.items())
         return keys
+
+    @model_validator(mode="after")
+    def _choose_ledger(self, info: ValidationInfo) -> Self:
+        """Keep money in a file, where there is money to count and no other place is named for it."""
+        somebody: tuple[KeySettings | Allowance, ...] = (self.callers, *self.keys.values(), *self.tenants.values())
+        if self.stores.ledger is None and any(one.budget for one in somebody):
+            ledger = SecretStr(f"sqlite:///{file_path('completions.db', info)}")
+            # Frozen for everybody else.
+            self.__dict__["stores"] = self.stores.model_copy(update={"ledger": ledger})
+        return self
 
     @model_validator(mode="after")
     def _find_providers(self) -> Self:

@@ -10,10 +10,8 @@ from typing import Any
 
 from completions_mw.adapters.django.views import View
 from completions_mw.adapters.frameworks import needs, settings_of
-from completions_mw.core.auth import Authenticate, Somebody
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
-from completions_mw.http import Request
 
 with needs("django"):
     from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -22,6 +20,8 @@ with needs("django"):
     from django.urls import path
     from django.utils.module_loading import import_string
 
+Hook = Callable[[Any], Any]
+
 app_name = "completions_mw"
 
 
@@ -29,26 +29,27 @@ def _imported(value: Any) -> Any:
     return import_string(value) if isinstance(value, str) else value
 
 
-def _awaitable(authenticate: Authenticate | None) -> Authenticate | None:
+def _awaitable(hook: Hook | None) -> Hook | None:
     """Let a hook that is not async use the database under ASGI, too, in the thread that Django keeps for that."""
-    if authenticate is None or iscoroutinefunction(authenticate):
-        return authenticate
-    ask_in_thread: Callable[[Request], Awaitable[Any]] = sync_to_async(authenticate)
+    if hook is None or iscoroutinefunction(hook):
+        return hook
+    call_in_thread: Callable[[Any], Awaitable[Any]] = sync_to_async(hook)
 
-    async def ask(request: Request) -> Somebody | None:
-        answer = await ask_in_thread(request)
-        caller: Somebody | None = await answer if isawaitable(answer) else answer
-        return caller
+    async def call(argument: Any) -> Any:
+        answer = await call_in_thread(argument)
+        return await answer if isawaitable(answer) else answer
 
-    return ask
+    return call
 
 
 _tree = settings_of(getattr(settings, "COMPLETIONS_MW", None), "settings.COMPLETIONS_MW")
 _models = {name: _imported(function) for name, function in getattr(settings, "COMPLETIONS_MW_MODELS", {}).items()}
 _authenticate = _imported(getattr(settings, "COMPLETIONS_MW_AUTHENTICATE", None))
 
-gateway = Gateway(_tree, models=_models, authenticate=_authenticate)
-async_gateway = AsyncGateway(_tree, models=_models, authenticate=_awaitable(_authenticate))
+_on_budget = _imported(getattr(settings, "COMPLETIONS_MW_ON_BUDGET", None))
+
+gateway = Gateway(_tree, models=_models, authenticate=_authenticate, on_budget=_on_budget)
+async_gateway = AsyncGateway(_tree, models=_models, authenticate=_awaitable(_authenticate), on_budget=_awaitable(_on_budget))
 
 _view = View(gateway, async_gateway)
 for _alias in connections:

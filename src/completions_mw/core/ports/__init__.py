@@ -8,11 +8,11 @@ from completions_mw.core.ports.admission import Admission, AdmissionStore, Slot,
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreTimeoutError
-from completions_mw.core.ports.keys import KeyRecord, KeyStore, SecretRecord
+from completions_mw.core.ports.keys import KeyExistsError, KeyRecord, KeyStore, SecretRecord
 from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, Tokens
 from completions_mw.core.ports.models import Model, ModelFunction
 from completions_mw.core.ports.upstreams import EventSource, Transport
-from completions_mw.core.ports.usage import UsageQuery, UsageRow
+from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 
 __all__ = [
     "THRESHOLDS",
@@ -24,6 +24,7 @@ __all__ = [
     "Clock",
     "Entry",
     "EventSource",
+    "KeyExistsError",
     "KeyRecord",
     "KeyStore",
     "Ledger",
@@ -40,6 +41,7 @@ __all__ = [
     "StoreTimeoutError",
     "Tokens",
     "Transport",
+    "UsageBy",
     "UsageQuery",
     "UsageRow",
     "Window",

@@ -1,6 +1,6 @@
 """The keys that are kept in the ledger's database."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -17,6 +17,7 @@ class SecretRecord(NamedTuple):
     """SHA-256 of the whole key."""
     expires_at: float | None = None
     """Seconds since the epoch."""
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,13 @@ class KeyRecord:
     """Of its secrets, the newest first."""
 
 
+class KeyExistsError(ValueError):
+    """A key with this id or secret is stored already."""
+
+    def __init__(self) -> None:
+        super().__init__("a key with this secret is stored already")
+
+
 class KeyStore(Protocol):
     """Where keys are kept. Each method is one transaction."""
 
@@ -49,16 +57,23 @@ class KeyStore(Protocol):
         """Return the key with that secret, whether it is valid or not."""
         ...
 
-    async def insert(self, key: KeyRecord, secret: SecretRecord) -> None:
-        """Keep a new key.
+    async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
+        """Keep new keys, all of them or none.
 
         Raises:
-            ValueError: its id or its secret is there already.
+            KeyExistsError: an id or a secret is there already, or twice among them.
         """
         ...
 
-    async def replace(self, key: KeyRecord) -> bool:
-        """Change everything but the id, the secrets and the time of creation; tell whether the key exists."""
+    async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
+        """Let `change` tell how a key should be, and return it so; None where there is no such key.
+
+        Nobody else changes the key meanwhile. Its id, its secrets and the time of its creation stay as they are.
+
+        Args:
+            id: the key's id, or the public id of a secret.
+            change: what it raises is raised here, and nothing is changed.
+        """
         ...
 
     async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
@@ -66,7 +81,7 @@ class KeyStore(Protocol):
         ...
 
     async def get(self, id: str) -> KeyRecord | None:
-        """Return a key by its id."""
+        """Return a key by its id, or by the public id of a secret."""
         ...
 
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:

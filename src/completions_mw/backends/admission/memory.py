@@ -1,0 +1,260 @@
+"""Counters and leases in this process: for one worker, and for a worker's share while the shared store is down (FAULTS section 3.4)."""
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Final
+
+from completions_mw.core.ports import Admission, Clock, Slot, Standing, Window
+
+FINISHED_MS: Final = 5_000
+"""For how long it is remembered that a request is finished, so that what was under way meanwhile cannot revive it."""
+_FEW: Final = 1_000
+
+
+class _Counter:
+    """A window. It is current until its end, and then replaced by another one."""
+
+    __slots__ = ("end", "used")
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.used = 0
+
+
+class _Leases:
+    """Who holds places of a slot."""
+
+    __slots__ = ("_earliest", "until")
+
+    def __init__(self) -> None:
+        self.until: dict[str, int] = {}
+        self._earliest = 0
+
+    def held(self, now: int) -> int:
+        """Drop what expired and return how many are left."""
+        if self._earliest <= now:
+            self.until = {holder: until for holder, until in self.until.items() if until > now}
+            self._earliest = min(self.until.values(), default=0)
+        return len(self.until)
+
+    def take(self, holder: str, until: int) -> None:
+        """Lease a place, or extend the lease."""
+        self.until[holder] = until
+        self._earliest = min(self._earliest, until) or until
+
+
+class _Record:
+    """What an admitted request holds."""
+
+    __slots__ = ("charges", "slots", "until", "verdict")
+
+    def __init__(self, verdict: Admission | None, charges: Sequence[tuple[_Counter, Window]], slots: Sequence[Slot], until: int) -> None:
+        self.verdict = verdict
+        self.charges = charges
+        self.slots = slots
+        self.until = until
+
+
+class _Finished:
+    """Requests that were finished a moment ago: for `FINISHED_MS`, and at most twice that."""
+
+    __slots__ = ("_newer", "_older", "_turn")
+
+    def __init__(self) -> None:
+        self._newer: set[str] = set()
+        self._older: set[str] = set()
+        self._turn = 0
+
+    def holds(self, request_id: str, now: int) -> bool:
+        self._forget(now)
+        return request_id in self._newer or request_id in self._older
+
+    def add(self, request_id: str, now: int) -> None:
+        self._forget(now)
+        self._newer.add(request_id)
+
+    def _forget(self, now: int) -> None:
+        if now >= self._turn:
+            self._older = self._newer if now < self._turn + FINISHED_MS else set()
+            self._newer = set()
+            self._turn = now + FINISHED_MS
+
+
+class MemoryAdmission:
+    """The `AdmissionStore` port in memory, for both gateways: it waits for nothing. Every process has its own.
+
+    What expired is dropped bit by bit, so that there is never much more of it than of what is in use.
+
+    Args:
+        clock: whose monotonic time it goes by.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
+        self._lock = Lock()
+        self._windows: OrderedDict[str, _Counter] = OrderedDict()
+        self._slots: dict[str, _Leases] = {}
+        self._records: dict[str, _Record] = {}
+        self._most_records = _FEW
+        self._finished = _Finished()
+        self._endings: deque[tuple[str, int | None]] = deque()
+
+    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
+        """Charge all windows and lease all slots, or none of them."""
+        now = int(self._monotonic() * 1000)
+        with self._lock:
+            if self._endings:
+                self._end_requests(now)
+            verdict = self._admit(request_id, windows, slots, lease_ms, now)
+        if self._endings:
+            self._settle(now)
+        return verdict
+
+    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+        """Extend leases; return the requests that lost one for good."""
+        now = int(self._monotonic() * 1000)
+        with self._lock:
+            self._end_requests(now)
+            lost = [request_id for request_id, slots in holds.items() if not self._renew(request_id, slots, now, now + lease_ms)]
+        self._settle(now)
+        return lost
+
+    async def finish(self, request_id: str, tokens: int | None) -> None:
+        """Give back what a request holds."""
+        self._endings.append((request_id, tokens))
+        self._settle(int(self._monotonic() * 1000))
+
+    async def check(self) -> list[str]:
+        """There is nothing to warn of."""
+        return []
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+    def _settle(self, now: int) -> None:
+        # Without waiting for the lock, whose owner settles when it is done: the garbage collector may close a stream, and with it finish
+        # a request, in the middle of a call of the same thread.
+        while self._endings and self._lock.acquire(blocking=False):
+            try:
+                self._end_requests(now)
+            finally:
+                self._lock.release()
+
+    def _admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int, now: int) -> Admission:
+        record = self._records.get(request_id)
+        if record is not None and record.verdict is not None and record.until > now:
+            return record.verdict
+        admitted = not self._finished.holds(request_id, now)
+        counters = []
+        for bucket, limit, _, cost, _ in windows:
+            counter = self._windows.get(bucket)
+            if counter is None or counter.end <= now:
+                counter = None
+                admitted = admitted and cost <= limit
+            elif counter.used + cost > limit:
+                admitted = False
+            counters.append(counter)
+        places = []
+        for bucket, limit in slots:
+            leases = self._slots.get(bucket)
+            held = 0 if leases is None else leases.held(now)
+            admitted = admitted and held < limit
+            places.append(Standing(held, 0))
+        if not admitted:
+            return Admission(False, tuple([_standing(counter, now) for counter in counters]), tuple(places))
+        charges = [
+            (self._open(window, now) if counter is None else counter, window) for window, counter in zip(windows, counters, strict=True)
+        ]
+        return self._charge(request_id, charges, slots, tuple(places), now, now + lease_ms)
+
+    def _charge(
+        self,
+        request_id: str,
+        charges: list[tuple[_Counter, Window]],
+        slots: Sequence[Slot],
+        places: tuple[Standing, ...],
+        now: int,
+        until: int,
+    ) -> Admission:
+        kept, standings, longest = [], [], until
+        for charge in charges:
+            counter, (_, _, _, cost, refundable) = charge
+            counter.used += cost
+            standings.append(_standing(counter, now))
+            if refundable:
+                kept.append(charge)
+                longest = max(longest, counter.end)
+        for slot in slots:
+            self._leases(slot).take(request_id, until)
+        verdict = Admission(True, tuple(standings), places)
+        self._keep(request_id, _Record(verdict, kept, slots, longest), now)
+        return verdict
+
+    def _open(self, window: Window, now: int) -> _Counter:
+        for _ in range(2):
+            if self._windows:
+                bucket, oldest = self._windows.popitem(last=False)
+                if oldest.end > now:
+                    self._windows[bucket] = oldest
+        counter = self._windows[window.bucket] = _Counter(now + window.seconds * 1000)
+        return counter
+
+    def _leases(self, slot: Slot) -> _Leases:
+        leases = self._slots.get(slot.bucket)
+        if leases is None:
+            leases = self._slots[slot.bucket] = _Leases()
+        return leases
+
+    def _keep(self, request_id: str, record: _Record, now: int) -> None:
+        if len(self._records) >= self._most_records:
+            self._drop_abandoned(now)
+        self._records[request_id] = record
+
+    def _drop_abandoned(self, now: int) -> None:
+        for request_id in [request_id for request_id, record in self._records.items() if record.until <= now]:
+            self._release(request_id, self._records.pop(request_id).slots)
+        self._most_records = 2 * len(self._records) + _FEW
+
+    def _release(self, request_id: str, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            leases = self._slots.get(slot.bucket)
+            if leases is not None:
+                leases.until.pop(request_id, None)
+                if not leases.until:
+                    del self._slots[slot.bucket]
+
+    def _renew(self, request_id: str, slots: Sequence[Slot], now: int, until: int) -> bool:
+        if self._finished.holds(request_id, now):
+            return True
+        record = self._records.get(request_id)
+        if record is not None and record.until > now:
+            record.until = max(record.until, until)
+        else:
+            self._keep(request_id, _Record(None, (), slots, until), now)
+        granted = [self._extend(request_id, slot, now, until) for slot in slots]
+        return all(granted)
+
+    def _extend(self, request_id: str, slot: Slot, now: int, until: int) -> bool:
+        leases = self._leases(slot)
+        if leases.held(now) >= slot.limit and request_id not in leases.until:
+            return False
+        leases.take(request_id, until)
+        return True
+
+    def _end_requests(self, now: int) -> None:
+        while self._endings:
+            request_id, tokens = self._endings.popleft()
+            self._finished.add(request_id, now)
+            record = self._records.pop(request_id, None)
+            if record is None:
+                continue
+            if tokens is not None:
+                for counter, window in record.charges:
+                    if counter.end > now:
+                        counter.used += tokens - window.cost
+            self._release(request_id, record.slots)
+
+
+def _standing(counter: _Counter | None, now: int) -> Standing:
+    return Standing(counter.used, counter.end - now) if counter is not None and counter.used else Standing(0, 0)

@@ -1,0 +1,264 @@
+"""Connections to Redis: a small pool over redis-py's connections, blocking and async.
+
+redis-py's own pools and clients keep no deadline for a whole call, retry what must not be retried, and cost more than a command does.
+"""
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from redis.asyncio import connection as async_redis
+from redis.connection import Connection, SSLConnection, parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from completions_mw.backends.admission.redis import Argument
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.errors import ConfigurationError
+
+TIMEOUT: Final = 0.05
+"""Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
+_MOST: Final = 32
+"""Connections of a process or event loop: a call is so short that the others can wait their turn."""
+_OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
+_TIMEOUTS: Final = (RedisTimeoutError, TimeoutError, Empty)
+_FAILURES: Final = (RedisError, OSError, UnicodeError, Empty)
+
+C = TypeVar("C")
+"""A connection."""
+P = TypeVar("P")
+"""What limits how many there are."""
+
+
+class _Pool(Generic[C, P]):
+    """The connections of a process or event loop."""
+
+    __slots__ = ("closed", "idle", "places")
+
+    def __init__(self, places: P) -> None:
+        self.places = places
+        self.idle: list[C] = []
+        self.closed = False
+
+    def pop(self) -> C | None:
+        # Another thread may have been quicker.
+        with suppress(IndexError):
+            return self.idle.pop()
+        return None
+
+
+class _Session(ABC, Generic[C, P]):
+    """What both kinds share. A connection goes back only after a whole answer, so no call can read the answer of another one.
+
+    Args:
+        address: as redis-py takes it, with its options.
+        timeout: seconds for a whole call.
+    """
+
+    def __init__(self, address: str, timeout: float | None = None) -> None:
+        try:
+            options = dict(parse_url(address))  # type: ignore[no-untyped-call]
+            self._timeout: float = timeout or options.get("socket_timeout") or TIMEOUT
+            self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
+            self._secure = address.startswith("rediss:")
+            self._connection()
+        except (TypeError, ValueError, RedisError):
+            # Their texts quote the address.
+            raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
+
+    async def call(self, *command: Argument) -> Any:
+        """Send one command and return its answer: texts as bytes.
+
+        Raises:
+            NoScriptError: Redis does not know a script.
+            StoreTimeoutError: there is no answer in time.
+            StoreError: any other failure.
+        """
+        try:
+            return await self._timed(command)
+        except NoScriptError:
+            raise
+        except _FAILURES as error:
+            raise _store_error(error) from _wordless(error)
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+    @abstractmethod
+    async def _timed(self, command: Sequence[Argument]) -> Any: ...
+    @abstractmethod
+    async def _talk(self, connection: C, command: Sequence[Argument], deadline: float) -> Any: ...
+    @abstractmethod
+    async def _drop(self, connection: C) -> None: ...
+    @abstractmethod
+    def _connection(self) -> C: ...
+
+    async def _exchange(self, pool: _Pool[C, P], command: Sequence[Argument], deadline: float) -> Any:
+        idle = pool.pop()
+        if idle is not None:
+            try:
+                return await self._ask(pool, idle, command, deadline)
+            except RedisConnectionError:
+                # Redis closed it while it was idle, and most likely the others as well. Whatever we ask may be asked twice.
+                await self._drop_idle(pool)
+        return await self._ask(pool, self._connection(), command, deadline)
+
+    async def _ask(self, pool: _Pool[C, P], connection: C, command: Sequence[Argument], deadline: float) -> Any:
+        whole = False
+        try:
+            answer = await self._talk(connection, command, deadline)
+            whole = True
+            return answer
+        except ResponseError:
+            whole = True
+            raise
+        finally:
+            if whole and not pool.closed:
+                pool.idle.append(connection)
+            else:
+                await self._drop(connection)
+
+    async def _drop_idle(self, pool: _Pool[C, P]) -> None:
+        while (connection := pool.pop()) is not None:
+            await self._drop(connection)
+
+
+class _WithDeadline:
+    """A blocking connection of redis-py whose answers, those while it connects included, must all arrive before one deadline."""
+
+    deadline = 0.0
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        left = max(0.0, self.deadline - SYSTEM_CLOCK.monotonic())
+        if not self.can_read(timeout=left):  # type: ignore[attr-defined]
+            self.disconnect()  # type: ignore[attr-defined]
+            raise RedisTimeoutError
+        return super().read_response(*args, **options)  # type: ignore[misc]
+
+
+class _Plain(_WithDeadline, Connection):
+    pass
+
+
+class _Secure(_WithDeadline, SSLConnection):
+    pass
+
+
+class BlockingRedis(_Session[_Plain | _Secure, "SimpleQueue[None]"]):
+    """For threads and greenlets. Each process has its own connections, so a fork shares none."""
+
+    def __init__(self, address: str, timeout: float | None = None) -> None:
+        self._pools: dict[int, _Pool[_Plain | _Secure, SimpleQueue[None]]] = {}
+        super().__init__(address, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connections of this process."""
+        pool = self._pools.pop(os.getpid(), None)
+        if pool is not None:
+            pool.closed = True
+            await self._drop_idle(pool)
+
+    async def _timed(self, command: Sequence[Argument]) -> Any:
+        deadline = SYSTEM_CLOCK.monotonic() + self._timeout
+        pool = self._pools.get(os.getpid()) or self._pool()
+        pool.places.get(timeout=self._timeout)
+        try:
+            return await self._exchange(pool, command, deadline)
+        finally:
+            pool.places.put(None)
+
+    async def _talk(self, connection: _Plain | _Secure, command: Sequence[Argument], deadline: float) -> Any:
+        connection.deadline = deadline
+        connection.send_command(*command)  # type: ignore[no-untyped-call]
+        return connection.read_response()
+
+    async def _drop(self, connection: _Plain | _Secure) -> None:
+        connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def _connection(self) -> _Plain | _Secure:
+        return (_Secure if self._secure else _Plain)(**_options(self._options, self._timeout))
+
+    def _pool(self) -> _Pool[_Plain | _Secure, SimpleQueue[None]]:
+        # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
+        places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(_MOST):
+            places.put(None)
+        pool = self._pools.setdefault(os.getpid(), _Pool(places))
+        for parent in set(self._pools) - {os.getpid()}:
+            self._pools.pop(parent, None)
+        return pool
+
+
+_AsyncConnection = async_redis.Connection | async_redis.SSLConnection
+
+
+class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
+    """For asyncio; redis-py knows no trio. Each event loop has its own connections."""
+
+    def __init__(self, address: str, timeout: float | None = None) -> None:
+        self._pools: MutableMapping[asyncio.AbstractEventLoop, _Pool[_AsyncConnection, asyncio.Semaphore]] = WeakKeyDictionary()
+        super().__init__(address, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            pool.closed = True
+            await self._drop_idle(pool)
+
+    async def _timed(self, command: Sequence[Argument]) -> Any:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop) or self._pools.setdefault(loop, _Pool(asyncio.Semaphore(_MOST)))
+        async with asyncio.timeout(self._timeout), pool.places:
+            return await self._exchange(pool, command, 0)
+
+    async def _talk(self, connection: _AsyncConnection, command: Sequence[Argument], deadline: float) -> Any:
+        await connection.send_command(*command)
+        return await connection.read_response()
+
+    async def _drop(self, connection: _AsyncConnection) -> None:
+        # It does not suspend, so no cancellation can keep the socket open.
+        await connection.disconnect(nowait=True)
+
+    def _connection(self) -> _AsyncConnection:
+        # The timeout around the whole call is the only one: redis-py's own ones cost a task each.
+        return (async_redis.SSLConnection if self._secure else async_redis.Connection)(**_options(self._options, None))
+
+
+def _options(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+    return {
+        **options,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": None,
+        "protocol": 2,
+        "decode_responses": False,
+    }
+
+
+def _store_error(error: Exception) -> StoreError:
+    name = type(error).__name__
+    if isinstance(error, _TIMEOUTS):
+        return StoreTimeoutError(f"Redis did not answer in time: {name}")
+    if isinstance(error, ResponseError):
+        if "WRONGTYPE" in str(error):
+            return StoreBrokenError(f"Redis holds something else under a name of ours: {name}")
+        code = str(error).partition(" ")[0]
+        # The first word of a refusal is one of Redis' own; what follows may be anything.
+        return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
+    return StoreError(f"Redis cannot be reached: {name}")
+
+
+def _wordless(error: Exception) -> Exception | None:
+    """Return the cause as tracebacks may show it: redis-py's texts quote addresses."""
+    if not isinstance(error, RedisError):
+        return None
+    error.args = ()
+    error.__cause__ = error.__context__ = None
+    return error

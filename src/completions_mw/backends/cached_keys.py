@@ -1,0 +1,92 @@
+"""Keys that were looked up a moment ago, and tokens that are none (FAULTS FC-16 and FC-86)."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
+
+Found = tuple[KeyRecord, SecretRecord]
+
+
+class _Entry(NamedTuple):
+    found: Found | None
+    until: float
+
+
+class CachedKeys:
+    """A key store whose answers are believed for a while.
+
+    What is written through this object is in effect at once here, and within `age` elsewhere. Failures are not remembered.
+
+    Args:
+        store: where the keys are.
+        clock: tells the age.
+        age: in seconds; 0 remembers nothing.
+        size: how many keys are remembered at most, and how many tokens that are none: an attacker with many of those cannot
+            push the keys out.
+    """
+
+    def __init__(self, store: KeyStore, clock: Clock, age: float, size: int = 10_000) -> None:
+        self._store = store
+        self._clock = clock
+        self._age = age
+        self._known: LRUCache[bytes, _Entry] = LRUCache(size)
+        self._unknown: LRUCache[bytes, _Entry] = LRUCache(size)
+        self._lock = Lock()
+        self._writes = 0
+
+    async def find(self, digest: bytes) -> Found | None:
+        now = self._clock.monotonic()
+        with self._lock:
+            entry = self._known.get(digest) or self._unknown.get(digest)
+            writes = self._writes
+        if entry is not None and now < entry.until:
+            return entry.found
+        found = await self._store.find(digest)
+        # Counted from before the look-up: what it found may have been changed while it was under way.
+        self._remember(digest, _Entry(found, now + self._age), writes)
+        return found
+
+    async def insert(self, keys: Sequence[Found]) -> None:
+        try:
+            await self._store.insert(keys)
+        finally:
+            self._forget()
+
+    async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
+        try:
+            return await self._store.change(id, change)
+        finally:
+            self._forget()
+
+    async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
+        try:
+            return await self._store.rotate(id, secret, old_until)
+        finally:
+            self._forget()
+
+    async def get(self, id: str) -> KeyRecord | None:
+        return await self._store.get(id)
+
+    async def list(self, tenant: str | None = None) -> list[KeyRecord]:
+        return await self._store.list(tenant)
+
+    def _remember(self, digest: bytes, entry: _Entry, writes: int) -> None:
+        if not self._age:
+            return
+        cache, other = (self._unknown, self._known) if entry.found is None else (self._known, self._unknown)
+        with self._lock:
+            # A write since then may have been missed by the look-up.
+            if writes == self._writes:
+                cache[digest] = entry
+                other.pop(digest, None)
+
+    def _forget(self) -> None:
+        # Everything, since it would not have lived for long. Also after a failure, because it may have been done.
+        with self._lock:
+            self._writes += 1
+            self._known.clear()
+            self._unknown.clear()

@@ -1,0 +1,46 @@
+"""What the ledger and the key store need of a database.
+
+Statements are files, known by their names: `backends/sql/<dialect>/<name>.sql`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+TIMEOUT: Final = 0.5
+"""Seconds that a call may take, with everything that it waits for (DESIGN section 8)."""
+REPORT_TIMEOUT: Final = 60.0
+"""The same for those who wait for a report."""
+
+Rows = list[tuple[Any, ...]]
+
+
+class Step(NamedTuple):
+    """One statement of a transaction."""
+
+    statement: str
+    params: Mapping[str, Any]
+
+
+class ConflictError(Exception):
+    """What should be new is there already; nothing was changed."""
+
+
+class Database(Protocol):
+    """Runs statements by their names. It is opened, and its schema brought up to date, at the first of them.
+
+    All of them raise `StoreError` (`core.ports.failures`), and `ConflictError` where a primary or unique key is taken.
+    """
+
+    async def fetch(self, statement: str, /, **params: Any) -> Rows:
+        """Run one statement, in a transaction of its own; return its rows, none if it has none."""
+        ...
+
+    async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
+        """Run statements in order, all of them or none; return the rows of each."""
+        ...
+
+    async def report(self, statement: str, /, **params: Any) -> Rows:
+        """Read what may take long, without standing in the way of anything else."""
+        ...
+
+    async def aclose(self) -> None: ...

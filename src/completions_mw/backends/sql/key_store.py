@@ -1,0 +1,107 @@
+"""The keys in the ledger's database.
+
+A secret is found by its digest, which is the primary key, so the time of a look-up tells nothing of it (FAULTS FC-112).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from completions_mw.backends.sql.database import ConflictError, Database, Step
+from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreBrokenError
+from completions_mw.settings import Budget, Limits
+
+_CHANGEABLE: Final = ("name", "tenant", "models", "limits", "budget", "max_cost", "metadata", "disabled", "expires_at")
+_COLUMNS: Final = ("id", *_CHANGEABLE, "created_at", "public_ids")
+"""As the statements return them."""
+
+
+class SqlKeyStore:
+    """Keeps keys in a database of either kind."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
+        for row in await self._database.fetch("keys_find", digest=digest):
+            public_id, expires_at, created_at = row[len(_COLUMNS) :]
+            return _decoded(row), SecretRecord(public_id, digest, expires_at, created_at)
+        return None
+
+    async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
+        try:
+            await self._database.transaction([step for key, secret in keys for step in _insertions(key, secret)])
+        except ConflictError:
+            raise KeyExistsError from None
+
+    async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
+        # Each time that this fails, somebody else has changed the key.
+        while rows := await self._database.fetch("keys_get", id=id):
+            old = dict(zip(_COLUMNS, rows[0], strict=True))
+            new = change(_decoded(rows[0]))
+            compared = {f"old_{name}": old[name] for name in _CHANGEABLE}
+            if await self._database.fetch("keys_change", id=old["id"], **compared, **_encoded(new)):
+                return new
+        return None
+
+    async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
+        lock, end = Step("keys_lock", {"id": id}), Step("keys_end_secrets", {"id": id, "until": old_until})
+        *_, added = await self._database.transaction([lock, end, _addition(id, secret)])
+        return bool(added)
+
+    async def get(self, id: str) -> KeyRecord | None:
+        for row in await self._database.fetch("keys_get", id=id):
+            return _decoded(row)
+        return None
+
+    async def list(self, tenant: str | None = None) -> list[KeyRecord]:
+        return [_decoded(row) for row in await self._database.report("keys_list", tenant=tenant)]
+
+
+def _insertions(key: KeyRecord, secret: SecretRecord) -> tuple[Step, Step]:
+    return Step("keys_insert", {"id": key.id, **_encoded(key), "created_at": key.created_at}), _addition(key.id, secret)
+
+
+def _addition(id: str, secret: SecretRecord) -> Step:
+    return Step("keys_add_secret", {"key_id": id, **secret._asdict()})
+
+
+def _encoded(key: KeyRecord) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "tenant": key.tenant,
+        "models": None if key.models is None else json.dumps(sorted(key.models)),
+        "limits": key.limits.model_dump_json(),
+        "budget": None if key.budget is None else key.budget.model_dump_json(),
+        "max_cost": None if key.max_cost is None else str(key.max_cost),
+        "metadata": json.dumps(dict(key.metadata)),
+        "disabled": key.disabled,
+        "expires_at": key.expires_at,
+    }
+
+
+def _decoded(row: Sequence[Any]) -> KeyRecord:
+    try:
+        return _record(dict(zip(_COLUMNS, row, strict=False)))
+    except (ArithmeticError, TypeError, ValueError):
+        problem = "a key in the ledger's database is not one that this version can read"
+    # Not within the handler: the errors there carry values.
+    raise StoreBrokenError(problem)
+
+
+def _record(row: Mapping[str, Any]) -> KeyRecord:
+    return KeyRecord(
+        id=row["id"],
+        name=row["name"],
+        tenant=row["tenant"],
+        models=None if row["models"] is None else frozenset(json.loads(row["models"])),
+        limits=Limits.model_validate_json(row["limits"]),
+        budget=None if row["budget"] is None else Budget.model_validate_json(row["budget"]),
+        max_cost=None if row["max_cost"] is None else Decimal(row["max_cost"]),
+        metadata=json.loads(row["metadata"]),
+        disabled=bool(row["disabled"]),
+        expires_at=row["expires_at"],
+        created_at=row["created_at"],
+        public_ids=tuple(json.loads(row["public_ids"])),
+    )

@@ -1,0 +1,110 @@
+"""Connections to PostgreSQL that never make anybody wait beyond a deadline.
+
+A server process that is stopped hangs psycopg for ever, and no time-out of the server helps (FAULTS section 3.3). psycopg does its I/O
+in generators that say what they wait for, so the deadline is kept here, around them. What it cuts off cannot be used any more.
+"""
+
+import select
+from collections.abc import Generator, Mapping
+from typing import Any, Final, TypeVar
+
+import anyio
+import psycopg
+from psycopg import generators, pq, waiting
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.numeric import Int8Dumper
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.sql.database import TIMEOUT, Rows
+from completions_mw.backends.sql.values import bound, restored
+from completions_mw.core.ports import StoreTimeoutError
+
+T = TypeVar("T")
+_SESSION: Final = f"-c statement_timeout={int(TIMEOUT * 900)} -c lock_timeout={int(TIMEOUT * 800)} -c timezone=UTC"
+"""So that the server gives up a little earlier than we do, and the connection survives."""
+
+
+def conninfo(address: str) -> str:
+    """Return what libpq needs to reach `address`.
+
+    Raises:
+        psycopg.Error: it cannot be read.
+    """
+    options = f"{conninfo_to_dict(address).get('options') or ''} {_SESSION}".lstrip()
+    return make_conninfo(address, options=options, client_encoding="utf8", fallback_application_name="completions_mw")
+
+
+def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
+    """Connect, in this thread.
+
+    Raises:
+        StoreTimeoutError: not before `deadline`.
+    """
+    return waiting.wait_conn(_until(deadline, generators.connect(conninfo)), _left(deadline))
+
+
+class BlockingWire(psycopg.Connection[tuple[Any, ...]]):
+    """A connection for threads and greenlets."""
+
+    deadline = 0.0
+
+    async def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
+        """Run one statement; return its rows."""
+        cursor = self.execute(sql, None if params is None else bound(params))
+        return restored(cursor) if cursor.description else []
+
+    def wait(self, gen: Generator[Any, Any, T], *_: Any, **__: Any) -> T:
+        return waiting.wait(_until(self.deadline, gen), self.pgconn.socket, _left(self.deadline))
+
+
+class AsyncWire(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """A connection for event loops, asyncio's or trio's; its user keeps the deadline."""
+
+    async def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
+        """Run one statement; return its rows."""
+        cursor = await self.execute(sql, None if params is None else bound(params))
+        return restored(await cursor.fetchall()) if cursor.description else []
+
+    async def wait(self, gen: Generator[Any, Any, T], *_: Any, **__: Any) -> T:
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send(await _ready(self.pgconn.socket, wanted))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+Wire = BlockingWire | AsyncWire
+
+
+def is_usable(wire: Wire) -> bool:
+    """Tell whether an idle connection is still one: after the server has closed it, there is something to read."""
+    if wire.closed:
+        return False
+    poll = select.poll()
+    poll.register(wire.pgconn.socket, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _until(deadline: float, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and SYSTEM_CLOCK.monotonic() >= deadline:
+                raise StoreTimeoutError("PostgreSQL: no answer in time")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - SYSTEM_CLOCK.monotonic(), 0.001)
+
+
+async def _ready(fileno: int, wanted: waiting.Wait) -> waiting.Ready:
+    if wanted & waiting.Wait.W:
+        await anyio.wait_writable(fileno)
+        return waiting.Ready.W
+    await anyio.wait_readable(fileno)
+    return waiting.Ready.R

@@ -1,0 +1,3 @@
+SELECT id, scope, name, period, "limit", spent, reserved, told, refused
+FROM budgets
+WHERE scope = :scope AND name = :name AND period = :period;

@@ -1,0 +1,1 @@
+UPDATE budgets SET spent = :spent, reserved = :reserved WHERE id = :id;

@@ -1,0 +1,1 @@
+SELECT request_id, reserved, amount, budget, other_budget FROM entries WHERE state = 'reserved' AND expires_ms <= :now;

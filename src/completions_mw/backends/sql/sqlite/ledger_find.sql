@@ -1,0 +1,1 @@
+SELECT state, reserved, amount, budget, other_budget FROM entries WHERE request_id = :request_id;

@@ -1,0 +1,1 @@
+UPDATE budgets SET reserved = reserved + :amount WHERE id = :id;

@@ -1,0 +1,1 @@
+INSERT INTO budgets (scope, name, period, "limit") VALUES (:scope, :name, :period, :limit);

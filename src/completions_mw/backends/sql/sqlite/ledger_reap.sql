@@ -1,0 +1,1 @@
+UPDATE entries SET state = 'reaped' WHERE request_id = :request_id;

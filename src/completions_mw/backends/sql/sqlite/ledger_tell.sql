@@ -1,0 +1,1 @@
+UPDATE budgets SET told = :told WHERE id = :id;

@@ -1,0 +1,136 @@
+"""From settings to stores: counters, money and keys, each with its policy for the time when it is down (FAULTS section 3.4)."""
+
+from collections.abc import Awaitable, Callable
+
+from completions_mw.backends.admission import CheckedAdmissionStore, MemoryAdmission
+from completions_mw.backends.cached_keys import CachedKeys
+from completions_mw.backends.kits import BlockingKit, Kit
+from completions_mw.backends.sql.database import Database
+from completions_mw.core.blocking import run
+from completions_mw.core.guarded_admission import GuardedAdmission
+from completions_mw.core.guarded_keys import GuardedKeys
+from completions_mw.core.guarded_ledger import GuardedLedger
+from completions_mw.core.key_ring import KeyRing
+from completions_mw.core.ports import AdmissionStore, Clock, Ledger, StoreError
+from completions_mw.core.spool import Spool
+from completions_mw.core.store_health import StoreHealth, StoreSnapshot
+from completions_mw.errors import ConfigurationError
+from completions_mw.settings import Settings
+from completions_mw.settings.secret_values import MEMORY
+
+
+class StoreSet:
+    """The stores of one gateway. Nothing is opened before the first request.
+
+    Args:
+        settings: the whole tree.
+        kit: makes the backends.
+        clock: tells the time.
+
+    Raises:
+        ConfigurationError: a store needs a package that is not installed.
+    """
+
+    def __init__(self, settings: Settings, kit: Kit, clock: Clock) -> None:
+        stores = settings.stores
+        self.ttl_ms = int(stores.lease_ttl * 1000)
+        self.background = kit.background()
+        self._health: list[StoreHealth] = []
+        self._shared: CheckedAdmissionStore | None = None
+        self._database: Database | None = None
+        self._clock = clock
+        self.admission = self._admission(settings, kit)
+        self.guarded_ledger: GuardedLedger | None = None
+        self.stored_keys: KeyRing | None = None
+        if stores.ledger is not None:
+            from completions_mw.backends.sql import ledger_on
+            from completions_mw.backends.sql.key_store import SqlKeyStore
+
+            self._database = database = kit.database(stores.ledger.get_secret_value(), clock)
+            spool = Spool(clock, file=kit.spool_file(stores.spool) if stores.spool else None)
+            self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
+            keys = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
+            self.stored_keys = KeyRing(keys, clock)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of operators.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if self.guarded_ledger is None:
+            raise no_ledger()
+        return self.guarded_ledger
+
+    @property
+    def keys(self) -> KeyRing:
+        """The stored keys of operators.
+
+        Raises:
+            ConfigurationError: there is no place for them.
+        """
+        if self.stored_keys is None:
+            raise no_ledger()
+        return self.stored_keys
+
+    @property
+    def warnings(self) -> Callable[[], Awaitable[list[str]]] | None:
+        """What asks the store of limits about itself, where it is a shared one."""
+        return None if self._shared is None else self._shared.check
+
+    def snapshots(self) -> tuple[StoreSnapshot, ...]:
+        """Return how the stores are doing."""
+        return tuple(health.snapshot() for health in self._health)
+
+    async def check(self) -> list[str]:
+        """Reach every store, and return what the operator should know of them.
+
+        Raises:
+            StoreError: one of them does not answer.
+        """
+        if self._database is not None:
+            await self._database.fetch("check")
+        return await self._shared.check() if self._shared is not None else []
+
+    async def aclose(self) -> None:
+        await self.background.aclose()
+        await self.admission.aclose()
+        if self.guarded_ledger is not None:
+            await self.guarded_ledger.aclose()
+
+    def _admission(self, settings: Settings, kit: Kit) -> AdmissionStore:
+        stores = settings.stores
+        if stores.admission == MEMORY:
+            return MemoryAdmission(self._clock)
+        store = kit.admission(stores.admission.get_secret_value(), stores.namespace, self._clock)
+        self._shared = store
+        health = self._watched("admission")
+        return GuardedAdmission(store, stores.admission_failure, MemoryAdmission(self._clock), stores.workers, health)
+
+    def _watched(self, name: str) -> StoreHealth:
+        health = StoreHealth(name, self._clock)
+        self._health.append(health)
+        return health
+
+
+def check_stores(settings: Settings, clock: Clock) -> None:
+    """Reach every store that the settings name, and leave no connection behind that a fork could share.
+
+    Raises:
+        ConfigurationError: one does not answer, or is not as it should be.
+    """
+    stores = StoreSet(settings, BlockingKit(), clock)
+    try:
+        faults = run(stores.check())
+    except StoreError as error:
+        faults = [f"stores: {error}"]
+    finally:
+        run(stores.aclose())
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+
+
+def no_ledger() -> ConfigurationError:
+    """Return the error for those who ask for what is kept where nothing is."""
+    return ConfigurationError('stores.ledger: is needed for this, as "sqlite:///completions.db"')

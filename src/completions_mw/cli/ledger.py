@@ -1,0 +1,80 @@
+"""Where the keys are: the ledger of the app's settings, read without the settings that need secrets of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr, ValidationError
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.sql import Database, ledger_on, open_database
+from completions_mw.backends.sql.key_store import SqlKeyStore
+from completions_mw.core.blocking import run
+from completions_mw.core.key_ring import KeyRing
+from completions_mw.core.ports import Ledger
+from completions_mw.errors import ConfigurationError
+from completions_mw.settings import Stores
+from completions_mw.settings.messages import explain
+from completions_mw.settings.sources import read_toml
+
+_DEFAULT: Final = Path("completions.toml")
+_EXAMPLE: Final = 'write `ledger = "sqlite:///completions.db"` under [stores]'
+
+
+@contextmanager
+def opened_keys(config: Path | None, ledger: str | None) -> Iterator[KeyRing]:
+    """Open the keys of the ledger that is meant."""
+    with _opened(config, ledger) as database:
+        yield KeyRing(SqlKeyStore(database), SYSTEM_CLOCK)
+
+
+@contextmanager
+def opened_ledger(config: Path | None, ledger: str | None) -> Iterator[Ledger]:
+    """Open the ledger that is meant."""
+    with _opened(config, ledger) as database:
+        yield ledger_on(database)
+
+
+@contextmanager
+def _opened(config: Path | None, ledger: str | None) -> Iterator[Database]:
+    database = open_database(address_of(config, ledger).get_secret_value(), blocking=True, clock=SYSTEM_CLOCK)
+    try:
+        yield database
+    finally:
+        run(database.aclose())
+
+
+def address_of(config: Path | None, ledger: str | None) -> SecretStr:
+    """Return the address of the ledger that is meant.
+
+    Raises:
+        ConfigurationError: there is none, or it is no place that another process can see.
+    """
+    address = _checked(ledger, None, "--ledger") if ledger else _configured(config)
+    if address.get_secret_value() == "memory://":
+        raise ConfigurationError(f"stores.ledger: what is in memory is in the app's own process; {_EXAMPLE}")
+    return address
+
+
+def _configured(config: Path | None) -> SecretStr:
+    if config is None and not _DEFAULT.is_file():
+        raise ConfigurationError("which ledger? Give --config and a settings file, or --ledger and an address as sqlite:///completions.db")
+    file = config or _DEFAULT
+    stores = read_toml(file).get("stores", {})
+    if not isinstance(stores, dict) or "ledger" not in stores:
+        raise ConfigurationError(f"stores.ledger: is missing; {_EXAMPLE} in {file.absolute()}")
+    return _checked(stores["ledger"], file.parent, "stores.ledger")
+
+
+def _checked(address: Any, folder: Path | None, place: str) -> SecretStr:
+    try:
+        found = Stores.model_validate({"ledger": address}, context=folder).ledger
+    except ValidationError as error:
+        message = explain(error)
+    else:
+        if found is not None:
+            return found
+        message = "ledger: is missing"
+    # Not within the handler: pydantic's error carries the address, which may hold a password.
+    raise ConfigurationError(message.replace("ledger", place, 1))

@@ -1,0 +1,71 @@
+"""`completions-mw usage`."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from completions_mw.cli.ledger import opened_ledger
+from completions_mw.cli.options import AsJson, Config, Ledger
+from completions_mw.cli.output import write_json, write_table
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import UsageQuery, UsageRow
+from completions_mw.errors import ConfigurationError
+
+
+class By(StrEnum):
+    """What `--by` can be."""
+
+    KEY = "key"
+    TENANT = "tenant"
+    MODEL = "model"
+    DAY = "day"
+
+
+_COLUMNS = ("requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated")
+
+
+def usage(
+    by: Annotated[By, typer.Option("--by", help="One row for each.")] = By.DAY,
+    since: Annotated[str | None, typer.Option("--since", help="From a day as 2026-11-01 (UTC), or a time as 2026-11-01T12:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Up to a day or a time, which is not included.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Of one key, by its id.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Of one model.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Of one tenant.")] = None,
+    config: Config = None,
+    ledger: Ledger = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many requests there were, their tokens and what they cost."""
+    query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model)
+    with opened_ledger(config, ledger) as store:
+        rows = run(store.usage(query))
+    if as_json:
+        write_json([_document(row) for row in rows])
+    else:
+        write_table((by.value, *_COLUMNS), [_cells(row) for row in rows], numbers=_COLUMNS)
+
+
+def _milliseconds(text: str | None, option: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is not None and instant.utcoffset() is None and len(text) == len("2026-11-01"):
+        instant = instant.replace(tzinfo=UTC)
+    if instant is None or instant.utcoffset() is None:
+        raise ConfigurationError(f"{option}: should be a day as 2026-11-01, or a time with its offset from UTC as 2026-11-01T12:00:00Z")
+    return round(instant.timestamp() * 1000)
+
+
+def _document(row: UsageRow) -> dict[str, Any]:
+    return {**asdict(row), "cost": f"{row.cost:f}"}
+
+
+def _cells(row: UsageRow) -> tuple[str, ...]:
+    counts = (row.requests, row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.reasoning_tokens)
+    return (row.group, *map(str, counts), f"{row.cost:f}", str(row.estimated))

@@ -1,0 +1,139 @@
+"""What one request holds while it runs, and what it used in the end."""
+
+from typing import Any, Final, Protocol
+
+from completions_mw.core.catalog import CatalogModel
+from completions_mw.core.demand import Demand
+from completions_mw.core.exchange import Exchange
+from completions_mw.core.ports import Entry, Outcome, Slot, Tokens
+from completions_mw.core.pricing import FREE, cost, tokens_of
+from completions_mw.core.rate_limiting import Pass
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, ServiceUnavailableError
+
+CHECKPOINT_SECONDS: Final = 1.0
+CHECKPOINT_CHUNKS: Final = 64
+"""At most so much of a stream is unbilled if its worker is killed (FAULTS section 1, promise 2)."""
+MAX_REASON: Final = 64
+
+
+class Books(Protocol):
+    """Where charges are kept."""
+
+    async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
+        """Note what a stream has cost so far."""
+        ...
+
+    async def settle(self, charge: "Charge", outcome: Outcome) -> None:
+        """Post what a request used, even if it is cancelled meanwhile."""
+        ...
+
+
+class Charge:
+    """What one request holds. It is settled exactly once, however it ends.
+
+    Weakly known to the upkeep, which renews it: a stream that somebody drops without closing it is over with its lease.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_books",
+        "_checkpointed",
+        "_chunks",
+        "_model",
+        "_open",
+        "admitted",
+        "demand",
+        "entry",
+        "exchange",
+        "lost",
+        "reserved",
+    )
+
+    def __init__(self, books: Books, entry: Entry, model: CatalogModel, exchange: Exchange, demand: Demand) -> None:
+        self._books = books
+        self._checkpointed = exchange.clock.monotonic()
+        self._chunks = 0
+        self._open = True
+        self.entry = entry
+        self._model = model
+        self.exchange = exchange
+        self.demand = demand
+        self.admitted: Pass | None = None
+        self.reserved: int | None = None
+        """Nano-dollars."""
+        self.lost = False
+        """Whether its place was given to another request, because nobody could renew it in time (FAULTS FC-76)."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The places that the request leases."""
+        return () if self.admitted is None else self.admitted.slots
+
+    def is_due(self, chunks: int) -> bool:
+        """Tell whether there is something to do after so many more chunks."""
+        self._chunks += chunks
+        if self.lost or self._chunks >= CHECKPOINT_CHUNKS:
+            return True
+        return self.reserved is not None and self.exchange.clock.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS
+
+    async def checkpoint(self, usage: dict[str, Any]) -> None:
+        """Note what the stream has used so far, for the case that its worker dies.
+
+        Raises:
+            ServiceUnavailableError: the request has lost its place, so it must end.
+        """
+        if self.lost:
+            raise ServiceUnavailableError("The request lost its place among the concurrent ones. Please try again.", code="lease_lost")
+        self._chunks = 0
+        self._checkpointed = self.exchange.clock.monotonic()
+        if self.reserved is not None:
+            tokens = tokens_of(usage)
+            await self._books.checkpoint(self.entry.request_id, self._cost(tokens), tokens)
+
+    async def settle(self, usage: dict[str, Any] | None, error: BaseException | None) -> None:
+        """Post what the request used, and give back the rest; the first call counts.
+
+        Args:
+            usage: as answered or estimated; None where there was no answer.
+            error: how the request failed, if it did.
+        """
+        if self._open:
+            self._open = False
+            await self._books.settle(self, self._outcome(usage, error))
+
+    def _outcome(self, usage: dict[str, Any] | None, error: BaseException | None) -> Outcome:
+        exchange = self.exchange
+        tokens, estimated = (Tokens(), False) if usage is None else (tokens_of(usage), exchange.estimated)
+        if usage is None and exchange.target is not None and _has_left(error):
+            # The upstream was at work for a client that left: it has read the prompt at least.
+            tokens, estimated = Tokens(prompt=self.demand.prompt), True
+        reason = exchange.finish_reason
+        status, code = _verdict(error)
+        return Outcome(
+            status=status,
+            code=code,
+            target=exchange.target,
+            finish_reason=reason[:MAX_REASON] if isinstance(reason, str) else None,
+            tokens=tokens,
+            cost=self._cost(tokens),
+            estimated=estimated,
+            first_ms=exchange.first_ms,
+            total_ms=exchange.milliseconds(),
+        )
+
+    def _cost(self, tokens: Tokens) -> int:
+        return cost(self._model.prices.get(self.exchange.target or "", FREE), tokens)
+
+
+def _verdict(error: BaseException | None) -> tuple[int, str | None]:
+    """Return the status and the error code that the access log has too."""
+    if error is None:
+        return 200, None
+    if _has_left(error):
+        return ClientDisconnectedError.status, ClientDisconnectedError.code
+    return (error.status, error.code) if isinstance(error, GatewayError) else (InternalError.status, InternalError.code)
+
+
+def _has_left(error: BaseException | None) -> bool:
+    """Tell whether the client left: a task is cancelled by what is no `Exception`."""
+    return isinstance(error, ClientDisconnectedError) or not isinstance(error, Exception | None)

@@ -1,0 +1,114 @@
+"""The life of a request's charge: admit, reserve, checkpoint, settle (DESIGN section 4)."""
+
+from completions_mw.core.auth import Caller
+from completions_mw.core.budgeting import Budgets, Share
+from completions_mw.core.catalog import CatalogModel
+from completions_mw.core.charge import Charge
+from completions_mw.core.demand import demand_of
+from completions_mw.core.exchange import Exchange
+from completions_mw.core.ports import Background, Entry, Ledger, Outcome, Tokens
+from completions_mw.core.rate_limiting import LimitSet, RateLimiter
+from completions_mw.core.tariff import Tariff
+from completions_mw.core.upkeep import Upkeep
+from completions_mw.core.validation import Chat
+from completions_mw.errors import GatewayError
+
+
+class Meter:
+    """Opens a charge for each request, and settles it.
+
+    Args:
+        limiter: counts requests and tokens.
+        tariff: prices requests beforehand.
+        budgets: reserves money.
+        ledger: keeps a row of each request; None to keep none.
+        upkeep: renews what requests hold.
+        background: finishes what a cancelled request has begun.
+    """
+
+    def __init__(
+        self, limiter: RateLimiter, tariff: Tariff, budgets: Budgets, ledger: Ledger | None, upkeep: Upkeep, background: Background
+    ) -> None:
+        self._limiter = limiter
+        self._tariff = tariff
+        self._budgets = budgets
+        self._ledger = ledger
+        self._upkeep = upkeep
+        self._background = background
+
+    async def open(self, chat: Chat, caller: Caller | None, model: CatalogModel, exchange: Exchange) -> tuple[Chat, Charge | None]:
+        """Let a request in and reserve what it may cost.
+
+        Returns:
+            The request, with a maximum of tokens where money is reserved for no more; and its charge, None where nothing is counted.
+
+        Raises:
+            RateLimitError: a limit or a budget refuses it; nothing is held.
+            InvalidRequestError: it may cost more than one request may.
+            PermissionDeniedError: nobody knows what the model costs.
+            ServiceUnavailableError: nobody can tell at the moment.
+        """
+        limits = self._limiter.limits_of(caller, model.name)
+        shares = self._budgets.shares_of(caller)
+        if limits is None and not shares and self._ledger is None and not self._tariff.applies(caller):
+            return chat, None
+        demand = demand_of(chat, model.max_output_tokens)
+        amount = self._tariff.amount(model, demand, caller, budgeted=bool(shares))
+        charge = Charge(self, _entry(caller, model, exchange), model, exchange, demand)
+        await self._admit(charge, limits)
+        await self._reserve(charge, shares, amount)
+        self._upkeep.watch(charge)
+        return (chat.capped(model.max_output_tokens) if charge.reserved is not None and not demand.stated else chat), charge
+
+    async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
+        """Note what a stream has cost so far."""
+        if self._ledger is not None:
+            await self._ledger.checkpoint(request_id, amount, tokens)
+
+    async def settle(self, charge: Charge, outcome: Outcome) -> None:
+        """Post what a request used, even if it is cancelled meanwhile."""
+        self._upkeep.forget(charge)
+        await self._background.complete(self._post(charge, outcome))
+
+    async def _post(self, charge: Charge, outcome: Outcome) -> None:
+        tokens = outcome.tokens.prompt + outcome.tokens.completion
+        if charge.admitted is not None and (charge.slots or charge.admitted.counts_tokens):
+            await self._limiter.finish(charge.entry.request_id, tokens)
+        if charge.reserved is not None and outcome.cost > charge.reserved:
+            charge.exchange.log_overage(charge.reserved, outcome.cost)
+        if self._ledger is not None:
+            await self._budgets.moved(await self._ledger.settle(charge.entry, outcome), charge.exchange)
+
+    async def _admit(self, charge: Charge, limits: LimitSet | None) -> None:
+        if limits is None:
+            return
+        entry = charge.entry
+        try:
+            charge.admitted = await self._limiter.admit(entry.request_id, limits, charge.demand, entry.model, entry.tenant)
+        except GatewayError:
+            raise
+        except BaseException:
+            # Cancelled while the store was deciding: it may have let the request in.
+            await self._background.complete(self._limiter.finish(entry.request_id, 0))
+            raise
+        charge.exchange.limit_headers = charge.admitted.headers
+
+    async def _reserve(self, charge: Charge, shares: tuple[Share, ...], amount: int) -> None:
+        if not shares or not amount:
+            return
+        try:
+            await self._budgets.reserve(charge.entry, amount, shares, charge.exchange)
+        except GatewayError as error:
+            if charge.admitted is not None:
+                await self._background.complete(self._limiter.finish(charge.entry.request_id, 0))
+            raise error
+        except BaseException as error:
+            await charge.settle(None, error)
+            raise
+        charge.reserved = amount
+
+
+def _entry(caller: Caller | None, model: CatalogModel, exchange: Exchange) -> Entry:
+    scope, key, tenant = ("app", "", "") if caller is None else (caller.scope, caller.id, caller.tenant)
+    started_ms = int(exchange.clock.time() * 1000)
+    return Entry(exchange.id, scope, key, tenant, model.name, exchange.stream, started_ms)

@@ -1,0 +1,46 @@
+"""What a request may cost at most, and whether that is allowed."""
+
+from typing import Literal
+
+from completions_mw.core.auth import Caller
+from completions_mw.core.catalog import CatalogModel
+from completions_mw.core.demand import Demand
+from completions_mw.core.pricing import FREE, Price, ceiling, nano
+from completions_mw.core.refusals import max_cost_exceeded, unpriced
+from completions_mw.settings import Settings
+
+
+class Tariff:
+    """Prices requests before they are sent.
+
+    Args:
+        settings: say what happens to models without a price, and what one request may cost.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_cost = settings.max_cost
+        self._unpriced: Literal["deny", "free"] | None = settings.unpriced
+
+    def applies(self, caller: Caller | None) -> bool:
+        """Tell whether requests of `caller` may be refused for their price alone."""
+        return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
+
+    def amount(self, model: CatalogModel, demand: Demand, caller: Caller | None, *, budgeted: bool) -> int:
+        """Return the most that a request can cost, in nano-dollars.
+
+        Raises:
+            PermissionDeniedError: nobody knows, and that is a reason to refuse it.
+            InvalidRequestError: that is more than one request may cost.
+        """
+        asked = ceiling(self._price(model, budgeted), demand.prompt_bound, demand.completion)
+        most = caller.max_cost if caller is not None and caller.max_cost is not None else self._max_cost
+        if most is not None and asked > nano(most):
+            raise max_cost_exceeded(nano(most), asked)
+        return asked
+
+    def _price(self, model: CatalogModel, budgeted: bool) -> Price:
+        if model.ceiling is not None:
+            return model.ceiling
+        if self._unpriced == "deny" or (budgeted and self._unpriced is None):
+            raise unpriced(model.name)
+        return FREE

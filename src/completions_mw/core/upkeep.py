@@ -1,0 +1,109 @@
+"""What must go on beside requests: renewing what they hold, posting what a ledger could not take, reaping what dead workers held."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from logging import WARNING
+from typing import Final
+from weakref import WeakValueDictionary
+
+from completions_mw.core.budgeting import Budgets
+from completions_mw.core.charge import Charge
+from completions_mw.core.guarded_ledger import GuardedLedger
+from completions_mw.core.ports import Background, Clock, StoreError
+from completions_mw.core.rate_limiting import RateLimiter
+from completions_mw.core.store_health import log_event
+from completions_mw.core.turns import Turns
+from completions_mw.settings import Stores
+
+Warnings = Callable[[], Awaitable[list[str]]]
+
+TICK: Final = 1.0
+REAP_SECONDS: Final = 5.0
+PRUNE_SECONDS: Final = 3600.0
+DAY_MS: Final = 86_400_000
+
+
+class Upkeep:
+    """Looks after everything that lives longer than a moment.
+
+    Args:
+        limiter: whose leases are renewed.
+        ledger: whose reservations are renewed, and whose spool is posted; None where there is none.
+        budgets: told what was posted later.
+        background: calls `tick` every second, from the first request on that needs it.
+        clock: tells the time.
+        settings: say how long leases and rows hold.
+        warnings: what the operator should know of a store that is shared, to be logged once; None if none is.
+    """
+
+    def __init__(
+        self,
+        limiter: RateLimiter,
+        ledger: GuardedLedger | None,
+        budgets: Budgets,
+        background: Background,
+        clock: Clock,
+        settings: Stores,
+        warnings: Warnings | None = None,
+    ) -> None:
+        self._limiter = limiter
+        self._ledger = ledger
+        self._budgets = budgets
+        self._background = background
+        self._clock = clock
+        self._ttl = settings.lease_ttl
+        self._retention_ms = None if settings.retention_days is None else settings.retention_days * DAY_MS
+        self._warnings = warnings
+        self._live: WeakValueDictionary[str, Charge] = WeakValueDictionary()
+        self._renewals = Turns(self._ttl / 3)
+        self._reapings = Turns(REAP_SECONDS)
+        self._prunings = Turns(PRUNE_SECONDS)
+
+    def watch(self, charge: Charge) -> None:
+        """Renew what a request holds, until `forget` or until nobody has it any more."""
+        holds = bool(charge.slots) or charge.reserved is not None
+        if holds:
+            self._live[charge.entry.request_id] = charge
+        if holds or self._ledger is not None or self._warnings is not None:
+            self._background.keep(TICK, self.tick)
+
+    def forget(self, charge: Charge) -> None:
+        """Renew a request no longer."""
+        self._live.pop(charge.entry.request_id, None)
+
+    async def tick(self) -> None:
+        """Do what is due."""
+        now = self._clock.monotonic()
+        if self._warnings is not None:
+            await self._warn(self._warnings)
+        if self._renewals.take(now):
+            await self._renew()
+        if self._ledger is not None:
+            await self._budgets.moved(await self._ledger.replay(), None)
+            await self._tidy(self._ledger, now)
+
+    async def _warn(self, warnings: Warnings) -> None:
+        # A store that is down now may have something to say later.
+        with suppress(StoreError):
+            for warning in await warnings():
+                log_event(WARNING, "store_warning", text=warning)
+            self._warnings = None
+
+    async def _renew(self) -> None:
+        # One step of C: other threads add requests meanwhile.
+        live = [charge for reference in self._live.valuerefs() if (charge := reference()) is not None]
+        holds = {charge.entry.request_id: charge.slots for charge in live if charge.slots}
+        lost = set(await self._limiter.renew(holds)) if holds else set()
+        for charge in live:
+            charge.lost = charge.lost or charge.entry.request_id in lost
+        reserved = [charge.entry.request_id for charge in live if charge.reserved is not None]
+        if self._ledger is not None and reserved:
+            await self._ledger.renew(reserved, int(self._ttl * 1000))
+
+    async def _tidy(self, ledger: GuardedLedger, now: float) -> None:
+        # What fails is logged by the ledger's guard, and due again.
+        with suppress(StoreError):
+            if self._reapings.take(now):
+                await ledger.reap()
+            if self._retention_ms is not None and self._prunings.take(now):
+                await ledger.prune(int(self._clock.time() * 1000) - self._retention_ms)

@@ -1,0 +1,120 @@
+"""What both gateways share: everything but how they wait."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from completions_mw.backends.assembly import Assembly
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.kits import Kit
+from completions_mw.backends.stores import StoreSet, check_stores
+from completions_mw.core.auth import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
+from completions_mw.core.budgeting import Budgets, OnBudget
+from completions_mw.core.catalog import Catalog
+from completions_mw.core.direct import as_gateway_errors, typed
+from completions_mw.core.json_body import Bounds
+from completions_mw.core.metering import Meter
+from completions_mw.core.pipeline import Pipeline, Rules
+from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
+from completions_mw.core.rate_limiting import RateLimiter
+from completions_mw.core.routes import Routes
+from completions_mw.core.store_health import StoreSnapshot
+from completions_mw.core.streaming import ChunkReader, ChunkStream
+from completions_mw.core.tariff import Tariff
+from completions_mw.core.upkeep import Upkeep
+from completions_mw.core.validation import prepare
+from completions_mw.schemas import ChatCompletion, ModelList
+from completions_mw.settings import Settings
+
+
+class GatewayBase:
+    """What both gateways share: everything but how they wait."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kit: Kit,
+        models: Mapping[str, ModelFunction] | None,
+        authenticate: Authenticate | None,
+        transport: Transport | None,
+        on_budget: OnBudget | None,
+    ) -> None:
+        if not isinstance(settings, Settings):
+            text = 'from a file by Settings.from_toml("completions.toml"), or from a mapping by Settings.from_mapping({...})'
+            raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
+        prepare()
+        self.settings = settings
+        self._assembly = Assembly(settings, models or {}, kit, transport)
+        self._stores = stores = StoreSet(settings, kit, SYSTEM_CLOCK)
+        if settings.stores.strict:
+            check_stores(settings, SYSTEM_CLOCK)
+        limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
+        budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, on_budget)
+        upkeep = Upkeep(limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings)
+        self._pipeline = Pipeline(
+            Routes(settings.prefix),
+            Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
+            Catalog(self._assembly.models),
+            Meter(limiter, Tariff(settings), budgets, stores.guarded_ledger, upkeep, stores.background),
+            Rules(
+                settings.unknown_params,
+                settings.max_body_bytes,
+                Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages),
+                settings.debug,
+            ),
+            SYSTEM_CLOCK,
+        )
+
+    @property
+    def stores(self) -> tuple[StoreSnapshot, ...]:
+        """How the stores are doing: for health pages and metrics."""
+        return self._stores.snapshots()
+
+    def owns(self, method: str, path: str) -> bool:
+        """Tell whether a request is for this gateway; adapters pass all others on to the host app."""
+        return self._pipeline.routes.owns(method, path)
+
+    async def _caller(self, key: str | None, caller: Somebody | None) -> Caller | None:
+        if key is not None and caller is not None:
+            raise TypeError("give either `key` or `caller`, not both")
+        if key is not None:
+            return await self._pipeline.caller_of(key)
+        found = caller_named(caller)
+        if found is None and caller is not None:
+            # None is the app itself, which may do everything; an empty id must not be.
+            raise missing()
+        return found
+
+    async def _list(self, key: str | None, caller: Somebody | None) -> ModelList:
+        return self._pipeline.models(await self._caller(key, caller))
+
+    async def _complete(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChatCompletion:
+        if fields.get("stream"):
+            raise TypeError("complete() gives whole answers: use stream() instead of `stream=True`")
+        who = await self._caller(key, caller)
+        with as_gateway_errors():
+            completion = await self._pipeline.complete({**fields, "stream": False}, who)
+            return typed(ChatCompletion, completion.data)
+
+    async def _open(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkStream:
+        who = await self._caller(key, caller)
+        with as_gateway_errors():
+            return await self._pipeline.stream(fields, who)
+
+    def _reader(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkReader:
+        return ChunkReader(partial(self._open, fields, key, caller))
+
+    async def _usage(self, by: UsageBy, since: datetime | None, until: datetime | None, **only: str | None) -> list[UsageRow]:
+        return await self._stores.ledger.usage(UsageQuery(by, _milliseconds(since), _milliseconds(until), **only))
+
+    async def _balances(self, scope: str, id: str) -> list[Balance]:
+        return await self._stores.ledger.balances(scope, id)
+
+    async def _close(self) -> None:
+        await self._assembly.aclose()
+        await self._stores.aclose()
+
+
+def _milliseconds(instant: datetime | None) -> int | None:
+    return None if instant is None else round(instant.timestamp() * 1000)

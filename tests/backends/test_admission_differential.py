@@ -1,0 +1,75 @@
+"""Memory and Redis do the same, whatever they are asked in whatever order."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from completions_mw.core.ports import Admission, Slot, Window
+from tests.support.admission import AsyncRedisStand, MemoryStand, RedisStand
+from tests.support.redis_server import RedisServer
+
+UNIT = 1000
+"""Seconds: so long that what really passes during an example decides nothing."""
+IDS = st.sampled_from([f"r{n}" for n in range(6)])
+WINDOWS = st.lists(
+    st.builds(
+        Window,
+        bucket=st.sampled_from(["a", "b:c", "{d}"]),
+        limit=st.integers(0, 12),
+        seconds=st.sampled_from([3 * UNIT, 5 * UNIT]),
+        cost=st.integers(0, 6),
+        refundable=st.booleans(),
+    ),
+    max_size=3,
+    unique_by=lambda window: window.bucket,
+)
+SLOTS = st.lists(
+    st.builds(Slot, bucket=st.sampled_from(["a", "s"]), limit=st.integers(1, 3)), max_size=2, unique_by=lambda slot: slot.bucket
+)
+LEASES = st.sampled_from([2 * UNIT * 1000, 4 * UNIT * 1000])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("admit"), IDS, WINDOWS, SLOTS, LEASES),
+        st.tuples(st.just("finish"), IDS, st.none() | st.integers(0, 12)),
+        st.tuples(st.just("renew"), st.dictionaries(IDS, SLOTS, max_size=3), LEASES),
+        st.tuples(st.just("advance"), st.sampled_from([UNIT, 2 * UNIT, 5 * UNIT])),
+    ),
+    max_size=40,
+)
+
+
+@pytest.fixture(params=[RedisStand, AsyncRedisStand], ids=["blocking", "async"])
+def redis_stand(request: pytest.FixtureRequest, own_redis: RedisServer) -> Iterator[RedisStand]:
+    made = request.param(own_redis)
+    yield made
+    made.close()
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_memory_and_redis_agree(redis_stand: RedisStand, steps: list[tuple[Any, ...]]) -> None:
+    memory = MemoryStand()
+    redis_stand.forget()
+    for step in steps:
+        expected, actual = (apply(stand, *step) for stand in (memory, redis_stand))
+        assert coarse(actual) == coarse(expected)
+
+
+def apply(stand: MemoryStand | RedisStand, kind: str, *values: Any) -> object:
+    if kind == "admit":
+        request_id, windows, slots, lease_ms = values
+        return stand.admit(request_id, *windows, *slots, lease_ms=lease_ms)
+    if kind == "renew":
+        return sorted(stand.renew(*values))
+    return stand.finish(*values) if kind == "finish" else stand.advance(*values)
+
+
+def coarse(answer: object) -> object:
+    """Round the ends of windows up to units: in Redis, real time passes as well."""
+    if not isinstance(answer, Admission):
+        return answer
+    windows = [(standing.used, -(-standing.reset_ms // (UNIT * 1000))) for standing in answer.windows]
+    return answer.admitted, windows, answer.slots

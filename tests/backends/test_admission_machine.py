@@ -1,0 +1,170 @@
+"""The memory store against a model that is too simple to be wrong, with virtual time (acceptance 5)."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from completions_mw.backends.admission.memory import FINISHED_MS
+from completions_mw.core.ports import Admission, Slot, Standing, Window
+from tests.support.admission import MemoryStand
+
+IDS = st.sampled_from([f"r{n}" for n in range(12)])
+LEASES = st.sampled_from([1_000, 30_000, 90_000])
+BUCKETS = [("requests", 10, 60, False), ("tokens", 100, 60, True), ("daily", 250, 3600, True), ("burst", 3, 1, False)]
+WINDOWS = st.lists(st.sampled_from(BUCKETS), max_size=4, unique=True).flatmap(
+    lambda chosen: st.tuples(
+        *(
+            st.builds(Window, st.just(name), st.just(limit), st.just(seconds), st.integers(1, limit // 3), st.just(refundable))
+            for name, limit, seconds, refundable in chosen
+        )
+    )
+)
+SLOTS = st.lists(st.sampled_from([Slot("key", 2), Slot("tenant", 4)]), max_size=2, unique=True)
+
+
+@dataclass
+class Charge:
+    request: str
+    cost: int
+    refundable: bool
+
+
+@dataclass
+class OpenWindow:
+    end: int
+    charges: list[Charge] = field(default_factory=list)
+
+    def used(self) -> int:
+        return sum(charge.cost for charge in self.charges)
+
+
+@dataclass
+class Held:
+    verdict: Admission | None
+    until: int
+    windows: list[OpenWindow]
+
+
+class AdmissionMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stand = MemoryStand()
+        self.now = 0
+        self.windows: dict[str, OpenWindow] = {}
+        self.leases: dict[str, dict[str, int]] = {"key": {}, "tenant": {}}
+        self.held: dict[str, Held] = {}
+        self.finished: dict[str, int] = {}
+
+    @rule(request=IDS, windows=WINDOWS, slots=SLOTS, lease_ms=LEASES)
+    def admit(self, request: str, windows: tuple[Window, ...], slots: list[Slot], lease_ms: int) -> None:
+        assume(not self.almost_forgotten(request))
+        actual = self.stand.admit(request, *windows, *slots, lease_ms=lease_ms)
+        known = self.held.get(request)
+        if known is not None and known.verdict is not None and known.until > self.now:
+            assert actual == known.verdict
+            return
+        places = tuple(Standing(len(self.live(slot)), 0) for slot in slots)
+        admitted = (
+            not self.was_finished(request)
+            and all(self.used(window) + window.cost <= window.limit for window in windows)
+            and all(place.used < slot.limit for place, slot in zip(places, slots, strict=True))
+        )
+        if admitted:
+            self.charge(request, windows, slots, lease_ms)
+        expected = Admission(admitted, tuple(self.standing(window) for window in windows), places)
+        assert actual == expected
+        if admitted:
+            self.held[request].verdict = expected
+
+    @rule(request=IDS, tokens=st.none() | st.integers(0, 120))
+    def finish(self, request: str, tokens: int | None) -> None:
+        self.stand.finish(request, tokens)
+        self.finished[request] = self.now
+        held = self.held.pop(request, None)
+        for window in held.windows if held else []:
+            for charge in window.charges:
+                if charge.request == request and charge.refundable and tokens is not None:
+                    charge.cost = tokens
+        # A new life under the same name has other charges.
+        for window in self.windows.values():
+            window.charges = [Charge("", charge.cost, False) if charge.request == request else charge for charge in window.charges]
+        for leases in self.leases.values():
+            if held:
+                leases.pop(request, None)
+
+    @rule(requests=st.lists(IDS, min_size=1, max_size=4, unique=True), lease_ms=LEASES, slots=SLOTS)
+    def renew(self, requests: list[str], lease_ms: int, slots: list[Slot]) -> None:
+        assume(not any(self.almost_forgotten(request) for request in requests))
+        lost = []
+        for request in requests:
+            if self.was_finished(request):
+                continue
+            held = self.held.get(request)
+            if held is None or held.until <= self.now:
+                held = self.held[request] = Held(None, 0, [])
+            held.until = max(held.until, self.now + lease_ms)
+            for slot in slots:
+                if request in self.live(slot) or len(self.live(slot)) < slot.limit:
+                    self.leases[slot.bucket][request] = self.now + lease_ms
+                elif request not in lost:
+                    lost.append(request)
+        assert self.stand.renew(dict.fromkeys(requests, slots), lease_ms=lease_ms) == lost
+
+    @rule(ms=st.sampled_from([1, 300, 999, 1_000, 10_000, 30_000, 60_000]))
+    def wait(self, ms: int) -> None:
+        self.now += ms
+        self.stand.clock.monotonic = 100 + self.now / 1000
+
+    @invariant()
+    def no_slot_is_overfull(self) -> None:
+        for bucket, limit in (("key", 2), ("tenant", 4)):
+            assert len(self.live(Slot(bucket, limit))) <= limit
+
+    def charge(self, request: str, windows: tuple[Window, ...], slots: list[Slot], lease_ms: int) -> None:
+        held = self.held[request] = Held(None, self.now + lease_ms, [])
+        for window in windows:
+            current = self.current(window.bucket)
+            if current is None:
+                current = self.windows[window.bucket] = OpenWindow(self.now + window.seconds * 1000)
+            current.charges.append(Charge(request, window.cost, window.refundable))
+            if window.refundable:
+                held.windows.append(current)
+                held.until = max(held.until, current.end)
+        for slot in slots:
+            self.leases[slot.bucket][request] = self.now + lease_ms
+
+    def current(self, bucket: str) -> OpenWindow | None:
+        window = self.windows.get(bucket)
+        return window if window is not None and window.end > self.now else None
+
+    def used(self, window: Window) -> int:
+        current = self.current(window.bucket)
+        return current.used() if current else 0
+
+    def standing(self, window: Window) -> Standing:
+        current = self.current(window.bucket)
+        return Standing(current.used(), current.end - self.now) if current and current.used() else Standing(0, 0)
+
+    def live(self, slot: Slot) -> set[str]:
+        return {request for request, until in self.leases[slot.bucket].items() if until > self.now}
+
+    def was_finished(self, request: str) -> bool:
+        return self.now - self.finished.get(request, -FINISHED_MS) < FINISHED_MS
+
+    def almost_forgotten(self, request: str) -> bool:
+        """Tell whether the store may have forgotten the finish, or not."""
+        return FINISHED_MS <= self.now - self.finished.get(request, -10 * FINISHED_MS) < 2 * FINISHED_MS
+
+
+class TestQuickly(AdmissionMachine.TestCase):  # type: ignore[misc, name-defined, valid-type]
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.soak
+class TestLong(AdmissionMachine.TestCase):  # type: ignore[misc, name-defined, valid-type]
+    """At least 10^5 steps."""
+
+    settings = settings(max_examples=1100, stateful_step_count=100, deadline=None)

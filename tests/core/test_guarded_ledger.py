@@ -1,0 +1,130 @@
+from typing import Any
+
+import pytest
+
+from completions_mw.core.blocking import run
+from completions_mw.core.guarded_ledger import GuardedLedger
+from completions_mw.core.ports import Account, Balance, Ledger, Movement, StoreBrokenError, StoreError, StoreTimeoutError, Tokens, UsageQuery
+from completions_mw.core.spool import Spool
+from completions_mw.core.store_health import StoreHealth
+from completions_mw.errors import ServiceUnavailableError, error_body
+from tests.support.fake_clock import FakeClock
+from tests.support.faulty import Fault
+from tests.support.settlements import Books, settlement
+
+ENTRY, OUTCOME = settlement(1)
+ACCOUNTS = [Account("key", "team-a", "2026-11", 10**10)]
+
+
+class Guarded:
+    """A guarded ledger with its parts."""
+
+    def __init__(self) -> None:
+        self.time = FakeClock()
+        self.books = Books()
+        self.fault: Fault[Ledger] = Fault(self.books.as_ledger())
+        self.health = StoreHealth("ledger", self.time.clock())
+        self.ledger = GuardedLedger(self.fault.store, Spool(self.time.clock()), self.health)
+
+    def settle(self, number: int) -> list[Movement]:
+        return run(self.ledger.settle(*settlement(number)))
+
+    def replay(self) -> list[Movement]:
+        return run(self.ledger.replay())
+
+    @property
+    def posted(self) -> list[Any]:
+        return list(self.books.posted.values())
+
+
+def test_a_ledger_that_answers() -> None:
+    guarded = Guarded()
+    assert run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000)) is None
+    run(guarded.ledger.checkpoint("a", 3, Tokens(1)))
+    run(guarded.ledger.renew(["a"], 1000))
+    assert guarded.books.noted == [(ENTRY, 5, ACCOUNTS, 1000), ("a", 3, Tokens(1)), (["a"], 1000)]
+    assert [movement.name for movement in guarded.settle(1)] == ["team-a"]
+    assert (run(guarded.ledger.reap()), run(guarded.ledger.prune(7))) == (3, 7)
+    assert run(guarded.ledger.balances("key", "a")) == [Balance("key", "a", "2026-11", 10, 5, 0)]
+    assert [row.group for row in run(guarded.ledger.usage(UsageQuery("day")))] == ["day"]
+    assert guarded.ledger.spooled == 0
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("down"), StoreTimeoutError("slow"), StoreBrokenError("corrupt")], ids=lambda error: str(error)
+)
+def test_nobody_spends_without_the_ledger(error: StoreError) -> None:
+    guarded = Guarded()
+    guarded.fault.error = error
+    for _ in range(20):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
+    assert error_body(caught.value)["error"] == {
+        "message": "Budgets cannot be checked at the moment. Please try again.",
+        "type": "server_error",
+        "param": None,
+        "code": "budget_unavailable",
+    }
+    assert (caught.value.status, caught.value.headers, caught.value.next_target) == (503, (("retry-after", "1"),), False)
+    assert len(guarded.fault.calls) == 5
+
+
+def test_streams_go_on_without_the_ledger() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreTimeoutError("slow")
+    run(guarded.ledger.checkpoint("a", 3, Tokens(1)))
+    run(guarded.ledger.renew(["a"], 1000))
+    assert guarded.health.snapshot().failures == 2
+
+
+def test_what_was_spent_meanwhile_is_posted_later_in_order() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("down")
+    assert [guarded.settle(number) for number in range(10)] == [[]] * 10
+    assert guarded.ledger.spooled == 10
+    assert guarded.replay() == []
+    guarded.fault.error = None
+    guarded.time.advance(1)
+    assert [movement.spent for movement in guarded.replay()] == [settlement(number).outcome.cost for number in range(10)]
+    assert guarded.posted == [settlement(number) for number in range(10)]
+    assert (guarded.ledger.spooled, guarded.replay()) == (0, [])
+
+
+def test_a_replay_stops_where_the_ledger_fails_again() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("down")
+    for number in range(10):
+        guarded.settle(number)
+    asked = len(guarded.fault.calls)
+    guarded.time.advance(1)
+    assert guarded.replay() == []
+    assert (guarded.ledger.spooled, len(guarded.fault.calls)) == (10, asked + 1)
+
+
+def test_what_was_posted_though_the_answer_was_lost_is_posted_once() -> None:
+    guarded = Guarded()
+    guarded.fault.error, guarded.fault.too_late = StoreTimeoutError("slow"), True
+    guarded.settle(1)
+    assert guarded.posted == [settlement(1)]
+    guarded.fault.error = None
+    assert guarded.replay() == []
+    assert (guarded.posted, guarded.ledger.spooled) == ([settlement(1)], 0)
+
+
+def test_upkeep_and_reports_fail_as_the_ledger_does() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("down")
+    works = guarded.ledger.reap(), guarded.ledger.prune(7), guarded.ledger.balances("key", "a"), guarded.ledger.usage(UsageQuery("day"))
+    for work in works:
+        with pytest.raises(StoreError, match="down"):
+            run(work)
+
+
+def test_closing_posts_what_waits() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("down")
+    guarded.settle(1)
+    guarded.fault.error = None
+    run(guarded.ledger.aclose())
+    assert guarded.posted == [settlement(1)]
+    assert guarded.fault.calls[-1] == "aclose"

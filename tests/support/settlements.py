@@ -1,0 +1,53 @@
+"""Settlements, and a ledger that just writes them down."""
+
+from typing import Any
+
+from completions_mw.core.ports import Balance, Entry, Ledger, Movement, Outcome, Tokens, UsageQuery, UsageRow
+from completions_mw.core.spool import Settlement
+
+
+def settlement(number: int, name: str = "team-a") -> Settlement:
+    """Return a settlement that differs from all with other numbers."""
+    entry = Entry(f"req_{number:032}", "key", name, "acme", "m", stream=True, started_ms=1_795_406_400_000 + number)
+    tokens = Tokens(1000 + number, 50, 10, 5)
+    return Settlement(entry, Outcome(200, None, "openai/m", "stop", tokens, 10**12 + number, False, 12, 345))
+
+
+class Books:
+    """What a ledger was told, in order; each request once."""
+
+    def __init__(self) -> None:
+        self.posted: dict[str, Settlement] = {}
+        self.noted: list[Any] = []
+
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+        if entry.request_id in self.posted:
+            return []
+        self.posted[entry.request_id] = Settlement(entry, outcome)
+        return [Movement("key", entry.key, "2026-11", 10**10, outcome.cost, ())]
+
+    async def reserve(self, *args: Any) -> None:
+        self.noted.append(args)
+
+    async def checkpoint(self, *args: Any) -> None:
+        self.noted.append(args)
+
+    async def renew(self, *args: Any) -> None:
+        self.noted.append(args)
+
+    async def reap(self) -> int:
+        return 3
+
+    async def prune(self, before_ms: int) -> int:
+        return before_ms
+
+    async def balances(self, scope: str, name: str) -> list[Balance]:
+        return [Balance(scope, name, "2026-11", 10, 5, 0)]
+
+    async def usage(self, query: UsageQuery) -> list[UsageRow]:
+        return [UsageRow(query.by, 1, 2, 3, 0, 0, 4, 0)]
+
+    async def aclose(self) -> None: ...
+
+    def as_ledger(self) -> Ledger:
+        return self
