@@ -16,8 +16,18 @@ import pytest
 import requests
 from pydantic import BaseModel
 
-from completions_mw import Gateway, Settings
-from completions_mw.settings import Connections, EchoSettings, KeySettings, LlamaCppSettings, ModelSettings, OpenAISettings, Timeouts
+from completions_mw import Gateway, InvalidRequestError, RateLimitError, Settings
+from completions_mw.settings import (
+    Allowance,
+    Connections,
+    EchoSettings,
+    KeySettings,
+    LlamaCppSettings,
+    ModelSettings,
+    OpenAISettings,
+    Stores,
+    Timeouts,
+)
 from tests.support.markdown import Block, code_blocks
 from tests.support.process import free_port, serve
 from tests.support.upstream import MockUpstream
@@ -37,13 +47,15 @@ def blocks(language: str, first_line: str = "") -> list[Block]:
 APPS = blocks("python", "# app.py")
 DJANGO = [*blocks("python", "# settings.py"), *blocks("python", "# urls.py")]
 SCRIPTS = [block for block in BLOCKS if block.heading == "Direct use"]
-FIRST_STEPS, UPSTREAMS, EVERYTHING = blocks("toml")
-FLASK_RUN, DEPLOYMENT = blocks("console")
+FIRST_STEPS, KEYS, LIMITS, BUDGETS, UPSTREAMS, EVERYTHING = blocks("toml")
+(STORED_KEYS,) = [block for block in blocks("python") if block.heading == "Keys"]
+FLASK_RUN, KEY_COMMANDS, DEPLOYMENT = blocks("console")
 GTHREAD, GEVENT, UVICORN = DEPLOYMENT.code.splitlines()
 
 
 def test_every_block_is_run() -> None:
-    run = [*APPS, *DJANGO, *SCRIPTS, FIRST_STEPS, UPSTREAMS, EVERYTHING, FLASK_RUN, DEPLOYMENT, *blocks("sh")]
+    settings = [FIRST_STEPS, KEYS, LIMITS, BUDGETS, UPSTREAMS, EVERYTHING]
+    run = [*APPS, *DJANGO, *SCRIPTS, *settings, FLASK_RUN, KEY_COMMANDS, STORED_KEYS, DEPLOYMENT, *blocks("sh")]
     assert sorted(run, key=lambda block: block.line) == BLOCKS
 
 
@@ -165,11 +177,55 @@ def test_django(command: str, django_project: tuple[Path, str]) -> None:
 
 @pytest.mark.parametrize("block", SCRIPTS, ids=lambda block: f"line {block.line}")
 def test_a_script_prints_what_it_says(block: Block, folder: Path) -> None:
+    check_script(block, folder)
+
+
+def check_script(block: Block, folder: Path) -> None:
     script = Path(folder, "script.py")
     script.write_text(block.code)
     done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == re.findall(r"  # -> (.*)", block.code)
+
+
+@pytest.fixture
+def with_ledger(tmp_path: Path) -> Path:
+    """The project of a reader of "Keys"."""
+    Path(tmp_path, "completions.toml").write_text(KEYS.code)
+    return tmp_path
+
+
+def test_the_commands_for_keys(with_ledger: Path) -> None:
+    for command in KEY_COMMANDS.code.splitlines():
+        program = Path(sys.executable).with_name(shlex.split(command)[0])
+        done = subprocess.run([program, *shlex.split(command)[1:]], cwd=with_ledger, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+    assert Path(with_ledger, "completions.db").is_file()
+
+
+def test_keys_in_python(with_ledger: Path) -> None:
+    check_script(STORED_KEYS, with_ledger)
+
+
+def test_the_limits(tmp_path: Path) -> None:
+    Path(tmp_path, "completions.toml").write_text(LIMITS.code)
+    with Gateway(Settings.from_toml(tmp_path / "completions.toml"), authenticate=lambda _: "ada") as gateway:
+        for _ in range(20):
+            gateway.complete(model="gpt-3.5-turbo", messages=HELLO, caller="ada")
+        with pytest.raises(RateLimitError, match="Limit 20, Used 20, Requested 1"):
+            gateway.complete(model="gpt-3.5-turbo", messages=HELLO, caller="ada")
+        gateway.complete(model="gpt-3.5-turbo", messages=HELLO, key=KEY)
+
+
+def test_the_budgets(tmp_path: Path) -> None:
+    Path(tmp_path, "completions.toml").write_text(BUDGETS.code)
+    with Gateway(Settings.from_toml(tmp_path / "completions.toml")) as gateway:
+        gateway.complete(model="gpt-3.5-turbo", messages=HELLO, key=KEY)
+        (own,), (shared,) = gateway.balances("team-a"), gateway.balances("acme", "tenant")
+        # A token of the prompt for 150 nano-dollars, one of the answer for 600.
+        assert (own.spent, own.reserved, shared.spent) == (750, 0, 750)
+        with pytest.raises(InvalidRequestError, match=r"\$0\.50"):
+            gateway.complete(model="gpt-3.5-turbo", messages=HELLO, key=KEY, max_tokens=1_000_000)
 
 
 @pytest.fixture
@@ -221,8 +277,9 @@ def test_the_settings_show_every_field() -> None:
     assert tree["providers"]["openai"].keys() == OpenAISettings.model_fields.keys()
     assert tree["providers"]["llama"].keys() == LlamaCppSettings.model_fields.keys()
     assert tree["providers"]["local"].keys() == EchoSettings.model_fields.keys()
-    # What is read and not used yet has a section of its own.
-    assert fields_in(tree["models"]) == ModelSettings.model_fields.keys() - {"prices"}
+    assert fields_in(tree["models"]) == ModelSettings.model_fields.keys()
+    assert tree["stores"].keys() == Stores.model_fields.keys()
+    assert fields_in(tree["tenants"]) == tree["callers"].keys() == Allowance.model_fields.keys()
     assert fields_in(tree["keys"]) == KeySettings.model_fields.keys()
 
 
@@ -233,13 +290,14 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
 @pytest.mark.parametrize(
     ("table", "model", "examples"),
     [
-        ((), Settings, set[str]()),
+        ((), Settings, {"max_cost", "unpriced", "price_table"}),
         (("timeouts",), Timeouts, set[str]()),
         (("connections",), Connections, set[str]()),
         (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, set[str]()),
-        (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata"}),
+        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices"}),
+        (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
+        (("stores",), Stores, {"admission", "ledger", "spool", "retention_days"}),
     ],
     ids=lambda value: ".".join(value) or "root" if isinstance(value, tuple) else "",
 )

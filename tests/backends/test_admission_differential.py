@@ -13,7 +13,6 @@ from tests.support.redis_server import RedisServer
 
 UNIT = 1000
 """Seconds: so long that what really passes during an example decides nothing."""
-IDS = st.sampled_from([f"r{n}" for n in range(6)])
 WINDOWS = st.lists(
     st.builds(
         Window,
@@ -26,15 +25,18 @@ WINDOWS = st.lists(
     max_size=3,
     unique_by=lambda window: window.bucket,
 )
-SLOTS = st.lists(
-    st.builds(Slot, bucket=st.sampled_from(["a", "s"]), limit=st.integers(1, 3)), max_size=2, unique_by=lambda slot: slot.bucket
-)
+PLACES = {"r0": [], "r1": ["a"], "r2": ["s"], "r3": ["a", "s"], "r4": ["s", "a"], "r5": ["s"]}
+"""Whatever happens to a request, its slots are the same."""
+LIMITS = st.integers(1, 3)
+IDS = st.sampled_from(sorted(PLACES))
 LEASES = st.sampled_from([2 * UNIT * 1000, 4 * UNIT * 1000])
+DEMANDS = st.fixed_dictionaries(dict.fromkeys(PLACES, WINDOWS))
+"""The same request asks for the same."""
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("admit"), IDS, WINDOWS, SLOTS, LEASES),
+        st.tuples(st.just("admit"), IDS, LIMITS, LEASES),
         st.tuples(st.just("finish"), IDS, st.none() | st.integers(0, 12)),
-        st.tuples(st.just("renew"), st.dictionaries(IDS, SLOTS, max_size=3), LEASES),
+        st.tuples(st.just("renew"), st.lists(IDS, max_size=3, unique=True), LIMITS, LEASES),
         st.tuples(st.just("advance"), st.sampled_from([UNIT, 2 * UNIT, 5 * UNIT])),
     ),
     max_size=40,
@@ -49,22 +51,27 @@ def redis_stand(request: pytest.FixtureRequest, own_redis: RedisServer) -> Itera
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_memory_and_redis_agree(redis_stand: RedisStand, steps: list[tuple[Any, ...]]) -> None:
+@given(demands=DEMANDS, steps=STEPS)
+def test_memory_and_redis_agree(redis_stand: RedisStand, demands: dict[str, list[Window]], steps: list[tuple[Any, ...]]) -> None:
     memory = MemoryStand()
     redis_stand.forget()
     for step in steps:
-        expected, actual = (apply(stand, *step) for stand in (memory, redis_stand))
+        expected, actual = (apply(stand, demands, *step) for stand in (memory, redis_stand))
         assert coarse(actual) == coarse(expected)
 
 
-def apply(stand: MemoryStand | RedisStand, kind: str, *values: Any) -> object:
+def apply(stand: MemoryStand | RedisStand, demands: dict[str, list[Window]], kind: str, *values: Any) -> object:
     if kind == "admit":
-        request_id, windows, slots, lease_ms = values
-        return stand.admit(request_id, *windows, *slots, lease_ms=lease_ms)
+        request_id, limit, lease_ms = values
+        return stand.admit(request_id, *demands[request_id], *slots_of(request_id, limit), lease_ms=lease_ms)
     if kind == "renew":
-        return sorted(stand.renew(*values))
+        request_ids, limit, lease_ms = values
+        return stand.renew({request_id: slots_of(request_id, limit) for request_id in request_ids}, lease_ms)
     return stand.finish(*values) if kind == "finish" else stand.advance(*values)
+
+
+def slots_of(request_id: str, limit: int) -> list[Slot]:
+    return [Slot(bucket, limit) for bucket in PLACES[request_id]]
 
 
 def coarse(answer: object) -> object:

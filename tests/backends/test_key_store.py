@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,20 @@ from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.core.blocking import run
 from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreBrokenError
 from completions_mw.settings import Budget, Limits, Rate
+from tests.support.postgres_server import PostgresServer, postgres_server
 
 Scenario = Callable[[SqlKeyStore], Coroutine[Any, Any, None]]
 Play = Callable[[Scenario], None]
 
 KEY = KeyRecord(
     "key_1",
-    "Team 'A'; DROP TABLE keys;--\n\x1b[31m{}%s/:*\u2028é🙂",
+    "Team 'A'; DROP TABLE keys;--\n\x1b[31m{}%s/:*\u2028é🙂\ufdd041;",
     "acme/eu:{*}",
     frozenset({"gpt-3.5-turbo", "it's/a model"}),
     Limits(requests=(Rate(60, 60), Rate(1000, 86_400)), tokens=(Rate(100_000, 60),), concurrency=8),
     Budget(usd=Decimal("10.000000001"), period="month"),
     Decimal("0.25"),
-    {"owner": "ann", "note": "%(id)s :id \\ \" '"},
+    {"owner": "ann", "note": "\ufdd041; %(id)s :id \\ \" '"},
     created_at=1_795_406_400.123456,
     expires_at=1_800_000_000.654321,
     public_ids=("public1",),
@@ -50,18 +52,31 @@ async def use(database: Database, scenario: Scenario) -> None:
         await database.aclose()
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger.db"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
-@pytest.fixture(params=[True, False], ids=["blocking", "async"])
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server: PostgresServer = request.getfixturevalue("server")
+    return server.new_database()
+
+
+def in_threads(address: str, scenario: Scenario) -> None:
+    run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), scenario))
+
+
+def in_a_loop(address: str, scenario: Scenario) -> None:
+    asyncio.run(use(open_database(address, blocking=False, clock=SYSTEM_CLOCK), scenario))
+
+
+@pytest.fixture(params=[in_threads, in_a_loop], ids=["blocking", "async"])
 def play(request: pytest.FixtureRequest, address: str) -> Play:
-    def play(scenario: Scenario) -> None:
-        work = use(open_database(address, blocking=request.param, clock=SYSTEM_CLOCK), scenario)
-        run(work) if request.param else asyncio.run(work)
-
-    return play
+    return partial(request.param, address)
 
 
 def test_a_key_comes_back_as_it_was(play: Play) -> None:
@@ -199,38 +214,70 @@ def test_a_change_that_somebody_else_overtakes_is_made_again(address: str) -> No
 
 
 def test_workers_that_change_a_key_at_once_lose_nothing(address: str) -> None:
-    async def work(store: SqlKeyStore, worker: int) -> None:
+    async def note(store: SqlKeyStore, worker: int) -> None:
         for number in range(20):
-            await store.change("key_1", lambda key, n=number: replace(key, metadata={**key.metadata, f"{worker}-{n}": ""}))  # type: ignore[misc]
-
-    def worker(number: int) -> None:
-        run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), lambda store: work(store, number)))
+            note = {f"{worker}-{number}": ""}
+            await store.change("key_1", lambda key, note=note: replace(key, metadata={**key.metadata, **note}))  # type: ignore[misc]
 
     async def check(store: SqlKeyStore) -> None:
         key = await store.get("key_1")
         assert key is not None
         assert len(key.metadata) == 80
 
-    async def prepare(store: SqlKeyStore) -> None:
-        await store.insert([plain(1)])
-
-    run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), prepare))
+    in_threads(address, lambda store: store.insert([plain(1)]))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(worker, range(4)))
-    run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), check))
+        list(pool.map(lambda worker: in_threads(address, lambda store: note(store, worker)), range(4)))
+    in_threads(address, check)
+
+
+def test_rotations_at_once_leave_one_secret_without_an_end(address: str) -> None:
+    secrets = [SecretRecord(f"public{n}", bytes([n]) * 32, created_at=float(n)) for n in range(10, 18)]
+
+    async def check(store: SqlKeyStore) -> None:
+        found = [await store.find(secret.digest) for secret in secrets]
+        assert sorted(pair[1].expires_at or 0 for pair in found if pair) == [0, *[9.0] * 7]
+
+    in_threads(address, lambda store: store.insert([plain(1)]))
+    with ThreadPoolExecutor(4) as pool:
+        done = pool.map(lambda secret: in_threads(address, lambda store: _rotate(store, secret)), secrets)
+        list(done)
+    in_threads(address, check)
+
+
+async def _rotate(store: SqlKeyStore, secret: SecretRecord) -> None:
+    assert await store.rotate("key_1", secret, 9.0)
+
+
+def test_many_keys_at_once(play: Play) -> None:
+    keys = [
+        (
+            KeyRecord(f"key_{n}", f"n{n}", "t", created_at=float(n), public_ids=(f"p{n}",)),
+            SecretRecord(f"p{n}", n.to_bytes(32), None, float(n)),
+        )
+        for n in range(5_000)
+    ]
+
+    async def scenario(store: SqlKeyStore) -> None:
+        await store.insert(keys)
+        assert await store.list() == [key for key, _ in keys]
+        assert [await store.find(keys[n][1].digest) for n in (0, 1, 4_999)] == [keys[n] for n in (0, 1, 4_999)]
+
+    play(scenario)
 
 
 @pytest.mark.parametrize(
     "change",
     ['limits = \'{"requests": "canary"}\'', "limits = 'canary'", "models = '5'", "max_cost = 'canary'", "metadata = 'canary'"],
 )
-def test_what_is_no_key_of_ours_is_told_without_its_values(address: str, change: str) -> None:
+def test_what_is_no_key_of_ours_is_told_without_its_values(tmp_path: Path, change: str) -> None:
+    address = f"sqlite:///{tmp_path}/ledger.db"
+
     async def scenario(store: SqlKeyStore) -> None:
         await store.insert([(KEY, SECRET)])
-        with contextlib.closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as connection, connection:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
             connection.execute(f"UPDATE keys SET {change}")
         with pytest.raises(StoreBrokenError, match="not one that this version can read") as caught:
             await store.find(SECRET.digest)
         assert caught.value.__cause__ is caught.value.__context__ is None
 
-    run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), scenario))
+    in_threads(address, scenario)

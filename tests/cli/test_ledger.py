@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import inside, process
+from tests.support.command_line import inside, process
 
 WRITE = 'write `ledger = "sqlite:///completions.db"` under [stores]'
 

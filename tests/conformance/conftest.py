@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from completions_mw import Gateway
 from tests.conformance import given
+from tests.conformance.customer import Customer, CustomerMaker
 from tests.hosts.base import Host, Project
 from tests.hosts.every import HOSTS
 from tests.support.upstream import MockUpstream
@@ -20,7 +22,7 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="session")
 def one_upstream() -> Iterator[MockUpstream]:
-    with MockUpstream() as upstream:
+    with MockUpstream(given.SCENARIOS) as upstream:
         yield upstream
 
 
@@ -34,11 +36,36 @@ def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
 
 
 @pytest.fixture(scope="session")
-def project(one_upstream: MockUpstream, portal: BlockingPortal) -> Project:
-    return Project(given.settings(one_upstream.url), portal, authenticate=given.login)
+def project(one_upstream: MockUpstream, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    ledger = tmp_path_factory.mktemp("ledger") / "completions.db"
+    return Project(given.settings(one_upstream.url, f"sqlite:///{ledger}"), portal, authenticate=given.login)
 
 
 @pytest.fixture(scope="session", params=HOSTS.values(), ids=[*HOSTS])
 def host(request: pytest.FixtureRequest, project: Project) -> Iterator[Host]:
     with request.param(project) as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def operator(project: Project) -> Iterator[Gateway]:
+    """The operator's own process, which makes keys and reads the ledger that all hosts share."""
+    with Gateway(project.settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def customer(host: Host, operator: Gateway) -> CustomerMaker:
+    """Makes callers whom no other test knows."""
+    return lambda **rules: Customer(host, operator, operator.keys.create("a customer", **rules))
+
+
+@pytest.fixture(scope="session")
+def spare_numbers() -> Iterator[int]:
+    return iter(range(given.SPARE))
+
+
+@pytest.fixture
+def number(spare_numbers: Iterator[int]) -> int:
+    """The number of tenants, in the settings, that no other test knows."""
+    return next(spare_numbers)

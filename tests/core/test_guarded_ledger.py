@@ -4,7 +4,17 @@ import pytest
 
 from completions_mw.core.blocking import run
 from completions_mw.core.guarded_ledger import GuardedLedger
-from completions_mw.core.ports import Account, Balance, Ledger, Movement, StoreBrokenError, StoreError, StoreTimeoutError, Tokens, UsageQuery
+from completions_mw.core.ports import (
+    Account,
+    Balance,
+    Ledger,
+    Movement,
+    StoreBrokenError,
+    StoreError,
+    StoreTimeoutError,
+    Tokens,
+    UsageQuery,
+)
 from completions_mw.core.spool import Spool
 from completions_mw.core.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body

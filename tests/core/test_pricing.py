@@ -157,3 +157,7 @@ def test_dollars_for_people_are_exact(amount: int) -> None:
     text = usd(amount)
     assert Decimal(text.replace("$", "")) * NANO == amount
     assert len(text.partition(".")[2]) >= 2
+
+
+def test_reasoning_that_is_in_the_total_alone_is_output() -> None:
+    assert tokens_of({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}) == Tokens(prompt=10, completion=105)

@@ -1,5 +1,6 @@
 """What both apps have in common: the settings that every server of this folder runs with."""
 
+import json
 import os
 
 from completions_mw import Settings
@@ -17,14 +18,15 @@ MAX_RESPONSE = 256 * 1024 * 1024
 
 
 def settings() -> Settings:
-    """Return the settings; the upstream's address comes from the environment."""
-    return Settings(
-        providers={"mock": {"api": "openai", "base_url": os.environ["UPSTREAM_URL"], "api_key": UPSTREAM_KEY}},
-        models={name: {"targets": [f"mock/{name}"]} for name in MODELS},
-        keys={"team": {"secret": KEY}},
-        keep_alive=KEEP_ALIVE,
-        body_timeout=BODY_TIMEOUT,
-        connections={"max": MAX_CONNECTIONS},
-        max_body_bytes=MAX_BODY,
-        max_response_bytes=MAX_RESPONSE,
-    )
+    """Return the settings; the upstream's address comes from the environment, as do the tables that a test wants to be others."""
+    usual = {
+        "providers": {"mock": {"api": "openai", "base_url": os.environ["UPSTREAM_URL"], "api_key": UPSTREAM_KEY}},
+        "models": {name: {"targets": [f"mock/{name}"]} for name in MODELS},
+        "keys": {"team": {"secret": KEY}},
+        "keep_alive": KEEP_ALIVE,
+        "body_timeout": BODY_TIMEOUT,
+        "connections": {"max": MAX_CONNECTIONS},
+        "max_body_bytes": MAX_BODY,
+        "max_response_bytes": MAX_RESPONSE,
+    }
+    return Settings.from_mapping({**usual, **json.loads(os.environ.get("SETTINGS", "{}"))})

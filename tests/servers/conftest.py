@@ -3,18 +3,21 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from tests.servers.kinds import Kind
-from tests.servers.scenarios import Gush, Steps
+from tests.servers.scenarios import Announced, Gush, Held, Steps
 from tests.support.process import Server, free_port, serve
 from tests.support.upstream import MockUpstream
 
 ROOT = Path(__file__).parents[2]
 DELAYS = pytest.StashKey[dict[str, list[float]]]()
+
+MANY = 10_000
 
 OF_UVICORN = "LocalProtocolError: can't handle event type Response"
 """It refuses a body by itself while the app still answers."""
@@ -38,21 +41,37 @@ class Upstream(MockUpstream):
     def __init__(self) -> None:
         self.steps = Steps()
         self.gush = Gush()
-        super().__init__({"stepwise": lambda x: self.steps(x), "gush": lambda x: self.gush(x)})
+        self.held = Held()
+        self.announced = Announced()
+        super().__init__(
+            {
+                "stepwise": lambda x: self.steps(x),
+                "gush": lambda x: self.gush(x),
+                "held": lambda x: self.held(x),
+                "announced": lambda x: self.announced(x),
+            }
+        )
 
     def begin(self) -> None:
         """Forget what was seen before."""
         self.reset()
         self.steps = Steps()
         self.gush = Gush()
+        self.held = Held()
+        self.announced = Announced()
 
     def step(self) -> None:
         """Let `stepwise` send its next event."""
         self.call(self.steps.gate.release)
 
+    def let_go(self, count: int = MANY) -> None:
+        """Let so many requests leave `held`, now or as they come."""
+        self.call(partial(self.held.let_go, count))
+
     def settle(self) -> None:
         """Wait until nothing is under way."""
         self.release()
+        self.let_go()
         self.wait_for(lambda: self.active_requests == 0)
 
 

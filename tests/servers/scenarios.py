@@ -3,8 +3,10 @@
 import asyncio
 import threading
 import time
+from collections import defaultdict
 
 from tests.support import upstream_answers as answers
+from tests.support import upstream_scenarios
 from tests.support.upstream_exchange import Exchange
 
 GUSH_EVENTS = 8_000
@@ -58,3 +60,40 @@ class Gush:
             self.sent += len(event)
         finally:
             giving.cancel()
+
+
+class Held:
+    """The scenario `held`: a request stays until the test lets one go. Counts those that are there.
+
+    A request that is let go has left before its answer is sent, so what that answer allows the gateway cannot seem to be too early.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.most = 0
+        self._gate = asyncio.Semaphore(0)
+
+    def let_go(self, count: int) -> None:
+        """Answer so many requests; to be called on the upstream's loop."""
+        for _ in range(count):
+            self._gate.release()
+
+    async def __call__(self, x: Exchange) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self._gate.acquire()
+        finally:
+            self.now -= 1
+        await upstream_scenarios.ok(x)
+
+
+class Announced:
+    """The scenario `announced`: says which request has come, by its text, and never answers."""
+
+    def __init__(self) -> None:
+        self.came: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+    async def __call__(self, x: Exchange) -> None:
+        self.came[answers.last_text(x.body)].set()
+        await asyncio.Event().wait()

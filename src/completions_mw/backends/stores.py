@@ -1,11 +1,11 @@
 """From settings to stores: counters, money and keys, each with its policy for the time when it is down (FAULTS section 3.4)."""
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from completions_mw.backends.admission import CheckedAdmissionStore, MemoryAdmission
 from completions_mw.backends.cached_keys import CachedKeys
 from completions_mw.backends.kits import BlockingKit, Kit
-from completions_mw.backends.sql.database import Database
 from completions_mw.core.blocking import run
 from completions_mw.core.guarded_admission import GuardedAdmission
 from completions_mw.core.guarded_keys import GuardedKeys
@@ -17,6 +17,9 @@ from completions_mw.core.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Settings
 from completions_mw.settings.secret_values import MEMORY
+
+if TYPE_CHECKING:
+    from completions_mw.backends.sql.database import Database
 
 
 class StoreSet:
@@ -37,7 +40,7 @@ class StoreSet:
         self.background = kit.background()
         self._health: list[StoreHealth] = []
         self._shared: CheckedAdmissionStore | None = None
-        self._database: Database | None = None
+        self._database: "Database | None" = None
         self._clock = clock
         self.admission = self._admission(settings, kit)
         self.guarded_ledger: GuardedLedger | None = None

@@ -68,4 +68,4 @@ def _document(row: UsageRow) -> dict[str, Any]:
 
 def _cells(row: UsageRow) -> tuple[str, ...]:
     counts = (row.requests, row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.reasoning_tokens)
-    return (row.group, *map(str, counts), f"{row.cost:f}", str(row.estimated))
+    return (row.group or "(the app itself)", *map(str, counts), f"{row.cost:f}", str(row.estimated))

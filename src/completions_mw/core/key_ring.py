@@ -47,7 +47,7 @@ class KeyRing:
     async def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
         """Make a key with a secret."""
         token = new_token()
-        secret = secret_of(token, self._clock.time())
+        secret = secret_of(token, self._now())
         key = _record(checked(KeyFields, {"name": name, **rules}), secret)
         await self._store.insert([(key, secret)])
         return NewKey(key, token)
@@ -73,7 +73,7 @@ class KeyRing:
         seconds = _seconds(overlap)
         key = await self.show(id)
         token = new_token()
-        secret = secret_of(token, self._clock.time())
+        secret = secret_of(token, self._now())
         if not await self._store.rotate(key.id, secret, secret.created_at + seconds):
             raise KeyNotFoundError
         return NewKey(replace(key, public_ids=(secret.public_id, *key.public_ids)), token)
@@ -89,7 +89,7 @@ class KeyRing:
         Raises:
             KeyExistsError: two of them have the same secret, or a stored one has it.
         """
-        now = self._clock.time()
+        now = self._now()
         secrets = [(key, key.record(now)) for key in keys]
         records = [(replace(_record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
         await self._store.insert(records)
@@ -106,6 +106,10 @@ class KeyRing:
 
     async def _change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
         return _found(await self._store.change(id, change))
+
+    def _now(self) -> float:
+        # All that the stores keep of a time.
+        return round(self._clock.time(), 6)
 
 
 def _record(fields: KeyFields, secret: SecretRecord) -> KeyRecord:

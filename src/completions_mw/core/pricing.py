@@ -52,7 +52,9 @@ def ceiling(price: Price, prompt: int, completion: int) -> int:
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens:
     """Return the tokens of a `usage` object that `grammar.is_usage` accepts; details that make no sense are ignored (FAULTS FC-82)."""
-    prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+    prompt = usage["prompt_tokens"]
+    # Gemini and others leave reasoning out of the completion, and bill it as such: the total shows it.
+    completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
     cached = _part(usage.get("prompt_tokens_details"), "cached_tokens", prompt)
     reasoning = _part(usage.get("completion_tokens_details"), "reasoning_tokens", completion)
     return Tokens(prompt, completion, cached, reasoning)

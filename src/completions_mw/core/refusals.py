@@ -71,6 +71,9 @@ def rate_limited(
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}."
     soon = min(wait_ms, _LONGEST_RETRY_MS)
     headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
+    if wait_ms > soon:
+        # It would wait for the longest time that we can advise, in vain.
+        headers = (*headers, *_DO_NOT_RETRY)
     return _final(RateLimitError(text, type="tokens" if kind == "tokens" else "requests", headers=headers))
 
 

@@ -18,6 +18,8 @@ from completions_mw.settings import Stores
 Warnings = Callable[[], Awaitable[list[str]]]
 
 TICK: Final = 1.0
+TICKS_OF_LEASE: Final = 6
+"""At least so many while a lease lasts: it is due for renewal after a third of it, and a late tick must not be too late."""
 REAP_SECONDS: Final = 5.0
 PRUNE_SECONDS: Final = 3600.0
 DAY_MS: Final = 86_400_000
@@ -30,7 +32,7 @@ class Upkeep:
         limiter: whose leases are renewed.
         ledger: whose reservations are renewed, and whose spool is posted; None where there is none.
         budgets: told what was posted later.
-        background: calls `tick` every second, from the first request on that needs it.
+        background: calls `tick` every second, or more often where leases are short, from the first request on that needs it.
         clock: tells the time.
         settings: say how long leases and rows hold.
         warnings: what the operator should know of a store that is shared, to be logged once; None if none is.
@@ -52,6 +54,7 @@ class Upkeep:
         self._background = background
         self._clock = clock
         self._ttl = settings.lease_ttl
+        self._interval = min(TICK, self._ttl / TICKS_OF_LEASE)
         self._retention_ms = None if settings.retention_days is None else settings.retention_days * DAY_MS
         self._warnings = warnings
         self._live: WeakValueDictionary[str, Charge] = WeakValueDictionary()
@@ -65,7 +68,7 @@ class Upkeep:
         if holds:
             self._live[charge.entry.request_id] = charge
         if holds or self._ledger is not None or self._warnings is not None:
-            self._background.keep(TICK, self.tick)
+            self._background.keep(self._interval, self.tick)
 
     def forget(self, charge: Charge) -> None:
         """Renew a request no longer."""

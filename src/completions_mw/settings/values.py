@@ -112,6 +112,9 @@ Prefix = Annotated[str, AfterValidator(_prefix)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
+_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
 class Rate(NamedTuple):
     """So many in each window of so many seconds."""
 
@@ -119,7 +122,9 @@ class Rate(NamedTuple):
     seconds: int
 
     def __str__(self) -> str:
-        return f"{self.amount} per {self.seconds} seconds"
+        size, unit = next((size, unit) for size, unit in _UNITS if self.seconds % size == 0)
+        count = self.seconds // size
+        return f"{self.amount}/{unit}" if count == 1 else f"{self.amount} per {count} {unit}s"
 
 
 def _rates(value: object) -> tuple[Rate, ...]:

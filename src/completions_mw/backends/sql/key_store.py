@@ -31,7 +31,7 @@ class SqlKeyStore:
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
         try:
-            await self._database.transaction([step for key, secret in keys for step in _insertions(key, secret)])
+            await self._database.transaction(_insertions(keys))
         except ConflictError:
             raise KeyExistsError from None
 
@@ -47,7 +47,7 @@ class SqlKeyStore:
 
     async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
         lock, end = Step("keys_lock", {"id": id}), Step("keys_end_secrets", {"id": id, "until": old_until})
-        *_, added = await self._database.transaction([lock, end, _addition(id, secret)])
+        *_, added = await self._database.transaction([lock, end, Step("keys_add_secret", {"key_id": id, **secret._asdict()})])
         return bool(added)
 
     async def get(self, id: str) -> KeyRecord | None:
@@ -59,12 +59,24 @@ class SqlKeyStore:
         return [_decoded(row) for row in await self._database.report("keys_list", tenant=tenant)]
 
 
-def _insertions(key: KeyRecord, secret: SecretRecord) -> tuple[Step, Step]:
-    return Step("keys_insert", {"id": key.id, **_encoded(key), "created_at": key.created_at}), _addition(key.id, secret)
+def _insertions(keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> tuple[Step, Step]:
+    records = [{"id": key.id, **_encoded(key), **_times(key)} for key, _ in keys]
+    secrets = [{"key_id": key.id, "public_id": secret.public_id, **_times(secret)} for key, secret in keys]
+    digests = b"".join(secret.digest for _, secret in keys)
+    return Step("keys_insert", {"keys": _json(records)}), Step("keys_insert_secrets", {"secrets": _json(secrets), "digests": digests})
 
 
-def _addition(id: str, secret: SecretRecord) -> Step:
-    return Step("keys_add_secret", {"key_id": id, **secret._asdict()})
+def _times(record: KeyRecord | SecretRecord) -> dict[str, int | None]:
+    # As whole numbers, because SQLite does not read fractions to the last digit.
+    return {
+        "created_at": round(record.created_at * 1e6),
+        "expires_at": None if record.expires_at is None else round(record.expires_at * 1e6),
+    }
+
+
+def _json(records: Sequence[Mapping[str, Any]]) -> str:
+    # Not escaped: the database escapes what it cannot store, and must see it.
+    return json.dumps(records, ensure_ascii=False)
 
 
 def _encoded(key: KeyRecord) -> dict[str, Any]:

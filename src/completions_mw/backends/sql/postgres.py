@@ -1,24 +1,23 @@
-"""PostgreSQL for several hosts."""
+"""PostgreSQL, for several hosts: connections that are opened when they are needed, and kept."""
 
-import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol
-from weakref import WeakSet
+from functools import partial
+from typing import Any, Final
 
 import anyio
 import psycopg
 from anyio import to_thread
 from anyio.lowlevel import RunVar
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8Dumper
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
+from completions_mw.backends.sql.forks import Forkable
 from completions_mw.backends.sql.postgres_failures import named_failures
-from completions_mw.backends.sql.postgres_schema import MIGRATION_TIMEOUT, bring_up_to_date, is_up_to_date
+from completions_mw.backends.sql.postgres_schema import bring_up_to_date, is_up_to_date
 from completions_mw.backends.sql.postgres_wire import AsyncWire, BlockingWire, Wire, connect, conninfo, is_usable
 from completions_mw.backends.sql.statements import statement
 from completions_mw.core.ports import StoreTimeoutError
@@ -26,35 +25,46 @@ from completions_mw.errors import ConfigurationError
 
 DIALECT: Final = "postgres"
 CONNECTIONS: Final = 8
-"""At most, of a process (and of each of its event loops)."""
+"""At most, of a process; in async ones, of each event loop."""
+MIGRATION_TIMEOUT: Final = 30.0
 
 
-class _Postgres:
-    """What both kinds have in common: connections that are opened when they are needed, and kept."""
+class _Postgres(Forkable):
+    """What both kinds do, once they have a connection.
+
+    Args:
+        address: `postgresql://…`.
+
+    Raises:
+        ConfigurationError: the address cannot be read.
+    """
 
     def __init__(self, address: str) -> None:
         try:
             self._conninfo = conninfo(address)
         except psycopg.Error:
             raise ConfigurationError("stores.ledger: is not an address that PostgreSQL's driver can read") from None
+        super().__init__()
+
+    def start_anew(self) -> None:
         self._idle: deque[Wire] = deque()
-        _databases.add(self)
+        self._prepared = False
 
     async def fetch(self, name: str, /, **params: Any) -> Rows:
-        async with self._wire(TIMEOUT) as wire:
+        async with self._prepared_wire(TIMEOUT) as wire:
             return await wire.run(statement(DIALECT, name), params)
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
-        async with self._wire(TIMEOUT) as wire:
+        async with self._prepared_wire(TIMEOUT) as wire:
             await wire.run("BEGIN")
             rows = [await wire.run(statement(DIALECT, step.statement), step.params) for step in steps]
             await wire.run("COMMIT")
             return rows
 
     async def report(self, name: str, /, **params: Any) -> Rows:
-        async with self._wire(REPORT_TIMEOUT) as wire:
+        async with self._prepared_wire(REPORT_TIMEOUT) as wire:
             await wire.run("BEGIN READ ONLY")
-            await wire.run(f"SET LOCAL statement_timeout = {int(REPORT_TIMEOUT * 1000)}")
+            await wire.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
             rows = await wire.run(statement(DIALECT, name), params)
             await wire.run("COMMIT")
             return rows
@@ -62,3 +72,99 @@ class _Postgres:
     async def aclose(self) -> None:
         while self._idle:
             self._idle.pop().pgconn.finish()
+
+    @asynccontextmanager
+    async def _prepared_wire(self, seconds: float) -> AsyncIterator[Wire]:
+        if not self._prepared:
+            await self._prepare()
+        async with self._wire(seconds) as wire:
+            yield wire
+
+    async def _prepare(self) -> None:
+        async with self._wire(TIMEOUT) as wire:
+            self._prepared = await is_up_to_date(wire)
+        if not self._prepared:
+            async with self._wire(MIGRATION_TIMEOUT) as wire:
+                await bring_up_to_date(wire, MIGRATION_TIMEOUT)
+            self._prepared = True
+
+    @asynccontextmanager
+    async def _wire(self, seconds: float) -> AsyncIterator[Wire]:
+        deadline = SYSTEM_CLOCK.monotonic() + seconds
+        with named_failures():
+            async with self._turn(seconds):
+                wire = self._usable() or await self._connected(deadline)
+                wire.deadline = deadline
+                try:
+                    yield wire
+                finally:
+                    self._give_back(wire)
+
+    def _usable(self) -> Wire | None:
+        while self._idle:
+            wire = self._idle.pop()
+            if is_usable(wire):
+                return wire
+            wire.pgconn.finish()
+        return None
+
+    def _give_back(self, wire: Wire) -> None:
+        # Where something is still under way nobody knows when it ends, and psycopg would wait for it.
+        if wire.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(wire)
+        else:
+            wire.pgconn.finish()
+
+    def _turn(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the places, and leave it at the end."""
+        raise NotImplementedError
+
+    async def _connected(self, deadline: float) -> Wire:
+        raise NotImplementedError
+
+
+class BlockingPostgres(_Postgres):
+    """A PostgreSQL database for threads and greenlets."""
+
+    def start_anew(self) -> None:
+        super().start_anew()
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+
+    @asynccontextmanager
+    async def _turn(self, seconds: float) -> AsyncIterator[None]:
+        if not self._places.acquire(timeout=seconds):
+            raise StoreTimeoutError("PostgreSQL: all connections are in use")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _connected(self, deadline: float) -> Wire:
+        wire = BlockingWire(connect(self._conninfo, deadline))
+        wire.autocommit = True
+        return wire
+
+
+class AsyncPostgres(_Postgres):
+    """A PostgreSQL database for event loops, asyncio's or trio's."""
+
+    def start_anew(self) -> None:
+        super().start_anew()
+        self._places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres")
+
+    @asynccontextmanager
+    async def _turn(self, seconds: float) -> AsyncIterator[None]:
+        places = self._places.get(None)
+        if places is None:
+            places = anyio.Semaphore(CONNECTIONS)
+            self._places.set(places)
+        with anyio.fail_after(seconds):
+            async with places:
+                yield
+
+    async def _connected(self, deadline: float) -> Wire:
+        # libpq looks up names without asking the event loop.
+        pgconn = await to_thread.run_sync(partial(connect, self._conninfo, deadline), abandon_on_cancel=True)
+        wire = AsyncWire(pgconn)
+        await wire.set_autocommit(True)
+        return wire

@@ -20,6 +20,7 @@ from completions_mw.backends.sql.values import bound, restored
 from completions_mw.core.ports import StoreTimeoutError
 
 T = TypeVar("T")
+Row = tuple[Any, ...]
 _SESSION: Final = f"-c statement_timeout={int(TIMEOUT * 900)} -c lock_timeout={int(TIMEOUT * 800)} -c timezone=UTC"
 """So that the server gives up a little earlier than we do, and the connection survives."""
 
@@ -43,10 +44,17 @@ def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
     return waiting.wait_conn(_until(deadline, generators.connect(conninfo)), _left(deadline))
 
 
-class BlockingWire(psycopg.Connection[tuple[Any, ...]]):
-    """A connection for threads and greenlets."""
+class BlockingWire(psycopg.Connection[Row]):
+    """A connection for threads and greenlets.
 
-    deadline = 0.0
+    Args:
+        pgconn: as `connect` returns it.
+    """
+
+    def __init__(self, pgconn: pq.abc.PGconn) -> None:
+        super().__init__(pgconn)  # type: ignore[arg-type]
+        self.deadline = 0.0
+        _tell_types(self)
 
     async def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run one statement; return its rows."""
@@ -57,8 +65,17 @@ class BlockingWire(psycopg.Connection[tuple[Any, ...]]):
         return waiting.wait(_until(self.deadline, gen), self.pgconn.socket, _left(self.deadline))
 
 
-class AsyncWire(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A connection for event loops, asyncio's or trio's; its user keeps the deadline."""
+class AsyncWire(psycopg.AsyncConnection[Row]):
+    """A connection for event loops, asyncio's or trio's; a cancel scope around it is its deadline.
+
+    Args:
+        pgconn: as `connect` returns it.
+    """
+
+    def __init__(self, pgconn: pq.abc.PGconn) -> None:
+        super().__init__(pgconn)  # type: ignore[arg-type]
+        self.deadline = 0.0
+        _tell_types(self)
 
     async def run(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run one statement; return its rows."""
@@ -84,6 +101,11 @@ def is_usable(wire: Wire) -> bool:
     poll = select.poll()
     poll.register(wire.pgconn.socket, select.POLLIN)
     return not poll.poll(0)
+
+
+def _tell_types(wire: Wire) -> None:
+    # All integers have one type, so that a statement is prepared once, not for each of their sizes.
+    wire.adapters.register_dumper(int, Int8Dumper)
 
 
 def _until(deadline: float, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
+from completions_mw.backends.sql.forks import Forkable
 from completions_mw.backends.sql.sqlite_schema import check, prepare
 from completions_mw.backends.sql.statements import statement
 from completions_mw.backends.sql.values import bound, restored
@@ -39,7 +39,7 @@ class Session:
         return self._connection.execute(statement(DIALECT, name), bound(params)).rowcount
 
 
-class SqliteFile:
+class SqliteFile(Forkable):
     """Runs transactions, one at a time in this process.
 
     Args:
@@ -48,8 +48,12 @@ class SqliteFile:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._forget()
-        _files.add(self)
+        self._identity: tuple[int, int] | None = None
+        super().__init__()
+
+    def start_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
 
     def fetch(self, name: str, params: Mapping[str, Any]) -> Rows:
         """Run one statement in a transaction of its own."""
@@ -81,18 +85,6 @@ class SqliteFile:
         """Close the connection; the next use opens another."""
         with self._lock:
             self._drop()
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    def forked(self) -> None:
-        """Start anew in a child process. A connection does not survive `fork`, and closing it there would harm the parent's."""
-        _abandoned.append(self._connection)
-        identity = self._identity
-        self._forget()
-        self._identity = identity
 
     @contextmanager
     def _turn(self) -> Iterator[sqlite3.Connection]:
@@ -148,18 +140,6 @@ class SqliteFile:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
-
-
-_files: WeakSet[SqliteFile] = WeakSet()
-_abandoned: list[sqlite3.Connection | None] = []
-
-
-def _start_anew() -> None:
-    for file in _files:
-        file.forked()
-
-
-os.register_at_fork(after_in_child=_start_anew)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class SqliteLedger:
     async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
         self._settled += 1
         if self._database.volatile and self._settled % BATCH == 0:
-            await self._database.fetch("ledger_trim", before_ms=self._now() - DAY_MS, kept=KEPT_IN_MEMORY)
+            await self._trim(self._now() - DAY_MS)
         return await self._database.transact(lambda session: transactions.settle(session, entry, outcome))
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
@@ -62,6 +62,10 @@ class SqliteLedger:
 
     async def aclose(self) -> None:
         await self._database.aclose()
+
+    async def _trim(self, before_ms: int) -> None:
+        await self._database.fetch("ledger_trim", before_ms=before_ms, kept=KEPT_IN_MEMORY)
+        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms))
 
     def _now(self) -> int:
         return int(self._database.clock.time() * 1000)

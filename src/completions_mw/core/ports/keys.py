@@ -51,7 +51,7 @@ class KeyExistsError(ValueError):
 
 
 class KeyStore(Protocol):
-    """Where keys are kept. Each method is one transaction."""
+    """Where keys are kept. Each method is one transaction; times are kept to the microsecond."""
 
     async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
         """Return the key with that secret, whether it is valid or not."""

@@ -1,0 +1,29 @@
+"""What a child process must not use: connections of its parent. Closing them there would close them for the parent too."""
+
+import os
+from typing import Any, Final
+from weakref import WeakSet
+
+
+class Forkable:
+    """Has connections of one process, made again in each child."""
+
+    def __init__(self) -> None:
+        self.start_anew()
+        _all.add(self)
+
+    def start_anew(self) -> None:
+        """Set up everything that belongs to one process."""
+
+
+_all: Final[WeakSet[Forkable]] = WeakSet()
+_abandoned: Final[list[dict[str, Any]]] = []
+
+
+def _start_anew() -> None:
+    for one in _all:
+        _abandoned.append(vars(one).copy())
+        one.start_anew()
+
+
+os.register_at_fork(after_in_child=_start_anew)

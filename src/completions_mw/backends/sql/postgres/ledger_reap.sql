@@ -1,0 +1,1 @@
+SELECT completions_mw.reap(%(batch)s);

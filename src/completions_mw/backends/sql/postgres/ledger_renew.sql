@@ -1,0 +1,3 @@
+UPDATE completions_mw.entries
+SET expires_at = clock_timestamp() + %(ttl_ms)s * interval '1 millisecond'
+WHERE request_id = ANY(%(request_ids)s::text[]) AND state = 'reserved';

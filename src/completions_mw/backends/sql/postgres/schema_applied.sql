@@ -1,0 +1,1 @@
+INSERT INTO completions_mw.migrations (version) VALUES (%(version)s);

@@ -1,0 +1,83 @@
+"""The ledger in PostgreSQL: what takes several steps is a function there (`migrations/0002_ledger_functions.sql`)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from completions_mw.backends.sql.database import Database
+from completions_mw.backends.sql.ledger_rows import entry_params, old_periods, outcome_params, usage_params, usage_rows
+from completions_mw.core.ports import Account, Balance, Entry, Movement, Outcome, Refusal, Tokens, UsageQuery, UsageRow
+
+BATCH: Final = 1000
+"""Rows that one transaction touches, so that others do not wait long."""
+
+
+class PostgresLedger:
+    """A `Ledger` in a PostgreSQL database, by its clock.
+
+    Args:
+        database: keeps it; closed with it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
+        ordered = sorted(accounts)
+        verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=False)
+        if verdict is not None and verdict[-1]:
+            # In a transaction of its own: it locks other budgets than this one.
+            await self.reap()
+            verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=True)
+        if verdict is None:
+            return None
+        at, spent, reserved, first, _ = verdict
+        return Refusal(ordered[at - 1], spent, reserved, first)
+
+    async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
+        await self._database.fetch("ledger_checkpoint", request_id=request_id, amount=amount, **tokens._asdict())
+
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+        rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
+        return [Movement(*rest, tuple(told)) for *rest, told in rows]
+
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
+        await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms)
+
+    async def reap(self) -> int:
+        reaped = 0
+        while batch := (await self._database.fetch("ledger_reap", batch=BATCH))[0][0]:
+            reaped += batch
+        return reaped
+
+    async def prune(self, before_ms: int) -> int:
+        pruned = 0
+        while batch := await self._database.fetch("ledger_prune", before_ms=before_ms, batch=BATCH):
+            pruned += len(batch)
+        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms))
+        return pruned
+
+    async def balances(self, scope: str, name: str) -> list[Balance]:
+        return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
+
+    async def usage(self, query: UsageQuery) -> list[UsageRow]:
+        return usage_rows(await self._database.report("ledger_usage", **usage_params(query)))
+
+    async def aclose(self) -> None:
+        await self._database.aclose()
+
+    async def _try(
+        self, entry: Entry, amount: int, accounts: list[Account], ttl_ms: int, *, reaped: bool
+    ) -> tuple[int, int, int, bool, bool] | None:
+        scopes, names, periods, limits = map(list, zip(*accounts, strict=True)) if accounts else ([], [], [], [])
+        rows = await self._database.fetch(
+            "ledger_reserve",
+            **entry_params(entry),
+            amount=amount,
+            ttl_ms=ttl_ms,
+            scopes=scopes,
+            names=names,
+            periods=periods,
+            limits=limits,
+            reaped=reaped,
+        )
+        return rows[0] if rows else None  # type: ignore[return-value]

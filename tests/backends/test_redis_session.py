@@ -1,0 +1,258 @@
+"""Connections to Redis: whose answers they give, how many there are, and what becomes of them."""
+
+import asyncio
+import multiprocessing
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+from redis.crc import key_slot
+
+from completions_mw.backends.admission import admission_store
+from completions_mw.backends.admission.redis_session import AsyncRedis, BlockingRedis
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import Slot, StoreError, StoreTimeoutError
+from completions_mw.errors import ConfigurationError
+from tests.support.admission import LEASE_MS, PATIENT, requests, tokens
+from tests.support.redis_server import RedisServer
+from tests.support.stepping import CancelAt
+from tests.support.waiting import wait_until
+
+T = TypeVar("T")
+Runner = Callable[[Coroutine[Any, Any, T]], T]
+
+
+def clients(server: RedisServer) -> int:
+    """Return how many connections there are beside the one that asks."""
+    return len(server.command("CLIENT", "LIST").splitlines()) - 1
+
+
+@pytest.fixture(params=["blocking", "async"])
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner[Any]]:
+    if request.param == "blocking":
+        yield run
+        return
+    with asyncio.Runner() as loop:
+        yield loop.run
+
+
+@pytest.fixture
+def session_class(runner: Runner[Any]) -> type[BlockingRedis | AsyncRedis]:
+    return BlockingRedis if runner is run else AsyncRedis
+
+
+def test_an_admission_and_a_finish_are_one_round_trip_each(redis_server: RedisServer, runner: Runner[Any]) -> None:
+    """Acceptance 8."""
+    store = admission_store(redis_server.url + PATIENT, "test", blocking=runner is run)
+
+    async def serve(request_id: str) -> None:
+        limits = [requests("a"), requests("b"), tokens("c", 10), tokens("d", 10)]
+        await store.admit(request_id, limits, [Slot("e", 5), Slot("f", 5)], LEASE_MS)
+        await store.renew({request_id: [Slot("e", 5), Slot("f", 5)]}, LEASE_MS)
+        await store.finish(request_id, 5)
+
+    runner(serve("warm"))
+    with redis_server.monitor() as monitor:
+        runner(serve("r1"))
+        runner(serve("r2"))
+        assert [command.split()[0] for command in monitor.commands()] == ["EVALSHA"] * 6
+    runner(store.aclose())
+
+
+def test_all_names_are_in_one_slot_of_a_cluster(redis_server: RedisServer, runner: Runner[Any]) -> None:
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
+    runner(store.admit("{r}", [requests("{a}"), tokens("}b{", 10)], [Slot("{}", 5)], LEASE_MS))
+    names = redis_server.command("KEYS", "*")
+    assert sorted(names) == [b"{app}:request:{r}", b"{app}:slot:{}", b"{app}:window:{a}", b"{app}:window:}b{"]
+    assert len({key_slot(name) for name in names}) == 1
+    runner(store.aclose())
+
+
+def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]) -> None:
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
+    runner(store.admit("r1", [requests("a"), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
+    runner(store.admit("r2", [requests("a"), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
+    runner(store.renew({"r3": [Slot("d", 1)]}, LEASE_MS))
+    runner(store.finish("r2", 1))
+    assert all(0 < redis_server.command("PTTL", name) <= 60_000 for name in redis_server.command("KEYS", "*"))
+    runner(store.aclose())
+
+
+def test_a_refusal_writes_nothing(redis_server: RedisServer, runner: Runner[Any]) -> None:
+    """FAULTS FC-85."""
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
+    runner(store.admit("r", [requests("a", limit=0), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
+    assert redis_server.command("DBSIZE") == 0
+    runner(store.aclose())
+
+
+def test_threads_get_their_own_answers(redis_server: RedisServer) -> None:
+    session = BlockingRedis(redis_server.url + PATIENT)
+    wrong: list[bytes] = []
+
+    def worker(name: int) -> None:
+        for number in range(50):
+            text = b"%d-%d" % (name, number)
+            if run(session.call("ECHO", text)) != text:
+                wrong.append(text)
+
+    threads = [threading.Thread(target=worker, args=(name,)) for name in range(48)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert clients(redis_server) <= 32
+    run(session.aclose())
+    wait_until(lambda: clients(redis_server) == 0)
+
+
+def test_tasks_share_a_bounded_number_of_connections(redis_server: RedisServer) -> None:
+    async def main() -> None:
+        session = AsyncRedis(redis_server.url + PATIENT)
+        texts = [b"%d" % number for number in range(300)]
+        assert await asyncio.gather(*(session.call("ECHO", text) for text in texts)) == texts
+        assert clients(redis_server) <= 32
+        await session.aclose()
+
+    asyncio.run(main())
+    wait_until(lambda: clients(redis_server) == 0)
+
+
+def test_every_event_loop_has_its_own_connections(redis_server: RedisServer) -> None:
+    session = AsyncRedis(redis_server.url + PATIENT)
+
+    async def ask() -> bytes:
+        answer: bytes = await session.call("ECHO", "hello")
+        await session.aclose()
+        return answer
+
+    assert [asyncio.run(ask()), asyncio.run(ask())] == [b"hello", b"hello"]
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["idle connection", "new connection"])
+def test_a_cancelled_call_leaves_no_answer_behind(redis_server: RedisServer, warm: bool) -> None:
+    """At every await point, once (FAULTS FC-121)."""
+
+    async def cancelled_at(step: int) -> bool:
+        session = AsyncRedis(redis_server.url + PATIENT)
+        if warm:
+            await session.call("PING")
+        work = CancelAt(session.call("ECHO", "cancelled"), step, insist=False)
+        (outcome,) = await asyncio.gather(asyncio.create_task(work.run()), return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError) or outcome == b"cancelled"
+        assert [await session.call("ECHO", text) for text in ("one", "two")] == [b"one", b"two"]
+        await session.aclose()
+        return work.reached
+
+    steps = 0
+    while asyncio.run(cancelled_at(steps + 1)):
+        steps += 1
+    assert steps >= (1 if warm else 2)
+    wait_until(lambda: clients(redis_server) == 0)
+
+
+def test_a_storm_of_cancellations_leaves_nothing_open(redis_server: RedisServer) -> None:
+    async def main() -> None:
+        session = AsyncRedis(redis_server.url + PATIENT)
+        for number in range(300):
+            tasks = [asyncio.create_task(session.call("ECHO", str(number))) for _ in range(5)]
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert await session.call("ECHO", "after") == b"after"
+        await session.aclose()
+
+    descriptors = psutil.Process().num_fds()
+    asyncio.run(main())
+    wait_until(lambda: clients(redis_server) == 0)
+    assert psutil.Process().num_fds() == descriptors
+
+
+def test_calls_that_time_out_leave_nothing_open(
+    private_redis: RedisServer, runner: Runner[Any], session_class: type[BlockingRedis | AsyncRedis]
+) -> None:
+    """FAULTS FC-91."""
+    session = session_class(f"{private_redis.url}?socket_timeout=0.02")
+    patient = session_class(private_redis.url + PATIENT)
+    runner(patient.call("PING"))
+    descriptors = psutil.Process().num_fds()
+    private_redis.stop()
+    for _ in range(20):
+        with pytest.raises(StoreTimeoutError):
+            runner(session.call("ECHO", "late"))
+    assert psutil.Process().num_fds() == descriptors
+    private_redis.cont()
+    assert runner(patient.call("ECHO", "after")) == b"after"
+    runner(patient.aclose())
+    runner(session.aclose())
+    wait_until(lambda: clients(private_redis) == 0)
+
+
+def test_connections_that_redis_closed_are_replaced(
+    redis_server: RedisServer, runner: Runner[Any], session_class: type[BlockingRedis | AsyncRedis]
+) -> None:
+    session = session_class(redis_server.url + PATIENT)
+    for _ in range(3):
+        assert runner(session.call("ECHO", "hello")) == b"hello"
+        redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    runner(session.aclose())
+
+
+def _ask_for_id(session: BlockingRedis, answers: Any) -> None:
+    answers.put((run(session.call("CLIENT", "ID")), run(session.call("ECHO", "child"))))
+    run(session.aclose())
+
+
+def test_a_fork_shares_no_connection(redis_server: RedisServer) -> None:
+    """FAULTS FC-118."""
+    session = BlockingRedis(redis_server.url + PATIENT)
+    ours = run(session.call("CLIENT", "ID"))
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    child = context.Process(target=_ask_for_id, args=(session, answers))
+    child.start()
+    theirs, echo = answers.get()
+    child.join()
+    assert (echo, child.exitcode) == (b"child", 0)
+    assert theirs != ours
+    assert run(session.call("CLIENT", "ID")) == ours
+    run(session.aclose())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://secret.host:1/0?nonsense=1", "redis://secret.host:1/0?socket_timeout=x", "redis://secret.host:99999"],
+    ids=["unknown option", "wrong value", "port"],
+)
+@pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "async"])
+def test_an_address_that_cannot_work_is_refused_at_construction(address: str, blocking: bool) -> None:
+    with pytest.raises(ConfigurationError, match=r"^stores\.admission: ") as caught:
+        admission_store(address, "test", blocking=blocking)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_waiting_thread_gives_up(private_redis: RedisServer) -> None:
+    """More callers than connections, and Redis hangs."""
+    session = BlockingRedis(f"{private_redis.url}?socket_timeout=0.05")
+    private_redis.stop()
+    outcomes: list[type[Exception] | None] = []
+
+    def worker() -> None:
+        try:
+            run(session.call("PING"))
+            outcomes.append(None)
+        except StoreError as error:
+            outcomes.append(type(error))
+
+    threads = [threading.Thread(target=worker) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [StoreTimeoutError] * 100
+    run(session.aclose())
