@@ -266,7 +266,8 @@ def test_a_long_reservation_outlives_the_lease(stand: Stand) -> None:
     assert peek(stand, "b") == (100,)
 
 
-NAMES = ["", "a", "a:b", "a/b", "a b", "{a}", "}{", "*", "?", "[a]", "a\nb", "a\r\n", "\0", "ä", "a\u0308", "\U0001f600", "\ud800", "%61", "x" * 5000]
+AWKWARD = ("a:b", "a/b", "a b", "{a}", "}{", "*", "?", "[a]", "a\nb", "a\r\n", "\0", "ä", "a\u0308", "\U0001f600", "\ud800", "%61")
+NAMES = ["", "a", *AWKWARD, "x" * 5000]
 
 
 def test_no_name_touches_another(stand: Stand) -> None:

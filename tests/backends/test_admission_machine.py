@@ -21,7 +21,7 @@ WINDOWS = st.lists(st.sampled_from(BUCKETS), max_size=4, unique=True).flatmap(
         )
     )
 )
-CHOICES = ([], [Slot("key", 2)], [Slot("tenant", 4)], [Slot("key", 2), Slot("tenant", 4)])
+CHOICES: tuple[list[Slot], ...] = ([], [Slot("key", 2)], [Slot("tenant", 4)], [Slot("key", 2), Slot("tenant", 4)])
 SLOTS = {f"r{n}": CHOICES[n % 4] for n in range(12)}
 """Whatever happens to a request, its slots are the same."""
 IDS = st.sampled_from(sorted(SLOTS))
@@ -167,12 +167,12 @@ class AdmissionMachine(RuleBasedStateMachine):
         return FINISHED_MS <= self.now - self.finished.get(request, -10 * FINISHED_MS) < 2 * FINISHED_MS
 
 
-class TestQuickly(AdmissionMachine.TestCase):  # type: ignore[misc, name-defined, valid-type]
+class TestQuickly(AdmissionMachine.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.soak
-class TestLong(AdmissionMachine.TestCase):  # type: ignore[misc, name-defined, valid-type]
+class TestLong(AdmissionMachine.TestCase):  # type: ignore[misc, valid-type]
     """At least 10^5 steps."""
 
     settings = settings(max_examples=1100, stateful_step_count=100, deadline=None)

@@ -111,7 +111,7 @@ def test_out_of_memory(stand: RedisStand) -> None:
     """FAULTS FC-94: nobody new gets in, but what is held can be given back and kept."""
     stand.admit("r", *LIMITS)
     stand.server.command("CONFIG", "SET", "maxmemory", "1")
-    with pytest.raises(StoreError, match="^Redis refused: OutOfMemoryError"):
+    with pytest.raises(StoreError, match=r"^Redis refused: OutOfMemoryError"):
         stand.admit("new", requests("a"))
     assert stand.renew({"r": [Slot("c", 1)]}) == []
     stand.finish("r", 30)
@@ -125,9 +125,9 @@ def test_read_only(stand: RedisStand) -> None:
     stand.admit("r", *LIMITS)
     stand.renew({})
     stand.server.command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(StoreError, match="^Redis refused: ReadOnlyError"):
+    with pytest.raises(StoreError, match=r"^Redis refused: ReadOnlyError"):
         stand.admit("new", requests("a"))
-    with pytest.raises(StoreError, match="^Redis refused: ReadOnlyError"):
+    with pytest.raises(StoreError, match=r"^Redis refused: ReadOnlyError"):
         stand.finish("r", 5)
     stand.server.command("REPLICAOF", "NO", "ONE")
     stand.finish("r", 5)
@@ -162,14 +162,14 @@ def test_busy_with_a_script(stand: RedisStand) -> None:
 def test_keys_of_a_wrong_type(stand: RedisStand, name: str) -> None:
     """Nothing is changed, not even by half."""
     stand.server.command("RPUSH", f"{{test}}:{name}", "theirs")
-    with pytest.raises(StoreBrokenError, match="^Redis holds something else"):
+    with pytest.raises(StoreBrokenError, match=r"^Redis holds something else"):
         stand.admit("new", *LIMITS)
     assert stand.server.command("KEYS", "*") == [f"{{test}}:{name}".encode()]
 
 
 def test_a_record_that_is_not_ours(stand: RedisStand) -> None:
     stand.server.command("SET", "{test}:request:new", "\xff theirs")
-    with pytest.raises(StoreError, match="^Redis refused: ResponseError"):
+    with pytest.raises(StoreError, match=r"^Redis refused: ResponseError"):
         stand.admit("new", *LIMITS)
 
 

@@ -57,6 +57,7 @@ def settings(upstream_url: str, ledger: str) -> Settings:
     models: dict[str, Any] = {name: {"targets": [target]} for name, target in echoes.items()}
     models["rare"] = {"targets": ["echo/rare"], "limits": {"requests": "2/hour"}}
     paid = {"prices": {"input": INPUT_NANO / 1000, "output": OUTPUT_NANO / 1000}, "max_output_tokens": MAX_OUTPUT}
+    models["unpriced"] = {"targets": ["up/ok"]}
     models |= {name: {"targets": [f"up/{name}"], **paid} for name in UPSTREAM_MODELS}
     return Settings(
         max_body_bytes=MAX_BODY,

@@ -94,7 +94,7 @@ class RedisServer:
     def command(self, *words: str | int | bytes) -> Any:
         """Send one command over a connection of its own; texts come back as bytes."""
         with redis.Redis(port=self.port, protocol=2, password=self._password()) as client:
-            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return client.execute_command(*words)
 
     def flush(self) -> None:
         """Forget all keys; scripts stay."""
@@ -124,7 +124,7 @@ class Monitor:
     def __init__(self, server: RedisServer) -> None:
         self._server = server
         self._client = redis.Redis(port=server.port, protocol=2)
-        self._monitor = self._client.monitor()
+        self._monitor = self._client.monitor()  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         self._monitor.__enter__()

@@ -5,6 +5,8 @@ redis-py's own pools and clients keep no deadline for a whole call, retry what m
 
 import asyncio
 import os
+import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
@@ -13,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import connection as async_redis
-from redis.connection import Connection, SSLConnection, parse_url
+from redis.connection import Connection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -67,9 +69,10 @@ class _Session(ABC, Generic[C, P]):
             options = dict(parse_url(address))  # type: ignore[no-untyped-call]
             self._timeout: float = timeout or options.get("socket_timeout") or TIMEOUT
             self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
-            self._secure = address.startswith("rediss:")
+            # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
+            self._tls = _tls(self._options) if address.startswith("rediss:") else None
             self._connection()
-        except (TypeError, ValueError, RedisError):
+        except (TypeError, ValueError, OSError, RedisError):
             # Their texts quote the address.
             raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
 
@@ -142,19 +145,25 @@ class _WithDeadline:
         return super().read_response(*args, **options)  # type: ignore[misc]
 
 
-class _Plain(_WithDeadline, Connection):
-    pass
+class _BlockingConnection(_WithDeadline, Connection):
+    tls: ssl.SSLContext | None = None
+
+    def _connect(self) -> socket.socket:
+        connected: socket.socket = super()._connect()  # type: ignore[no-untyped-call]
+        if self.tls is None:
+            return connected
+        try:
+            return self.tls.wrap_socket(connected, server_hostname=self.host)
+        except BaseException:
+            connected.close()
+            raise
 
 
-class _Secure(_WithDeadline, SSLConnection):
-    pass
-
-
-class BlockingRedis(_Session[_Plain | _Secure, "SimpleQueue[None]"]):
+class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
     """For threads and greenlets. Each process has its own connections, so a fork shares none."""
 
     def __init__(self, address: str, timeout: float | None = None) -> None:
-        self._pools: dict[int, _Pool[_Plain | _Secure, SimpleQueue[None]]] = {}
+        self._pools: dict[int, _Pool[_BlockingConnection, SimpleQueue[None]]] = {}
         super().__init__(address, timeout)
 
     async def aclose(self) -> None:
@@ -173,18 +182,22 @@ class BlockingRedis(_Session[_Plain | _Secure, "SimpleQueue[None]"]):
         finally:
             pool.places.put(None)
 
-    async def _talk(self, connection: _Plain | _Secure, command: Sequence[Argument], deadline: float) -> Any:
+    async def _talk(self, connection: _BlockingConnection, command: Sequence[Argument], deadline: float) -> Any:
         connection.deadline = deadline
         connection.send_command(*command)  # type: ignore[no-untyped-call]
         return connection.read_response()
 
-    async def _drop(self, connection: _Plain | _Secure) -> None:
+    async def _drop(self, connection: _BlockingConnection) -> None:
         connection.disconnect()  # type: ignore[no-untyped-call]
 
-    def _connection(self) -> _Plain | _Secure:
-        return (_Secure if self._secure else _Plain)(**_options(self._options, self._timeout))
+    def _connection(self) -> _BlockingConnection:
+        options = {name: value for name, value in self._options.items() if not name.startswith("ssl_")}
+        connection = _BlockingConnection(**_options(options, self._timeout))  # type: ignore[no-untyped-call]
+        if self._tls is not None:
+            connection.tls = self._tls.get()
+        return connection
 
-    def _pool(self) -> _Pool[_Plain | _Secure, SimpleQueue[None]]:
+    def _pool(self) -> _Pool[_BlockingConnection, SimpleQueue[None]]:
         # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
         places: SimpleQueue[None] = SimpleQueue()
         for _ in range(_MOST):
@@ -228,7 +241,11 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
 
     def _connection(self) -> _AsyncConnection:
         # The timeout around the whole call is the only one: redis-py's own ones cost a task each.
-        return (async_redis.SSLConnection if self._secure else async_redis.Connection)(**_options(self._options, None))
+        if self._tls is None:
+            return async_redis.Connection(**_options(self._options, None))
+        connection = async_redis.SSLConnection(**_options(self._options, None))
+        connection.ssl_context = self._tls
+        return connection
 
 
 def _options(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
@@ -240,6 +257,12 @@ def _options(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
         "protocol": 2,
         "decode_responses": False,
     }
+
+
+def _tls(options: dict[str, Any]) -> async_redis.RedisSSLContext:
+    context = async_redis.SSLConnection(**_options(options, None)).ssl_context
+    context.get()
+    return context
 
 
 def _store_error(error: Exception) -> StoreError:

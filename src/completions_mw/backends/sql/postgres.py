@@ -70,8 +70,9 @@ class _Postgres(Forkable):
             return rows
 
     async def aclose(self) -> None:
-        while self._idle:
-            self._idle.pop().pgconn.finish()
+        idle = [self._idle.pop() for _ in range(len(self._idle))]
+        for wire in idle:
+            wire.pgconn.finish()
 
     @asynccontextmanager
     async def _prepared_wire(self, seconds: float) -> AsyncIterator[Wire]:

@@ -1,0 +1,146 @@
+"""The storages of the `limits` package, for requests only: Memcached for real, and Redis in place of what has no server here."""
+
+import asyncio
+import traceback
+from collections.abc import Iterator
+from signal import SIGKILL, SIGSTOP
+from typing import Any
+
+import pytest
+
+from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
+from completions_mw.backends.admission.limits_storage import AsyncStorage, LimitsAdmission, unsupported
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import Admission, Slot, Standing, StoreBrokenError, StoreError, StoreTimeoutError, Window
+from completions_mw.errors import ConfigurationError
+from completions_mw.settings import Limits
+from tests.support.admission import LEASE_MS, requests, tokens
+from tests.support.memcached_server import Memcached
+from tests.support.redis_server import RedisServer
+
+
+class Stand:
+    """A storage, driven from a plain function."""
+
+    def __init__(self, store: CheckedAdmissionStore, runner: Any) -> None:
+        self.store = store
+        self.run = runner
+
+    def admit(self, *windows: Window) -> Admission:
+        admission: Admission = self.run(self.store.admit("r", windows, (), LEASE_MS))
+        return admission
+
+
+def used(admission: Admission) -> list[int]:
+    return [standing.used for standing in admission.windows]
+
+
+@pytest.fixture(params=["memcached-blocking", "redis-async"])
+def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
+    if request.param == "memcached-blocking":
+        memcached: Memcached = request.getfixturevalue("memcached_server")
+        store: CheckedAdmissionStore = admission_store(memcached.url, "test", blocking=True)
+        yield Stand(store, run)
+        run(store.aclose())
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    store = LimitsAdmission(AsyncStorage(server.url), "test", SYSTEM_CLOCK)
+    with asyncio.Runner() as runner:
+        yield Stand(store, runner.run)
+        runner.run(store.aclose())
+
+
+def test_a_limit_of_n_admits_n(stand: Stand) -> None:
+    verdicts = [stand.admit(requests("a", limit=3)) for _ in range(5)]
+    assert [verdict.admitted for verdict in verdicts] == [True, True, True, False, False]
+    assert [used(verdict) for verdict in verdicts] == [[1], [2], [3], [3], [3]]
+    assert all(0 < verdict.windows[0].reset_ms <= 60_000 for verdict in verdicts)
+
+
+def test_a_limit_that_is_used_up_leaves_the_others_alone(stand: Stand) -> None:
+    stand.admit(requests("full", limit=1))
+    refused = stand.admit(requests("a"), requests("full", limit=1))
+    assert refused.windows[0] == Standing(0, 0)
+    assert not refused.admitted
+    assert used(stand.admit(requests("a"))) == [1]
+
+
+def test_names_do_not_touch_each_other(stand: Stand) -> None:
+    names = ["", "a", "a/b", "a b", "a\nb", "ä", "\ud800", "x" * 5000, *("a/" * count for count in range(2, 5))]
+    assert [used(stand.admit(requests(name))) for name in names] == [[1]] * len(names)
+
+
+def test_nothing_is_leased_and_nothing_is_given_back(stand: Stand) -> None:
+    stand.admit(requests("a"))
+    stand.run(stand.store.finish("r", 5))
+    assert stand.run(stand.store.renew({"r": ()}, LEASE_MS)) == []
+    assert used(stand.admit(requests("a"))) == [2]
+    assert stand.run(stand.store.check()) == []
+
+
+@pytest.mark.parametrize("windows", [[tokens("b", 5)], []], ids=["tokens", "slot"])
+def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list[Window]) -> None:
+    slots = [] if windows else [Slot("c", 1)]
+    with pytest.raises(StoreBrokenError, match="requests only"):
+        stand.run(stand.store.admit("r", windows, slots, LEASE_MS))
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"requests": "60/minute; 1000 per 30 days"}, None),
+        ({"tokens": "60/minute"}, "tokens"),
+        ({"concurrency": 5}, "concurrency"),
+        ({"requests": "5 per 31 days"}, "30 days"),
+    ],
+    ids=["requests", "tokens", "concurrency", "too long"],
+)
+def test_settings_that_ask_for_more_are_known(limits: dict[str, Any], text: str | None) -> None:
+    reason = unsupported(Limits.model_validate(limits))
+    assert reason is None if text is None else text in (reason or "")
+
+
+def test_a_memcached_that_is_gone(memcached_server: Memcached) -> None:
+    store = admission_store(memcached_server.url, "test", blocking=True)
+    run(store.check())
+    memcached_server.server.signal(SIGKILL)
+    memcached_server.server.wait()
+    with pytest.raises(StoreError, match=r"^The storage failed: \w+$") as caught:
+        run(store.admit("r", [requests("a")], (), LEASE_MS))
+    assert "127.0.0.1" not in "".join(traceback.format_exception(caught.value))
+    run(store.aclose())
+
+
+def test_a_memcached_that_hangs(memcached_server: Memcached) -> None:
+    store = admission_store(memcached_server.url, "test", blocking=True)
+    memcached_server.server.signal(SIGSTOP)
+    with pytest.raises(StoreTimeoutError):
+        run(store.admit("r", [requests("a")], (), LEASE_MS))
+    run(store.aclose())
+
+
+def test_an_async_storage_that_hangs(private_redis: RedisServer) -> None:
+    async def main() -> None:
+        store = LimitsAdmission(AsyncStorage(private_redis.url), "test", SYSTEM_CLOCK)
+        private_redis.stop()
+        with pytest.raises(StoreTimeoutError):
+            await store.check()
+        await store.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("address", "blocking", "package"),
+    [
+        ("mongodb://secret.host", True, "pymongo"),
+        ("mongodb://secret.host", False, "motor"),
+        ("memcached://secret.host", False, "memcachio"),
+        ("valkey+sentinel://secret.host", True, "valkey"),
+    ],
+)
+def test_a_missing_package_is_named(address: str, blocking: bool, package: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^stores.admission: .* pip install {package}$") as caught:
+        admission_store(address, "test", blocking=blocking)
+    assert "secret" not in str(caught.value)
