@@ -38,7 +38,8 @@ def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
 @pytest.fixture(scope="session")
 def project(one_upstream: MockUpstream, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Project:
     ledger = tmp_path_factory.mktemp("ledger") / "completions.db"
-    return Project(given.settings(one_upstream.url, f"sqlite:///{ledger}"), portal, authenticate=given.login)
+    settings = given.settings(one_upstream.url, f"sqlite:///{ledger}")
+    return Project(settings, portal, authenticate=given.login, on_budget=given.on_budget)
 
 
 @pytest.fixture(scope="session", params=HOSTS.values(), ids=[*HOSTS])

@@ -12,6 +12,7 @@ from completions_mw.keys import NewKey
 from tests.conformance.given import JSON, chat_body, post
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.support.exchange import Answer
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ class Customer:
         body = json.dumps(chat_body(stream=True, **fields)).encode()
         return self.host.stream("POST", CHAT, (*bearer(self.created.secret), *JSON), body)
 
-    def usage(self) -> UsageRow:
-        """Return the sums over all requests that have ended; there must be some."""
+    def usage(self, requests: int = 1) -> UsageRow:
+        """Return the sums over so many requests, as soon as they are in the ledger: a client may leave while its last one is settled."""
+        wait_until(lambda: [row.requests for row in self.operator.usage(key=self.id)] == [requests])
         [row] = self.operator.usage(key=self.id)
         return row
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from completions_mw import Budget, Caller, Limits, Request, Settings
+from completions_mw import Budget, BudgetAlert, Caller, Limits, Request, Settings
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.support import upstream_answers as answers
 from tests.support.exchange import HeaderPairs
@@ -86,6 +86,17 @@ def login(request: Request) -> Caller | str | None:
     if name.startswith("trial-"):
         return Caller(name, limits=Limits(requests="1/hour"), budget=Budget(usd="0.15", period="day"))
     return Caller("guest", models=frozenset({"m"})) if name == "guest" else name or None
+
+
+ALERTS: Final[list[BudgetAlert]] = []
+"""What the operator was told, by all hosts."""
+
+
+def on_budget(alert: BudgetAlert) -> None:
+    """Be the operator's hook, which has a fault."""
+    ALERTS.append(alert)
+    if alert.threshold == 80:
+        raise RuntimeError("the pager is out of order")
 
 
 def chat_body(**fields: Any) -> dict[str, Any]:

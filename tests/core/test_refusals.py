@@ -264,3 +264,10 @@ def test_the_limit_that_is_closest_is_shown(shown: Level, other: Level, turned: 
 
 def test_what_remains_is_never_negative() -> None:
     assert dict(rate_limit_headers([Level("tokens", 10, 25, 5)]))["x-ratelimit-remaining-tokens"] == "0"
+
+
+def test_the_host_app_is_no_organization() -> None:
+    assert rate_limited("m", "", "requests", 60, 5, 5, 1, 1).message.startswith(
+        "Rate limit reached for m on requests per min (RPM): Limit 5,"
+    )
+    assert too_large("m", "", 60, 5, 6).message.startswith("Request too large for m on tokens per min (TPM): Limit 5,")

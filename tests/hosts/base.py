@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from anyio.from_thread import BlockingPortal
 
-from completions_mw import AsyncGateway, Caller, Gateway, Request, Settings
+from completions_mw import AsyncGateway, BudgetAlert, Caller, Gateway, Request, Settings
 from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
 from tests.support.envelope import REFUSALS, Refusal
@@ -29,25 +29,32 @@ class Project:
         portal: the event loop of the async ones.
         models: Python functions as models.
         authenticate: the project's own login.
+        on_budget: told of the thresholds of budgets.
     """
 
     settings: Settings
     portal: BlockingPortal
     models: Mapping[str, ModelFunction] = field(default_factory=dict)
     authenticate: Callable[[Request], Caller | str | None] | None = None
+    on_budget: Callable[[BudgetAlert], None] | None = None
 
     def gateway(self) -> AbstractContextManager[Gateway]:
         """Return the gateway of a blocking host, closed at the end of the `with` block."""
-        return Gateway(self.settings, models=self.models, authenticate=self.authenticate)
+        return Gateway(self.settings, models=self.models, authenticate=self.authenticate, on_budget=self.on_budget)
 
     def async_gateway(self) -> AbstractContextManager[AsyncGateway]:
-        """Return the gateway of an async host; its login is async, too."""
-        gateway = AsyncGateway(self.settings, models=self.models, authenticate=self.authenticate and self._ask)
+        """Return the gateway of an async host; its hooks are async, too."""
+        hooks = {"authenticate": self.authenticate and self._ask, "on_budget": self.on_budget and self._tell}
+        gateway = AsyncGateway(self.settings, models=self.models, **hooks)
         return self.portal.wrap_async_context_manager(gateway)
 
     async def _ask(self, request: Request) -> Caller | str | None:
         assert self.authenticate is not None
         return self.authenticate(request)
+
+    async def _tell(self, alert: BudgetAlert) -> None:
+        assert self.on_budget is not None
+        self.on_budget(alert)
 
 
 @dataclass(frozen=True, slots=True)

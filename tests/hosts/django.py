@@ -60,6 +60,7 @@ def configured(project: Project, *, below: str = "", **more: Any) -> Iterator[An
         "COMPLETIONS_MW": project.settings,
         "COMPLETIONS_MW_MODELS": project.models,
         "COMPLETIONS_MW_AUTHENTICATE": project.authenticate,
+        "COMPLETIONS_MW_ON_BUDGET": project.on_budget,
     }
     root = ModuleType("project.urls")
     with override_settings(ALLOWED_HOSTS=["*"], LOGIN_URL="/login/", ROOT_URLCONF=root, **{"MIDDLEWARE": MIDDLEWARE, **ours, **more}):

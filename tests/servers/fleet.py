@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from completions_mw import Gateway, Settings
 from tests.servers.client import page
 from tests.servers.conftest import Running, Start
 from tests.servers.kinds import Kind
@@ -18,6 +20,7 @@ PATIENCE = 60.0
 STORE_PATIENCE = 5.0
 """Seconds that Redis may take: a machine that has much to do must not look like a store that is down."""
 LEASE_SECONDS = 3.0
+AT_A_TIME = 8
 
 
 def sharing(redis: RedisServer, ledger: str | None = None, *, lease_ttl: float = LEASE_SECONDS, **tables: Any) -> str:
@@ -49,18 +52,20 @@ class Fleet(NamedTuple):
 
     @contextlib.contextmanager
     def clients(self, count: int) -> Iterator[list[RawClient]]:
-        """Connect so often, evenly to all servers, or more often, until each worker has a client."""
+        """Connect at least so often: equally often to each worker of each server, in turn."""
+        share = -(-count // (self.workers * len(self.servers)))
         with contextlib.ExitStack() as stack:
-            yield [client for server in self.servers for client in self._clients(stack, server, -(-count // len(self.servers)))]
+            of_workers = [clients for server in self.servers for clients in self._clients(stack, server, share)]
+            yield [client for turn in zip(*of_workers, strict=True) for client in turn]
 
-    def _clients(self, stack: contextlib.ExitStack, server: Running, count: int) -> list[RawClient]:
-        clients: list[RawClient] = []
-        workers: set[str] = set()
-        while len(clients) < count or len(workers) < self.workers:
-            client = stack.enter_context(RawClient(server.port, timeout=PATIENCE))
-            workers.add(page(client, "/page"))
-            clients.append(client)
-        return clients
+    def _clients(self, stack: contextlib.ExitStack, server: Running, share: int) -> list[list[RawClient]]:
+        of_workers: defaultdict[str, list[RawClient]] = defaultdict(list)
+        while sum(len(clients) == share for clients in of_workers.values()) < self.workers:
+            # Several at a time: one by one, the same idle worker would take them all.
+            for client in [stack.enter_context(RawClient(server.port, timeout=PATIENCE)) for _ in range(AT_A_TIME)]:
+                clients = of_workers[page(client, "/page")]
+                clients.append(client) if len(clients) < share else client.close()
+        return list(of_workers.values())
 
     def ask(self, requests: Sequence[bytes], clients: int) -> list[Answer]:
         """Send all requests, by so many clients at a time; return their answers in any order."""
@@ -97,3 +102,9 @@ def _options(kind: Kind, workers: int) -> tuple[str, ...]:
 def models(*names: str, **fields: Any) -> dict[str, Any]:
     """Return the table of models, each a scenario of the upstream, each with the same further fields."""
     return {name: {"targets": [f"mock/{name}"], **fields} for name in names}
+
+
+def books(ledger: str) -> Gateway:
+    """Return what reads the ledger, and serves nobody."""
+    echo = {"providers": {"echo": {"api": "echo"}}, "models": {"echo": {"targets": ["echo/echo"]}}}
+    return Gateway(Settings.from_mapping({**echo, "stores": {"ledger": ledger}}))

@@ -81,12 +81,7 @@ def test_refusal_for_tokens_costs_no_request(
         askers, others = clients[:limit], clients[limit:]
         with ThreadPoolExecutor(limit) as pool:
             served = [pool.submit(client.exchange, data) for client in askers]
-            try:
-                upstream.wait_for(lambda: upstream.active_requests == limit, timeout=20)
-            except TimeoutError:
-                print([f.result() if f.done() else None for f in served])
-                print([s.process.output()[-3000:] for s in servers.servers])
-                raise AssertionError from None
+            upstream.wait_for(lambda: upstream.active_requests == limit, timeout=30)
             refused = [others[number % len(others)].exchange(data) for number in range(requests - limit)]
             upstream.let_go()
             answered = [one.result() for one in served]

@@ -160,7 +160,7 @@ def test_nothing_can_be_assigned(part: Any) -> None:
 
 
 def test_rates_have_the_syntax_of_limits() -> None:
-    limits = Limits(requests="5/second; 7 per 2 minutes", tokens=["1000/hour", "9 per day"], concurrency="3")  # type: ignore[arg-type]
+    limits = Limits(requests="5/second; 7 per 2 minutes", tokens=["1000/hour", "9 per day"], concurrency=3)
     assert limits.requests == (Rate(5, 1), Rate(7, 120))
     assert limits.tokens == (Rate(1000, 3600), Rate(9, 86_400))
     assert Limits(**limits.model_dump(mode="json")) == limits

@@ -19,6 +19,7 @@ Work = Callable[[], Coroutine[Any, Any, T]]
 STARTED_MS = 1_795_000_000_000
 """2026-11-18T11:06:40Z."""
 TTL_MS = 60_000
+TOKENS = Tokens(10, 20, 3, 4)
 EXPIRED = 0
 """A time to live after which a reservation has expired at once, by any clock."""
 
@@ -87,7 +88,7 @@ def entry(request_id: str, *, key: str = "key-1", started_ms: int = STARTED_MS, 
     return Entry(request_id, "key", key, tenant, model, True, started_ms)
 
 
-def outcome(cost: int, tokens: Tokens = Tokens(10, 20, 3, 4), *, estimated: bool = False) -> Outcome:
+def outcome(cost: int, tokens: Tokens = TOKENS, *, estimated: bool = False) -> Outcome:
     """Return the outcome of a request that was answered."""
     return Outcome(200, None, "echo/echo", "stop", tokens, cost, estimated, 5, 50)
 
@@ -97,9 +98,9 @@ def account(limit: int, name: str = "key-1", scope: str = "key", period: str = "
     return Account(scope, name, period, limit)
 
 
-async def spend(ledger: Ledger, request_id: str, amount: int, cost: int, accounts: Sequence[Account]) -> bool:
+async def spend(ledger: Ledger, request_id: str, amount: int, cost: int, accounts: Sequence[Account], ttl_ms: int = TTL_MS) -> bool:
     """Reserve and settle; tell whether there was room."""
-    refusal = await ledger.reserve(entry(request_id), amount, accounts, TTL_MS)
+    refusal = await ledger.reserve(entry(request_id), amount, accounts, ttl_ms)
     if refusal is None:
         await ledger.settle(entry(request_id), outcome(cost))
     return refusal is None

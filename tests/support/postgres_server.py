@@ -31,7 +31,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it; it is ready then."""
-        options = " ".join(f"-c {option}" for option in (*_TUNING, f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="))
+        options = " ".join(
+            f"-c {option}" for option in (*_TUNING, f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
+        )
         self._run("pg_ctl", "start", "--wait", "-D", self._data, "-l", self._log, "-o", options)
 
     def stop(self, mode: str = "fast") -> None:

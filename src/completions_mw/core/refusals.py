@@ -56,7 +56,7 @@ def rate_limited(
 
     Args:
         model: asked for.
-        tenant: whose organization it is.
+        tenant: whose organization it is; empty for the host app itself.
         kind: of the limit.
         seconds: of its window; of no matter for concurrency.
         limit: what is allowed.
@@ -67,10 +67,10 @@ def rate_limited(
     # The SDKs take 0 for no advice at all, and wait as they like.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
-    text = f"Rate limit reached for {_shown(model)} in organization {_shown(tenant)} on {what}: "
+    text = f"Rate limit reached for {_shown(model)}{_of(tenant)} on {what}: "
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}."
     soon = min(wait_ms, _LONGEST_RETRY_MS)
-    headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
+    headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:
         # It would wait for the longest time that we can advise, in vain.
         headers = (*headers, *_DO_NOT_RETRY)
@@ -79,7 +79,7 @@ def rate_limited(
 
 def too_large(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
     """Return the error for a request that asks for more tokens than a whole window has, so that no retry helps."""
-    text = f"Request too large for {_shown(model)} in organization {_shown(tenant)} on {_per('tokens', seconds)}: "
+    text = f"Request too large for {_shown(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
     return _final(RateLimitError(text, type="tokens", headers=_DO_NOT_RETRY))
 
@@ -154,6 +154,10 @@ def _per(kind: str, seconds: int) -> str:
         return f"{kind} per {unit} ({kind[0].upper()}P{letter})"
     size, span = next(((size, span) for size, span in _SPANS if seconds % size == 0), (1, "seconds"))
     return f"{kind} per {seconds // size} {span}"
+
+
+def _of(tenant: str) -> str:
+    return f" in organization {_shown(tenant)}" if tenant else ""
 
 
 def _shown(name: str) -> str:

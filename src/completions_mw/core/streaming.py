@@ -79,8 +79,7 @@ class ChunkStream:
 
     async def __anext__(self) -> list[Event]:
         if self._first:
-            first, self._first = self._first, None
-            return first
+            return await self._primed()
         if self.done or self._closed:
             raise StopAsyncIteration
         try:
@@ -106,6 +105,17 @@ class ChunkStream:
     async def aclose(self) -> None:
         """Stop the answer wherever it is: the upstream is closed too."""
         await self._close(None if self.done else ClientDisconnectedError())
+
+    async def _primed(self) -> list[Event]:
+        """Return what came before there was anybody to tell of checkpoints."""
+        first, self._first = self._first or [], None
+        try:
+            if self.checkpoints is not None and self.checkpoints.is_due(len(first)):
+                await self.checkpoints.checkpoint(self.usage)
+        except BaseException as error:
+            await self._close(error)
+            raise
+        return first
 
     async def _end(self) -> list[Event]:
         """Return the chunks that end an answer whose target did not say that it is complete."""

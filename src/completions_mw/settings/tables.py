@@ -1,9 +1,10 @@
 """The tables of models, keys and connections."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
@@ -17,6 +18,7 @@ from completions_mw.settings.values import (
     ModelName,
     Name,
     Price,
+    Rate,
     Rates,
     Seconds,
     Sha256,
@@ -75,12 +77,22 @@ class Limits(Table):
     concurrency: Count | None = None
     """Requests at the same time."""
 
+    if TYPE_CHECKING:
+        # What hooks may write, for their type checkers; pydantic turns it into the fields.
+        def __init__(
+            self, *, requests: str | Sequence[str | Rate] = (), tokens: str | Sequence[str | Rate] = (), concurrency: int | None = None
+        ) -> None: ...
+
 
 class Budget(Table):
     """What may be spent in a calendar period, UTC. Weeks start on Monday."""
 
     usd: Amount
     period: Literal["hour", "day", "week", "month", "total"]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, usd: Decimal | str | float, period: Literal["hour", "day", "week", "month", "total"]) -> None: ...
 
 
 class Allowance(Table):

@@ -15,8 +15,8 @@ def entry_params(entry: Entry) -> dict[str, Any]:
 def outcome_params(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as its row has it; `cost` is the amount where nothing else was posted before."""
     params = outcome._asdict()
-    tokens = params.pop("tokens")
-    return params | tokens._asdict()
+    del params["tokens"]
+    return params | outcome.tokens._asdict()
 
 
 def old_periods(before_ms: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class PostgresLedger:
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
         rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
-        return [Movement(*rest, tuple(told)) for *rest, told in rows]
+        return [Movement(*row)._replace(told=tuple(row[-1])) for row in rows]
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
         await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms)
@@ -80,4 +80,4 @@ class PostgresLedger:
             limits=limits,
             reaped=reaped,
         )
-        return rows[0] if rows else None  # type: ignore[return-value]
+        return rows[0] if rows else None

@@ -41,7 +41,8 @@ def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
     Raises:
         StoreTimeoutError: not before `deadline`.
     """
-    return waiting.wait_conn(_until(deadline, generators.connect(conninfo)), _left(deadline))
+    pgconn: pq.abc.PGconn = waiting.wait_conn(_until(deadline, generators.connect(conninfo)), _left(deadline))
+    return pgconn
 
 
 class BlockingWire(psycopg.Connection[Row]):
@@ -52,7 +53,7 @@ class BlockingWire(psycopg.Connection[Row]):
     """
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
-        super().__init__(pgconn)  # type: ignore[arg-type]
+        super().__init__(pgconn)
         self.deadline = 0.0
         _tell_types(self)
 
@@ -73,7 +74,7 @@ class AsyncWire(psycopg.AsyncConnection[Row]):
     """
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
-        super().__init__(pgconn)  # type: ignore[arg-type]
+        super().__init__(pgconn)
         self.deadline = 0.0
         _tell_types(self)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
 from completions_mw.backends.sql.forks import Forkable
 from completions_mw.backends.sql.sqlite_schema import check, prepare
@@ -17,6 +18,8 @@ from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeout
 
 T = TypeVar("T")
 DIALECT: Final = "sqlite"
+_OPENING_TIMEOUT: Final = 10.0
+"""Seconds, for those who wait until another process has made the schema."""
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _TAKEN: Final = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
@@ -54,6 +57,7 @@ class SqliteFile(Forkable):
     def start_anew(self) -> None:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._tenths: int | None = None
 
     def fetch(self, name: str, params: Mapping[str, Any]) -> Rows:
         """Run one statement in a transaction of its own."""
@@ -88,11 +92,12 @@ class SqliteFile(Forkable):
 
     @contextmanager
     def _turn(self) -> Iterator[sqlite3.Connection]:
+        began = SYSTEM_CLOCK.monotonic()
         if not self._lock.acquire(timeout=TIMEOUT):
             raise StoreTimeoutError("SQLite: the database is busy")
         try:
             with _named_failures():
-                yield self._current()
+                yield self._patient(TIMEOUT + began - SYSTEM_CLOCK.monotonic())
         except StoreBrokenError:
             self._drop()
             raise
@@ -103,8 +108,17 @@ class SqliteFile(Forkable):
         if self._connection is not None and not self._is_same_file():
             self._drop()
         if self._connection is None:
-            self._connection = self._open()
+            self._connection, self._tenths = self._open(), None
         return self._connection
+
+    def _patient(self, seconds: float) -> sqlite3.Connection:
+        """Return the connection, which then waits for other processes no longer than that."""
+        connection = self._current()
+        tenths = max(round(seconds * 10), 0)
+        if tenths != self._tenths:
+            connection.execute(f"PRAGMA busy_timeout = {tenths * 100}")
+            self._tenths = tenths
+        return connection
 
     def _is_same_file(self) -> bool:
         if self.path is None:
@@ -130,7 +144,7 @@ class SqliteFile(Forkable):
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         name = ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(name, uri=True, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(name, uri=True, timeout=_OPENING_TIMEOUT, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
         # Survives `kill -9`; a power cut may take the last transactions (FAULTS section 3.3).
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,6 +1,7 @@
 """The schema of a SQLite database: made where there is none, and brought up to date."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +10,8 @@ from completions_mw.core.ports import StoreBrokenError
 
 APPLICATION_ID: Final = 0x636D7721
 """Tells our files from all others: `cmw!`."""
+_WAITS: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0)
+"""Seconds between the attempts."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -26,8 +29,7 @@ def prepare(connection: sqlite3.Connection) -> None:
             _apply(connection, step)
         connection.execute("COMMIT")
     check(connection)
-    # Readers do not wait for writers then. Kept in the file; a file system that cannot do it keeps its own mode.
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
 
 
 def check(connection: sqlite3.Connection) -> None:
@@ -40,6 +42,19 @@ def check(connection: sqlite3.Connection) -> None:
     _require(connection, newest)
     if _version(connection) != newest:
         raise StoreBrokenError("SQLite: the schema is of an older version")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and writers not wait for each other. The mode is kept in the file; a file system that cannot do it keeps its own."""
+    for wait in _WAITS:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # For this lock SQLite does not wait by itself while others open the file too.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wait == _WAITS[-1]:
+                raise
+            time.sleep(wait)
 
 
 def _require(connection: sqlite3.Connection, newest: int, *, empty: bool = False) -> None:

@@ -28,7 +28,7 @@ class Budget(NamedTuple):
 
     def reached(self) -> int:
         """Return the highest threshold that was reached, 0 for none."""
-        return max((threshold for threshold in THRESHOLDS if 0 < self.spent and self.limit * threshold <= self.spent * 100), default=0)
+        return max((threshold for threshold in THRESHOLDS if self.spent > 0 and self.limit * threshold <= self.spent * 100), default=0)
 
 
 class _Entry(NamedTuple):

@@ -1,0 +1,148 @@
+"""The pipeline with all that charges its requests: real stores in memory, and a clock that moves when a test says so."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from itertools import count
+from typing import Any, TypeVar
+
+from completions_mw import Caller, Settings
+from completions_mw.backends.admission import MemoryAdmission
+from completions_mw.backends.assembly import Assembly
+from completions_mw.backends.kits import BlockingKit
+from completions_mw.backends.sql import ledger_on, open_database
+from completions_mw.core.auth import Authenticator
+from completions_mw.core.blocking import run
+from completions_mw.core.budgeting import Budgets, OnBudget
+from completions_mw.core.catalog import Catalog
+from completions_mw.core.guarded_admission import GuardedAdmission
+from completions_mw.core.guarded_ledger import GuardedLedger
+from completions_mw.core.json_body import Bounds
+from completions_mw.core.metering import Meter
+from completions_mw.core.pipeline import Pipeline, Rules
+from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
+from completions_mw.core.rate_limiting import RateLimiter, limit_set
+from completions_mw.core.routes import Routes
+from completions_mw.core.spool import Spool
+from completions_mw.core.store_health import StoreHealth
+from completions_mw.core.streaming import ChunkStream
+from completions_mw.core.tariff import Tariff
+from completions_mw.core.upkeep import Upkeep
+from completions_mw.providers.base import Completion
+from completions_mw.settings import Limits
+from tests.support.failing_calls import FailingCalls
+from tests.support.fake_clock import FakeClock
+
+T = TypeVar("T")
+LEASE = 30.0
+"""Seconds for which leases and reservations hold."""
+HELLO = [{"role": "user", "content": "one two three"}]
+
+
+class ByHand:
+    """A `Background` whose work beside requests runs when a test says so."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
+
+    async def complete(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if (interval, work) not in self.kept:
+            self.kept.append((interval, work))
+
+    async def aclose(self) -> None: ...
+
+
+class Charging:
+    """A core that charges.
+
+    Args:
+        function: the model `m`, which costs $1 a thousand tokens of input, $2 of output.
+        faults: of the stores.
+        on_budget: the operator's hook.
+        policy: for the time when the admission store is down.
+        **more: further settings.
+    """
+
+    def __init__(
+        self,
+        function: ModelFunction,
+        *,
+        faults: FailingCalls | None = None,
+        on_budget: OnBudget | None = None,
+        policy: Any = "local",
+        **more: Any,
+    ) -> None:
+        self.time = FakeClock()
+        self._probes = count()
+        clock = self.time.clock()
+        self.faults = faults or FailingCalls()
+        model = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": 100}
+        settings = Settings.from_mapping({"models": {"m": model}, "stores": {"ledger": "memory://", "lease_ttl": LEASE}, **more})
+        self.store = MemoryAdmission(clock)
+        self.admission = GuardedAdmission(
+            self.faults.around(self.store), policy, MemoryAdmission(clock), 1, StoreHealth("admission", clock)
+        )
+        self.books = ledger_on(open_database("memory://", blocking=True, clock=clock))
+        self.ledger = GuardedLedger(self.faults.around(self.books), Spool(clock), StoreHealth("ledger", clock))
+        self.background = ByHand()
+        ttl_ms = int(LEASE * 1000)
+        limiter = RateLimiter(self.admission, settings, ttl_ms)
+        budgets = Budgets(self.ledger, settings, clock, ttl_ms, on_budget)
+        self.upkeep = Upkeep(limiter, self.ledger, budgets, self.background, clock, settings.stores)
+        self.pipeline = Pipeline(
+            Routes(settings.prefix),
+            Authenticator(settings.keys, clock),
+            Catalog(Assembly(settings, {"m": function}, BlockingKit(), None).models),
+            Meter(limiter, Tariff(settings), budgets, self.ledger, self.upkeep, self.background),
+            Rules("reject", settings.max_body_bytes, Bounds(), settings.debug),
+            clock,
+        )
+
+    def complete(self, caller: Caller | None, **fields: Any) -> Completion:
+        return run(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
+
+    def stream(self, caller: Caller | None, **fields: Any) -> ChunkStream:
+        return run(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Let time pass, and then the work beside requests be done."""
+        self.time.advance(seconds)
+        for _, work in self.background.kept:
+            run(work())
+
+    def balance(self, caller: Caller, scope: str = "caller") -> Balance:
+        """Return how the only budget of a caller, or of its tenant, stands."""
+        name = caller.tenant if scope == "tenant" else caller.id
+        balances = run(self.books.balances(scope, name)) or [Balance(scope, name, "", 0, 0, 0)]
+        assert len(balances) == 1
+        return balances[0]
+
+    def usage(self, caller: Caller) -> UsageRow | None:
+        """Return the sums over all requests of a caller that have ended."""
+        rows = run(self.books.usage(UsageQuery("key", key=caller.id)))
+        return rows[0] if rows else None
+
+    def free_places(self, caller: Caller) -> int:
+        """Return how many requests more the caller may run at once; they have come and gone then."""
+        slots = limit_set(caller.scope, caller.id, caller.limits or Limits()).slots
+        ids = [f"probe-{next(self._probes)}" for _ in range(slots[0].limit)]
+        free = sum(run(self.store.admit(id, (), slots, 1000)).admitted for id in ids)
+        for id in ids:
+            run(self.store.finish(id, None))
+        return free
+
+
+def read(stream: ChunkStream) -> int:
+    """Read a stream to its end, close it, and return how many batches came."""
+    batches = 0
+    try:
+        with suppress(StopAsyncIteration):
+            while True:
+                run(stream.__anext__())
+                batches += 1
+    finally:
+        run(stream.aclose())
+    return batches
+
