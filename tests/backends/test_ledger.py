@@ -210,6 +210,16 @@ def test_the_first_refusal_under_a_limit_is_told_once(all_books: Books) -> None:
     assert [first("c", 200), first("d", 200)] == [True, False]
 
 
+def test_a_refusal_is_not_told_of_a_budget_that_was_told_to_be_spent(all_books: Books) -> None:
+    run, ledger = all_books[:2]
+    assert run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS)) is None
+    [movement] = run(ledger.settle(entry("a"), outcome(100)))
+    assert movement.told == (50, 80, 100)
+    refusal = run(ledger.reserve(entry("b"), 1, [account(100)], TTL_MS))
+    assert refusal is not None
+    assert not refusal.first
+
+
 def test_a_lowered_limit_refuses_and_ends_nothing(all_books: Books) -> None:
     run, ledger = all_books[:2]
     run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS))

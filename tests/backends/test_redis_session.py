@@ -254,8 +254,8 @@ def tls_redis(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         missing("openssl")
     key, certificate, port = tmp_path / "key.pem", tmp_path / "certificate.pem", free_port()
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    files = ["-nodes", "-keyout", key, "-out", certificate]
-    subprocess.run([str(openssl), "req", "-x509", "-newkey", "rsa:2048", *subject, *files], check=True, capture_output=True)
+    files: list[str | Path] = ["-nodes", "-keyout", key, "-out", certificate]
+    subprocess.run([openssl, "req", "-x509", "-newkey", "rsa:2048", *subject, *files], check=True, capture_output=True)
     options = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
     with RedisServer(*options, "--tls-auth-clients", "no", "--tls-ca-cert-file", str(certificate)):
         yield f"rediss://127.0.0.1:{port}/0{PATIENT}", certificate

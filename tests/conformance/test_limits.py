@@ -98,7 +98,8 @@ def test_the_advice_is_the_wait(customer: CustomerMaker) -> None:
     wait_ms = int(refused.headers["retry-after-ms"])
     assert 0 < wait_ms <= 50_000
     assert retry_headers(refused) == {"retry-after": str(-(-wait_ms // 1000)), "retry-after-ms": str(wait_ms)}
-    assert refused.error["message"].startswith(f"Rate limit reached for m in organization {limited.id} on requests per 50 seconds: Limit 1, ")
+    beginning = f"Rate limit reached for m in organization {limited.id} on requests per 50 seconds: Limit 1, Used 1, Requested 1. "
+    assert refused.error["message"].startswith(beginning)
 
 
 @json_and_stream
@@ -124,8 +125,9 @@ def test_more_than_the_whole_limit(customer: CustomerMaker, stream: bool) -> Non
     """FC-72: no retry helps, and nothing is charged."""
     limited = customer(limits={"requests": "1/hour", "tokens": "100/hour"})
     refused = limited.post(stream=stream, max_tokens=1000)
-    message = f"Request too large for m in organization {limited.id} on tokens per hour (TPH): Limit 100, Requested {PROMPT_TOKENS + 1000}. "
-    check_body(refused, "tokens", f"{message}The input or output tokens must be reduced in order to run successfully.")
+    message = f"Request too large for m in organization {limited.id} on tokens per hour (TPH): "
+    message += f"Limit 100, Requested {PROMPT_TOKENS + 1000}. The input or output tokens must be reduced in order to run successfully."
+    check_body(refused, "tokens", message)
     assert retry_headers(refused) == {"x-should-retry": "false"}
     check_served(limited, stream=stream, max_tokens=50)
 

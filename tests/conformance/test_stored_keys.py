@@ -87,7 +87,10 @@ def test_an_imported_key_keeps_its_secret(host: Host, operator: Gateway, number:
     assert [customer.post().status for _ in range(2)] == [200, 429]
 
 
-TENANTS = ["acme", "acme/", "acme:requests", "acme:requests:3600", "{acme}", "acme*", "ac*", "*", "acme\n", "acme%2F", "tenant:acme", "ACME", "ácme"]
+TENANTS = [
+    *("acme", "acme/", "acme:requests", "acme:requests:3600", "{acme}", "acme*", "ac*", "*"),
+    *("acme\n", "acme%2F", "tenant:acme", "ACME", "ácme"),
+]
 
 
 def test_names_with_any_characters_are_apart(customer: CustomerMaker, operator: Gateway, number: int) -> None:

@@ -1,20 +1,25 @@
 """What goes on beside requests, soon enough for what it is for."""
 
+import gc
+import json
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
 
+from completions_mw import Budget, Caller, Limits
 from completions_mw.backends.admission import MemoryAdmission
 from completions_mw.core.blocking import run
 from completions_mw.core.budgeting import Budgets
 from completions_mw.core.charge import Charge
 from completions_mw.core.demand import Demand
 from completions_mw.core.exchange import Exchange
-from completions_mw.core.ports import Entry, Slot
+from completions_mw.core.ports import Entry, Slot, StoreError
 from completions_mw.core.rate_limiting import Pass, RateLimiter
 from completions_mw.core.upkeep import Upkeep
 from completions_mw.settings import Settings, Stores
+from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
@@ -76,3 +81,121 @@ def test_a_lease_is_renewed_before_it_expires(seconds: float) -> None:
         assert not run(store.admit("req_2", (), (SLOT,), lease_ms)).admitted
         background.work()
     assert not charge.lost
+
+
+CALLER = Caller("ada", limits=Limits(concurrency=2), budget=Budget(usd=Decimal("10"), period="total"))
+
+SHORT = [{"role": "user", "content": "x"}]
+COST = 1 * 1_000_000 + 4 * 2_000_000
+
+
+def answer(_: object) -> list[str]:
+    return ["one ", "two ", "three"]
+
+
+def test_what_a_long_stream_holds_is_renewed() -> None:
+    charging = Charging(answer)
+    stream = charging.stream(CALLER)
+    held = charging.balance(CALLER).reserved
+    for _ in range(10):
+        charging.tick(LEASE / 3)
+        assert charging.free_places(CALLER) == 1
+        assert charging.balance(CALLER)[4:] == (0, held)
+    read(stream)
+    assert (charging.free_places(CALLER), charging.balance(CALLER).reserved) == (2, 0)
+
+
+def test_nothing_is_renewed_more_often_than_needed() -> None:
+    charging = Charging(answer)
+    stream = charging.stream(CALLER)
+    for _ in range(30):
+        charging.tick()
+    assert [len(charging.faults.of("renew"))] == [2 * 3]
+    read(stream)
+    charging.tick(LEASE)
+    assert len(charging.faults.of("renew")) == 2 * 3
+
+
+def test_a_stream_that_nobody_has_any_more_is_over_with_its_lease() -> None:
+    """Nobody closed it, as after a fault of a server."""
+    charging = Charging(answer)
+    stream = charging.stream(CALLER)
+    stream.on_end = None
+    del stream
+    gc.collect()
+    for _ in range(4):
+        charging.tick(LEASE / 3)
+    assert (charging.free_places(CALLER), charging.balance(CALLER).reserved) == (2, 0)
+
+
+def test_what_a_dead_worker_held_is_reaped_in_seconds() -> None:
+    charging = Charging(answer)
+    charging.complete(CALLER)
+    entry = Entry("req_dead", "caller", "ada", "ada", "m", False, 0)
+    account = charging.faults.of("reserve")[0][2]
+    run(charging.books.reserve(entry, 1000, account, 1000))
+    charging.tick()
+    for _ in range(5):
+        charging.tick()
+    assert charging.balance(CALLER).reserved == 0
+
+
+def test_what_the_ledger_could_not_take_is_posted_when_it_is_back() -> None:
+    """And the operator is told then of the thresholds that it reaches."""
+    alerts: list[Any] = []
+    charging = Charging(answer, on_budget=alerts.append)
+    poor = Caller("ada", limits=Limits(concurrency=2), budget=Budget(usd=Decimal("0.05"), period="total"))
+    for _ in range(2):
+        read(charging.stream(poor, max_tokens=1, messages=SHORT))
+    assert alerts == []
+    stream = charging.stream(poor, max_tokens=1, messages=SHORT)
+    charging.faults.fail_always(StoreError("down"))
+    read(stream)
+    charging.tick()
+    assert charging.ledger.spooled == 1
+    charging.faults.stop()
+    charging.tick()
+    charging.tick()
+    spent = charging.balance(poor)
+    assert (charging.ledger.spooled, spent.reserved) == (0, 0)
+    assert [alert.threshold for alert in alerts] == [50]
+    assert spent.spent == 3 * COST
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, 2), (30, 1), (365, 2)])
+def test_rows_are_kept_for_as_long_as_the_settings_say(days: int | None, left: int) -> None:
+    charging = Charging(answer, stores={"ledger": "memory://", "retention_days": days})
+    charging.complete(CALLER)
+    charging.tick(31 * 86_400)
+    charging.complete(CALLER)
+    charging.tick(3600)
+    usage = charging.usage(CALLER)
+    assert usage is not None
+    assert usage.requests == left
+
+
+def warned(records: list[Any]) -> list[str]:
+    lines = [json.loads(record.message) for record in records]
+    return [line["text"] for line in lines if line["event"] == "store_warning"]
+
+
+def test_what_a_store_says_of_itself_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    answers: list[list[str] | StoreError] = [StoreError("down"), ["maxmemory-policy evicts"]]
+
+    async def warnings() -> list[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    limiter = RateLimiter(MemoryAdmission(clock.clock()), Settings(), 1000)
+    budgets = Budgets(None, Settings(), clock.clock(), 1000, None)
+    background = Repeating(clock)
+    upkeep = Upkeep(limiter, None, budgets, background, clock.clock(), Stores(), warnings)
+    upkeep.watch(charge_of(clock))
+    for _ in range(4):
+        background.wait()
+        background.work()
+    assert warned(caplog.records) == ["maxmemory-policy evicts"]
+    assert answers == []

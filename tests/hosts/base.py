@@ -44,8 +44,8 @@ class Project:
 
     def async_gateway(self) -> AbstractContextManager[AsyncGateway]:
         """Return the gateway of an async host; its hooks are async, too."""
-        hooks = {"authenticate": self.authenticate and self._ask, "on_budget": self.on_budget and self._tell}
-        gateway = AsyncGateway(self.settings, models=self.models, **hooks)
+        authenticate, on_budget = self.authenticate and self._ask, self.on_budget and self._tell
+        gateway = AsyncGateway(self.settings, models=self.models, authenticate=authenticate, on_budget=on_budget)
         return self.portal.wrap_async_context_manager(gateway)
 
     async def _ask(self, request: Request) -> Caller | str | None:

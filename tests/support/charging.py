@@ -20,7 +20,7 @@ from completions_mw.core.json_body import Bounds
 from completions_mw.core.metering import Meter
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
-from completions_mw.core.rate_limiting import RateLimiter, limit_set
+from completions_mw.core.rate_limiting import RateLimiter
 from completions_mw.core.routes import Routes
 from completions_mw.core.spool import Spool
 from completions_mw.core.store_health import StoreHealth
@@ -28,7 +28,6 @@ from completions_mw.core.streaming import ChunkStream
 from completions_mw.core.tariff import Tariff
 from completions_mw.core.upkeep import Upkeep
 from completions_mw.providers.base import Completion
-from completions_mw.settings import Limits
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
 
@@ -88,7 +87,7 @@ class Charging:
         self.ledger = GuardedLedger(self.faults.around(self.books), Spool(clock), StoreHealth("ledger", clock))
         self.background = ByHand()
         ttl_ms = int(LEASE * 1000)
-        limiter = RateLimiter(self.admission, settings, ttl_ms)
+        self.limiter = limiter = RateLimiter(self.admission, settings, ttl_ms)
         budgets = Budgets(self.ledger, settings, clock, ttl_ms, on_budget)
         self.upkeep = Upkeep(limiter, self.ledger, budgets, self.background, clock, settings.stores)
         self.pipeline = Pipeline(
@@ -126,7 +125,9 @@ class Charging:
 
     def free_places(self, caller: Caller) -> int:
         """Return how many requests more the caller may run at once; they have come and gone then."""
-        slots = limit_set(caller.scope, caller.id, caller.limits or Limits()).slots
+        limits = self.limiter.limits_of(caller, "m")
+        assert limits is not None
+        slots = limits.slots
         ids = [f"probe-{next(self._probes)}" for _ in range(slots[0].limit)]
         free = sum(run(self.store.admit(id, (), slots, 1000)).admitted for id in ids)
         for id in ids:
@@ -145,4 +146,3 @@ def read(stream: ChunkStream) -> int:
     finally:
         run(stream.aclose())
     return batches
-

@@ -4,6 +4,7 @@ from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
 NEVER: Final = 0
+ALWAYS: Final = -1
 
 
 class FailingCalls:
@@ -38,6 +39,10 @@ class FailingCalls:
         """Return `store` with calls that count, and fail."""
         return cast("T", _Counted(self, store))
 
+    def fail_always(self, error: BaseException) -> None:
+        """Let every later call fail, until `stop`."""
+        self._at, self._error = ALWAYS, error
+
     def stop(self) -> None:
         """Let no later call fail."""
         self._at = NEVER
@@ -48,7 +53,7 @@ class FailingCalls:
             self.done(len(self.calls))
 
     def done(self, number: int) -> None:
-        if number == self._at and self._error is not None:
+        if self._at in (number, ALWAYS) and self._error is not None:
             raise self._error
 
 

@@ -27,7 +27,7 @@ def memcached() -> Iterator[Memcached]:
         missing("memcached")
     port = free_port()
     # As root it wants to be told whom to become.
-    with serve([str(program), "-l", "127.0.0.1", "-p", str(port), "-u", "root", "-m", "16"], ready=port) as server:
+    with serve([program, "-l", "127.0.0.1", "-p", str(port), "-u", "root", "-m", "16"], ready=port) as server:
         yield Memcached(port, server)
         # It holds nothing that matters, and takes its time to end.
         server.signal(SIGKILL)

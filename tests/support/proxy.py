@@ -158,7 +158,7 @@ class FaultProxy(LoopThread):
             for piece in self._cut_up(data, passed):
                 await self._pass(piece, passed, writer)
                 passed += len(piece)
-        writer.write_eof()
+        _end(writer)
 
     async def _pass(self, piece: bytes, passed: int, writer: asyncio.StreamWriter) -> None:
         match self._mode:
@@ -197,7 +197,13 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     while data := await reader.read(64 * 1024):
         writer.write(data)
         await writer.drain()
-    writer.write_eof()
+    _end(writer)
+
+
+def _end(writer: asyncio.StreamWriter) -> None:
+    # Who has reset its side is not connected any more, which asyncio does not call a ConnectionError.
+    with contextlib.suppress(OSError):
+        writer.write_eof()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

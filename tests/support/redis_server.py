@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import which
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import pytest
 import redis
@@ -16,7 +16,7 @@ import redis
 from tests.support.process import free_port
 
 
-def missing(program: str) -> None:
+def missing(program: str) -> NoReturn:
     """Skip the test because a program is not there, or fail it where nothing may be skipped."""
     reason = f"{program} is not installed"
     if os.environ.get("CI"):
@@ -32,6 +32,10 @@ class RedisServer:
     """
 
     def __init__(self, *options: str) -> None:
+        program = which("redis-server")
+        if program is None:
+            missing("redis-server")
+        self._program = program
         self.port = free_port()
         self._options = options
         self._folder = tempfile.TemporaryDirectory()
@@ -56,10 +60,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
-        program = which("redis-server")
-        if program is None:
-            missing("redis-server")
-        command = [str(program), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         log = Path(self._folder.name, "output.txt")
         with log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -11,7 +11,7 @@ from completions_mw.core.guarded_admission import GuardedAdmission
 from completions_mw.core.guarded_keys import GuardedKeys
 from completions_mw.core.guarded_ledger import GuardedLedger
 from completions_mw.core.key_ring import KeyRing
-from completions_mw.core.ports import AdmissionStore, Clock, Ledger, StoreError
+from completions_mw.core.ports import AdmissionStore, Background, Clock, Ledger, StoreError
 from completions_mw.core.spool import Spool
 from completions_mw.core.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
@@ -81,6 +81,11 @@ class StoreSet:
     def warnings(self) -> Callable[[], Awaitable[list[str]]] | None:
         """What asks the store of limits about itself, where it is a shared one."""
         return None if self._shared is None else self._shared.check
+
+    @property
+    def completing(self) -> Background | None:
+        """What completes the work on stores that a cancelled request has begun; None where they are all in memory, and wait for nothing."""
+        return None if self._shared is None and self._database is None else self.background
 
     def snapshots(self) -> tuple[StoreSnapshot, ...]:
         """Return how the stores are doing."""

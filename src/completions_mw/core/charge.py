@@ -14,6 +14,7 @@ CHECKPOINT_SECONDS: Final = 1.0
 CHECKPOINT_CHUNKS: Final = 64
 """At most so much of a stream is unbilled if its worker is killed (FAULTS section 1, promise 2)."""
 MAX_REASON: Final = 64
+_NOTHING: Final = Tokens()
 
 
 class Books(Protocol):
@@ -23,7 +24,7 @@ class Books(Protocol):
         """Note what a stream has cost so far."""
         ...
 
-    async def settle(self, charge: "Charge", outcome: Outcome) -> None:
+    async def settle(self, charge: "Charge", tokens: Tokens, estimated: bool, error: BaseException | None) -> None:
         """Post what a request used, even if it is cancelled meanwhile."""
         ...
 
@@ -69,6 +70,11 @@ class Charge:
         """The places that the request leases."""
         return () if self.admitted is None else self.admitted.slots
 
+    @property
+    def holds_limits(self) -> bool:
+        """Whether the store of limits has something to take back: places, or tokens that were not used."""
+        return self.admitted is not None and (self.admitted.counts_tokens or bool(self.admitted.slots))
+
     def is_due(self, chunks: int) -> bool:
         """Tell whether there is something to do after so many more chunks."""
         self._chunks += chunks
@@ -99,14 +105,12 @@ class Charge:
         """
         if self._open:
             self._open = False
-            await self._books.settle(self, self._outcome(usage, error))
+            tokens, estimated = self._used(usage, error)
+            await self._books.settle(self, tokens, estimated, error)
 
-    def _outcome(self, usage: dict[str, Any] | None, error: BaseException | None) -> Outcome:
+    def outcome(self, tokens: Tokens, estimated: bool, error: BaseException | None) -> Outcome:
+        """Return what the ledger keeps of a request that used `tokens`."""
         exchange = self.exchange
-        tokens, estimated = (Tokens(), False) if usage is None else (tokens_of(usage), exchange.estimated)
-        if usage is None and exchange.target is not None and _has_left(error):
-            # The upstream was at work for a client that left: it has read the prompt at least.
-            tokens, estimated = Tokens(prompt=self.demand.prompt), True
         reason = exchange.finish_reason
         status, code = _verdict(error)
         return Outcome(
@@ -120,6 +124,14 @@ class Charge:
             first_ms=exchange.first_ms,
             total_ms=exchange.milliseconds(),
         )
+
+    def _used(self, usage: dict[str, Any] | None, error: BaseException | None) -> tuple[Tokens, bool]:
+        if usage is not None:
+            return tokens_of(usage), self.exchange.estimated
+        if self.exchange.target is not None and _has_left(error):
+            # The upstream was at work for a client that left: it has read the prompt at least.
+            return Tokens(prompt=self.demand.prompt), True
+        return _NOTHING, False
 
     def _cost(self, tokens: Tokens) -> int:
         return cost(self._model.prices.get(self.exchange.target or "", FREE), tokens)

@@ -11,6 +11,8 @@ MESSAGE_BYTES: Final = 16
 """What the chat template of a model adds to each message."""
 MEDIA_TOKENS: Final = 2048
 """Of an image, a sound or a file, whose tokens only the provider can count."""
+_OTHERS: Final = ("tools", "functions", "response_format")
+"""What a model reads beside the messages."""
 
 
 class Demand(NamedTuple):
@@ -42,17 +44,22 @@ def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
 
 def _prompt(fields: dict[str, Any]) -> tuple[int, int]:
     """Return the bytes of text of a prompt, and how many media it has."""
-    size = media = 0
-    for message in fields["messages"]:
-        size += MESSAGE_BYTES
+    messages = fields["messages"]
+    size, media = MESSAGE_BYTES * len(messages), 0
+    for message in messages:
         for name, value in message.items():
-            if name == "content" and isinstance(value, list):
-                texts = [part["text"] for part in value if isinstance(part.get("text"), str)]
-                size += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+            if isinstance(value, str):
+                size += len(value) if value.isascii() else _bytes(value)
+            elif name == "content" and isinstance(value, list):
+                size += sum(_bytes(part["text"]) for part in value if isinstance(part.get("text"), str))
                 media += sum(part.get("type") not in ("text", "refusal") for part in value)
-            elif isinstance(value, str):
-                size += len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
             elif value is not None:
                 size += len(to_json(value))
-    size += sum(len(to_json(fields[name])) for name in ("tools", "functions", "response_format") if name in fields)
+    for name in _OTHERS:
+        if name in fields:
+            size += len(to_json(fields[name]))
     return size, media
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

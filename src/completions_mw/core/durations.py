@@ -15,9 +15,8 @@ def go_duration(milliseconds: int) -> str:
         return f"{milliseconds}ms"
     hours, rest = divmod(milliseconds, _HOUR)
     minutes, rest = divmod(rest, _MINUTE)
-    seconds, thousandths = divmod(rest, _SECOND)
-    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
-    text = f"{seconds}{fraction}s"
+    # Five digits at most, so nothing is lost.
+    text = f"{rest / _SECOND:g}s"
     if hours or minutes:
         text = f"{minutes}m{text}"
     return f"{hours}h{text}" if hours else text

@@ -1,5 +1,8 @@
 """The life of a request's charge: admit, reserve, checkpoint, settle (DESIGN section 4)."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from completions_mw.core.auth import Caller
 from completions_mw.core.budgeting import Budgets, Share
 from completions_mw.core.catalog import CatalogModel
@@ -23,11 +26,11 @@ class Meter:
         budgets: reserves money.
         ledger: keeps a row of each request; None to keep none.
         upkeep: renews what requests hold.
-        background: finishes what a cancelled request has begun.
+        background: finishes what a cancelled request has begun; None where no store waits for anything, so that nothing is half done.
     """
 
     def __init__(
-        self, limiter: RateLimiter, tariff: Tariff, budgets: Budgets, ledger: Ledger | None, upkeep: Upkeep, background: Background
+        self, limiter: RateLimiter, tariff: Tariff, budgets: Budgets, ledger: Ledger | None, upkeep: Upkeep, background: Background | None
     ) -> None:
         self._limiter = limiter
         self._tariff = tariff
@@ -50,13 +53,16 @@ class Meter:
         """
         limits = self._limiter.limits_of(caller, model.name)
         shares = self._budgets.shares_of(caller)
-        if limits is None and not shares and self._ledger is None and not self._tariff.applies(caller):
+        is_priced = bool(shares) or self._tariff.applies(caller)
+        if limits is None and not is_priced and self._ledger is None:
             return chat, None
         demand = demand_of(chat, model.max_output_tokens)
-        amount = self._tariff.amount(model, demand, caller, budgeted=bool(shares))
+        amount = self._tariff.amount(model, demand, caller, budgeted=bool(shares)) if is_priced else 0
         charge = Charge(self, _entry(caller, model, exchange), model, exchange, demand)
-        await self._admit(charge, limits)
-        await self._reserve(charge, shares, amount)
+        if limits is not None:
+            await self._admit(charge, limits)
+        if shares and amount:
+            await self._reserve(charge, shares, amount)
         self._upkeep.watch(charge)
         return (chat.capped(model.max_output_tokens) if charge.reserved is not None and not demand.stated else chat), charge
 
@@ -65,23 +71,26 @@ class Meter:
         if self._ledger is not None:
             await self._ledger.checkpoint(request_id, amount, tokens)
 
-    async def settle(self, charge: Charge, outcome: Outcome) -> None:
+    async def settle(self, charge: Charge, tokens: Tokens, estimated: bool, error: BaseException | None) -> None:
         """Post what a request used, even if it is cancelled meanwhile."""
         self._upkeep.forget(charge)
-        await self._background.complete(self._post(charge, outcome))
+        total = tokens.prompt + tokens.completion
+        if self._ledger is not None:
+            await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
+        elif charge.holds_limits:
+            await self._complete(self._limiter.finish(charge.entry.request_id, total))
 
-    async def _post(self, charge: Charge, outcome: Outcome) -> None:
-        tokens = outcome.tokens.prompt + outcome.tokens.completion
-        if charge.admitted is not None and (charge.slots or charge.admitted.counts_tokens):
+    async def _post(self, ledger: Ledger, charge: Charge, tokens: int, outcome: Outcome) -> None:
+        if charge.holds_limits:
             await self._limiter.finish(charge.entry.request_id, tokens)
         if charge.reserved is not None and outcome.cost > charge.reserved:
             charge.exchange.log_overage(charge.reserved, outcome.cost)
-        if self._ledger is not None:
-            await self._budgets.moved(await self._ledger.settle(charge.entry, outcome), charge.exchange)
+        await self._budgets.moved(await ledger.settle(charge.entry, outcome), charge.exchange)
 
-    async def _admit(self, charge: Charge, limits: LimitSet | None) -> None:
-        if limits is None:
-            return
+    def _complete(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+        return work if self._background is None else self._background.complete(work)
+
+    async def _admit(self, charge: Charge, limits: LimitSet) -> None:
         entry = charge.entry
         try:
             charge.admitted = await self._limiter.admit(entry.request_id, limits, charge.demand, entry.model, entry.tenant)
@@ -89,18 +98,16 @@ class Meter:
             raise
         except BaseException:
             # Cancelled while the store was deciding: it may have let the request in.
-            await self._background.complete(self._limiter.finish(entry.request_id, 0))
+            await self._complete(self._limiter.finish(entry.request_id, 0))
             raise
         charge.exchange.limit_headers = charge.admitted.headers
 
     async def _reserve(self, charge: Charge, shares: tuple[Share, ...], amount: int) -> None:
-        if not shares or not amount:
-            return
         try:
             await self._budgets.reserve(charge.entry, amount, shares, charge.exchange)
         except GatewayError as error:
-            if charge.admitted is not None:
-                await self._background.complete(self._limiter.finish(charge.entry.request_id, 0))
+            if charge.holds_limits:
+                await self._complete(self._limiter.finish(charge.entry.request_id, 0))
             raise error
         except BaseException as error:
             await charge.settle(None, error)

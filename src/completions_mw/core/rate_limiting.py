@@ -1,6 +1,6 @@
 """How often, how much and how many at once: which limits a request meets, and what it is told of them (DESIGN section 4, `admit`)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -12,40 +12,37 @@ from completions_mw.core.ports import Admission, AdmissionStore, Slot, Window
 from completions_mw.core.refusals import Level, rate_limit_headers, rate_limited, too_large
 from completions_mw.errors import RateLimitError
 from completions_mw.http import Headers
-from completions_mw.settings import Limits, Rate, Settings
+from completions_mw.settings import Limits, Settings
 
 Scope = Literal["key", "caller", "tenant", "model"]
 Family = Literal["requests", "tokens", "project-tokens"]
 
 SLOT_RETRY_MS: Final = 1000
 """When a place becomes free is not known; a second is a polite guess."""
-
-
-class Rule(NamedTuple):
-    """A rate of somebody, with the name of its counter."""
-
-    family: Family
-    """Which of the `x-ratelimit-` headers shows it (SPEC section 10)."""
-    bucket: str
-    rate: Rate
+MAX_CALLERS: Final = 4096
+"""Whose limits are remembered, each for one model; the others' are put together again for each request."""
 
 
 class LimitSet(NamedTuple):
-    """The limits of one key, caller, tenant or model."""
+    """The limits of one key, caller, tenant or model, or all that a request meets."""
 
-    rules: tuple[Rule, ...]
+    families: tuple[Family, ...]
+    """Of each window: which of the `x-ratelimit-` headers shows it (SPEC section 10)."""
+    windows: tuple[Window, ...]
+    """Those on tokens do not have their cost yet: it depends on the request."""
     slots: tuple[Slot, ...]
+    counts_tokens: bool
 
 
-@lru_cache(maxsize=4096)
 def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
     """Return the limits of somebody, with names of counters that nobody else has (FAULTS FC-87)."""
     owner = f"{scope}:{quote(name, safe='')}"
-    tokens: Family = "project-tokens" if scope == "tenant" else "tokens"
-    rules = [Rule("requests", f"{owner}:requests:{rate.seconds}", rate) for rate in limits.requests]
-    rules += [Rule(tokens, f"{owner}:tokens:{rate.seconds}", rate) for rate in limits.tokens]
+    requests = [Window(f"{owner}:requests:{rate.seconds}", rate.amount, rate.seconds, 1, refundable=False) for rate in limits.requests]
+    tokens = [Window(f"{owner}:tokens:{rate.seconds}", rate.amount, rate.seconds, 0, refundable=True) for rate in limits.tokens]
+    families: list[Family] = ["requests"] * len(requests)
+    families += ["project-tokens" if scope == "tenant" else "tokens"] * len(tokens)
     slots = (Slot(f"{owner}:concurrency", limits.concurrency),) if limits.concurrency else ()
-    return LimitSet(tuple(rules), slots)
+    return LimitSet(tuple(families), (*requests, *tokens), slots, bool(tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +71,15 @@ class RateLimiter:
         self._tenants = _sets("tenant", {name: tenant.limits for name, tenant in settings.tenants.items()})
         self._models = _sets("model", {name: model.limits for name, model in settings.models.items()})
         self._lease_ms = lease_ms
+        # A request meets the same limits as the one before it from the same caller for the same model.
+        self._found = lru_cache(MAX_CALLERS)(self._find)
 
     def limits_of(self, caller: Caller | None, model: str) -> LimitSet | None:
         """Return all limits that a request meets, or None if there are none."""
-        found = [self._models.get(model)]
-        if caller is not None:
-            limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
-            if limits is not None:
-                found.append(limit_set(caller.scope, caller.id, limits))
-            found.append(self._tenants.get(caller.tenant))
-        sets = [one for one in found if one is not None and (one.rules or one.slots)]
-        if len(sets) < 2:
-            return sets[0] if sets else None
-        return LimitSet(tuple(rule for one in sets for rule in one.rules), tuple(slot for one in sets for slot in one.slots))
+        if caller is None:
+            return self._found(None, model)
+        limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
+        return self._found(None if limits is None else (caller.scope, caller.id, limits), model, caller.tenant)
 
     async def admit(self, request_id: str, limits: LimitSet, demand: Demand, model: str, tenant: str) -> Pass:
         """Charge a request to all of its limits.
@@ -95,14 +88,16 @@ class RateLimiter:
             RateLimitError: one of them refuses, and none of them is charged; or it could never be admitted.
             ServiceUnavailableError: nobody can tell at the moment, and the settings want that to be a refusal.
         """
-        windows = [_window(rule, demand, model, tenant) for rule in limits.rules]
+        windows = limits.windows
+        if limits.counts_tokens:
+            windows = tuple([_asked(window, demand, model, tenant) if window.refundable else window for window in windows])
         admission = await self._store.admit(request_id, windows, limits.slots, self._lease_ms)
-        headers = rate_limit_headers(_levels(limits.rules, admission))
+        headers = rate_limit_headers(_levels(limits, admission))
         if not admission.admitted:
             error = _refusal(limits, windows, admission, model, tenant)
             error.headers = (*error.headers, *headers)
             raise error
-        return Pass(limits.slots, headers, any(window.refundable for window in windows))
+        return Pass(limits.slots, headers, limits.counts_tokens)
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
         """Give back what a request holds; tokens are what it used, or None if that is not known."""
@@ -112,42 +107,54 @@ class RateLimiter:
         """Extend leases; return the requests that lost theirs."""
         return await self._store.renew(holds, self._lease_ms)
 
+    def _find(self, own: tuple[Scope, str, Limits] | None, model: str, tenant: str | None = None) -> LimitSet | None:
+        found = [self._models.get(model), None if own is None else limit_set(*own), self._tenants.get(tenant or "")]
+        sets = [one for one in found if one is not None and (one.windows or one.slots)]
+        return _together(sets) if sets else None
+
+
+def _together(sets: Sequence[LimitSet]) -> LimitSet:
+    return LimitSet(
+        tuple(family for one in sets for family in one.families),
+        tuple(window for one in sets for window in one.windows),
+        tuple(slot for one in sets for slot in one.slots),
+        any(one.counts_tokens for one in sets),
+    )
+
 
 def _sets(scope: Scope, limits: Mapping[str, Limits]) -> dict[str, LimitSet]:
-    sets = {name: limit_set(scope, name, one) for name, one in limits.items()}
-    return {name: one for name, one in sets.items() if one.rules or one.slots}
+    return {name: limit_set(scope, name, one) for name, one in limits.items()}
 
 
-def _window(rule: Rule, demand: Demand, model: str, tenant: str) -> Window:
-    rate = rule.rate
-    if rule.family == "requests":
-        return Window(rule.bucket, rate.amount, rate.seconds, 1, refundable=False)
+def _asked(window: Window, demand: Demand, model: str, tenant: str) -> Window:
+    """Return what a request asks of a limit on tokens."""
+    bucket, limit, seconds, _, _ = window
     asked = demand.prompt + demand.completion
     if not demand.stated:
         # The maximum is ours, not the request's, so it is no reason to refuse it for ever.
-        asked = max(demand.prompt, min(asked, rate.amount))
-    if asked > rate.amount:
-        raise too_large(model, tenant, rate.seconds, rate.amount, asked)
-    return Window(rule.bucket, rate.amount, rate.seconds, asked, refundable=True)
+        asked = max(demand.prompt, min(asked, limit))
+    if asked > limit:
+        raise too_large(model, tenant, seconds, limit, asked)
+    return Window(bucket, limit, seconds, asked, refundable=True)
 
 
-def _levels(rules: Iterable[Rule], admission: Admission) -> list[Level]:
+def _levels(limits: LimitSet, admission: Admission) -> list[Level]:
     return [
-        Level(rule.family, rule.rate.amount, standing.used, standing.reset_ms)
-        for rule, standing in zip(rules, admission.windows, strict=True)
+        Level(family, window.limit, used, reset_ms)
+        for family, window, (used, reset_ms) in zip(limits.families, limits.windows, admission.windows, strict=True)
     ]
 
 
-def _refusal(limits: LimitSet, windows: list[Window], admission: Admission, model: str, tenant: str) -> RateLimitError:
+def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, model: str, tenant: str) -> RateLimitError:
     """Return the error for the limit that is in the way the longest, so that a retry after it is not in vain."""
     refusing = [
-        (standing.reset_ms, rule, standing.used, window.cost)
-        for rule, window, standing in zip(limits.rules, windows, admission.windows, strict=True)
+        (standing.reset_ms, family, window, standing.used)
+        for family, window, standing in zip(limits.families, windows, admission.windows, strict=True)
         if standing.used + window.cost > window.limit
     ]
     if refusing:
-        wait_ms, rule, used, cost = max(refusing, key=lambda one: one[0])
-        kind: Literal["requests", "tokens"] = "requests" if rule.family == "requests" else "tokens"
-        return rate_limited(model, tenant, kind, rule.rate.seconds, rule.rate.amount, used, cost, wait_ms)
+        wait_ms, family, window, used = max(refusing, key=lambda one: one[0])
+        kind: Literal["requests", "tokens"] = "requests" if family == "requests" else "tokens"
+        return rate_limited(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms)
     slot, used = next((slot, at.used) for slot, at in zip(limits.slots, admission.slots, strict=True) if at.used >= slot.limit)
     return rate_limited(model, tenant, "concurrency", 0, slot.limit, used, 1, SLOT_RETRY_MS)

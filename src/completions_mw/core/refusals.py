@@ -29,6 +29,10 @@ _LONGEST_RETRY_MS: Final = 60_000
 _LONGEST_NAME: Final = 256
 _UNITS: Final = {1: ("second", "S"), 60: ("min", "M"), 3600: ("hour", "H"), 86_400: ("day", "D")}
 _SPANS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
+_NAMES: Final = {
+    family: (f"x-ratelimit-limit-{family}", f"x-ratelimit-remaining-{family}", f"x-ratelimit-reset-{family}")
+    for family in ("requests", "tokens", "project-tokens")
+}
 _OWNERS: Final = {"key": "this API key", "caller": "this caller", "tenant": "this tenant"}
 
 
@@ -126,17 +130,14 @@ def rate_limit_headers(levels: Iterable[Level]) -> Headers:
     """Return the `x-ratelimit-` headers; of several limits of a family they show the one with the smallest share left."""
     shown: dict[str, Level] = {}
     for level in levels:
-        if level.family not in shown or _rank(level) < _rank(shown[level.family]):
+        other = shown.setdefault(level.family, level)
+        if other is not level and _rank(level) < _rank(other):
             shown[level.family] = level
-    return tuple(header for level in shown.values() for header in _trio(level))
-
-
-def _trio(level: Level) -> Headers:
-    return (
-        (f"x-ratelimit-limit-{level.family}", str(level.limit)),
-        (f"x-ratelimit-remaining-{level.family}", str(_remaining(level))),
-        (f"x-ratelimit-reset-{level.family}", go_duration(level.reset_ms)),
-    )
+    headers: list[tuple[str, str]] = []
+    for level in shown.values():
+        limit, remaining, reset = _NAMES[level.family]
+        headers += ((limit, str(level.limit)), (remaining, str(_remaining(level))), (reset, go_duration(level.reset_ms)))
+    return tuple(headers)
 
 
 def _rank(level: Level) -> tuple[float, int]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from logging import WARNING
 from typing import Final
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from completions_mw.core.budgeting import Budgets
 from completions_mw.core.charge import Charge
@@ -57,7 +57,8 @@ class Upkeep:
         self._interval = min(TICK, self._ttl / TICKS_OF_LEASE)
         self._retention_ms = None if settings.retention_days is None else settings.retention_days * DAY_MS
         self._warnings = warnings
-        self._live: WeakValueDictionary[str, Charge] = WeakValueDictionary()
+        # A plain set, as threads add to it while it is read: each of its methods is one step of C.
+        self._live: set[ref[Charge]] = set()
         self._renewals = Turns(self._ttl / 3)
         self._reapings = Turns(REAP_SECONDS)
         self._prunings = Turns(PRUNE_SECONDS)
@@ -66,13 +67,13 @@ class Upkeep:
         """Renew what a request holds, until `forget` or until nobody has it any more."""
         holds = bool(charge.slots) or charge.reserved is not None
         if holds:
-            self._live[charge.entry.request_id] = charge
+            self._live.add(ref(charge, self._live.discard))
         if holds or self._ledger is not None or self._warnings is not None:
             self._background.keep(self._interval, self.tick)
 
     def forget(self, charge: Charge) -> None:
         """Renew a request no longer."""
-        self._live.pop(charge.entry.request_id, None)
+        self._live.discard(ref(charge))
 
     async def tick(self) -> None:
         """Do what is due."""
@@ -93,8 +94,7 @@ class Upkeep:
             self._warnings = None
 
     async def _renew(self) -> None:
-        # One step of C: other threads add requests meanwhile.
-        live = [charge for reference in self._live.valuerefs() if (charge := reference()) is not None]
+        live = [charge for reference in tuple(self._live) if (charge := reference()) is not None]
         holds = {charge.entry.request_id: charge.slots for charge in live if charge.slots}
         lost = set(await self._limiter.renew(holds)) if holds else set()
         for charge in live:

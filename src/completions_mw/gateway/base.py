@@ -56,7 +56,7 @@ class GatewayBase:
             Routes(settings.prefix),
             Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
             Catalog(self._assembly.models),
-            Meter(limiter, Tariff(settings), budgets, stores.guarded_ledger, upkeep, stores.background),
+            Meter(limiter, Tariff(settings), budgets, stores.guarded_ledger, upkeep, stores.completing),
             Rules(
                 settings.unknown_params,
                 settings.max_body_bytes,

@@ -10,7 +10,7 @@ import ssl
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -21,8 +21,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.admission.redis import Argument
+from completions_mw.backends.admission.redis_failures import FAILURES, store_error, wordless
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
 TIMEOUT: Final = 0.05
@@ -30,8 +30,6 @@ TIMEOUT: Final = 0.05
 _MOST: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
 _OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
-_TIMEOUTS: Final = (RedisTimeoutError, TimeoutError, Empty)
-_FAILURES: Final = (RedisError, OSError, UnicodeError, Empty)
 
 C = TypeVar("C")
 """A connection."""
@@ -61,13 +59,12 @@ class _Session(ABC, Generic[C, P]):
 
     Args:
         address: as redis-py takes it, with its options.
-        timeout: seconds for a whole call.
     """
 
-    def __init__(self, address: str, timeout: float | None = None) -> None:
+    def __init__(self, address: str) -> None:
         try:
             options = dict(parse_url(address))  # type: ignore[no-untyped-call]
-            self._timeout: float = timeout or options.get("socket_timeout") or TIMEOUT
+            self._timeout: float = options.get("socket_timeout") or TIMEOUT
             self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
             # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
@@ -88,8 +85,8 @@ class _Session(ABC, Generic[C, P]):
             return await self._timed(command)
         except NoScriptError:
             raise
-        except _FAILURES as error:
-            raise _store_error(error) from _wordless(error)
+        except FAILURES as error:
+            raise store_error(error) from wordless(error)
 
     @abstractmethod
     async def aclose(self) -> None: ...
@@ -162,9 +159,9 @@ class _BlockingConnection(_WithDeadline, Connection):
 class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
     """For threads and greenlets. Each process has its own connections, so a fork shares none."""
 
-    def __init__(self, address: str, timeout: float | None = None) -> None:
+    def __init__(self, address: str) -> None:
         self._pools: dict[int, _Pool[_BlockingConnection, SimpleQueue[None]]] = {}
-        super().__init__(address, timeout)
+        super().__init__(address)
 
     async def aclose(self) -> None:
         """Close the connections of this process."""
@@ -192,7 +189,7 @@ class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
 
     def _connection(self) -> _BlockingConnection:
         options = {name: value for name, value in self._options.items() if not name.startswith("ssl_")}
-        connection = _BlockingConnection(**_options(options, self._timeout))  # type: ignore[no-untyped-call]
+        connection = _nameless(_BlockingConnection(**_options(options, self._timeout)))  # type: ignore[no-untyped-call]
         if self._tls is not None:
             connection.tls = self._tls.get()
         return connection
@@ -214,9 +211,9 @@ _AsyncConnection = async_redis.Connection | async_redis.SSLConnection
 class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
     """For asyncio; redis-py knows no trio. Each event loop has its own connections."""
 
-    def __init__(self, address: str, timeout: float | None = None) -> None:
+    def __init__(self, address: str) -> None:
         self._pools: MutableMapping[asyncio.AbstractEventLoop, _Pool[_AsyncConnection, asyncio.Semaphore]] = WeakKeyDictionary()
-        super().__init__(address, timeout)
+        super().__init__(address)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
@@ -242,10 +239,17 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
     def _connection(self) -> _AsyncConnection:
         # The timeout around the whole call is the only one: redis-py's own ones cost a task each.
         if self._tls is None:
-            return async_redis.Connection(**_options(self._options, None))
-        connection = async_redis.SSLConnection(**_options(self._options, None))
+            return _nameless(async_redis.Connection(**_options(self._options, None)))
+        connection = _nameless(async_redis.SSLConnection(**_options(self._options, None)))
         connection.ssl_context = self._tls
         return connection
+
+
+def _nameless(connection: C) -> C:
+    # Not to tell Redis which library this is spares a connection two round trips of the few that its deadline has room for.
+    for name in ("driver_info", "lib_name", "lib_version"):
+        setattr(connection, name, None)
+    return connection
 
 
 def _options(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
@@ -263,25 +267,3 @@ def _tls(options: dict[str, Any]) -> async_redis.RedisSSLContext:
     context = async_redis.SSLConnection(**_options(options, None)).ssl_context
     context.get()
     return context
-
-
-def _store_error(error: Exception) -> StoreError:
-    name = type(error).__name__
-    if isinstance(error, _TIMEOUTS):
-        return StoreTimeoutError(f"Redis did not answer in time: {name}")
-    if isinstance(error, ResponseError):
-        if "WRONGTYPE" in str(error):
-            return StoreBrokenError(f"Redis holds something else under a name of ours: {name}")
-        code = str(error).partition(" ")[0]
-        # The first word of a refusal is one of Redis' own; what follows may be anything.
-        return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
-    return StoreError(f"Redis cannot be reached: {name}")
-
-
-def _wordless(error: Exception) -> Exception | None:
-    """Return the cause as tracebacks may show it: redis-py's texts quote addresses."""
-    if not isinstance(error, RedisError):
-        return None
-    error.args = ()
-    error.__cause__ = error.__context__ = None
-    return error

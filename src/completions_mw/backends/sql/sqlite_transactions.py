@@ -49,7 +49,7 @@ def reserve(session: Session, entry: Entry, amount: int, accounts: Sequence[Acco
     for account, budget in zip(accounts, budgets, strict=True):
         if not budget.has_room(amount):
             session.change("ledger_refuse", id=budget.id)
-            return Refusal(account, budget.spent, budget.reserved, not budget.refused)
+            return Refusal(account, budget.spent, budget.reserved, not budget.refused and budget.told < THRESHOLDS[-1])
     for budget in budgets:
         session.change("ledger_hold", id=budget.id, amount=amount)
     first, second, *_ = *(budget.id for budget in budgets), None, None

@@ -70,7 +70,7 @@ BEGIN
             account := v_at;
             spent := v_budget.spent;
             reserved := v_budget.reserved;
-            first := NOT v_budget.refused;
+            first := NOT v_budget.refused AND v_budget.told < 100;
         END IF;
     END LOOP;
     IF account IS NOT NULL THEN

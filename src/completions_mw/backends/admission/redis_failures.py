@@ -1,0 +1,36 @@
+"""What can go wrong between us and Redis, in the terms of the port."""
+
+from queue import Empty
+from typing import Final
+
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+
+FAILURES: Final = (RedisError, OSError, UnicodeError, Empty)
+"""Of a call; the last one when no connection becomes free."""
+_TIMEOUTS: Final = (RedisTimeoutError, TimeoutError, Empty)
+
+
+def store_error(error: Exception) -> StoreError:
+    """Return what a failure means, in fixed words and the name of its class."""
+    name = type(error).__name__
+    if isinstance(error, _TIMEOUTS):
+        return StoreTimeoutError(f"Redis did not answer in time: {name}")
+    if isinstance(error, ResponseError):
+        if "WRONGTYPE" in str(error):
+            return StoreBrokenError(f"Redis holds something else under a name of ours: {name}")
+        code = str(error).partition(" ")[0]
+        # The first word of a refusal is one of Redis' own; what follows may be anything.
+        return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
+    return StoreError(f"Redis cannot be reached: {name}")
+
+
+def wordless(error: Exception) -> Exception | None:
+    """Return the cause as tracebacks may show it: redis-py's texts quote addresses."""
+    if not isinstance(error, RedisError):
+        return None
+    error.args = ()
+    error.__cause__ = error.__context__ = None
+    return error
