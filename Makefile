@@ -1,6 +1,6 @@
 # Everything a newcomer types. Needs make, python3 (3.11 or newer) and its venv module; all else is installed below this folder.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-soak check format bench clean
+.PHONY: help demo test test-soak test-kill9 check format bench clean
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -11,7 +11,7 @@ UV := .uv/bin/uv
 RUN := $(UV) run --frozen --quiet
 
 help: ## Show what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 $(UV):
 	@$(if $(PYTHON),,$(error Python 3.11 or newer is needed))
@@ -25,6 +25,9 @@ test: $(UV) ## Run the tests against real servers, clients and models
 
 test-soak: $(UV) ## Run the long tests: churn, cancellation storms, fuzzing
 	@$(RUN) --group test pytest -m soak $(ARGS)
+
+test-kill9: $(UV) ## Kill workers by the hundred, on every store: nothing is lost, nothing overspent
+	@$(RUN) --group test pytest -m kill9 $(ARGS)
 
 check: $(UV) ## Format, lint, types, layers
 	@$(RUN) --group dev ruff format --check .

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Final
 
 from bench import report
 from bench.contestants import Contestant, contestants, upstream
-from bench.peers import PEERS, SkippedError
+from bench.peers import PEERS
+from bench.processes import SkippedError
 from bench.schedule import Plan, run, start, start_all
 
 ON_REQUEST: Final = ("port-uvicorn", "port-gthread")
@@ -53,24 +54,38 @@ def main() -> None:
     """Measure and print."""
     asked = options()
     plan = plan_of(asked)
+    skipped: dict[str, str] = {}
+
+    def skip(name: str, error: Exception) -> None:
+        skipped[name] = str(error)
+        _say(f"{name} skipped: {error}")
+
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         direct = upstream()
         server = start(direct, stack, logs)
-        chosen = _chosen(asked, server.port)
-        servers = {direct: server, **start_all(chosen, stack, logs, _say)}
+        chosen = _chosen(asked, server.port, skip)
+        servers = {direct: server, **start_all(chosen, stack, logs, skip)}
         results = list(run(plan, servers, _say))
     cells = report.medians(results)
     overheads = report.overheads(results, [(one.name, one.baseline) for one in chosen if one.baseline], BOUND_AT)
     print(report.json_table(cells), report.stream_table(cells), sep="\n\n")
+    ratios = report.ratios(results, [(one.name, one.unlimited) for one in chosen if one.unlimited], BOUND_AT)
     print("", *map(report.overhead_line, overheads), report.speed_line(results), *report.error_lines(cells), sep="\n")
+    print("", *map(report.ratio_line, ratios), *(f"{name}: skipped, {why}" for name, why in skipped.items()), sep="\n")
     if asked.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
-        found = {"machine": machine, "plan": asdict(plan), "overheads": overheads, "results": [asdict(result) for result in results]}
+        found = {
+            "machine": machine,
+            "plan": asdict(plan),
+            "overheads": overheads,
+            "ratios": ratios,
+            "results": [asdict(result) for result in results],
+        }
         asked.json.write_text(json.dumps(found, indent=1))
 
 
-def _chosen(asked: argparse.Namespace, upstream_port: int) -> list[Contestant]:
+def _chosen(asked: argparse.Namespace, upstream_port: int, skip: Callable[[str, Exception], None]) -> list[Contestant]:
     known = contestants(upstream_port, asked.transport)
     names = asked.only or [one.name for one in known if one.name not in ON_REQUEST]
     if unknown := set(names) - {one.name for one in known} - PEERS.keys() - {"direct"}:
@@ -82,7 +97,7 @@ def _chosen(asked: argparse.Namespace, upstream_port: int) -> list[Contestant]:
         try:
             chosen.append(PEERS[name](upstream_port))
         except SkippedError as error:
-            _say(f"{name} skipped: {error}")
+            skip(name, error)
     return chosen
 
 

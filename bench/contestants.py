@@ -2,15 +2,19 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from bench import wire
+from bench import stores, wire
 from bench.cells import Mode
 
 THREADS: Final = 64
 KEY_HEADER: Final = {"authorization": f"Bearer {wire.KEY}"}
 BOTH: Final[tuple[Mode, ...]] = ("json", "stream")
+IN_MEMORY: Final = {"BENCH_ADMISSION": "memory://"}
+Store = Callable[[ExitStack, Path], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +26,10 @@ class Contestant:
     """What starts it on a port."""
     baseline: str | None = None
     """The contestant that does the same with nothing of ours."""
+    unlimited: str | None = None
+    """The contestant that does the same without limits and budgets."""
+    store: Store | None = None
+    """What starts its store, to be stopped with the stack, in a folder; returns the variables that name it."""
     modes: tuple[Mode, ...] = BOTH
     path: str = "/v1/chat/completions"
     headers: Mapping[str, str] = field(default_factory=lambda: KEY_HEADER)
@@ -38,16 +46,25 @@ def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
         Contestant("bare-uvicorn", _uvicorn(f"{bare}_asgi"), environment=environment),
         Contestant("port-uvicorn", _uvicorn("port_asgi"), environment=environment),
         Contestant("ours-uvicorn", _uvicorn("ours_asgi"), "bare-uvicorn", environment=environment),
+        _limited("memory-limits-uvicorn", _uvicorn("ours_asgi"), {**environment, **IN_MEMORY}),
+        _limited("redis-limits-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis),
+        _limited("sqlite-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.sqlite),
+        _limited("postgres-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.postgres),
         Contestant("hello-gthread", _gunicorn("hello_wsgi"), modes=("json",)),
         Contestant("bare-gthread", _gunicorn(f"{bare}_wsgi"), environment=environment),
         Contestant("port-gthread", _gunicorn("port_wsgi"), environment=environment),
         Contestant("ours-gthread", _gunicorn("ours_wsgi"), "bare-gthread", environment=environment),
+        _limited("memory-limits-gthread", _gunicorn("ours_wsgi"), {**environment, **IN_MEMORY}),
     ]
 
 
 def upstream() -> Contestant:
     """Return the mock upstream; measured directly, it shows the ceiling of upstream and load generator."""
     return Contestant("direct", lambda port: [sys.executable, "-m", "bench.upstream", str(port)])
+
+
+def _limited(name: str, command: Callable[[int], Sequence[str]], environment: Mapping[str, str], store: Store | None = None) -> Contestant:
+    return Contestant(name, command, unlimited=f"ours-{name.rpartition('-')[2]}", environment=environment, store=store)
 
 
 def _uvicorn(app: str) -> Callable[[int], Sequence[str]]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,16 +10,13 @@ from typing import Final
 
 from bench import wire
 from bench.contestants import KEY_HEADER, Contestant
+from bench.processes import SkippedError, program
 
 FOLDER: Final = Path(__file__).parent / ".peers"
 LITELLM: Final = "litellm[proxy]<=1.109.1"
 """The newest that the index can install: releases have named companions that were not published."""
 PORTKEY: Final = "@portkey-ai/gateway@1.15.2"
 INSTALL_SECONDS: Final = 600
-
-
-class SkippedError(Exception):
-    """A peer cannot be measured here; the text says why."""
 
 
 def litellm(upstream_port: int) -> Contestant:
@@ -32,7 +28,7 @@ def litellm(upstream_port: int) -> Contestant:
     folder = _folder("litellm")
     python = folder / "venv/bin/python"
     if not (folder / "venv/bin/litellm").exists():
-        uv = _tool(os.environ.get("UV") or "uv")
+        uv = program(os.environ.get("UV") or "uv")
         _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")])
         _install([uv, "pip", "install", "--quiet", "--python", str(python), LITELLM])
     config = folder / "config.yaml"
@@ -60,9 +56,9 @@ def portkey(upstream_port: int) -> Contestant:
     """
     folder = _folder("portkey")
     script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
-    node = _tool("node")
+    node = program("node")
     if not script.exists():
-        _install([_tool("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), PORTKEY])
+        _install([program("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), PORTKEY])
     headers = {**KEY_HEADER, "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream_port}/v1"}
     environment = {"TRUSTED_CUSTOM_HOSTS": "localhost,127.0.0.1", "NODE_ENV": "production"}
     return Contestant(
@@ -82,13 +78,6 @@ def _folder(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (FOLDER / ".gitignore").write_text("*\n")
     return folder
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise SkippedError(f"there is no {name}")
-    return path
 
 
 def _install(command: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The processes of servers: started, waited for, measured, ended."""
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -13,6 +14,10 @@ import psutil
 
 class NotStartedError(Exception):
     """A server did not come up; the text says why."""
+
+
+class SkippedError(Exception):
+    """What a contestant needs is not here; the text says why."""
 
 
 class Server:
@@ -67,6 +72,18 @@ class Server:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def program(name: str) -> str:
+    """Return the path of an installed program.
+
+    Raises:
+        SkippedError: there is none.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise SkippedError(f"there is no {name}")
+    return path
 
 
 def free_port() -> int:

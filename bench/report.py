@@ -99,12 +99,37 @@ def overheads(results: Sequence[Result], pairs: Iterable[tuple[str, str]], conne
     return found
 
 
+def ratios(results: Sequence[Result], pairs: Iterable[tuple[str, str]], connections: int) -> list[dict[str, object]]:
+    """Return the speed and the CPU time with limits or a budget, over those without: the median of the rounds' ratios."""
+    found: list[dict[str, object]] = []
+    for name, unlimited in pairs:
+        values: dict[str, object] = {}
+        for mode in ("json", "stream"):
+            rounds = list(zip(*(_rounds(results, mode, connections, which) for which in (name, unlimited)), strict=False))
+            for field in ("per_second", "cpu_us") if rounds else ():
+                values[f"{mode}_{field}"] = round(
+                    statistics.median(getattr(one, field) / getattr(other, field) for one, other in rounds), 3
+                )
+        if values:
+            found.append({"name": name, "unlimited": unlimited, "connections": connections, **values})
+    return found
+
+
 def _differences(results: Sequence[Result], mode: str, connections: int, name: str, baseline: str) -> list[float]:
-    costs = {
-        which: [result.cpu_us for result in results if (result.mode, result.connections, result.name) == (mode, connections, which)]
-        for which in (name, baseline)
-    }
-    return [ours - bare for ours, bare in zip(costs[name], costs[baseline], strict=False)]
+    rounds = zip(*(_rounds(results, mode, connections, which) for which in (name, baseline)), strict=False)
+    return [ours.cpu_us - bare.cpu_us for ours, bare in rounds]
+
+
+def _rounds(results: Sequence[Result], mode: str, connections: int, name: str) -> list[Result]:
+    return [result for result in results if (result.mode, result.connections, result.name) == (mode, connections, name)]
+
+
+def ratio_line(ratio: Mapping[str, object]) -> str:
+    """Return a ratio as a sentence."""
+    return (
+        f"{ratio['name']}, {ratio['connections']} connections: {ratio['json_per_second']} of the requests per second of {ratio['unlimited']} "
+        f"(CPU {ratio['json_cpu_us']}), {ratio['stream_per_second']} of the chunks per second (CPU {ratio['stream_cpu_us']})"
+    )
 
 
 def overhead_line(overhead: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from typing import Self
 
 from bench.cells import Cell, Mode, Result
 from bench.contestants import Contestant
-from bench.processes import NotStartedError, Server, free_port
+from bench.processes import NotStartedError, Server, SkippedError, free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,26 +73,30 @@ class LoadGenerator(AbstractContextManager["LoadGenerator"]):
 
 
 def start(contestant: Contestant, stack: ExitStack, logs: Path) -> Server:
-    """Start a contestant, to be stopped with `stack`.
+    """Start a contestant and its store, to be stopped with `stack`.
 
     Raises:
         NotStartedError: it does not come up.
+        SkippedError: its store is not installed.
     """
     port = free_port()
-    server = Server(contestant.command(port), contestant.environment, port, logs / f"{contestant.name}.log", ROOT)
+    stored = contestant.store(stack, logs) if contestant.store is not None else {}
+    server = Server(contestant.command(port), {**contestant.environment, **stored}, port, logs / f"{contestant.name}.log", ROOT)
     stack.callback(server.stop)
     server.wait_until_listening(contestant.start_seconds)
     return server
 
 
-def start_all(candidates: Sequence[Contestant], stack: ExitStack, logs: Path, say: Callable[[str], None]) -> dict[Contestant, Server]:
-    """Start every contestant that comes up; say why the others do not."""
+def start_all(
+    candidates: Sequence[Contestant], stack: ExitStack, logs: Path, skip: Callable[[str, Exception], None]
+) -> dict[Contestant, Server]:
+    """Start every contestant that comes up; tell `skip` why the others do not."""
     servers = {}
     for contestant in candidates:
         try:
             servers[contestant] = start(contestant, stack, logs)
-        except NotStartedError as error:
-            say(f"{contestant.name} skipped: {error}")
+        except (NotStartedError, SkippedError) as error:
+            skip(contestant.name, error)
     return servers
 
 

@@ -17,6 +17,9 @@ HEADERS: Final = (
     ("accept", "application/json, text/event-stream"),
     ("authorization", "Bearer sk-upstream"),
 )
+LIMITS: Final = {"limits": {"requests": "1000000000/minute", "tokens": "1000000000000/minute", "concurrency": 1_000_000}}
+BUDGET: Final = {"budget": {"usd": "1000000", "period": "month"}}
+"""Both are never reached."""
 
 
 class TransportFactory(Protocol):
@@ -47,11 +50,18 @@ def built_in(*, blocking: bool) -> Transport:
 
 
 def settings() -> Settings:
-    """Return the settings of the gateways: one key, one model, the mock upstream."""
+    """Return the settings of the gateways: one key, one model, the mock upstream, and what the environment names a store for."""
+    stores = {
+        name: os.environ[variable]
+        for name, variable in (("admission", "BENCH_ADMISSION"), ("ledger", "BENCH_LEDGER"))
+        if variable in os.environ
+    }
+    key = {"secret": wire.KEY, **(LIMITS if "admission" in stores else {}), **(BUDGET if "ledger" in stores else {})}
     return Settings(
         prefix="/v1",
         providers={"upstream": {"api": "openai", "base_url": URL, "api_key": "sk-upstream"}},
-        models={wire.MODEL: {"targets": [f"upstream/{wire.MODEL}"]}},
-        keys={"bench": {"secret": wire.KEY}},
+        models={wire.MODEL: {"targets": [f"upstream/{wire.MODEL}"], "prices": {"input": "0.15", "output": "0.60"}}},
+        keys={"bench": key},
+        stores=stores,
         connections={"max": CONNECTIONS},
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from completions_mw import Gateway, Settings
 from tests.clients.openai_python import Sdk, async_sdk, sync_sdk
 from tests.clients.support import Endpoint
 from tests.support import upstream_answers as answers
@@ -30,13 +31,28 @@ def upstream() -> Iterator[MockUpstream]:
 
 
 @pytest.fixture(scope="session")
-def endpoint(upstream: MockUpstream) -> Iterator[Endpoint]:
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the server finds the keys that are made while it runs."""
+    return f"sqlite:///{tmp_path_factory.mktemp('ledger')}/completions.db"
+
+
+@pytest.fixture(scope="session")
+def operator(ledger: str) -> Iterator[Gateway]:
+    """Makes keys."""
+    providers, models = {"echo": {"api": "echo"}}, {"any": {"targets": ["echo/any"]}}
+    with Gateway(Settings.from_mapping({"providers": providers, "models": models, "stores": {"ledger": ledger}})) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def endpoint(upstream: MockUpstream, ledger: str) -> Iterator[Endpoint]:
     """Where the clients are pointed."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.clients.app:app", "--port", str(port), "--no-access-log"]
     env = {
         "COMPLETIONS_MW_CONFIG": str(HERE / "completions.toml"),
         "COMPLETIONS_MW_PROVIDERS__UPSTREAM__BASE_URL": upstream.url,
+        "COMPLETIONS_MW_STORES__LEDGER": ledger,
     }
     with serve(command, ready=port, env=env, cwd=ROOT):
         yield Endpoint(f"http://127.0.0.1:{port}/api/v1", "sk-clients-0123456789")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from completions_mw import Gateway, Settings
 from tests.support.examples import CHAT, ECHO_CONFIG, KEY, needs_local_model, running_example
 from tests.support.markdown import Block, code_blocks
 
@@ -44,6 +46,27 @@ AFTERWARDS = {
 }
 """For each further Python snippet: what is run after it, and what is printed by then, the model being an echo."""
 JSON = {"Example Conversation", "Response Format"}
+HURRIED_KEY, POOR_KEY, THRIFTY_KEY = "sk-hurried-not-a-secret", "sk-poor-not-a-secret", "sk-thrifty-not-a-secret"
+LIMITED_CONFIG = f"""
+[providers.local]
+api = "echo"
+
+[models."gpt-3.5-turbo"]
+targets = ["local/echo"]
+prices  = {{ input = "1000", output = "1000" }}
+
+[keys.hurried]
+secret = "{HURRIED_KEY}"
+limits = {{ requests = "1 per 3 second" }}
+
+[keys.poor]
+secret = "{POOR_KEY}"
+budget = {{ usd = "0.01", period = "month" }}
+
+[keys.thrifty]
+secret = "{THRIFTY_KEY}"
+budget = {{ usd = "10.00", period = "month" }}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +78,27 @@ def echo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def limited_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tmp_path_factory.mktemp("limited") / "limited.toml"
+    config.write_text(LIMITED_CONFIG)
+    return config
+
+
+@pytest.fixture(scope="module")
+def limited_url(limited_config: Path) -> Iterator[str]:
+    with running_example("flask_app", limited_config) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def model_url() -> Iterator[str]:
     with running_example("flask_app") as url:
         yield url
 
 
-def run(block: Block, url: str, afterwards: str = "") -> str:
+def run(block: Block, url: str, afterwards: str = "", key: str = KEY) -> str:
     """Run a snippet as its reader would, and return what it prints."""
-    code = block.code.replace("http://localhost/api/v1", f"{url}/api/v1").replace("YOUR_API_KEY", KEY)
+    code = block.code.replace("http://localhost/api/v1", f"{url}/api/v1").replace("YOUR_API_KEY", key)
     commands = {
         "bash": ["bash", "-c", code],
         "python": [sys.executable, "-c", f"{IMPORTS}{code}\n{afterwards}"],
@@ -109,6 +145,29 @@ def test_the_basic_request_is_answered_by_a_model(block: Block, model_url: str) 
 def test_a_python_snippet(block: Block, echo_url: str) -> None:
     afterwards, printed = AFTERWARDS[block.heading]
     assert run(block, echo_url, afterwards) == printed
+
+
+def test_the_rate_limit_snippet_waits_and_succeeds(limited_url: str) -> None:
+    [block] = [block for block in BLOCKS if block.heading == "Rate Limit"]
+    printed = run(block, limited_url, "\n".join([AFTERWARDS[block.heading][0]] * 2), HURRIED_KEY)
+    waits = r"Rate limited\. Waiting 1 seconds\.\.\.\n(Rate limited\. Waiting 2 seconds\.\.\.\n)?"
+    assert re.fullmatch(f"Hello\n{waits}Hello\n", printed)
+
+
+def test_the_budget_snippet_tells_of_the_budget(limited_url: str) -> None:
+    [block] = [block for block in BLOCKS if block.heading == "Budget Exceeded"]
+    printed = run(block, limited_url, AFTERWARDS[block.heading][0], POOR_KEY)
+    assert printed == "Budget limit exceeded. Check your API key budget settings.\n429\n"
+
+
+def test_the_ledger_has_what_the_usage_snippet_prints(limited_url: str, limited_config: Path) -> None:
+    [block] = [block for block in BLOCKS if block.heading == "Token Usage Tracking"]
+    printed = run(block, limited_url, key=THRIFTY_KEY)
+    with Gateway(Settings.from_toml(limited_config)) as gateway:
+        [row] = gateway.usage(key="thrifty")
+    counts = {"Prompt": row.prompt_tokens, "Completion": row.completion_tokens, "Total": row.prompt_tokens + row.completion_tokens}
+    assert printed == "".join(f"{name} tokens: {count}\n" for name, count in counts.items())
+    assert row.cost_nano == (row.prompt_tokens + row.completion_tokens) * 10**6
 
 
 def test_the_conversation_is_answered_in_the_documents_form(echo_url: str) -> None:

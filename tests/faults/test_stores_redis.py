@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,9 @@ def test_streams_outlive_an_outage_longer_than_their_leases(kind: type[Any], fau
         recovers(lambda: is_warm(crowd))
         running = crowd.begin(asking(KEY, "held", stream=True))
         with fault(server):
-            # Six of its renewals, a third of a lease apart.
+            # Renewals are a third of a lease apart.
             failures = store(crowd, "admission").failures
-            recovers(lambda: store(crowd, "admission").failures >= failures + BREAKER + 2)
+            recovers(lambda: store(crowd, "admission").failures >= failures + 4)
         recovers(lambda: is_in_use(crowd))
         may_end.set()
         answer = running.rest()
@@ -204,9 +204,12 @@ def test_streams_outlive_an_outage_longer_than_their_leases(kind: type[Any], fau
 
 
 @every_crowd
-def test_a_slow_redis(kind: type[Any], tmp_path: Path, private_redis: RedisServer) -> None:
-    """FC-96: with 40 ms a call, and now and then a lost connection, it counts all the same: an answer in time closes the breaker."""
-    with FaultProxy("127.0.0.1", private_redis.port, Pass()) as proxy, kind(settings(f"redis://127.0.0.1:{proxy.port}/0", tmp_path)) as crowd:
+def test_a_slow_and_lossy_redis(kind: type[Any], tmp_path: Path) -> None:
+    """FC-96: 40 ms a call, and now and then all connections are lost."""
+    with ExitStack() as stack:
+        server = stack.enter_context(RedisServer())
+        proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port, Pass()))
+        crowd = stack.enter_context(kind(settings(f"redis://127.0.0.1:{proxy.port}/0", tmp_path)))
         recovers(lambda: is_warm(crowd))
         proxy.use(Delay(0.04))
         for number in range(40):
@@ -214,5 +217,4 @@ def test_a_slow_redis(kind: type[Any], tmp_path: Path, private_redis: RedisServe
                 proxy.drop()
             assert crowd.send(ASK).status == 200
         recovers(lambda: is_warm(crowd))
-        print(store(crowd, "admission"))
-        assert private_redis.command("DBSIZE") > 0
+        assert store(crowd, "admission").failures < 2 * BREAKER

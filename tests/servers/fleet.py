@@ -12,13 +12,12 @@ from completions_mw import Gateway, Settings
 from tests.servers.client import page
 from tests.servers.conftest import Running, Start
 from tests.servers.kinds import Kind
+from tests.servers.patience import STORE_PATIENCE
 from tests.support.rawhttp import Answer, RawClient
 from tests.support.redis_server import RedisServer
 
 PATIENCE = 60.0
 """Seconds that a client waits for anything."""
-STORE_PATIENCE = 5.0
-"""Seconds that Redis may take: a machine that has much to do must not look like a store that is down."""
 LEASE_SECONDS = 3.0
 AT_A_TIME = 8
 
@@ -88,7 +87,7 @@ def _ask(client: RawClient, todo: "SimpleQueue[bytes]") -> list[Answer]:
 def fleet(start: Start, kind: Kind, settings: str, *options: str, servers: int = 2, workers: int = 2, **env: str) -> Iterator[Fleet]:
     """Run servers with the settings of `sharing`."""
     with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, **env)) for _ in range(servers)]
+        running = [stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, PATIENT="yes", **env)) for _ in range(servers)]
         yield Fleet(running, workers)
 
 

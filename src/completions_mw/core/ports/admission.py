@@ -50,18 +50,25 @@ class AdmissionStore(Protocol):
     async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
         """Charge all windows and lease all slots, or none of them.
 
-        Asked again with a request id that was admitted and is not finished, it charges nothing and gives the same verdict.
+        Asked again with a request id that was admitted and is not finished, it charges nothing and gives the same verdict. One that was
+        finished a moment ago is refused: a late copy of the call must not charge anybody.
 
         Args:
             request_id: whom the charges and leases belong to.
-            windows: the limits on requests and tokens.
-            slots: the limits on concurrency.
+            windows: the limits on requests and tokens, no bucket twice.
+            slots: the limits on concurrency, no bucket twice.
             lease_ms: for how long the leases hold unless they are renewed.
         """
         ...
 
     async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
         """Extend the leases of requests, by their ids; one that expired, or that the store forgot, is taken anew where there is room.
+
+        What was finished a moment ago is left alone.
+
+        Args:
+            holds: for each request the slots that it was admitted with.
+            lease_ms: for how long the leases hold now.
 
         Returns:
             The requests that lost a lease for good.

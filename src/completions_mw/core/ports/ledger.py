@@ -69,7 +69,7 @@ class Refusal(NamedTuple):
     spent: int
     reserved: int
     first: bool
-    """Whether it is the first refusal of this period under this limit, and no settlement has told of 100 per cent: the operator is told once."""
+    """Whether it is the first refusal of this period under this limit, before any settlement told of 100 per cent: told once."""
 
 
 class Movement(NamedTuple):
