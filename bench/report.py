@@ -127,8 +127,8 @@ def _rounds(results: Sequence[Result], mode: str, connections: int, name: str) -
 def ratio_line(ratio: Mapping[str, object]) -> str:
     """Return a ratio as a sentence."""
     return (
-        f"{ratio['name']}, {ratio['connections']} connections: {ratio['json_per_second']} of the requests per second of {ratio['unlimited']} "
-        f"(CPU {ratio['json_cpu_us']}), {ratio['stream_per_second']} of the chunks per second (CPU {ratio['stream_cpu_us']})"
+        f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: {ratio['json_per_second']} of the requests "
+        f"per second (CPU {ratio['json_cpu_us']}), {ratio['stream_per_second']} of the chunks per second (CPU {ratio['stream_cpu_us']})"
     )
 
 

@@ -208,10 +208,10 @@ class FileMachine(LedgerMachine):
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
-@pytest.mark.parametrize("machine", [LedgerMachine, FileMachine], ids=["memory", "file"])
-def test_random_steps(machine: type[LedgerMachine]) -> None:
+@pytest.mark.parametrize(("machine", "examples"), [(LedgerMachine, 100), (FileMachine, 20)], ids=["memory", "file"])
+def test_random_steps(machine: type[LedgerMachine], examples: int) -> None:
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=CHECKS)
+        machine, settings=settings(max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=CHECKS)
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from completions_mw import Gateway
+from completions_mw.backends.sql import sqlite, sqlite_file
 from tests.conformance import given
 from tests.conformance.customer import Customer, CustomerMaker
 from tests.hosts.base import Host, Project
@@ -33,6 +34,15 @@ def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
     yield one_upstream
     one_upstream.release()
     one_upstream.wait_for(lambda: one_upstream.active_requests == 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """No test here is about a slow database, and this machine may be busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sqlite, sqlite_file):
+            patch.setattr(module, "TIMEOUT", 20.0)
+        yield
 
 
 @pytest.fixture(scope="session")

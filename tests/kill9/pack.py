@@ -46,21 +46,23 @@ class Pack:
         settings: of its gateway.
         folder: where it writes.
         seed: of the moments when one is killed.
+        workers: how many there are.
     """
 
-    def __init__(self, work: Work, settings: dict[str, Any], folder: Path, seed: int) -> None:
+    def __init__(self, work: Work, settings: dict[str, Any], folder: Path, seed: int, workers: int = WORKERS) -> None:
         self.kills = 0
         self._work = work
         self._settings = settings
         self._folder = folder
         self._random = Random(seed)
+        self._count = workers
 
     @contextlib.contextmanager
     def running(self, batch: str) -> Iterator[list[Worker]]:
         """Run the workers; kill them all in the end."""
         workers: list[Worker] = []
         try:
-            for _ in range(WORKERS):
+            for _ in range(self._count):
                 workers.append(self._start(batch))
             yield workers
         finally:

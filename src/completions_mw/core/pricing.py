@@ -72,6 +72,6 @@ def _per_million(total: int) -> int:
 
 
 def _part(details: object, name: str, whole: int) -> int:
-    count = details.get(name) if isinstance(details, Mapping) else None
+    count = details.get(name) if isinstance(details, dict) else None
     # `True` is an int to Python, and no count to anybody.
     return min(count, whole) if type(count) is int and 0 <= count < MAX_TOKENS else 0

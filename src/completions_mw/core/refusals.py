@@ -134,19 +134,15 @@ def rate_limit_headers(levels: Iterable[Level]) -> Headers:
         if other is not level and _rank(level) < _rank(other):
             shown[level.family] = level
     headers: list[tuple[str, str]] = []
-    for level in shown.values():
-        limit, remaining, reset = _NAMES[level.family]
-        headers += ((limit, str(level.limit)), (remaining, str(_remaining(level))), (reset, go_duration(level.reset_ms)))
+    for family, limit, used, reset_ms in shown.values():
+        allowed, remaining, reset = _NAMES[family]
+        headers += ((allowed, str(limit)), (remaining, str(max(limit - used, 0))), (reset, go_duration(reset_ms)))
     return tuple(headers)
 
 
 def _rank(level: Level) -> tuple[float, int]:
     # Of two that are equally used up, the one that stays so for longer.
-    return _remaining(level) / level.limit, -level.reset_ms
-
-
-def _remaining(level: Level) -> int:
-    return max(level.limit - level.used, 0)
+    return max(level.limit - level.used, 0) / level.limit, -level.reset_ms
 
 
 def _per(kind: str, seconds: int) -> str:

@@ -1,0 +1,84 @@
+"""Requests at the same time, in threads, tasks and processes: the ledgers of all databases stay exact."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from completions_mw.core.ports import Tokens, UsageQuery
+from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend, surely
+from tests.support.postgres_server import PostgresServer, postgres_server
+
+SHARED = ["sqlite", "postgres"]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def all_books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
+    with books(address_of(request.param, request, tmp_path), blocking=not request.param.endswith("-async"), clock=Time().clock) as opened:
+        yield opened
+
+
+def _balance(opened: Books, name: str = "key-1", scope: str = "key") -> tuple[int, int, int]:
+    [balance] = opened.run(opened.ledger.balances(scope, name))
+    return balance.limit, balance.spent, balance.reserved
+
+
+def test_many_at_once_never_overshoot(all_books: Books) -> None:
+    ledger = all_books.ledger
+    accounts = [account(1000), account(700, "tenant-1", "tenant")]
+    served = all_books.run.together([partial(surely, partial(spend, ledger, f"{at}", 50, 50, accounts)) for at in range(40)])
+    assert sum(served) == 14
+    assert _balance(all_books) == (1000, 700, 0)
+    assert _balance(all_books, "tenant-1", "tenant") == (700, 700, 0)
+
+
+def test_many_who_settle_at_once_tell_each_threshold_once(all_books: Books) -> None:
+    run, ledger = all_books[:2]
+    for at in range(10):
+        run(ledger.reserve(entry(f"{at}"), 100, [account(1000)], TTL_MS))
+    movements = all_books.run.together([partial(ledger.settle, entry(f"{at}"), outcome(100)) for at in range(10)])
+    assert sorted(threshold for [movement] in movements for threshold in movement.told) == [50, 80, 100]
+
+
+def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books: Books) -> None:
+    run, ledger = all_books[:2]
+    for at in range(10):
+        run(ledger.reserve(entry(f"{at}"), 50, [account(1000)], EXPIRED))
+        run(ledger.checkpoint(f"{at}", 10, Tokens(1)))
+
+    async def settle(request_id: str) -> int:
+        return len(await surely(partial(ledger.settle, entry(request_id), outcome(30))))
+
+    counts = all_books.run.together(
+        [work for at in range(10) for work in (partial(settle, f"{at}"), partial(surely, ledger.reap), partial(settle, f"{at}"))]
+    )
+
+    assert sum(counts[0::3]) + sum(counts[2::3]) == 10
+    assert _balance(all_books) == (1000, 300, 0)
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_four_processes_never_overshoot(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    address = address_of(kind, request, tmp_path)
+    shared = account(1000, "tenant-1", "tenant")
+    runners = [Race(address, f"{at}", 50, 10, (account(300, f"key-{at}"), shared)) for at in range(4)]
+
+    refusals = race(runners)
+
+    assert 200 - sum(map(len, refusals)) == 100
+    with books(address, blocking=True) as opened:
+        assert _balance(opened, "tenant-1", "tenant") == (1000, 1000, 0)
+        spent = [_balance(opened, f"key-{at}")[1] for at in range(4)]
+        assert sum(spent) == 1000
+        assert max(spent) <= 300
+        assert sum(row.cost_nano for row in opened.run(opened.ledger.usage(UsageQuery("key")))) == 1000
+    firsts = [refusal.account.scope for each in refusals for refusal in each if refusal.first]
+    # The settlement that reached 100 per cent may have told it already.
+    assert firsts.count("tenant") <= 1
