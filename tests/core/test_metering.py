@@ -240,6 +240,37 @@ def test_a_checkpoint_is_made_every_second(seconds: float, checkpoints: int) -> 
     assert len(charging.faults.of("checkpoint")) == checkpoints
 
 
+def test_what_was_given_away_before_a_silence_is_noted_within_a_second() -> None:
+    charging = Charging(a_long_answer)
+    stream = charging.stream(BUDGETED)
+    for _ in range(5):
+        run(stream.__anext__())
+    assert not charging.faults.of("checkpoint")
+    charging.tick()
+    charging.tick()
+    ((_, amount, tokens),) = charging.faults.of("checkpoint")
+    assert tokens.completion >= 4
+    assert amount == price(tokens.prompt, tokens.completion)
+    run(stream.aclose())
+
+
+def test_a_worker_that_dies_before_its_model_says_anything_has_used_the_prompt() -> None:
+    holder: list[Charging] = []
+
+    def thinks(_: object) -> str:
+        holder[0].tick()
+        holder[0].tick()
+        raise KeyboardInterrupt
+
+    charging = Charging(thinks)
+    holder.append(charging)
+    with pytest.raises(KeyboardInterrupt):
+        charging.complete(BUDGETED)
+    ((_, amount, tokens),) = charging.faults.of("checkpoint")
+    assert (tokens.completion, amount) == (0, price(tokens.prompt, 0))
+    assert tokens.prompt > 0
+
+
 def test_what_a_dead_worker_left_is_posted_at_its_checkpoint() -> None:
     """As after `kill -9`: nobody settles, nobody renews."""
     charging = Charging(a_long_answer)

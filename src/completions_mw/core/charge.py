@@ -1,5 +1,6 @@
 """What one request holds while it runs, and what it used in the end."""
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from completions_mw.core.catalog import CatalogModel
@@ -41,6 +42,7 @@ class Charge:
         "_checkpointed",
         "_chunks",
         "_model",
+        "_noted",
         "_open",
         "admitted",
         "demand",
@@ -48,12 +50,14 @@ class Charge:
         "exchange",
         "lost",
         "reserved",
+        "usage",
     )
 
     def __init__(self, books: Books, entry: Entry, model: CatalogModel, exchange: Exchange, demand: Demand) -> None:
         self._books = books
         self._checkpointed = exchange.clock.monotonic()
         self._chunks = 0
+        self._noted = False
         self._open = True
         self.entry = entry
         self._model = model
@@ -62,6 +66,8 @@ class Charge:
         self.admitted: Pass | None = None
         self.reserved: int | None = None
         """Nano-dollars."""
+        self.usage: Callable[[], dict[str, Any]] | None = None
+        """What the stream has used so far, once there is one."""
         self.lost = False
         """Whether its place was given to another request, because nobody could renew it in time (FAULTS FC-76)."""
 
@@ -77,10 +83,11 @@ class Charge:
 
     def is_due(self, chunks: int) -> bool:
         """Tell whether there is something to do after so many more chunks."""
+        if self.reserved is None:
+            return self.lost
         self._chunks += chunks
-        if self.lost or self._chunks >= CHECKPOINT_CHUNKS:
-            return True
-        return self.reserved is not None and self.exchange.clock.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS
+        due_at = self._checkpointed + CHECKPOINT_SECONDS
+        return self.lost or self._chunks >= CHECKPOINT_CHUNKS or self.exchange.clock.monotonic() >= due_at
 
     async def checkpoint(self, usage: dict[str, Any]) -> None:
         """Note what the stream has used so far, for the case that its worker dies.
@@ -90,11 +97,20 @@ class Charge:
         """
         if self.lost:
             raise ServiceUnavailableError("The request lost its place among the concurrent ones. Please try again.", code="lease_lost")
+        if self.reserved is not None:
+            await self._note(tokens_of(usage))
+
+    async def catch_up(self) -> None:
+        """Note what nobody has noted for a while, because no further chunk came: called from beside the request."""
+        if self.reserved is None or self.exchange.target is None or not (self._chunks or not self._noted):
+            return
+        await self._note(Tokens(prompt=self.demand.prompt) if self.usage is None else tokens_of(self.usage()))
+
+    async def _note(self, tokens: Tokens) -> None:
+        self._noted = True
         self._chunks = 0
         self._checkpointed = self.exchange.clock.monotonic()
-        if self.reserved is not None:
-            tokens = tokens_of(usage)
-            await self._books.checkpoint(self.entry.request_id, self._cost(tokens), tokens)
+        await self._books.checkpoint(self.entry.request_id, self._cost(tokens), tokens)
 
     async def settle(self, usage: dict[str, Any] | None, error: BaseException | None) -> None:
         """Post what the request used, and give back the rest; the first call counts.

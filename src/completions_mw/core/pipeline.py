@@ -182,7 +182,8 @@ class Pipeline:
             if charge is not None:
                 await charge.settle(None, error)
             raise
-        chunks.checkpoints = charge
+        if charge is not None:
+            chunks.checkpoints, charge.usage = charge, chunks.usage_so_far
         chunks.on_end = partial(_end, exchange, chunks, charge, logged)
         return chunks
 

@@ -63,6 +63,11 @@ class ChunkStream:
         return self._grammar.final_usage()
 
     @property
+    def usage_so_far(self) -> Callable[[], dict[str, Any]]:
+        """What tells `usage` at any time, without keeping this stream."""
+        return self._grammar.final_usage
+
+    @property
     def estimated(self) -> bool:
         """Whether that is an estimate."""
         return self._grammar.usage is None

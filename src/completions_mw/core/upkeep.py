@@ -80,8 +80,11 @@ class Upkeep:
         now = self._clock.monotonic()
         if self._warnings is not None:
             await self._warn(self._warnings)
+        live = [charge for reference in tuple(self._live) if (charge := reference()) is not None]
+        for charge in live:
+            await charge.catch_up()
         if self._renewals.take(now):
-            await self._renew()
+            await self._renew(live)
         if self._ledger is not None:
             await self._budgets.moved(await self._ledger.replay(), None)
             await self._tidy(self._ledger, now)
@@ -93,8 +96,7 @@ class Upkeep:
                 log_event(WARNING, "store_warning", text=warning)
             self._warnings = None
 
-    async def _renew(self) -> None:
-        live = [charge for reference in tuple(self._live) if (charge := reference()) is not None]
+    async def _renew(self, live: list[Charge]) -> None:
         holds = {charge.entry.request_id: charge.slots for charge in live if charge.slots}
         lost = set(await self._limiter.renew(holds)) if holds else set()
         for charge in live:
