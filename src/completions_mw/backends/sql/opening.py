@@ -1,5 +1,6 @@
 """From an address in the settings to a database, and to the ledger in it."""
 
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ from completions_mw.core.ports import Clock, Ledger
 from completions_mw.errors import ConfigurationError
 
 _PREFIX: Final = "sqlite:///"
+OLDEST_SQLITE: Final = (3, 37, 0)
+"""The first one with strict tables."""
 
 
 def open_database(address: str, *, blocking: bool, clock: Clock) -> Database:
@@ -21,10 +24,12 @@ def open_database(address: str, *, blocking: bool, clock: Clock) -> Database:
         clock: tells SQLite the time; PostgreSQL has its own.
 
     Raises:
-        ConfigurationError: PostgreSQL's driver is not installed, or cannot read the address.
+        ConfigurationError: PostgreSQL's driver is not installed, or cannot read the address; or SQLite is too old.
     """
     if address.startswith("postgresql://"):
         return _postgres(address, blocking)
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise ConfigurationError(f"stores.ledger: SQLite {_version(OLDEST_SQLITE)} or newer is needed; Python has {sqlite3.sqlite_version}")
     path = Path(address.removeprefix(_PREFIX)) if address.startswith(_PREFIX) else None
     return BlockingSqlite(path, clock) if blocking else AsyncSqlite(path, clock)
 
@@ -36,6 +41,10 @@ def ledger_on(database: Database) -> Ledger:
     from completions_mw.backends.sql.postgres_ledger import PostgresLedger
 
     return PostgresLedger(database)
+
+
+def _version(parts: tuple[int, ...]) -> str:
+    return ".".join(map(str, parts))
 
 
 def _postgres(address: str, blocking: bool) -> Database:
