@@ -1,9 +1,11 @@
 """What holds for every test."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support.canaries import Canaries
 from tests.support.envelope import REFUSALS, check_refusal
 
 
@@ -14,3 +16,11 @@ def every_refusal_is_an_envelope() -> Iterator[None]:
     yield
     for refusal in REFUSALS:
         check_refusal(refusal)
+
+
+@pytest.fixture(autouse="CANARIES" in os.environ)
+def no_log_has_a_secret(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Check every log of every test at DEBUG, where the environment variable CANARIES asks for it (FAULTS FC-110)."""
+    with Canaries(caplog.handler) as canaries:
+        yield
+    assert canaries.seen == []

@@ -144,7 +144,8 @@ def test_a_key_is_charged(calls: EitherCalls) -> None:
     assert calls.stream(key=KEY) == "hello me"
     calls.leave(key=KEY)
     [row] = calls.usage(key="team")
-    assert (row.requests, row.prompt_tokens) == (3, 12)
+    assert (row.requests, row.estimated) == (3, 1)
+    assert row.prompt_tokens >= 12
     assert spent(calls, "team") == (row.cost_nano, 0)
     assert 2 * COST < row.cost_nano <= 3 * COST
 

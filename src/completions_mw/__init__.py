@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from completions_mw.core.auth import Caller
     from completions_mw.core.budgeting import BudgetAlert
     from completions_mw.core.key_ring import KeyNotFoundError
-    from completions_mw.core.ports import KeyExistsError, StoreError
+    from completions_mw.core.key_secrets import NewKey
+    from completions_mw.core.ports import Balance, KeyExistsError, KeyRecord, StoreError, UsageRow
+    from completions_mw.core.store_health import StoreSnapshot
     from completions_mw.errors import (
         AuthenticationError,
         BudgetExceededError,
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncGateway",
     "AuthenticationError",
+    "Balance",
     "Budget",
     "BudgetAlert",
     "BudgetExceededError",
@@ -62,8 +65,10 @@ __all__ = [
     "InvalidRequestError",
     "KeyExistsError",
     "KeyNotFoundError",
+    "KeyRecord",
     "Limits",
     "MethodNotAllowedError",
+    "NewKey",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -74,16 +79,20 @@ __all__ = [
     "ServiceUnavailableError",
     "Settings",
     "StoreError",
+    "StoreSnapshot",
     "UnsupportedMediaTypeError",
     "UpstreamError",
     "UpstreamTimeoutError",
+    "UsageRow",
 ]
 
 _HOMES = {
     "completions_mw.core.auth": ("Caller",),
     "completions_mw.core.budgeting": ("BudgetAlert",),
     "completions_mw.core.key_ring": ("KeyNotFoundError",),
-    "completions_mw.core.ports": ("KeyExistsError", "StoreError"),
+    "completions_mw.core.key_secrets": ("NewKey",),
+    "completions_mw.core.ports": ("Balance", "KeyExistsError", "KeyRecord", "StoreError", "UsageRow"),
+    "completions_mw.core.store_health": ("StoreSnapshot",),
     "completions_mw.errors": (
         "AuthenticationError",
         "BudgetExceededError",

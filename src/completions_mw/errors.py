@@ -64,6 +64,19 @@ class GatewayError(Exception):
         if type is not None:
             self.type = type
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which a retry makes sense, at most 60; None where nobody knows, or where it makes none (SPEC section 10)."""
+        headers = dict(self.headers)
+        if headers.get("x-should-retry") == "false":
+            return None
+        milliseconds, seconds = headers.get("retry-after-ms"), headers.get("retry-after")
+        try:
+            return float(milliseconds) / 1000 if milliseconds else float(seconds) if seconds else None
+        except ValueError:
+            # An upstream's advice may be a date.
+            return None
+
 
 class InvalidRequestError(GatewayError):
     """The request is not one that this API takes (SPEC section 6)."""

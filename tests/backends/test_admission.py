@@ -180,6 +180,25 @@ def test_a_lease_ends_with_its_time(stand: Stand) -> None:
     assert stand.admit("r", PLACE) == Admission(True, (), (Standing(0, 0),))
 
 
+def test_a_lease_that_ended_is_not_counted_with_those_that_go_on(stand: Stand) -> None:
+    slot = Slot("place", 2)
+    stand.admit("dead", slot)
+    stand.advance(20)
+    stand.admit("alive", slot)
+    assert not stand.admit("r", slot).admitted
+    stand.advance(20)
+    assert used(stand.admit("r", slot)) == (1,)
+
+
+def test_what_was_renewed_can_be_given_back(stand: Stand) -> None:
+    stand.admit("r", PLACE)
+    stand.advance(20)
+    stand.renew({"r": [PLACE]})
+    stand.advance(20)
+    stand.finish("r")
+    assert stand.admit("other", PLACE).admitted
+
+
 def test_a_renewed_lease_goes_on(stand: Stand) -> None:
     stand.admit("r", requests("a"), PLACE)
     for _ in range(5):

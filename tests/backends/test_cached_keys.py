@@ -1,5 +1,7 @@
 """FAULTS FC-16 and FC-86: keys are believed for a moment only, and an attacker's tokens take no memory."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -202,3 +204,14 @@ def _numbers(seed: int) -> Iterator[int]:
 
 def sizes(cached: CachedKeys) -> tuple[int, int]:
     return len(cached._known), len(cached._unknown)
+
+
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(notebook: Notebook, time: FakeClock) -> None:
+    keys = CachedKeys(notebook, time.clock(), 30.0)
+    run(keys.insert([FOUND]))
+    with keys._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if run(keys.find(DIGEST)) == FOUND else 1)
+        assert os.waitpid(child, 0)[1] == 0

@@ -17,7 +17,7 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Database, Rows, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreBrokenError
+from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
 from completions_mw.settings import Budget, Limits, Rate
 from tests.support.postgres_server import PostgresServer, postgres_server
 
@@ -276,7 +276,7 @@ def test_what_is_no_key_of_ours_is_told_without_its_values(tmp_path: Path, chang
         await store.insert([(KEY, SECRET)])
         with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
             connection.execute(f"UPDATE keys SET {change}")
-        with pytest.raises(StoreBrokenError, match="not one that this version can read") as caught:
+        with pytest.raises(StoreRefusalError, match="not one that this version can read") as caught:
             await store.find(SECRET.digest)
         assert caught.value.__cause__ is caught.value.__context__ is None
 

@@ -1,6 +1,8 @@
 """The memory store alone: bounded, safe among threads and against the garbage collector."""
 
 import gc
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -43,6 +45,16 @@ def test_buckets_and_requests_that_are_over_leave_nothing(count: int) -> None:
     before = blocks()
     pass_by(2_000, 2_000 + count)
     assert blocks() - before < 40_000
+
+
+def test_what_is_held_survives_what_is_abandoned() -> None:
+    stand = MemoryStand()
+    stand.admit("r", tokens("b", 900, seconds=3600))
+    for number in range(3_000):
+        stand.admit(f"r{number}", requests("a", limit=10**6))
+        stand.advance(0.1)
+    stand.finish("r", 100)
+    assert [standing.used for standing in stand.admit("peek", tokens("b", 0, limit=0)).windows] == [100]
 
 
 @pytest.mark.parametrize("count", [pytest.param(20_000, id="20000"), pytest.param(1_000_000, id="1000000", marks=pytest.mark.soak)])
@@ -123,3 +135,15 @@ def test_the_garbage_collector_may_finish_a_request_at_any_point() -> None:
     stand.admit("other", requests(Closing("a")), tokens("d", 1))
     after = stand.admit("new", tokens("b", 1), Slot("c", 1))
     assert [standing.used for standing in after.windows + after.slots] == [8, 0]
+
+
+def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    store = MemoryAdmission(SYSTEM_CLOCK)
+    run(store.admit("r", [requests("a")], [], LEASE_MS))
+    with store._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            verdict = run(store.admit("r", [requests("a")], [Slot("c", 1)], LEASE_MS))
+            os._exit(0 if verdict.admitted and verdict.windows[0].used == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ import trio
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Step, ledger_on, open_database
-from completions_mw.backends.sql.postgres import CONNECTIONS
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.backends.sql.postgres import CONNECTIONS, REPORTS
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
 from tests.support.ledgers import TTL_MS, Books, account, books, entry, outcome, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +109,11 @@ def test_no_connection_is_free(postgres: PostgresServer) -> None:
         opened.run(opened.database.fetch("check"))
         places = opened.database._places  # type: ignore[attr-defined]
         for _ in range(CONNECTIONS):
-            places.acquire()
+            places.get()
         with pytest.raises(StoreTimeoutError, match="all connections are in use"):
             opened.run(opened.database.fetch("check"))
         for _ in range(CONNECTIONS):
-            places.release()
+            places.put(None)
         assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 
@@ -237,3 +240,64 @@ def test_what_is_reserved_while_it_is_settled_is_posted_once(opened: Books) -> N
     works = [work for at in range(20) for work in (partial(reserve, f"{at}"), partial(settle, f"{at}"))]
     posted = sum(opened.run.together(works))
     assert _spent(opened) == 100 + 5 * posted
+
+
+def test_the_garbage_collector_may_settle_while_a_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may close a stream at any point, so nothing here may hold a lock of Python's library that is not reentrant."""
+    database = open_database("postgresql://u@127.0.0.1:1/x", blocking=True, clock=SYSTEM_CLOCK)
+    refused: list[str] = []
+    notify = threading.Condition.notify
+
+    def ask() -> None:
+        try:
+            run(database.fetch("check"))
+        except StoreError as error:
+            refused.append(str(error))
+
+    def interrupted(condition: threading.Condition, n: int = 1) -> None:
+        if threading.current_thread() is thread and not refused:
+            ask()
+        notify(condition, n)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    monkeypatch.setattr(threading.Condition, "notify", interrupted)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert refused == ["PostgreSQL: OperationalError"]
+
+
+def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> None:
+    with books(postgres.new_database(), blocking=True) as opened, ThreadPoolExecutor(CONNECTIONS) as threads:
+        opened.run(opened.database.fetch("check"))
+        with _reports_wait(opened):
+            reports = [threads.submit(lambda: run(opened.ledger.usage(UsageQuery("key")))) for _ in range(CONNECTIONS)]
+            wait_until(lambda: _waiting(postgres, opened) == REPORTS)
+            assert opened.run(opened.database.fetch("check")) == [(1,)]
+        assert [report.result() for report in reports] == [[]] * CONNECTIONS
+
+
+def test_reports_do_not_stand_in_the_way_of_money_on_an_event_loop(postgres: PostgresServer) -> None:
+    async def play() -> None:
+        await opened.database.fetch("check")
+        with _reports_wait(opened):
+            reports = [asyncio.create_task(opened.ledger.usage(UsageQuery("key"))) for _ in range(CONNECTIONS)]
+            await asyncio.to_thread(wait_until, lambda: _waiting(postgres, opened) == REPORTS)
+            assert await opened.database.fetch("check") == [(1,)]
+        assert await asyncio.gather(*reports) == [[]] * CONNECTIONS
+
+    with books(postgres.new_database(), blocking=False) as opened:
+        opened.run(play())
+
+
+@contextmanager
+def _reports_wait(opened: Books) -> Iterator[None]:
+    with psycopg.connect(opened.address) as other:
+        other.execute("LOCK TABLE completions_mw.entries IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def _waiting(postgres: PostgresServer, opened: Books) -> int:
+    name = opened.address.rpartition("/")[2]
+    [(count,)] = postgres.query(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'")
+    return int(count)

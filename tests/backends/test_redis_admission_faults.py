@@ -110,15 +110,17 @@ def test_paused(stand: RedisStand) -> None:
 def test_out_of_memory(stand: RedisStand) -> None:
     """FAULTS FC-94: nobody new gets in, but what is held can be given back and kept."""
     stand.admit("r", *LIMITS)
+    stand.admit("no slot", tokens("b", 100))
     stand.server.command("CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(StoreError, match=r"^Redis refused: OutOfMemoryError"):
         stand.admit("new", requests("a"))
     assert stand.renew({"r": [Slot("c", 1)]}) == []
     stand.finish("r", 30)
+    stand.finish("no slot", 20)
     stand.server.command("CONFIG", "SET", "maxmemory", "0")
     admission = stand.admit("new", *LIMITS)
     assert admission.admitted
-    assert [standing.used for standing in admission.windows] == [2, 130]
+    assert [standing.used for standing in admission.windows] == [2, 150]
 
 
 def test_read_only(stand: RedisStand) -> None:

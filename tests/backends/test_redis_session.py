@@ -208,6 +208,24 @@ def test_connections_that_redis_closed_are_replaced(
     runner(session.aclose())
 
 
+def test_connections_to_a_redis_that_became_a_replica_are_dropped(
+    private_redis: RedisServer, runner: Runner[Any], session_class: type[BlockingRedis | AsyncRedis]
+) -> None:
+    session = session_class(private_redis.url + PATIENT)
+    before = runner(session.call("CLIENT", "ID"))
+    private_redis.command("REPLICAOF", "127.0.0.1", "1")
+    for script in ((), ("EVAL", "return redis.call('SET', 'a', 1)", 0)):
+        with pytest.raises(StoreError, match="ReadOnlyError"):
+            runner(session.call(*(script or ("SET", "a", 1))))
+        after = runner(session.call("CLIENT", "ID"))
+        assert after != before
+        before = after
+    with pytest.raises(StoreError, match="ResponseError"):
+        runner(session.call("NONSENSE"))
+    assert runner(session.call("CLIENT", "ID")) == before
+    runner(session.aclose())
+
+
 def _ask_for_id(session: BlockingRedis, answers: Any) -> None:
     answers.put((run(session.call("CLIENT", "ID")), run(session.call("ECHO", "child"))))
     run(session.aclose())

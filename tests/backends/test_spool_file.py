@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,76 @@ def test_the_async_file_is_the_same_in_a_thread(path: Path, backend: Any) -> Non
 
     anyio.run(scenario, backend=backend)
     assert contents(path) == []
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, call: str, work: Callable[[], object]) -> None:
+    """Do `work` within the next call of the system, as the garbage collector does when it closes a stream there."""
+    real = getattr(os, call)
+    pending = [work]
+
+    def interrupted(*args: Any) -> Any:
+        while pending:
+            pending.pop()()
+        return real(*args)
+
+    monkeypatch.setattr(os, call, interrupted)
+
+
+def finishes(work: Callable[[], object]) -> bool:
+    """Tell whether `work` ends by itself; a thread that waits for itself is left behind."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(20)
+    return not thread.is_alive()
+
+
+def test_the_garbage_collector_may_keep_a_line_within_another(
+    file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts: list[object] = []
+    interrupt(monkeypatch, "fsync", lambda: receipts.append(run(file.append(b"inner"))))
+    assert finishes(lambda: receipts.append(run(file.append(b"outer"))))
+    assert contents(path) == [b"outer\ninner\n"]
+    for receipt in receipts:
+        assert contents(path) == [b"outer\ninner\n"]
+        run(file.done(receipt))
+    assert contents(path) == [b""]
+
+
+def test_the_garbage_collector_may_keep_a_line_while_the_file_is_emptied(
+    file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt = run(file.append(b"outer"))
+    interrupt(monkeypatch, "ftruncate", lambda: run(file.append(b"inner")))
+    assert finishes(lambda: run(file.done(receipt)))
+    assert contents(path) == [b"inner\n"]
+
+
+def test_what_is_set_aside_is_kept_and_not_adopted(file: BlockingSpoolFile, path: Path) -> None:
+    receipts = [run(file.append(line)) for line in (b"one", b"two")]
+    name = run(file.set_aside(b"one", receipts[0]))
+    assert run(file.set_aside(b"three", None)) == name
+    aside = path.with_name(name)
+    assert (aside.read_bytes(), aside.stat().st_mode & 0o777) == (b"one\nthree\n", 0o600)
+    run(file.done(receipts[1]))
+    run(file.aclose())
+    assert contents(path) == [b"one\nthree\n"]
+    assert adopt(BlockingSpoolFile(path)) == []
+    aside.rename(aside.with_suffix(""))
+    assert adopt(file) == [b"one", b"three"]
+
+
+def test_what_is_set_aside_leaves_the_file_of_a_dead_process(file: BlockingSpoolFile, path: Path) -> None:
+    Writer(path, 1).kill()
+    ((line, receipt),) = run(file.adopt())
+    name = run(file.set_aside(line, receipt))
+    assert [found.name for found in path.parent.iterdir()] == [name]
+
+
+def test_what_cannot_be_set_aside_stays_where_it_is(file: BlockingSpoolFile, path: Path) -> None:
+    receipt = run(file.append(b"one"))
+    (own,) = path.parent.iterdir()
+    Path(f"{own}.aside").mkdir()
+    with pytest.raises(StoreError, match="Is a directory"):
+        run(file.set_aside(b"one", receipt))
+    assert own.read_bytes() == b"one\n"

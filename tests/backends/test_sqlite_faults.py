@@ -15,7 +15,8 @@ import pytest
 
 from completions_mw.backends.sql import ConflictError, Step
 from completions_mw.backends.sql.sqlite_file import Session
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError, UsageQuery
+from completions_mw.core.blocking import run
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from tests.support.ledgers import EXPIRED, TTL_MS, Books, account, books, entry, outcome, spend
 
 FORTUNE = 10_000
@@ -287,3 +288,22 @@ def test_steps_are_done_all_or_none(opened: Books) -> None:
     with pytest.raises(ConflictError):
         opened.run(opened.database.transaction([Step("ledger_open", key), Step("ledger_open", key)]))
     assert opened.run(opened.ledger.balances("key", "new")) == []
+
+
+@pytest.mark.parametrize("address", ["memory://", "sqlite"], ids=["memory", "file"])
+def test_the_garbage_collector_does_not_wait_for_the_transaction_that_it_interrupts(address: str, path: Path) -> None:
+    """It may close a stream, and with it settle a request, at any point of a transaction; that is done later."""
+    refusals: list[str] = []
+
+    def interrupted(session: Session) -> None:
+        session.change("ledger_open", scope="key", name="outer", period="total", limit=1)
+        try:
+            run(opened.ledger.settle(entry("inner"), outcome(1)))
+        except StoreRefusalError as error:
+            refusals.append(str(error))
+
+    with books(address if address.startswith("memory") else f"sqlite:///{path}", blocking=True) as opened:
+        opened.run(opened.database.transact(interrupted))  # type: ignore[attr-defined]
+        assert refusals == ["SQLite: this thread is in the middle of a transaction"]
+        assert len(opened.run(opened.ledger.balances("key", "outer"))) == 1
+        assert opened.run(spend(opened.ledger, "after", 1, 1, [account(1000)]))

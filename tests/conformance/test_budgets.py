@@ -211,7 +211,7 @@ def alerted(customer: CustomerMaker) -> Iterator[Customer]:
     ALERTS.clear()
 
 
-def test_the_operator_is_told_of_each_threshold_once(alerted: Customer, upstream: MockUpstream) -> None:
+def test_the_operator_is_told_of_each_threshold_once_and_of_the_first_refusal(alerted: Customer, upstream: MockUpstream) -> None:
     """FC-115: the hook fails at one of them, and no request does."""
     fields: dict[str, Any] = {"model": "ok", "max_tokens": 10, "messages": [{"role": "user", "content": "a b c d e f g h i j"}]}
     statuses = [alerted.post(**fields, stream=bool(number % 2)).status for number in range(12)]
@@ -219,8 +219,9 @@ def test_the_operator_is_told_of_each_threshold_once(alerted: Customer, upstream
     told = [(alert.scope, alert.period, alert.limit, alert.spent, alert.threshold) for alert in ALERTS if alert.id == alerted.id]
     assert told == [
         ("key", "total", Decimal("0.3"), spent, threshold)
-        for spent, threshold in ((Decimal("0.15"), 50), (Decimal("0.24"), 80), (Decimal("0.27"), 100))
+        for spent, threshold in ((Decimal("0.15"), 50), (Decimal("0.24"), 80), (Decimal("0.27"), 90))
     ]
+    assert [alert.refused for alert in ALERTS if alert.id == alerted.id] == [False, False, True]
 
 
 @json_and_stream

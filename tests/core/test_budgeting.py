@@ -138,7 +138,7 @@ def test_a_refusal_before_anything_was_spent_is_told_once() -> None:
     bank = Bank(alerts.append)
     for _ in range(3):
         bank.refuse(Caller("ada", budget=TEN), 11 * 10**9)
-    assert [(alert.spent, alert.threshold) for alert in alerts] == [(Decimal(0), 100)]
+    assert [(alert.spent, alert.threshold, alert.refused) for alert in alerts] == [(Decimal(0), 0, True)]
 
 
 def test_an_async_hook_is_awaited() -> None:

@@ -46,6 +46,17 @@ def test_media_are_guessed_whatever_their_bytes() -> None:
     assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + 2 * MEDIA_TOKENS
 
 
+def test_text_that_is_no_plain_content_counts() -> None:
+    refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "x" * 1000}]}
+    assert demand("hi", refusal, "again").prompt_bound > 1000
+    assert demand("hi", prediction={"type": "content", "content": "x" * 1000}).prompt_bound > 1000
+
+
+def test_a_file_has_no_more_tokens_than_bytes() -> None:
+    found = demand([{"type": "file", "file": {"file_data": "x" * 10_000, "filename": "a.pdf"}}])
+    assert (found.prompt_bound, found.prompt) == (EMPTY + 10_000 + MEDIA_TOKENS, -(-EMPTY // 4) + MEDIA_TOKENS)
+
+
 def test_the_calls_of_an_assistant_count() -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "x" * 1000}}
     assistant = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -67,7 +78,8 @@ OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
 
 @pytest.mark.parametrize(("fields", "completion", "stated"), OUTPUTS.values(), ids=OUTPUTS)
 def test_the_maximum_of_all_choices(fields: dict[str, Any], completion: int, stated: bool) -> None:
-    assert demand("x", **fields)[2:] == (completion, stated)
+    found = demand("x", **fields)
+    assert (found.completion, found.choice * (fields.get("n") or 1), found.stated) == (completion, completion, stated)
 
 
 def test_half_a_character_is_counted() -> None:

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from typing import Literal
 
 import pytest
@@ -208,3 +209,47 @@ def test_both_stores_are_closed() -> None:
     local: Fault[AdmissionStore] = Fault(guarded.local)
     run(GuardedAdmission(guarded.fault.store, "local", local.store, 1, guarded.health).aclose())
     assert (guarded.fault.calls, local.calls) == (["aclose"], ["aclose"])
+
+
+@pytest.mark.parametrize("policy", ["closed", "local"])
+def test_what_the_store_holds_for_a_request_that_did_not_go_on_is_given_back(policy: Literal["local", "closed"]) -> None:
+    guarded = Guarded(policy)
+    run(guarded.local.admit("other", [], [PLACES._replace(limit=1)], LEASE_MS))
+    guarded.break_store(timeout=True, too_late=True)
+    one = PLACES._replace(limit=1)
+    with suppress(ServiceUnavailableError):
+        assert not guarded.admit("refused", TOKENS, slots=(one,)).admitted
+    assert guarded.fault.calls == ["admit"]
+    assert (held(guarded.shared), used(guarded.shared, TOKENS)) == (1, 100)
+    guarded.mend_store()
+    guarded.admit("next")
+    assert (held(guarded.shared), used(guarded.shared, TOKENS)) == (0, 0)
+    guarded.finish("next")
+    assert guarded.fault.calls == ["admit", "admit", "finish", "finish"]
+
+
+def test_it_is_given_back_by_whoever_meets_the_store_again() -> None:
+    guarded = Guarded("closed")
+    guarded.admit("running")
+    guarded.break_store(timeout=True, too_late=True)
+    for request_id in ("a", "b"):
+        with pytest.raises(ServiceUnavailableError):
+            guarded.admit(request_id, slots=(PLACES,))
+    guarded.finish("running")
+    assert held(guarded.shared) == 2
+    guarded.mend_store()
+    guarded.finish("somebody")
+    assert held(guarded.shared) == 0
+
+
+def test_what_is_to_be_given_back_is_bounded() -> None:
+    guarded = Guarded("closed")
+    for number in range(500):
+        guarded.break_store(timeout=True)
+        with pytest.raises(ServiceUnavailableError):
+            guarded.admit(str(number))
+        guarded.time.advance(11)
+    guarded.mend_store()
+    guarded.fault.calls.clear()
+    guarded.admit("back")
+    assert guarded.fault.calls == ["admit"] + ["finish"] * 100

@@ -1,16 +1,21 @@
+import json
 from typing import Any
 
 import pytest
 
+from completions_mw.core import guarded_ledger
 from completions_mw.core.blocking import run
-from completions_mw.core.guarded_ledger import GuardedLedger
+from completions_mw.core.guarded_ledger import MAX_TRIES, GuardedLedger
 from completions_mw.core.ports import (
     Account,
     Balance,
+    Entry,
     Ledger,
     Movement,
+    Outcome,
     StoreBrokenError,
     StoreError,
+    StoreRefusalError,
     StoreTimeoutError,
     Tokens,
     UsageQuery,
@@ -34,13 +39,26 @@ class Guarded:
         self.books = Books()
         self.fault: Fault[Ledger] = Fault(self.books.as_ledger())
         self.health = StoreHealth("ledger", self.time.clock())
-        self.ledger = GuardedLedger(self.fault.store, Spool(self.time.clock()), self.health)
+        self.spool = Spool(self.time.clock())
+        self.ledger = GuardedLedger(self.fault.store, self.spool, self.health)
 
     def settle(self, number: int) -> list[Movement]:
         return run(self.ledger.settle(*settlement(number)))
 
     def replay(self) -> list[Movement]:
         return run(self.ledger.replay())
+
+    def refuse(self, numbers: set[int], error: StoreError) -> None:
+        """Let the ledger never take some settlements."""
+        settle = self.books.settle
+        refused = {settlement(number).entry.request_id for number in numbers}
+
+        async def settle_some(entry: Entry, outcome: Outcome) -> list[Movement]:
+            if entry.request_id in refused:
+                raise error
+            return await settle(entry, outcome)
+
+        self.books.settle = settle_some  # type: ignore[method-assign]
 
     @property
     def posted(self) -> list[Any]:
@@ -83,7 +101,8 @@ def test_streams_go_on_without_the_ledger() -> None:
     guarded = Guarded()
     guarded.fault.error = StoreTimeoutError("slow")
     run(guarded.ledger.checkpoint("a", 3, Tokens(1)))
-    run(guarded.ledger.renew(["a"], 1000))
+    with pytest.raises(StoreError):
+        run(guarded.ledger.renew(["a"], 1000))
     assert guarded.health.snapshot().failures == 2
 
 
@@ -138,3 +157,78 @@ def test_closing_posts_what_waits() -> None:
     run(guarded.ledger.aclose())
     assert guarded.posted == [settlement(1)]
     assert guarded.fault.calls[-1] == "aclose"
+
+
+@pytest.mark.parametrize("error", [StoreError("constraint"), StoreRefusalError("constraint")], ids=["unnamed", "named"])
+def test_settlements_that_the_ledger_refuses_do_not_stand_in_the_way(error: StoreError, caplog: pytest.LogCaptureFixture) -> None:
+    guarded = Guarded()
+    guarded.refuse({0, 1, 2}, error)
+    for number in range(10):
+        run(guarded.spool.put(settlement(number)))
+    others = 10
+    while guarded.ledger.spooled and others < 100:
+        guarded.time.advance(1)
+        guarded.replay()
+        # The ledger takes those of others meanwhile.
+        guarded.settle(others)
+        others += 1
+        assert not guarded.health.breaker.is_open
+    assert set(guarded.books.posted) == {settlement(number).entry.request_id for number in range(3, others)}
+    refused = [json.loads(record.getMessage()) for record in caplog.records if "settlement_refused" in record.getMessage()]
+    assert [line["request_id"] for line in refused] == [settlement(number).entry.request_id for number in range(3)]
+    assert guarded.ledger.spooled == 0
+
+
+def test_a_refusal_by_a_ledger_that_takes_nothing_else_proves_nothing() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("a full disk")
+    for number in range(3):
+        run(guarded.spool.put(settlement(number)))
+    for _ in range(10 * MAX_TRIES):
+        guarded.time.advance(1)
+        assert guarded.replay() == []
+    assert (guarded.ledger.spooled, guarded.health.breaker.is_open) == (3, False)
+    assert len(guarded.fault.calls) <= 2 * 10 * MAX_TRIES
+    guarded.fault.error = None
+    guarded.replay()
+    assert (len(guarded.posted), guarded.ledger.spooled) == (3, 0)
+
+
+def test_a_replay_is_bounded_by_number() -> None:
+    guarded = Guarded()
+    for number in range(250):
+        run(guarded.spool.put(settlement(number)))
+    assert [len(guarded.replay()) for _ in range(4)] == [100, 100, 50, 0]
+
+
+def test_a_replay_is_bounded_by_the_clock() -> None:
+    guarded = Guarded()
+    settle = guarded.books.settle
+
+    async def slow(entry: Entry, outcome: Outcome) -> list[Movement]:
+        guarded.time.advance(0.3)
+        return await settle(entry, outcome)
+
+    guarded.books.settle = slow  # type: ignore[method-assign]
+    for number in range(100):
+        run(guarded.spool.put(settlement(number)))
+    assert len(guarded.replay()) == 4
+    run(guarded.ledger.aclose())
+    assert guarded.ledger.spooled == 100 - 4 - round(guarded_ledger.CLOSING_SECONDS / 0.3 + 0.5)
+
+
+def test_closing_posts_all_that_there_is_time_for() -> None:
+    guarded = Guarded()
+    for number in range(250):
+        run(guarded.spool.put(settlement(number)))
+    run(guarded.ledger.aclose())
+    assert len(guarded.posted) == 250
+
+
+def test_closing_ends_though_one_is_always_refused() -> None:
+    guarded = Guarded()
+    guarded.refuse({0}, StoreError("constraint"))
+    for number in range(3):
+        run(guarded.spool.put(settlement(number)))
+    run(guarded.ledger.aclose())
+    assert (len(guarded.posted), guarded.ledger.spooled) == (2, 1)

@@ -22,7 +22,8 @@ from tests.support.fake_clock import FakeClock
 
 WORD = "say "
 """A token, by our estimate."""
-PROMPT = 4
+PROMPT = 9
+"""Tokens of the prompt, as estimated, and as the models say that report any."""
 """Estimated tokens of the prompt, and what the functions report."""
 CALLER = Caller(
     "ada",

@@ -12,7 +12,7 @@ from completions_mw.core.rate_limiting import Pass, RateLimiter
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
 
-SMALL = Demand(prompt=10, prompt_bound=40, completion=20, stated=True)
+SMALL = Demand(prompt=10, prompt_bound=40, completion=20, choice=20, stated=True)
 ECHO: dict[str, Any] = {"providers": {"echo": {"api": "echo"}}}
 LEASE_MS = 30_000
 
@@ -32,7 +32,7 @@ class Limiter:
         found = self.limiter.limits_of(caller, model)
         if found is None:
             return []
-        run(self.limiter.admit("req_0", found, Demand(0, 0, 1, stated=True), model, "acme"))
+        run(self.limiter.admit("req_0", found, Demand(0, 0, 1, 1, stated=True), model, "acme"))
         _, windows, slots, _ = self.calls.of("admit")[-1]
         run(self.limiter.finish("req_0", None))
         return [limit.bucket for limit in (*windows, *slots)]
@@ -127,7 +127,7 @@ def test_tokens_of_an_older_window_are_no_credit() -> None:
 
 def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
     limiter = Limiter()
-    assumed = Demand(prompt=10, prompt_bound=40, completion=4096, stated=False)
+    assumed = Demand(prompt=10, prompt_bound=40, completion=4096, choice=4096, stated=False)
     assert dict(limiter.admit(Limits(tokens="100/minute"), assumed).headers)["x-ratelimit-remaining-tokens"] == "0"
     error = limiter.refuse(Limits(tokens="5/minute"), assumed)
     assert dict(error.headers) == {"x-should-retry": "false"}

@@ -16,6 +16,7 @@ class Lines:
     def __init__(self, *left_behind: bytes) -> None:
         self.left_behind = list(left_behind)
         self.kept: dict[int, bytes] = {}
+        self.aside: list[bytes] = []
         self.error: StoreError | None = None
 
     async def append(self, line: bytes) -> object:
@@ -33,6 +34,14 @@ class Lines:
             raise self.error
         lines, self.left_behind = self.left_behind, []
         return [(line, 1000 + number) for number, line in enumerate(lines)]
+
+    async def set_aside(self, line: bytes, receipt: object) -> str:
+        if self.error is not None:
+            raise self.error
+        self.aside.append(line)
+        if receipt is not None:
+            await self.done(receipt)
+        return "spool.1.aside"
 
     async def aclose(self) -> None: ...
 
@@ -97,7 +106,9 @@ def test_done_twice_is_done_once() -> None:
     assert drained(spool) == [settlement(2)]
 
 
-@pytest.mark.parametrize("name", ["team-a", 'quo"te', "new\nline", "ünï ☃ \U0001f600", "\0"], ids=ascii)
+@pytest.mark.parametrize(
+    "name", ["team-a", 'quo"te', "new\nline", "ünï ☃ \U0001f600", "\0", "a\ud800", "\udfff\ufdd0d800;", "\ufdd0"], ids=ascii
+)
 def test_what_another_process_left_is_read_back(name: str) -> None:
     file = Lines()
     run(Spool(FakeClock().clock(), file=file).put(settlement(7, name)))
@@ -115,11 +126,62 @@ def test_it_comes_after_what_is_our_own() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"nonsense", b'{"entry": 1, "outcome": 2}'], ids=ascii)
-def test_a_damaged_line_is_skipped_and_told(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_that_cannot_be_read_is_set_aside_and_told(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file = Lines()
     run(Spool(FakeClock().clock(), file=file).put(settlement(1)))
-    assert drained(Spool(FakeClock().clock(), file=Lines(line, *file.kept.values()))) == [settlement(1)]
-    assert events(caplog) == [{"event": "spool_damaged", "bytes": len(line)}]
+    left = Lines(line, *file.kept.values())
+    assert drained(Spool(FakeClock().clock(), file=left)) == [settlement(1)]
+    assert left.aside == [line]
+    assert events(caplog) == [{"event": "spool_unreadable", "bytes": len(line), "file": "spool.1.aside"}]
+
+
+def test_a_line_of_a_version_with_other_fields_is_set_aside(caplog: pytest.LogCaptureFixture) -> None:
+    file = Lines()
+    run(Spool(FakeClock().clock(), file=file).put(settlement(1, "canary")))
+    (line,) = (line.replace(b'"cost":', b'"new_cost":') for line in file.kept.values())
+    left = Lines(line)
+    assert drained(Spool(FakeClock().clock(), file=left)) == []
+    assert left.aside == [line]
+    assert "canary" not in caplog.text
+
+
+def test_a_settlement_that_is_refused_is_set_aside_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    file = Lines()
+    spool = Spool(FakeClock().clock(), file=file)
+    run(spool.put(settlement(1, "canary")))
+    (line,) = file.kept.values()
+    refused = run(spool.oldest())
+    assert refused is not None
+    run(spool.set_aside(refused))
+    run(spool.set_aside(refused))
+    assert (len(spool), file.kept, file.aside) == (0, {}, [line])
+    request_id = settlement(1).entry.request_id
+    assert events(caplog) == [{"event": "settlement_refused", "request_id": request_id, "cost": 10**12 + 1, "file": "spool.1.aside"}]
+    assert "canary" not in caplog.text
+
+
+def test_what_cannot_be_set_aside_stays(caplog: pytest.LogCaptureFixture) -> None:
+    file = Lines()
+    spool = Spool(FakeClock().clock(), file=file)
+    run(spool.put(settlement(1)))
+    refused = run(spool.oldest())
+    assert refused is not None
+    file.error = StoreError("no space")
+    run(spool.set_aside(refused))
+    assert len(file.kept) == 1
+    assert drained(spool) == [settlement(1)]
+    assert events(caplog) == [{"event": "spool_file_failed", "error": "StoreError"}]
+
+
+def test_what_is_postponed_comes_last() -> None:
+    spool = Spool(FakeClock().clock())
+    for number in range(3):
+        run(spool.put(settlement(number)))
+    first = run(spool.oldest())
+    assert first is not None
+    spool.postpone(first, tries=1)
+    spool.postpone(first, tries=1)
+    assert drained(spool) == [settlement(number) for number in (1, 2, 0)]
 
 
 def test_a_file_that_fails_leaves_the_memory(caplog: pytest.LogCaptureFixture) -> None:

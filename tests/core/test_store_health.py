@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.store_health import Policy, StoreHealth, StoreSnapshot
 from tests.support.fake_clock import FakeClock
 
@@ -136,3 +136,12 @@ def test_a_handler_that_fails_fails_nothing(health: StoreHealth, monkeypatch: py
     store = Store()
     store.error = StoreError("down")
     fail(health, store)
+
+
+def test_what_the_store_refuses_alone_is_told_and_does_not_count(health: StoreHealth, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.error = StoreRefusalError(WORDS)
+    for _ in range(20):
+        fail(health, store)
+    assert health.snapshot() == StoreSnapshot("admission", open=False, failures=0, degraded=20)
+    assert lines(caplog) == [("ERROR", {"event": "store_refused", "store": "admission", "error": "StoreRefusalError"})]

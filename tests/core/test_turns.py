@@ -1,9 +1,11 @@
+import os
 import sys
 from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import pytest
 
+import completions_mw.backends.forks  # noqa: F401 - what mends turns in a child
 from completions_mw.core.turns import Turns
 
 
@@ -43,3 +45,13 @@ def test_one_thread_of_many_gets_the_turn() -> None:
         thread.join()
     assert len(taken) == len(set(taken))
     assert 199 in taken
+
+
+def test_a_child_of_a_process_in_which_a_thread_was_asking_has_turns() -> None:
+    turns = Turns(10.0)
+    turns._next.clear()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [turns.take(now) for now in (0.0, 9.9, 10.0)] == [True, False, True] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not turns.take(0.0)

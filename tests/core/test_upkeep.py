@@ -57,7 +57,7 @@ def charge_of(clock: FakeClock) -> Charge:
     """Return what a request holds that leases the slot."""
     exchange = Exchange.begin(clock.clock(), debug=False)
     nobody: Any = None
-    charge = Charge(nobody, Entry("req_1", "key", "team", "team", "m", False, 0), nobody, exchange, Demand(1, 1, 1, True))
+    charge = Charge(nobody, Entry("req_1", "key", "team", "team", "m", False, 0), nobody, exchange, Demand(1, 1, 1, 1, True))
     charge.admitted = Pass((SLOT,), (), counts_tokens=False)
     return charge
 

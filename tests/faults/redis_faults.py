@@ -9,7 +9,7 @@ import redis
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-PASSWORD = "canary-redis-password"  # noqa: S105
+PASSWORD = "canary-redis-password"
 
 
 def address(port: int) -> str:
@@ -66,7 +66,7 @@ def busy(server: RedisServer) -> Iterator[None]:
 @contextmanager
 def another_password(server: RedisServer) -> Iterator[None]:
     server.command("CONFIG", "SET", "requirepass", "another")
-    with redis.Redis(port=server.port, password="another", protocol=2) as operator:  # noqa: S106
+    with redis.Redis(port=server.port, password="another", protocol=2) as operator:
         operator.execute_command("CLIENT", "KILL", "TYPE", "normal")
         yield
         operator.execute_command("CONFIG", "SET", "requirepass", PASSWORD)

@@ -69,7 +69,7 @@ def settings(server: RedisServer, folder: Path) -> Settings:
 def rows(folder: Path) -> int:
     with closing(sqlite3.connect(folder / "ledger.db")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return sum(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables)  # noqa: S608
+        return sum(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables)
 
 
 def press(gateway: Gateway, pressure: Pressure, count: int) -> None:

@@ -73,7 +73,7 @@ def settings(ledger: str, *functions: str, **stores: Any) -> Settings:
     return Settings.from_mapping(
         {
             "providers": {"local": {"api": "echo"}},
-            "models": {"m": {"targets": ["local/m"], **prices}, **{name: prices for name in functions}},
+            "models": {"m": {"targets": ["local/m"], **prices}, **dict.fromkeys(functions, prices)},
             "keys": {"free": {"secret": FREE}, "rich": {"secret": RICH, **budget}, "other": {"secret": OTHER, **budget}},
             "stores": {"ledger": ledger, "key_cache": 0, "lease_ttl": 1, **stores},
         }

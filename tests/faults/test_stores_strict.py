@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 
 KEY = "sk-canary-client-key"
 EVICTS = "stores.admission: Redis has the maxmemory-policy allkeys-lru; it should be noeviction, or limits may be forgotten"
-PASSWORD = "canary-store-password"  # noqa: S105
+PASSWORD = "canary-store-password"
 
 every_gateway = pytest.mark.parametrize("kind", [Gateway, AsyncGateway], ids=["blocking", "async"])
 
@@ -55,7 +55,7 @@ def test_a_store_that_does_not_answer_is_refused(kind: type[Any], store: str, tm
         "postgresql": {"ledger": f"postgresql://user:{PASSWORD}@127.0.0.1:{port}/db"},
         "sqlite": {"ledger": f"sqlite:///{corrupt}"},
     }[store]
-    with pytest.raises(ConfigurationError, match="^stores: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"^stores: ") as caught:
         kind(settings(strict=True, **stores), models={"m": str})
     for hidden in (PASSWORD, str(port), "127.0.0.1", str(tmp_path)):
         assert hidden not in str(caught.value)

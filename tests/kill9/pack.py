@@ -19,7 +19,7 @@ Work = Callable[[Job, Connection], None]
 
 # What they import is imported once: they are forked from a process that has done so and has no threads.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.kill9.workers"])
+CONTEXT.set_forkserver_preload(["tests.kill9.preloaded"])
 
 
 class Worker(NamedTuple):

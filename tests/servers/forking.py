@@ -1,4 +1,4 @@
-"""A process that forks while its gateway has a connection in use and another one idle; run by `test_restarts`."""
+"""A process that forks while its gateway has a connection in use and another one idle; run by `test_restarts` and `test_store_lives`."""
 
 import json
 import os
@@ -6,11 +6,11 @@ import sys
 from typing import Any
 
 from completions_mw import Gateway
-from tests.servers.apps import settings
+from tests.servers.apps import KEY, settings
 
 
 def asking(model: str, text: str) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": text}]}
+    return {"model": model, "messages": [{"role": "user", "content": text}], "key": KEY}
 
 
 def answer(gateway: Gateway, text: str) -> str | None:

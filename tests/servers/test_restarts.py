@@ -122,11 +122,12 @@ def test_every_worker_answers(kind: Kind, options: tuple[str, ...], start: Start
                 answered.add(worker)
 
 
-def test_gateway_in_use_survives_a_fork(upstream: Upstream) -> None:
+def run_forking(upstream: Upstream, **env: str) -> None:
+    """Run the process that forks, and expect every answer to be the right one."""
     before = upstream.connections
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.servers.forking"],
-        env={**os.environ, "UPSTREAM_URL": upstream.url},
+        env={**os.environ, "UPSTREAM_URL": upstream.url, **env},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -140,3 +141,7 @@ def test_gateway_in_use_survives_a_fork(upstream: Upstream) -> None:
         process.wait()
     assert json.loads(output) == {"child": 0, "parent": "in the parent", "stream": "begun before"}
     assert upstream.connections == before + 3
+
+
+def test_gateway_in_use_survives_a_fork(upstream: Upstream) -> None:
+    run_forking(upstream)

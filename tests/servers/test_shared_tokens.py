@@ -26,7 +26,7 @@ INPUT, OUTPUT = 1000, 2000
 """Nano-dollars of a token."""
 PRICES = {"input": "1", "output": "2"}
 TEMPLATE = 20
-"""Bytes that the prompt is taken to be longer than its text, where the upstream was at work and said nothing."""
+"""Bytes that a prompt is taken to be longer than its text: the role, and what the chat template adds."""
 
 
 class Used(NamedTuple):
@@ -86,7 +86,7 @@ class Asker(NamedTuple):
         with self._client(number) as client:
             client.send(chat("announced", text))
             assert self.upstream.announced.came[text].wait(PATIENCE)
-        return Used(-(-(len(text) + TEMPLATE) // 4), 0, 1)
+        return _estimated(text, "")
 
     def _refused(self, model: str, number: int, text: str) -> Used:
         with self._client(number) as client:
@@ -108,7 +108,7 @@ def _reported(usage: dict[str, int]) -> Used:
 
 
 def _estimated(prompt: str, completion: str) -> Used:
-    return Used(-(-len(prompt) // 4), -(-len(completion) // 4), 1)
+    return Used(-(-(len(prompt) + TEMPLATE) // 4), -(-len(completion) // 4), 1)
 
 
 ASKED: dict[Callable[[Asker, int, str], Used], tuple[str, int]] = {

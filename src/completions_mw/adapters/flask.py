@@ -9,8 +9,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.frameworks import check_gateway, needs, settings_of
 from completions_mw.core.auth import Authenticate
-from completions_mw.core.budgeting import OnBudget
 from completions_mw.core.blocking import BlockingIterator
+from completions_mw.core.budgeting import OnBudget
 from completions_mw.core.head import too_large
 from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes

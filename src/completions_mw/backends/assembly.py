@@ -8,6 +8,7 @@ from completions_mw.backends.prices import dearest, price_source
 from completions_mw.core.catalog import CatalogModel
 from completions_mw.core.functions import misfit
 from completions_mw.core.ports import Model, ModelFunction, Transport
+from completions_mw.core.pricing import FREE
 from completions_mw.core.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.errors import ConfigurationError
 from completions_mw.providers import openai
@@ -48,7 +49,7 @@ class Assembly:
         targets = tuple(self._makers[target.provider](target.model) for target in model.targets)
         targets = targets or (self._function_target(name, functions[name]),)
         prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
-        ceiling = dearest(prices.values()) if len(prices) == len(targets) else None
+        ceiling = dearest([FREE, *prices.values()])
         return CatalogModel(name, targets, model.created, model.owned_by, prices, ceiling, model.max_output_tokens)
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:

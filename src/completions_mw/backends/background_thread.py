@@ -61,7 +61,11 @@ class UpkeepThread:
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
-            run(work.once())
+            try:
+                run(work.once())
+            except RuntimeError as error:
+                # Something of the host app waits for an event loop; the rest goes on.
+                log_failure(work, error)
         _threads.discard(self)
 
     def _next(self) -> RepeatedWork | None:

@@ -1,4 +1,4 @@
-"""Where the price of a target comes from: the settings, else a table, else what runs in this process costs nothing."""
+"""Where the price of a target comes from: the settings, else a table. Echo and llama.cpp cost nothing, Python functions are unpriced."""
 
 from collections.abc import Callable, Collection
 

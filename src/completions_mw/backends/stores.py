@@ -1,7 +1,7 @@
 """From settings to stores: counters, money and keys, each with its policy for the time when it is down (FAULTS section 3.4)."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from completions_mw.backends.admission import CheckedAdmissionStore, MemoryAdmission
 from completions_mw.backends.cached_keys import CachedKeys
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from completions_mw.backends.sql.database import Database
 
 
+COUNTS_EVERYTHING: Final = ("redis://", "rediss://")
+"""Stores of limits that know tokens and concurrency; what is in memory does too."""
+
+
 class StoreSet:
     """The stores of one gateway. Nothing is opened before the first request.
 
@@ -40,7 +44,7 @@ class StoreSet:
         self.background = kit.background()
         self._health: list[StoreHealth] = []
         self._shared: CheckedAdmissionStore | None = None
-        self._database: "Database | None" = None
+        self._database: Database | None = None
         self._clock = clock
         self.admission = self._admission(settings, kit)
         self.guarded_ledger: GuardedLedger | None = None
@@ -111,6 +115,8 @@ class StoreSet:
         stores = settings.stores
         if stores.admission == MEMORY:
             return MemoryAdmission(self._clock)
+        if not stores.admission.get_secret_value().startswith(COUNTS_EVERYTHING):
+            _refuse_what_cannot_be_counted(settings)
         store = kit.admission(stores.admission.get_secret_value(), stores.namespace, self._clock)
         self._shared = store
         health = self._watched("admission")
@@ -120,6 +126,17 @@ class StoreSet:
         health = StoreHealth(name, self._clock)
         self._health.append(health)
         return health
+
+
+def _refuse_what_cannot_be_counted(settings: Settings) -> None:
+    from completions_mw.backends.admission.limits_storage import unsupported
+
+    limits = {f"keys.{id}": key.limits for id, key in settings.keys.items()}
+    limits |= {f"tenants.{name}": tenant.limits for name, tenant in settings.tenants.items()}
+    limits |= {f"models.{name}": model.limits for name, model in settings.models.items()}
+    limits["callers"] = settings.callers.limits
+    if faults := [f"{at}.limits: {fault}" for at, one in limits.items() if (fault := unsupported(one))]:
+        raise ConfigurationError("\n".join(faults))
 
 
 def check_stores(settings: Settings, clock: Clock) -> None:

@@ -5,14 +5,14 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import Final, Literal, Protocol
 
 from completions_mw.core.functions import misfit
 from completions_mw.core.head import Head
 from completions_mw.core.ports import Clock
-from completions_mw.errors import AuthenticationError, ConfigurationError
+from completions_mw.errors import AuthenticationError, ConfigurationError, GatewayError, ServiceUnavailableError
 from completions_mw.http import Request
 from completions_mw.settings import Budget, KeySettings, Limits
 
@@ -35,7 +35,7 @@ class Caller:
         scope: `key` for the owners of keys, whose limits are not those of a caller with the same id.
 
     Raises:
-        TypeError: it is nobody, or `models` is one name instead of a set of names.
+        TypeError: it is nobody, or a rule is not what it should be, as one name for `models` instead of a set of names.
     """
 
     id: str
@@ -44,18 +44,34 @@ class Caller:
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Limits | None = None
     budget: Budget | None = None
-    max_cost: Decimal | None = None
+    max_cost: Decimal | str | None = None
     scope: Literal["key", "caller"] = "caller"
 
     def __post_init__(self) -> None:
         if isinstance(self.models, str):
             raise TypeError("a caller's `models` should be a set of names, not str")
         object.__setattr__(self, "id", _id(self.id))
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise TypeError(f"a caller's `limits` should be a Limits, not {type(self.limits).__name__}")
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise TypeError(f"a caller's `budget` should be a Budget, not {type(self.budget).__name__}")
+        if self.max_cost is not None:
+            object.__setattr__(self, "max_cost", _usd(self.max_cost))
         object.__setattr__(self, "tenant", self.tenant or self.id)
 
     def may_use(self, model: str) -> bool:
         """Tell whether `model` is on the caller's allow list."""
         return self.models is None or model in self.models
+
+
+def _usd(value: object) -> Decimal:
+    try:
+        usd = Decimal(value) if isinstance(value, str | int | Decimal) else Decimal("NaN")
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if not (usd.is_finite() and usd >= 0):
+        raise TypeError("a caller's `max_cost` should be USD as a Decimal or as text")
+    return usd
 
 
 def _id(value: object) -> str:
@@ -116,15 +132,21 @@ class Authenticator:
 
         Raises:
             AuthenticationError: nobody that we know (SPEC section 9).
+            ServiceUnavailableError: nobody that we know without the stored keys, which cannot be read.
         """
         token = _bearer(head)
-        caller = await self.find(token) if token else None
+        unknown: GatewayError = missing() if token is None else incorrect(token)
+        try:
+            caller = await self.find(token) if token else None
+        except ServiceUnavailableError as error:
+            # The host app may know who it is all the same.
+            caller, unknown = None, error
         if caller is not None:
             return caller, True
         caller = await self._ask(request, self._hook) if self._hook is not None else None
         if caller is not None:
             return caller, False
-        raise missing() if token is None else incorrect(token)
+        raise unknown
 
     async def find(self, token: str) -> Caller | None:
         """Return the caller whose key is `token`, if it may be used now.

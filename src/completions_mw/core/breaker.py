@@ -38,7 +38,8 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note that the store answered."""
-        if self._failures:
+        # Also where another thread has opened it in this very moment.
+        if self._failures or self._probes is not None:
             self._failures.clear()
             self._probes = None
 

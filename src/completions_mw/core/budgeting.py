@@ -9,7 +9,7 @@ from typing import NamedTuple
 from completions_mw.core.auth import Caller
 from completions_mw.core.exchange import Exchange
 from completions_mw.core.periods import Period, period_end, period_of
-from completions_mw.core.ports import THRESHOLDS, Account, Clock, Entry, Ledger, Movement, Refusal
+from completions_mw.core.ports import Account, Clock, Entry, Ledger, Movement, Refusal
 from completions_mw.core.pricing import NANO, nano
 from completions_mw.core.refusals import budget_exceeded
 from completions_mw.core.store_health import log_event
@@ -18,7 +18,7 @@ from completions_mw.settings import Budget, Settings
 
 
 class BudgetAlert(NamedTuple):
-    """A budget has reached a threshold; what the `on_budget` hook is told, once for each threshold and period."""
+    """A budget has reached a threshold, or refused a request; what the `on_budget` hook is told, once for each of them and each period."""
 
     scope: str
     """`key`, `caller` or `tenant`."""
@@ -29,7 +29,9 @@ class BudgetAlert(NamedTuple):
     """USD."""
     spent: Decimal
     threshold: int
-    """Per cent: 50, 80 or 100. 100 is also told at the first refusal."""
+    """Per cent: 50, 80 or 100; of a refusal, what was spent then."""
+    refused: bool = False
+    """Whether this is told because the budget has refused its first request, which may have been a large one."""
 
 
 OnBudget = Callable[[BudgetAlert], object]
@@ -100,7 +102,10 @@ class Budgets:
     async def _refused(self, refusal: Refusal, amount: int, period: Period, exchange: Exchange) -> BudgetExceededError:
         account = refusal.account
         if refusal.first:
-            alert = BudgetAlert(account.scope, account.name, account.period, _usd(account.limit), _usd(refusal.spent), THRESHOLDS[-1])
+            reached = refusal.spent * 100 // account.limit
+            alert = BudgetAlert(
+                account.scope, account.name, account.period, _usd(account.limit), _usd(refusal.spent), reached, refused=True
+            )
             await self._tell(alert, exchange)
         ends = period_end(period, self._clock.time())
         return budget_exceeded(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from completions_mw.core.auth import Caller
-from completions_mw.core.pricing import Price
+from completions_mw.core.pricing import FREE, Price
 from completions_mw.core.targets import Target
 from completions_mw.errors import NotFoundError
 from completions_mw.schemas import ModelCard, ModelList
@@ -22,10 +22,15 @@ class CatalogModel:
     owned_by: str
     prices: Mapping[str, Price] = field(default_factory=dict)
     """By the target's name; a target without one is unpriced."""
-    ceiling: Price | None = None
-    """What it costs at most, whichever target answers; None where one of them is unpriced."""
+    ceiling: Price = FREE
+    """What it costs at most, whichever of the priced targets answers."""
     max_output_tokens: int = 4096
     """Of an answer to a request that sets no maximum."""
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the price of every target is known."""
+        return len(self.prices) == len({target.name for target in self.targets})
 
     def card(self) -> ModelCard:
         """Return what `GET /models` says of it (SPEC section 12)."""

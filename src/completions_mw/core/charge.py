@@ -39,15 +39,15 @@ class Charge:
     __slots__ = (
         "__weakref__",
         "_books",
-        "_checkpointed",
         "_chunks",
         "_model",
         "_noted",
-        "_open",
         "admitted",
+        "checkpointed",
         "demand",
         "entry",
         "exchange",
+        "is_open",
         "lost",
         "reserved",
         "usage",
@@ -55,10 +55,10 @@ class Charge:
 
     def __init__(self, books: Books, entry: Entry, model: CatalogModel, exchange: Exchange, demand: Demand) -> None:
         self._books = books
-        self._checkpointed = exchange.clock.monotonic()
+        self.checkpointed = exchange.clock.monotonic()
         self._chunks = 0
         self._noted = False
-        self._open = True
+        self.is_open = True
         self.entry = entry
         self._model = model
         self.exchange = exchange
@@ -86,7 +86,7 @@ class Charge:
         if self.reserved is None:
             return self.lost
         self._chunks += chunks
-        due_at = self._checkpointed + CHECKPOINT_SECONDS
+        due_at = self.checkpointed + CHECKPOINT_SECONDS
         return self.lost or self._chunks >= CHECKPOINT_CHUNKS or self.exchange.clock.monotonic() >= due_at
 
     async def checkpoint(self, usage: dict[str, Any]) -> None:
@@ -98,18 +98,18 @@ class Charge:
         if self.lost:
             raise ServiceUnavailableError("The request lost its place among the concurrent ones. Please try again.", code="lease_lost")
         if self.reserved is not None:
-            await self._note(tokens_of(usage))
+            await self._note(self._at_least_the_prompt(tokens_of(usage)))
 
     async def catch_up(self) -> None:
         """Note what nobody has noted for a while, because no further chunk came: called from beside the request."""
         if self.reserved is None or self.exchange.target is None or not (self._chunks or not self._noted):
             return
-        await self._note(Tokens(prompt=self.demand.prompt) if self.usage is None else tokens_of(self.usage()))
+        await self._note(self._at_least_the_prompt(Tokens() if self.usage is None else tokens_of(self.usage())))
 
     async def _note(self, tokens: Tokens) -> None:
         self._noted = True
         self._chunks = 0
-        self._checkpointed = self.exchange.clock.monotonic()
+        self.checkpointed = self.exchange.clock.monotonic()
         await self._books.checkpoint(self.entry.request_id, self._cost(tokens), tokens)
 
     async def settle(self, usage: dict[str, Any] | None, error: BaseException | None) -> None:
@@ -119,8 +119,8 @@ class Charge:
             usage: as answered or estimated; None where there was no answer.
             error: how the request failed, if it did.
         """
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             tokens, estimated = self._used(usage, error)
             await self._books.settle(self, tokens, estimated, error)
 
@@ -143,11 +143,16 @@ class Charge:
 
     def _used(self, usage: dict[str, Any] | None, error: BaseException | None) -> tuple[Tokens, bool]:
         if usage is not None:
-            return tokens_of(usage), self.exchange.estimated
+            tokens = tokens_of(usage)
+            return (self._at_least_the_prompt(tokens), True) if self.exchange.estimated else (tokens, False)
         if self.exchange.target is not None and _has_left(error):
             # The upstream was at work for a client that left: it has read the prompt at least.
             return Tokens(prompt=self.demand.prompt), True
         return _NOTHING, False
+
+    def _at_least_the_prompt(self, tokens: Tokens) -> Tokens:
+        """Return an estimate with all that we know of the prompt, which is more than the usage that a client gets says."""
+        return tokens._replace(prompt=max(tokens.prompt, self.demand.prompt))
 
     def _cost(self, tokens: Tokens) -> int:
         return cost(self._model.prices.get(self.exchange.target or "", FREE), tokens)

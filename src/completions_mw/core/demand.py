@@ -11,7 +11,7 @@ MESSAGE_BYTES: Final = 16
 """What the chat template of a model adds to each message."""
 MEDIA_TOKENS: Final = 2048
 """Of an image, a sound or a file, whose tokens only the provider can count."""
-_OTHERS: Final = ("tools", "functions", "response_format")
+_OTHERS: Final = ("tools", "functions", "response_format", "prediction")
 """What a model reads beside the messages."""
 
 
@@ -24,6 +24,8 @@ class Demand(NamedTuple):
     """At most, for money: no tokenizer makes more tokens than there are bytes. Media are guessed."""
     completion: int
     """At most, of all choices together."""
+    choice: int
+    """At most, of one choice."""
     stated: bool
     """Whether the request itself sets that maximum."""
 
@@ -35,30 +37,31 @@ def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
         chat: the request.
         max_output_tokens: of one choice, where the request sets no maximum.
     """
-    size, media = _prompt(chat.fields)
+    size, media, attached = _prompt(chat.fields)
     stated = chat.max_tokens
-    completion = (max_output_tokens if stated is None else stated) * chat.n
+    choice = max_output_tokens if stated is None else stated
     extra = media * MEDIA_TOKENS
-    return Demand(estimate_tokens(size) + extra, size + extra, completion, stated is not None)
+    return Demand(estimate_tokens(size) + extra, size + attached + extra, choice * chat.n, choice, stated is not None)
 
 
-def _prompt(fields: dict[str, Any]) -> tuple[int, int]:
-    """Return the bytes of text of a prompt, and how many media it has."""
+def _prompt(fields: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the bytes of text of a prompt, how many media it has, and the bytes of files that may be text as well."""
     messages = fields["messages"]
-    size, media = MESSAGE_BYTES * len(messages), 0
+    size, media, attached = MESSAGE_BYTES * len(messages), 0, 0
     for message in messages:
         for name, value in message.items():
             if isinstance(value, str):
                 size += len(value) if value.isascii() else _bytes(value)
             elif name == "content" and isinstance(value, list):
-                size += sum(_bytes(part["text"]) for part in value if isinstance(part.get("text"), str))
+                size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
                 media += sum(part.get("type") not in ("text", "refusal") for part in value)
+                attached += sum(len(data) for part in value if isinstance(data := (part.get("file") or {}).get("file_data"), str))
             elif value is not None:
                 size += len(to_json(value))
     for name in _OTHERS:
         if name in fields:
             size += len(to_json(fields[name]))
-    return size, media
+    return size, media, attached
 
 
 def _bytes(text: str) -> int:

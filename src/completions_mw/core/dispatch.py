@@ -13,7 +13,7 @@ from completions_mw.core.exchange import Exchange
 from completions_mw.core.grammar import Grammar, is_usage
 from completions_mw.core.streaming import ChunkStream
 from completions_mw.core.targets import Target
-from completions_mw.core.usage import estimate_usage
+from completions_mw.core.usage import estimate_usage, size_of
 from completions_mw.core.validation import Chat
 from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection
@@ -83,9 +83,8 @@ def _finished(completion: Completion, name: str, target: Target, chat: Chat, exc
         data = {**data, "model": name}
     if not is_usage(data.get("usage")):
         exchange.estimated = True
-        contents = [(choice.get("message") or {}).get("content") for choice in data["choices"]]
-        characters = sum(len(content) for content in contents if isinstance(content, str))
-        data = {**data, "usage": estimate_usage(chat.request, characters)}
+        size = sum(size_of(choice.get("message") or {}) for choice in data["choices"])
+        data = {**data, "usage": estimate_usage(chat.request, size)}
     exchange.usage = data["usage"]
     exchange.finish_reason = data["choices"][-1].get("finish_reason")
     return completion if data is completion.data else Completion(data)

@@ -7,6 +7,7 @@ grammar at once (role and text, text and finish_reason) becomes two; usage moves
 from collections.abc import Callable
 from typing import Any, Final
 
+from completions_mw.core.usage import size_of
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
@@ -147,7 +148,7 @@ class Grammar:
                 return False
             self._finish(index, choice["finish_reason"])
             return True
-        self._count(delta)
+        self._characters += size_of(delta)
         return "role" not in delta
 
     def _steps(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,7 +160,7 @@ class Grammar:
             self._started.add(index)
             steps.append(_choice(index, {"role": "assistant", "content": ""}, None))
         if delta:
-            self._count(delta)
+            self._characters += size_of(delta)
             steps.append(_choice(index, delta, None))
         if choice.get("finish_reason") and index not in self._finished:
             self._finish(index, choice["finish_reason"])
@@ -172,14 +173,6 @@ class Grammar:
         self._finished.add(index)
         self.finish_reason = reason
 
-    def _count(self, delta: dict[str, Any]) -> None:
-        content = delta.get("content")
-        if isinstance(content, str):
-            self._characters += len(content)
-        calls = delta.get("tool_calls")
-        if isinstance(calls, list):
-            self._characters += sum(map(_arguments_of, calls))
-
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
         data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}
         return Event({**data, "usage": usage} if self._include_usage else data)
@@ -190,13 +183,6 @@ def _opens(delta: dict[str, Any]) -> bool:
     if delta.get("role") != "assistant" or "content" not in delta:
         return False
     return delta["content"] == "" or (delta["content"] is None and bool(delta.get("tool_calls")))
-
-
-def _arguments_of(call: object) -> int:
-    """Return the length of a tool call's arguments, 0 for what is none."""
-    function = call.get("function") if isinstance(call, dict) else None
-    arguments = function.get("arguments") if isinstance(function, dict) else None
-    return len(arguments) if isinstance(arguments, str) else 0
 
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:

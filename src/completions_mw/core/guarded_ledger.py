@@ -62,9 +62,7 @@ class GuardedLedger:
         return movements
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
-        """Extend reservations, if the ledger takes it: one that expires is posted at its checkpoint, and corrected by its settlement."""
-        with suppress(StoreError):
-            await self._health.call("spool", self._ledger.renew, request_ids, ttl_ms)
+        await self._health.call("spool", self._ledger.renew, request_ids, ttl_ms)
 
     async def reap(self) -> int:
         return await self._health.call("closed", self._ledger.reap)

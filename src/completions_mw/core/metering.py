@@ -43,7 +43,7 @@ class Meter:
         """Let a request in and reserve what it may cost.
 
         Returns:
-            The request, with a maximum of tokens where money is reserved for no more; and its charge, None where nothing is counted.
+            The request, with the maximum of tokens that its price is for; and its charge, None where nothing is counted.
 
         Raises:
             RateLimitError: a limit or a budget refuses it; nothing is held.
@@ -57,14 +57,14 @@ class Meter:
         if limits is None and not is_priced and self._ledger is None:
             return chat, None
         demand = demand_of(chat, model.max_output_tokens)
-        amount = self._tariff.amount(model, demand, caller, budgeted=bool(shares)) if is_priced else 0
+        amount = self._tariff.amount(model, chat, demand, caller, budgeted=bool(shares)) if is_priced else 0
         charge = Charge(self, _entry(caller, model, exchange), model, exchange, demand)
         if limits is not None:
             await self._admit(charge, limits)
         if shares and amount:
             await self._reserve(charge, shares, amount)
         self._upkeep.watch(charge)
-        return (chat.capped(model.max_output_tokens) if charge.reserved is not None and not demand.stated else chat), charge
+        return (chat.capped(demand.choice) if amount else chat), charge
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         """Note what a stream has cost so far."""

@@ -233,6 +233,10 @@ class ChunkReader:
         try:
             if self._chunks is None:
                 self._chunks = await self._open()
+                if self._closed:
+                    # It was closed while it was being opened.
+                    await self._chunks.aclose()
+                    raise StopAsyncIteration
             with as_gateway_errors():
                 while not self._waiting:
                     self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)

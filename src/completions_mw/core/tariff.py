@@ -1,13 +1,18 @@
 """What a request may cost at most, and whether that is allowed."""
 
-from typing import Literal
+from decimal import Decimal
+from typing import Final, Literal
 
 from completions_mw.core.auth import Caller
 from completions_mw.core.catalog import CatalogModel
 from completions_mw.core.demand import Demand
 from completions_mw.core.pricing import FREE, Price, ceiling, nano
 from completions_mw.core.refusals import max_cost_exceeded, unpriced
+from completions_mw.core.validation import Chat
 from completions_mw.settings import Settings
+
+DEARER_TIERS: Final = {"fast", "priority", "scale"}
+"""What providers bill at more than the price that is known."""
 
 
 class Tariff:
@@ -25,22 +30,22 @@ class Tariff:
         """Tell whether requests of `caller` may be refused for their price alone."""
         return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
 
-    def amount(self, model: CatalogModel, demand: Demand, caller: Caller | None, *, budgeted: bool) -> int:
+    def amount(self, model: CatalogModel, chat: Chat, demand: Demand, caller: Caller | None, *, budgeted: bool) -> int:
         """Return the most that a request can cost, in nano-dollars.
 
         Raises:
-            PermissionDeniedError: nobody knows, and that is a reason to refuse it.
+            PermissionDeniedError: nobody knows, and that is a reason to refuse it; or the request asks for a dearer tier of service.
             InvalidRequestError: that is more than one request may cost.
         """
+        if chat.request.service_tier in DEARER_TIERS and model.ceiling != FREE:
+            raise unpriced(f"{model.name} (service_tier {chat.request.service_tier})")
         asked = ceiling(self._price(model, budgeted), demand.prompt_bound, demand.completion)
-        most = caller.max_cost if caller is not None and caller.max_cost is not None else self._max_cost
+        most = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
         if most is not None and asked > nano(most):
             raise max_cost_exceeded(nano(most), asked)
         return asked
 
     def _price(self, model: CatalogModel, budgeted: bool) -> Price:
-        if model.ceiling is not None:
-            return model.ceiling
-        if self._unpriced == "deny" or (budgeted and self._unpriced is None):
+        if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
             raise unpriced(model.name)
-        return FREE
+        return model.ceiling

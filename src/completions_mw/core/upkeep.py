@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from logging import WARNING
+from operator import attrgetter
 from typing import Final
 from weakref import ref
 
@@ -59,6 +60,8 @@ class Upkeep:
         self._warnings = warnings
         # A plain set, as threads add to it while it is read: each of its methods is one step of C.
         self._live: set[ref[Charge]] = set()
+        self._is_behind = False
+        """Whether the ledger could not renew what is reserved."""
         self._renewals = Turns(self._ttl / 3)
         self._reapings = Turns(REAP_SECONDS)
         self._prunings = Turns(PRUNE_SECONDS)
@@ -75,16 +78,18 @@ class Upkeep:
         """Renew a request no longer."""
         self._live.discard(ref(charge))
 
+    def start_anew(self) -> None:
+        """Forget the requests of the parent process, of whose end a child never hears."""
+        self._live = set()
+
     async def tick(self) -> None:
         """Do what is due."""
         now = self._clock.monotonic()
         if self._warnings is not None:
             await self._warn(self._warnings)
-        live = [charge for reference in tuple(self._live) if (charge := reference()) is not None]
-        for charge in live:
-            await charge.catch_up()
-        if self._renewals.take(now):
-            await self._renew(live)
+        if self._renewals.take(now) or self._is_behind:
+            await self._renew()
+        await self._catch_up(now)
         if self._ledger is not None:
             await self._budgets.moved(await self._ledger.replay(), None)
             await self._tidy(self._ledger, now)
@@ -96,19 +101,36 @@ class Upkeep:
                 log_event(WARNING, "store_warning", text=warning)
             self._warnings = None
 
-    async def _renew(self, live: list[Charge]) -> None:
+    def _running(self) -> list[Charge]:
+        charges = [reference() for reference in tuple(self._live)]
+        return [charge for charge in charges if charge is not None and charge.is_open]
+
+    async def _renew(self) -> None:
+        live = self._running()
         holds = {charge.entry.request_id: charge.slots for charge in live if charge.slots}
         lost = set(await self._limiter.renew(holds)) if holds else set()
         for charge in live:
             charge.lost = charge.lost or charge.entry.request_id in lost
         reserved = [charge.entry.request_id for charge in live if charge.reserved is not None]
         if self._ledger is not None and reserved:
-            await self._ledger.renew(reserved, int(self._ttl * 1000))
+            # What a ledger could not renew is renewed before anything else, once it is back.
+            self._is_behind = True
+            with suppress(StoreError):
+                await self._ledger.renew(reserved, int(self._ttl * 1000))
+                self._is_behind = False
+
+    async def _catch_up(self, now: float) -> None:
+        """Note what streams have cost that are silent; who is left over after a tick's time is first the next time."""
+        for charge in sorted(self._running(), key=attrgetter("checkpointed")):
+            if self._clock.monotonic() - now >= self._interval:
+                return
+            await charge.catch_up()
 
     async def _tidy(self, ledger: GuardedLedger, now: float) -> None:
         # What fails is logged by the ledger's guard, and due again.
         with suppress(StoreError):
-            if self._reapings.take(now):
+            # After an outage those who live have a tick's time to renew before anybody is taken for dead.
+            if self._reapings.take(now) and not self._is_behind:
                 await ledger.reap()
             if self._retention_ms is not None and self._prunings.take(now):
                 await ledger.prune(int(self._clock.time() * 1000) - self._retention_ms)

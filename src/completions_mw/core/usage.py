@@ -1,5 +1,6 @@
 """Usage where a model reports none: an estimate. A tokenizer would need vocabularies that nobody should have to download."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from completions_mw.schemas import ChatRequest
@@ -10,6 +11,29 @@ CHARACTERS_PER_TOKEN = 4
 def estimate_tokens(characters: int) -> int:
     """Return about how many tokens that many characters of text are: a quarter, rounded up."""
     return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def size_of(values: Mapping[str, Any]) -> int:
+    """Return how much a message, or a part of one, says: the bytes of its texts and of the arguments of its calls, the role aside.
+
+    Bytes, since languages that need more of them for a character also need more tokens.
+    """
+    size = 0
+    for name, value in values.items():
+        if isinstance(value, str):
+            if name != "role":
+                size += len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+        elif name in ("tool_calls", "function_call") and value:
+            calls = value if isinstance(value, list) else [{"function": value}]
+            size += sum(map(_arguments_of, calls))
+    return size
+
+
+def _arguments_of(call: object) -> int:
+    """Return the length of a tool call's arguments, 0 for what is none."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    return len(arguments) if isinstance(arguments, str) else 0
 
 
 def estimate_usage(request: ChatRequest, characters: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Chat:
     fields: dict[str, Any]
     """What to send upstream: as it came, without nulls and without what is to be ignored. Shared; copy before a change."""
     cap: int | None = None
-    """A maximum of tokens to ask the upstream for, because the request has none."""
+    """The maximum of tokens to ask the upstream for, whatever the request calls it: money is reserved for no more."""
 
     @property
     def model(self) -> str:
@@ -55,11 +55,15 @@ class Chat:
     @property
     def max_tokens(self) -> int | None:
         """How many tokens an answer may have, if the request says so; reasoning among them."""
-        return self.request.max_completion_tokens or self.request.max_tokens
+        stated = [limit for limit in (self.request.max_completion_tokens, self.request.max_tokens) if limit is not None]
+        # Which of two is obeyed depends on who answers.
+        return max(stated, default=None)
 
     def capped(self, max_tokens: int) -> "Chat":
-        """Return the request with a maximum, which it does not set itself."""
-        return Chat(self.request.model_copy(update={"max_completion_tokens": max_tokens}), self.fields, max_tokens)
+        """Return the request with this maximum, under one name."""
+        update = {"max_completion_tokens": max_tokens, "max_tokens": None}
+        fields = {name: value for name, value in self.fields.items() if name not in update}
+        return Chat(self.request.model_copy(update=update), fields, max_tokens)
 
     @property
     def n(self) -> int:

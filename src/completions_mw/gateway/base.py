@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from completions_mw.backends.assembly import Assembly
 from completions_mw.backends.clock import SYSTEM_CLOCK
@@ -26,6 +26,8 @@ from completions_mw.core.upkeep import Upkeep
 from completions_mw.core.validation import prepare
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
+
+SCOPES = ("key", "caller", "tenant")
 
 
 class GatewayBase:
@@ -106,9 +108,13 @@ class GatewayBase:
         return ChunkReader(partial(self._open, fields, key, caller))
 
     async def _usage(self, by: UsageBy, since: datetime | None, until: datetime | None, **only: str | None) -> list[UsageRow]:
+        if by not in get_args(UsageBy):
+            raise ValueError(f"`by` should be one of {', '.join(get_args(UsageBy))}")
         return await self._stores.ledger.usage(UsageQuery(by, _milliseconds(since), _milliseconds(until), **only))
 
     async def _balances(self, scope: str, id: str) -> list[Balance]:
+        if scope not in SCOPES:
+            raise ValueError(f"`scope` should be one of {', '.join(SCOPES)}")
         return await self._stores.ledger.balances(scope, id)
 
     async def _close(self) -> None:
@@ -117,4 +123,6 @@ class GatewayBase:
 
 
 def _milliseconds(instant: datetime | None) -> int | None:
+    if instant is not None and not isinstance(instant, datetime):
+        raise TypeError(f"`since` and `until` should be datetimes, not {type(instant).__name__}")
     return None if instant is None else round(instant.timestamp() * 1000)

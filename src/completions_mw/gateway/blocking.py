@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from inspect import iscoroutinefunction
 from typing import Any, Literal, Self
 
 from completions_mw.backends.kits import BlockingKit
@@ -10,6 +11,7 @@ from completions_mw.core.blocking import BlockingIterator, iterate, run
 from completions_mw.core.budgeting import OnBudget
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
 from completions_mw.core.streaming import SseBody
+from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.http import Request, Response
 from completions_mw.keys import Keys
@@ -43,6 +45,8 @@ class Gateway(GatewayBase):
         transport: Transport | None = None,
         on_budget: OnBudget | None = None,
     ) -> None:
+        if iscoroutinefunction(on_budget):
+            raise ConfigurationError("on_budget: an async function needs an AsyncGateway")
         super().__init__(settings, BlockingKit(), models, authenticate, transport, on_budget)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:

@@ -30,8 +30,8 @@ SHORTEST_SECRET: Final = 4
 _DICT_OR_NONE: Final = (dict, NoneType)
 REFUSED_BY_HOST: Final = {"api.openai.com": frozenset({"top_k"})}
 """Our extensions that a known server refuses; other compatible servers (vLLM, Ollama, llama.cpp) take them."""
-MAX_TOKENS_BY_HOST: Final = {"api.openai.com": "max_completion_tokens"}
-"""OpenAI's reasoning models refuse `max_tokens`, the older name, which all compatible servers know."""
+OPENAI_HOSTS: Final = ("api.openai.com", ".openai.azure.com")
+"""Their reasoning models refuse `max_tokens`, the older name, which all compatible servers know."""
 
 
 def build_endpoint(settings: OpenAISettings) -> Endpoint:
@@ -57,7 +57,7 @@ def build_endpoint(settings: OpenAISettings) -> Endpoint:
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
         secrets=tuple(text for text in told if len(text) >= SHORTEST_SECRET),
         unsupported=REFUSED_BY_HOST.get(parts.hostname or "", frozenset()),
-        max_tokens=MAX_TOKENS_BY_HOST.get(parts.hostname or "", "max_tokens"),
+        max_tokens="max_completion_tokens" if (parts.hostname or "").endswith(OPENAI_HOSTS) else "max_tokens",
     )
 
 

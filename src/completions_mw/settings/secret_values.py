@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, SecretStr, ValidationInfo
 
 from completions_mw.settings.values import file_path, matching, split_url
 
+_ALIASES = {"postgres": "postgresql"}
+"""What hosting platforms write."""
 MEMORY = SecretStr("memory://")
 OTHER_STORAGES = (
     "memcached",
@@ -75,6 +77,7 @@ def _address(*schemes: str) -> BeforeValidator:
     def validate(value: object, info: ValidationInfo) -> str:
         address = _read(value, info)
         scheme, separator, rest = address.partition("://")
+        scheme = _ALIASES.get(scheme, scheme)
         if scheme not in schemes or not separator or not address.isprintable() or " " in address:
             raise ValueError(expected)
         return f"{scheme}://{_checked(scheme, rest, info)}"

@@ -132,7 +132,9 @@ def _rates(value: object) -> tuple[Rate, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple):
         raise ValueError(_A_RATE)
-    return tuple(rate for text in texts for rate in ([text] if isinstance(text, Rate) else _parsed(text)))
+    rates = [rate for text in texts for rate in ([text] if isinstance(text, Rate) else _parsed(text))]
+    # Of two over the same span the smaller one says all.
+    return tuple(rate for rate in dict.fromkeys(rates) if rate == min(other for other in rates if other.seconds == rate.seconds))
 
 
 def _parsed(text: object) -> list[Rate]:
@@ -152,7 +154,10 @@ def _as_texts(rates: tuple[Rate, ...]) -> list[str]:
     return [str(rate) for rate in rates]
 
 
-_A_RATE: Final = "should be a rate as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them"
+_A_RATE: Final = (
+    "should be a rate as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them: whole numbers above 0, and second, "
+    "minute, hour, day, month or year"
+)
 _MOST: Final = 10**15
 """Far below 2**53, so that sums are exact in Lua."""
 _LONGEST: Final = 366 * 86_400

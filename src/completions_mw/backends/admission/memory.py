@@ -250,9 +250,9 @@ class MemoryAdmission:
             if record is None:
                 continue
             if tokens is not None:
+                # Windows that ended are out of reach for everybody else by now.
                 for counter, window in record.charges:
-                    if counter.end > now:
-                        counter.used += tokens - window.cost
+                    counter.used += tokens - window.cost
             self._release(request_id, record.slots)
 
 

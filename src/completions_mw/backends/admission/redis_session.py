@@ -218,9 +218,14 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
         pool = self._pools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
-            pool.closed = True
-            await self._drop_idle(pool)
+        if pool is None:
+            return
+        pool.closed = True
+        while (connection := pool.pop()) is not None:
+            # With TLS it takes a farewell from both sides, and the event loop may end next.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout):
+                    await connection.disconnect()
 
     async def _timed(self, command: Sequence[Argument]) -> Any:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 from completions_mw.core.ports.admission import Admission, AdmissionStore, Slot, Standing, Window
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
-from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.ports.keys import KeyExistsError, KeyRecord, KeyStore, SecretRecord
 from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, Tokens
 from completions_mw.core.ports.models import Model, ModelFunction
@@ -38,6 +38,7 @@ __all__ = [
     "Standing",
     "StoreBrokenError",
     "StoreError",
+    "StoreRefusalError",
     "StoreTimeoutError",
     "Tokens",
     "Transport",

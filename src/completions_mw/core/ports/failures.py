@@ -14,3 +14,7 @@ class StoreTimeoutError(StoreError):
 
 class StoreBrokenError(StoreError):
     """Waiting does not mend it: a corrupt file, a schema of a newer version, data that is not ours."""
+
+
+class StoreRefusalError(StoreError):
+    """It is about this question alone and tells nothing of how the store is doing: a row that cannot be read, a value it does not take."""

@@ -1,6 +1,7 @@
 """Money: what is reserved, what is spent, by whom and for what. All amounts are integer nano-dollars (FAULTS section 3.3)."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
 from completions_mw.core.ports.usage import UsageQuery, UsageRow
@@ -92,9 +93,22 @@ class Balance(NamedTuple):
     name: str
     period: str
     limit: int
-    """As of the last reservation."""
+    """As of the last reservation; this and what follows in nano-dollars."""
     spent: int
     reserved: int
+
+    @property
+    def limit_usd(self) -> Decimal:
+        return Decimal(self.limit).scaleb(-9)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        return Decimal(self.spent).scaleb(-9)
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """What requests that are under way may still cost."""
+        return Decimal(self.reserved).scaleb(-9)
 
 
 class Ledger(Protocol):

@@ -1,0 +1,12 @@
+"""What workers need, imported once: they are forked from a process that has imported this, holds nothing and has no threads."""
+
+from importlib import import_module
+
+from completions_mw import Gateway, Settings
+from tests.kill9 import workers
+from tests.servers.patience import wait_for_ledgers
+
+wait_for_ledgers()
+for name in ("sql.postgres", "sql.postgres_ledger", "admission.redis_session", "transport"):
+    import_module(f"completions_mw.backends.{name}")
+Gateway(Settings.from_mapping({"models": {"words": {}}}), models={"words": workers.words})
