@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import pickle
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.core.blocking import run
 from completions_mw.core.key_ring import KeyRing
+from completions_mw.errors import ConfigurationError
 from completions_mw.keys import AsyncKeys, KeyExistsError, KeyNotFoundError, Keys
 
 METHODS = ["create", "disable", "enable", "import_key", "list", "rotate", "show", "update"]
@@ -62,6 +65,21 @@ def test_async(tmp_path: Path) -> None:
         await database.aclose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("name", "meant"), [("budgets", "budget"), ("limit", "limits"), ("max_costs", "max_cost")])
+@pytest.mark.parametrize("value", [None, "canary"], ids=["None", "text"])
+def test_names_that_are_unknown(name: str, meant: str, value: Any) -> None:
+    database = open_database("memory://", blocking=True, clock=SYSTEM_CLOCK)
+    keys = Keys(KeyRing(SqlKeyStore(database), SYSTEM_CLOCK))
+    key = keys.create("Team A").key
+    wrong: Any = {name: value}
+    for ask in (partial(keys.update, key.id), partial(keys.create, "n"), partial(keys.import_key, "n", secret="12345678")):
+        with pytest.raises(ConfigurationError) as caught:
+            ask(**wrong)
+        assert str(caught.value) == f"{name}: is not a field here; did you mean `{meant}`?"
+    assert keys.list() == [key]
+    run(database.aclose())
 
 
 def test_records_hold_no_secret() -> None:

@@ -66,13 +66,14 @@ def test_an_import(keys: Any, tmp_path: Path, text: str, source: str) -> None:
     ids=["cut", "no object", "deep", "no secret", "no name", "no list", "many", "NaN", "unknown field", "twin", "twin of a digest"],
 )
 def test_nothing_is_imported(keys: Any, text: str, faults: list[str]) -> None:
+    keys("create", "there before")
     result = keys("import", "-", stdin=text)
     lines = result.err.splitlines()
     assert (result.code, result.out, lines[-1]) == (1, "", "error: nothing was imported")
     assert len(lines) == len(faults) + 1
     assert all(line.startswith(f"error: {fault}") for line, fault in zip(lines, faults, strict=False))
     assert "canary" not in result.err
-    assert keys("list", "--json").json == []
+    assert [key["name"] for key in keys("list", "--json").json] == ["there before"]
 
 
 def test_a_secret_that_is_stored(keys: Any) -> None:
@@ -89,5 +90,9 @@ def test_a_file_that_cannot_be_read(keys: Any, tmp_path: Path) -> None:
     assert keys("import", "-", stdin=b"\xff\xfe").err == "error: -: is not text in UTF-8\n"
 
 
-def test_an_empty_file(keys: Any) -> None:
-    assert keys("import", "-", "--json", stdin="").json == []
+@pytest.mark.parametrize("text", ["", "\ufeff\n \n", "[]"], ids=["empty", "blank", "list"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "JSON"])
+def test_nothing_in_it(keys: Any, tmp_path: Path, text: str, options: tuple[str, ...]) -> None:
+    assert keys("import", "-", *options, stdin=text) == (1, "", "error: -: there is nothing in it\n")
+    (tmp_path / "keys.json").write_text(text)
+    assert keys("import", str(tmp_path / "keys.json"), *options) == (1, "", f"error: {tmp_path}/keys.json: there is nothing in it\n")

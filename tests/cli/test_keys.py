@@ -1,6 +1,8 @@
 """`completions-mw keys`: what people and programs read, and what they are told when something is wrong."""
 
+import contextlib
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -147,26 +149,54 @@ def test_an_update_takes_rules_away(keys: Any) -> None:
         (("create", "n", "--tenant", ""), "error: tenant: should be 1 to 256 characters\n"),
         (("create", "n", "--requests", "often"), "error: limits.requests: should be a rate as"),
         (("create", "n", "--concurrency", "many"), "error: limits.concurrency: should be a valid integer"),
-        (("create", "n", "--budget", "5"), "error: budget.period: is missing\n"),
-        (("create", "n", "--period", "month"), "error: budget.usd: is missing\n"),
+        (("create", "n", "--budget", "5"), "error: budget.period: is missing; give --period beside --budget\n"),
+        (("create", "n", "--period", "month"), "error: budget.usd: is missing; give --budget beside --period\n"),
         (("create", "n", "--budget", "5", "--period", "year"), "error: budget.period: should be 'hour', 'day'"),
         (("create", "n", "--max-cost", "much"), "error: max_cost: should be a valid decimal\n"),
         (("create", "n", "--metadata", "note"), "error: metadata: should be name=value\n"),
         (("create", "n", "--expires", "tomorrow"), "error: expires_at: should be a date and time with its offset from UTC"),
         (("show", "key_none"), "error: there is no key with this id or public id\n"),
         (("rotate", "key_none"), "error: there is no key with this id or public id\n"),
-        (("rotate", "key_none", "--overlap", "soon"), "error: overlap: should be a time as 90s, 30m, 24h or 7d\n"),
+        (("rotate", "key_none", "--overlap", "soon"), "error: overlap: should be a time as 90s, 30m, 24h or 7d, or seconds as 3600\n"),
+        (("rotate", "key_none", "--overlap", ""), "error: overlap: should be a time as 90s, 30m, 24h or 7d, or seconds as 3600\n"),
         (("rotate", "key_none", "--overlap", "999d"), "error: overlap: should be from 0 seconds to 366 days\n"),
         (("update", "key_none", "--name", "n"), "error: there is no key with this id or public id\n"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_cannot_be(keys: Any, arguments: tuple[str, ...], text: str) -> None:
+    keys("create", "there before")
     for as_json in ((), ("--json",)):
         result = keys(*arguments, *as_json)
         assert (result.code, result.out) == (1, "")
         assert result.err.startswith(text)
-    assert keys("list", "--json").json == []
+    assert [key["name"] for key in keys("list", "--json").json] == ["there before"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ((), "nothing was asked for; `completions-mw keys update --help` lists what can be changed"),
+        (("--budget", "5"), "budget.period: is missing; give --period beside --budget"),
+        (("--period", "day", "--clear", "budget"), "budget.usd: is missing; give --budget beside --period"),
+    ],
+    ids=["nothing", "--budget", "--period"],
+)
+def test_an_update_that_cannot_be(keys: Any, options: tuple[str, ...], text: str) -> None:
+    created = keys("create", "n", "--json").json
+    created.pop("secret")
+    assert keys("update", created["id"], *options) == (1, "", f"error: {text}\n")
+    assert keys("show", created["id"], "--json").json == created
+
+
+@pytest.mark.parametrize(("overlap", "seconds"), [("3600", 3600), ("0", 0), ("2m", 120)])
+def test_for_how_long_the_old_secret_is_valid(keys: Any, tmp_path: Path, overlap: str, seconds: int) -> None:
+    created = keys("create", "n", "--json").json
+    rotated = keys("rotate", created["id"], "--overlap", overlap, "--json").json
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        ends = dict(database.execute("SELECT public_id, expires_at FROM secrets"))
+        ((start,),) = database.execute("SELECT created_at FROM secrets WHERE public_id = ?", rotated["public_ids"][:1])
+    assert ends == {rotated["public_ids"][0]: None, created["public_ids"][0]: pytest.approx(start + seconds, abs=0.001)}
 
 
 def test_all_faults_at_once(keys: Any) -> None:

@@ -76,7 +76,7 @@ def test_no_ledger(folder: Path, content: str | None, text: str) -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    result = inside("keys", "list", "--ledger", "postgres://canary@host/db")
+    result = inside("keys", "list", "--ledger", "mysql://canary@host/db")
     assert (result.code, result.err) == (1, "error: --ledger: should be memory://, sqlite://…, postgresql://…\n")
 
 
@@ -85,12 +85,28 @@ def test_a_settings_file_that_is_not_there(folder: Path) -> None:
     assert (result.code, result.err) == (1, f"error: {folder}/none.toml: cannot be read: No such file or directory\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["keys list", "keys show k", "keys disable k", "keys enable k", "keys rotate k", "keys update k --name n", "usage"],
+)
+@pytest.mark.parametrize("place", ["none.db", "none/none.db", "address/none.db"])
+def test_a_database_that_is_not_there(folder: Path, command: str, place: str) -> None:
+    (folder / "address").write_text(f"sqlite:///{place}")
+    result = inside(*command.split(), "--ledger", "file:address")
+    text = f"error: there is no file {folder}/{place}; `completions-mw keys create` makes it, and so does the app\n"
+    assert result == (1, "", text)
+    assert [file.name for file in folder.iterdir()] == ["address"]
+
+
+def test_an_import_makes_the_database(folder: Path) -> None:
+    (imported,) = inside("keys", "import", "-", "--ledger", "sqlite:///new.db", "--json", stdin='{"name": "n", "secret": "12345678"}').json
+    assert inside("keys", "list", "--ledger", "sqlite:///new.db", "--json").json == [imported]
+
+
 def test_a_ledger_that_is_no_database(folder: Path) -> None:
     (folder / "ledger.db").write_bytes(b"canary" * 2000)
     result = inside("keys", "list", "--ledger", "sqlite:///ledger.db")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("error: ")
-    assert "canary" not in result.err
+    assert result == (1, "", f"error: SQLite: SQLITE_NOTADB (file {folder}/ledger.db)\n")
     assert (folder / "ledger.db").read_bytes() == b"canary" * 2000
 
 

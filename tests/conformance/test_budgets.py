@@ -25,8 +25,8 @@ COST = 3 * INPUT_NANO + 3 * OUTPUT_NANO
 """Of an answer by `ok`: $0.009."""
 LEAST = PROMPT_BOUND * INPUT_NANO + OUTPUT_NANO
 """What is reserved for a request with `max_tokens=1`: $0.035."""
-ESTIMATE = (4, 4)
-"""Tokens of the prompt and of an answer as long, both of thirteen letters."""
+ESTIMATE = (PROMPT_TOKENS, 4)
+"""Tokens of the prompt, as it was reserved, and of an answer of thirteen letters."""
 
 json_and_stream = pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 
@@ -88,7 +88,7 @@ def test_a_failure_before_the_answer_costs_nothing(customer: CustomerMaker, upst
 def test_a_stream_that_fails_costs_what_came_of_it(customer: CustomerMaker, upstream: MockUpstream, model: str) -> None:
     budgeted = customer(budget=LARGE)
     check_failed_stream(budgeted.post(model=model, stream=True).body)
-    check_charged(budgeted, 4, 2, estimated=True)
+    check_charged(budgeted, PROMPT_TOKENS, 2, estimated=True)
 
 
 def test_a_stream_whose_client_leaves_costs_what_came_of_it(customer: CustomerMaker, upstream: MockUpstream) -> None:
@@ -97,7 +97,7 @@ def test_a_stream_whose_client_leaves_costs_what_came_of_it(customer: CustomerMa
         arrived = b""
         while b"one " not in arrived:
             arrived += next(answer)
-    check_charged(budgeted, 4, 1, estimated=True)
+    check_charged(budgeted, PROMPT_TOKENS, 1, estimated=True)
 
 
 @only_async
@@ -256,7 +256,7 @@ def test_a_budget_sets_the_maximum_that_a_request_does_not_set(customer: Custome
         assert budgeted.post(model="ok", stream=stream, **fields).status == 200
     assert other.post(model="ok", stream=stream).status == 200
     sent = [{name: value for name, value in received.json.items() if name.startswith("max_")} for received in upstream.requests]
-    assert sent == [{"max_tokens": MAX_OUTPUT}, {"max_tokens": 7}, {"max_completion_tokens": 7}, {}]
+    assert sent == [{"max_tokens": MAX_OUTPUT}, {"max_tokens": 7}, {"max_tokens": 7}, {}]
 
 
 def test_refused_requests_leave_no_rows(customer: CustomerMaker, upstream: MockUpstream) -> None:

@@ -151,6 +151,15 @@ def test_rotation_at_once_and_again(ring: KeyRing, time: FakeClock) -> None:
     assert run(ring.caller(second.secret)) == run(ring.caller(third.secret)) is not None
 
 
+@pytest.mark.parametrize("overlap", ["1h", "3600", None, True, Decimal(60)])
+def test_an_overlap_of_another_type(ring: KeyRing, overlap: Any) -> None:
+    key = run(ring.create("Team A")).key
+    with pytest.raises(ConfigurationError) as caught:
+        run(ring.rotate(key.id, overlap))
+    assert str(caught.value) == "overlap: should be seconds or a timedelta"
+    assert run(ring.show(key.id)) == key
+
+
 @pytest.mark.parametrize("overlap", [-1, float("nan"), float("inf"), timedelta(days=367)])
 def test_an_overlap_that_cannot_be(ring: KeyRing, overlap: float | timedelta) -> None:
     key = run(ring.create("Team A")).key
@@ -204,6 +213,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("expires_at", {"expires_at": "2027-01-31"}, "offset from UTC"),
     ("expires_at", {"expires_at": 5}, "offset from UTC"),
     ("tennant", {"tennant": "canary"}, "did you mean `tenant`?"),
+    ("budgets", {"budgets": None}, "did you mean `budget`?"),
+    ("limit", {"limit": None}, "did you mean `limits`?"),
+    ("foo", {"foo": None}, "known are `name`, `tenant`, "),
+    ("secret", {"secret": None}, "is not a field here"),
 ]
 
 

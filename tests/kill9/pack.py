@@ -62,8 +62,7 @@ class Pack:
         """Run the workers; kill them all in the end."""
         workers: list[Worker] = []
         try:
-            for _ in range(self._count):
-                workers.append(self._start(batch))
+            workers.extend(self._start(batch) for _ in range(self._count))
             yield workers
         finally:
             for worker in workers:

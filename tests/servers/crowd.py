@@ -1,4 +1,4 @@
-"""Many clients in a process of their own: each asks for the same thing again and again, until standard input ends; run by `test_shared_places`.
+"""Many clients in a process of their own: each asks again and again until standard input ends; run by `test_shared_places`.
 
 Writes, as JSON, how often each status was answered; 0 is a connection that broke.
 """

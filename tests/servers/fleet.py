@@ -87,7 +87,10 @@ def _ask(client: RawClient, todo: "SimpleQueue[bytes]") -> list[Answer]:
 def fleet(start: Start, kind: Kind, settings: str, *options: str, servers: int = 2, workers: int = 2, **env: str) -> Iterator[Fleet]:
     """Run servers with the settings of `sharing`."""
     with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, PATIENT="yes", **env)) for _ in range(servers)]
+        running = [
+            stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, PATIENT="yes", **env))
+            for _ in range(servers)
+        ]
         yield Fleet(running, workers)
 
 

@@ -78,9 +78,7 @@ def all_places(server: Running, upstream: Upstream) -> Iterator[list[RawClient]]
         yield clients
 
 
-@pytest.mark.parametrize(
-    "size", [pytest.param(Size(60, 3), id="quick"), pytest.param(Size(500, 30), id="full", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("size", [pytest.param(Size(60, 3), id="quick"), pytest.param(Size(500, 30), id="full", marks=pytest.mark.soak)])
 def test_places_of_killed_workers(size: Size, start: Start, upstream: Upstream, redis_server: RedisServer) -> None:
     random = Random(size.kills)
     keys = {"team": {"secret": KEY, "limits": {"concurrency": LIMIT}}}
@@ -94,7 +92,9 @@ def test_places_of_killed_workers(size: Size, start: Start, upstream: Upstream, 
                 kill_workers(server, [random.choice(server.process.children())])
                 upstream.let_go(random.randint(1, LIMIT // 2))
             upstream.wait_for(lambda: upstream.active_requests >= LIMIT, timeout=PATIENCE)
-        assert upstream.held.most == LIMIT
+            # Before the clients leave: whoever follows one that left may reach the upstream before the end of its connection does.
+            most = upstream.held.most
+        assert most == LIMIT
         assert set(outcomes) == {"0", "200", "429"}
         wait_until(lambda: not leases_until(redis_server))
         check_that_the_dead_hold_nothing(server, upstream, redis_server)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from completions_mw.backends.forks import Forkable
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 
 Found = tuple[KeyRecord, SecretRecord]
@@ -16,7 +17,7 @@ class _Entry(NamedTuple):
     until: float
 
 
-class CachedKeys:
+class CachedKeys(Forkable):
     """A key store whose answers are believed for a while.
 
     What is written through this object is in effect at once here, and within `age` elsewhere. Failures are not remembered.
@@ -33,8 +34,12 @@ class CachedKeys:
         self._store = store
         self._clock = clock
         self._age = age
-        self._known: LRUCache[bytes, _Entry] = LRUCache(size)
-        self._unknown: LRUCache[bytes, _Entry] = LRUCache(size)
+        self._size = size
+        super().__init__()
+
+    def start_anew(self) -> None:
+        self._known: LRUCache[bytes, _Entry] = LRUCache(self._size)
+        self._unknown: LRUCache[bytes, _Entry] = LRUCache(self._size)
         self._lock = Lock()
         self._writes = 0
 

@@ -35,6 +35,8 @@ def import_file(ring: KeyRing, file: str) -> list[KeyRecord]:
     faults += _twins(ring, keys)
     if faults:
         raise ConfigurationError("\n".join([*faults, "nothing was imported"]))
+    if not keys:
+        raise ConfigurationError(f"{shown(file)}: there is nothing in it")
     return run(ring.import_keys([key for _, key in keys]))
 
 

@@ -10,6 +10,7 @@ from completions_mw.cli.key_views import write_all, write_new, write_one
 from completions_mw.cli.ledger import opened_keys
 from completions_mw.cli.options import AsJson, Config, Id, Ledger
 from completions_mw.core.blocking import run
+from completions_mw.errors import ConfigurationError
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list, change and rotate the keys of the ledger.")
 
@@ -44,7 +45,7 @@ def create(
         metadata=metadata,
         expires=expires,
     )
-    with opened_keys(config, ledger) as ring:
+    with opened_keys(config, ledger, may_create=True) as ring, options.named():
         new = run(ring.create(name, **rules))
     write_new(new, as_json)
 
@@ -89,7 +90,7 @@ def enable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson
 @keys.command()
 def rotate(
     id: Id,
-    overlap: Annotated[str, typer.Option("--overlap", help="For how long older secrets are valid: 90s, 30m, 24h, 7d.")] = "24h",
+    overlap: Annotated[str, typer.Option("--overlap", help="For how long older secrets are valid: 90s, 30m, 24h, 7d, or seconds.")] = "24h",
     config: Config = None,
     ledger: Ledger = None,
     as_json: AsJson = False,
@@ -133,7 +134,9 @@ def update(
         metadata=metadata,
         expires=expires,
     )
-    with opened_keys(config, ledger) as ring:
+    if name is None and not rules and not clear:
+        raise ConfigurationError("nothing was asked for; `completions-mw keys update --help` lists what can be changed")
+    with opened_keys(config, ledger) as ring, options.named():
         changes = options.changed(run(ring.show(id)), rules, clear or [])
         key = run(ring.update(id, **changes) if name is None else ring.update(id, name=name, **changes))
     write_one(key, as_json)
@@ -151,6 +154,6 @@ def import_keys(
     Each has a name, a secret or a secret_sha256, and what it needs of tenant, models, limits, budget, max_cost, metadata, expires_at
     and disabled.
     """
-    with opened_keys(config, ledger) as ring:
+    with opened_keys(config, ledger, may_create=True) as ring:
         imported = import_file(ring, file)
     write_all(imported, as_json)

@@ -10,9 +10,10 @@ from pydantic import SecretStr, ValidationError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
+from completions_mw.cli.store_failures import explained, sqlite_file
 from completions_mw.core.blocking import run
 from completions_mw.core.key_ring import KeyRing
-from completions_mw.core.ports import Ledger
+from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Stores
 from completions_mw.settings.messages import explain
@@ -23,26 +24,54 @@ _EXAMPLE: Final = 'write `ledger = "sqlite:///completions.db"` under [stores]'
 
 
 @contextmanager
-def opened_keys(config: Path | None, ledger: str | None) -> Iterator[KeyRing]:
-    """Open the keys of the ledger that is meant."""
-    with _opened(config, ledger) as database:
+def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = False) -> Iterator[KeyRing]:
+    """Open the keys of the ledger that is meant.
+
+    Args:
+        config: the settings file that was given.
+        ledger: the address that was given.
+        may_create: whether a SQLite file is made where there is none.
+
+    Raises:
+        ConfigurationError: there is none, and none may be made; or it is not clear which is meant.
+        StoreError: the database failed; says which one it is.
+    """
+    with _opened(config, ledger, may_create) as database:
         yield KeyRing(SqlKeyStore(database), SYSTEM_CLOCK)
 
 
 @contextmanager
 def opened_ledger(config: Path | None, ledger: str | None) -> Iterator[Ledger]:
-    """Open the ledger that is meant."""
-    with _opened(config, ledger) as database:
+    """Open the ledger that is meant, as `opened_keys` does."""
+    with _opened(config, ledger, may_create=False) as database:
         yield ledger_on(database)
 
 
 @contextmanager
-def _opened(config: Path | None, ledger: str | None) -> Iterator[Database]:
-    database = open_database(address_of(config, ledger).get_secret_value(), blocking=True, clock=SYSTEM_CLOCK)
+def _opened(config: Path | None, ledger: str | None, may_create: bool) -> Iterator[Database]:
+    address = address_of(config, ledger).get_secret_value()
+    file = sqlite_file(address)
+    if file is not None and not may_create and _is_missing(file):
+        # A path with a slip in it would look like a ledger in which nothing is.
+        raise ConfigurationError(f"there is no file {file}; `completions-mw keys create` makes it, and so does the app")
+    database = open_database(address, blocking=True, clock=SYSTEM_CLOCK)
     try:
         yield database
+    except StoreError as error:
+        raise StoreError(explained(error, address)) from error
     finally:
         run(database.aclose())
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        # Whatever it is, the database has a name for it.
+        return False
+    return False
 
 
 def address_of(config: Path | None, ledger: str | None) -> SecretStr:

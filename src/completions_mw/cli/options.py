@@ -1,7 +1,8 @@
 """The options that several commands have."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -37,19 +38,19 @@ MaxCost = Annotated[str | None, typer.Option("--max-cost", help="USD that one re
 Metadata = Annotated[list[str] | None, typer.Option("--metadata", help="A note, as owner=ann.")]
 Expires = Annotated[str | None, typer.Option("--expires", help="As 2027-01-31T00:00:00Z.")]
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_duration = re.compile(r"(\d{1,9})([smhd])", re.ASCII).fullmatch
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_duration = re.compile(r"(\d{1,9})([smhd]?)", re.ASCII).fullmatch
 
 
 def duration(text: str) -> timedelta:
-    """Return what `90s`, `30m`, `24h` or `7d` means.
+    """Return what `90s`, `30m`, `24h` or `7d` means; without a unit, seconds.
 
     Raises:
         ConfigurationError: it is none of these.
     """
     if found := _duration(text):
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    raise ConfigurationError("overlap: should be a time as 90s, 30m, 24h or 7d")
+    raise ConfigurationError("overlap: should be a time as 90s, 30m, 24h or 7d, or seconds as 3600")
 
 
 def _notes(pairs: Sequence[str]) -> dict[str, str]:
@@ -75,6 +76,10 @@ class Rule(StrEnum):
     EXPIRES = "expires"
 
 
+_ADVICE: Final = {
+    "budget.period: is missing": "budget.period: is missing; give --period beside --budget",
+    "budget.usd: is missing": "budget.usd: is missing; give --budget beside --period",
+}
 _FIELDS: Final[Mapping[Rule, str]] = {rule: rule.value.replace("-", "_") for rule in Rule} | {Rule.EXPIRES: "expires_at"}
 
 
@@ -113,6 +118,16 @@ def changed(key: KeyRecord, rules: Mapping[str, Any], clear: Iterable[Rule]) -> 
     }
     merged = {name: {**(parts[name] if name not in cleared else {}), **new} for name, new in rules.items() if name in parts}
     return {**cleared, **rules, **merged}
+
+
+@contextmanager
+def named() -> Iterator[None]:
+    """Name the options where a fault is at a field that no option is called after."""
+    try:
+        yield
+    except ConfigurationError as error:
+        lines = [_ADVICE.get(line, line) for line in str(error).splitlines()]
+        raise ConfigurationError("\n".join(lines)) from None
 
 
 def _given(**options: Any) -> dict[str, Any]:

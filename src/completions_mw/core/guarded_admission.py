@@ -1,5 +1,6 @@
 """The admission store as requests meet it: while it is down, each process has its share of the limits (FAULTS section 3.4)."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
@@ -10,6 +11,8 @@ from completions_mw.core.store_health import StoreHealth
 
 MAX_REMEMBERED: Final = 50_000
 """Requests that were let in without the store and are not finished, to remember before the older ones are forgotten."""
+_MAX_UNHEARD: Final = 100
+"""Requests to give back once the store is back: the breaker lets no more than a few get there, and leases end by themselves."""
 _RETRY_MS: Final = 1000
 """For what does not fit into a share at all: the store may be back then."""
 
@@ -41,6 +44,8 @@ class GuardedAdmission:
         self._newer: dict[str, bool] = {}
         self._older: dict[str, bool] = {}
         """Both: requests that the local store let in, and whether the other one may have done so as well."""
+        self._unheard: deque[str] = deque(maxlen=_MAX_UNHEARD)
+        """Requests that did not go on, though the store may have let them in."""
 
     async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
         """Let a request in by the store, or by the policy.
@@ -49,12 +54,17 @@ class GuardedAdmission:
             ServiceUnavailableError: the policy is `closed`.
         """
         try:
-            return await self._health.call(self._policy, self._store.admit, request_id, windows, slots, lease_ms)
+            verdict = await self._health.call(self._policy, self._store.admit, request_id, windows, slots, lease_ms)
         except StoreError as error:
+            timed_out = isinstance(error, StoreTimeoutError)
             if self._policy == "closed":
+                if timed_out:
+                    self._unheard.append(request_id)
                 text = "Rate limits cannot be checked at the moment. Please try again."
                 raise unavailable(text, "rate_limit_unavailable") from error
-            timed_out = isinstance(error, StoreTimeoutError)
+        else:
+            await self._give_back()
+            return verdict
         if self._policy == "open":
             return _unchecked(windows, slots)
         return await self._admit_locally(request_id, windows, slots, lease_ms, timed_out)
@@ -77,6 +87,7 @@ class GuardedAdmission:
         if local is not False:
             with suppress(StoreError):
                 await self._health.call(self._policy, self._store.finish, request_id, tokens)
+                await self._give_back()
 
     async def aclose(self) -> None:
         await self._store.aclose()
@@ -89,7 +100,22 @@ class GuardedAdmission:
         verdict = await self._local.admit(request_id, ours, self._shares(slots), lease_ms)
         if verdict.admitted:
             self._remember(request_id, timed_out)
+        elif timed_out:
+            self._unheard.append(request_id)
         return self._as_whole(verdict, windows, slots)
+
+    async def _give_back(self) -> None:
+        """Finish what did not go on. Not at once, when the store would not answer again, but as soon as it answers anything."""
+        while self._unheard:
+            with suppress(IndexError):
+                request_id = self._unheard.popleft()
+                try:
+                    await self._health.call(self._policy, self._store.finish, request_id, 0)
+                except BaseException as error:
+                    self._unheard.appendleft(request_id)
+                    if isinstance(error, StoreError):
+                        return
+                    raise
 
     def _as_whole(self, verdict: Admission, windows: Sequence[Window], slots: Sequence[Slot]) -> Admission:
         """Return how the whole limits stand, if the other processes use their shares."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from completions_mw.core.ports import Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, StoreError, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, StoreError, StoreRefusalError
+from completions_mw.core.ports import StoreTimeoutError, Tokens, UsageQuery, UsageRow
 from completions_mw.core.refusals import unavailable
 from completions_mw.core.spool import Settlement, Spool
 from completions_mw.core.store_health import StoreHealth

@@ -89,8 +89,10 @@ class KeyFields(Table):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_nothing(cls, values: Any) -> Any:
-        # So that None clears a field that has a default of its own.
-        return {name: value for name, value in values.items() if value is not None} if isinstance(values, Mapping) else values
+        if not isinstance(values, Mapping):
+            return values
+        # So that None clears a field that has a default of its own; names that are no fields stay, to be refused.
+        return {name: value for name, value in values.items() if value is not None or name not in cls.model_fields}
 
     def applied_to(self, key: KeyRecord) -> KeyRecord:
         """Return `key` with these fields."""

@@ -129,6 +129,9 @@ def _is_past(instant: float | None, now: float) -> bool:
 
 def _seconds(overlap: timedelta | float) -> float:
     seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
+    # Whoever is without a type checker writes "1h".
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ConfigurationError("overlap: should be seconds or a timedelta")
     if not 0 <= seconds <= _LONGEST_OVERLAP:
         raise ConfigurationError("overlap: should be from 0 seconds to 366 days")
     return seconds

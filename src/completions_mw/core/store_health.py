@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 from pydantic_core import to_json
 
 from completions_mw.core.breaker import Breaker
-from completions_mw.core.ports import Clock, StoreError
+from completions_mw.core.ports import Clock, StoreError, StoreRefusalError
 from completions_mw.core.turns import Turns
 
 P = ParamSpec("P")
@@ -47,8 +47,9 @@ class StoreHealth:
         self.breaker = Breaker(clock)
         self.failures = 0
         self.degraded = 0
-        self._clock = clock
+        self.clock = clock
         self._lines = Turns(LOG_SECONDS)
+        self._refusal_lines = Turns(LOG_SECONDS)
         self._told: list[Policy] = []
         """Holds the policy of the last line about a failure, until a line about the recovery."""
 
@@ -62,6 +63,7 @@ class StoreHealth:
             **kwargs: of the method.
 
         Raises:
+            StoreRefusalError: it has no answer to this question alone, which does not count as a failure.
             StoreError: it did not answer, or was not even asked, since it has not answered others.
         """
         if not self.breaker.allows():
@@ -69,6 +71,9 @@ class StoreHealth:
             raise StoreError("The store is not asked until a probe has succeeded.")
         try:
             answer = await method(*args, **kwargs)
+        except StoreRefusalError as error:
+            self._refused(error)
+            raise
         except StoreError as error:
             self._failed(error, policy)
             raise
@@ -85,10 +90,15 @@ class StoreHealth:
         self.breaker.failed()
         self.failures += 1
         self.degraded += 1
-        if self._lines.take(self._clock.monotonic()):
+        if self._lines.take(self.clock.monotonic()):
             self._told[:] = [policy]
             level = logging.WARNING if policy in _HARMLESS else logging.ERROR
             log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__)
+
+    def _refused(self, error: StoreRefusalError) -> None:
+        self.degraded += 1
+        if self._refusal_lines.take(self.clock.monotonic()):
+            log_event(logging.ERROR, "store_refused", store=self.name, error=type(error).__name__)
 
     def _recovered(self) -> None:
         with suppress(IndexError):

@@ -1,5 +1,8 @@
 """Something that only one of many threads may do, and only once in a while."""
 
+from typing import Final
+from weakref import WeakSet
+
 
 class Turns:
     """Gives a turn at most every so many seconds. No lock is needed: `list.pop` hands an item to one thread only.
@@ -9,11 +12,12 @@ class Turns:
         first: when the first one is, on a monotonic clock.
     """
 
-    __slots__ = ("_next", "_seconds")
+    __slots__ = ("__weakref__", "_next", "_seconds")
 
     def __init__(self, seconds: float, first: float = float("-inf")) -> None:
         self._seconds = seconds
         self._next = [first]
+        _all.add(self)
 
     def take(self, now: float) -> bool:
         """Tell whether it is the asker's turn."""
@@ -25,3 +29,13 @@ class Turns:
         taken = now >= due
         self._next.append(now + self._seconds if taken else due)
         return taken
+
+
+_all: Final[WeakSet[Turns]] = WeakSet()
+
+
+def mend() -> None:
+    """In a new child process: give a turn where a thread of the parent was asking for it. Only one thread goes on in a child."""
+    for turns in _all:
+        if not turns._next:
+            turns._next.append(float("-inf"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final
 
+from completions_mw.backends.forks import Forkable
 from completions_mw.core.ports import Admission, Clock, Slot, Standing, Window
 
 FINISHED_MS: Final = 5_000
@@ -81,7 +82,7 @@ class _Finished:
             self._turn = now + FINISHED_MS
 
 
-class MemoryAdmission:
+class MemoryAdmission(Forkable):
     """The `AdmissionStore` port in memory, for both gateways: it waits for nothing. Every process has its own.
 
     What expired is dropped bit by bit, so that there is never much more of it than of what is in use.
@@ -92,6 +93,9 @@ class MemoryAdmission:
 
     def __init__(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
+        super().__init__()
+
+    def start_anew(self) -> None:
         self._lock = Lock()
         self._windows: OrderedDict[str, _Counter] = OrderedDict()
         self._slots: dict[str, _Leases] = {}

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import connection as async_redis
 from redis.connection import Connection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.admission.redis import Argument
@@ -115,8 +115,11 @@ class _Session(ABC, Generic[C, P]):
             answer = await self._talk(connection, command, deadline)
             whole = True
             return answer
-        except ResponseError:
-            whole = True
+        except ResponseError as error:
+            # One that became a replica stays one: the next connection may find its successor. Older versions name a script first.
+            whole = "READONLY" not in str(error) and not isinstance(error, ReadOnlyError)
+            if not whole:
+                await self._drop_idle(pool)
             raise
         finally:
             if whole and not pool.closed:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from completions_mw.backends.sql.database import ConflictError, Database, Step
-from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreBrokenError
+from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
 from completions_mw.settings import Budget, Limits
 
 _CHANGEABLE: Final = ("name", "tenant", "models", "limits", "budget", "max_cost", "metadata", "disabled", "expires_at")
@@ -99,7 +99,7 @@ def _decoded(row: Sequence[Any]) -> KeyRecord:
     except (ArithmeticError, TypeError, ValueError):
         problem = "a key in the ledger's database is not one that this version can read"
     # Not within the handler: the errors there carry values.
-    raise StoreBrokenError(problem)
+    raise StoreRefusalError(problem)
 
 
 def _record(row: Mapping[str, Any]) -> KeyRecord:

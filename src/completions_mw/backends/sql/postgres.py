@@ -1,10 +1,10 @@
 """PostgreSQL, for several hosts: connections that are opened when they are needed, and kept."""
 
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import anyio
@@ -14,8 +14,8 @@ from anyio.lowlevel import RunVar
 from psycopg.pq import TransactionStatus
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.forks import Forkable
 from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
-from completions_mw.backends.sql.forks import Forkable
 from completions_mw.backends.sql.postgres_failures import named_failures
 from completions_mw.backends.sql.postgres_schema import bring_up_to_date, is_up_to_date
 from completions_mw.backends.sql.postgres_wire import AsyncWire, BlockingWire, Wire, connect, conninfo, is_usable
@@ -26,6 +26,8 @@ from completions_mw.errors import ConfigurationError
 DIALECT: Final = "postgres"
 CONNECTIONS: Final = 8
 """At most, of a process; in async ones, of each event loop."""
+REPORTS: Final = 2
+"""Connections beside them, for what may take long."""
 MIGRATION_TIMEOUT: Final = 30.0
 
 
@@ -62,7 +64,7 @@ class _Postgres(Forkable):
             return rows
 
     async def report(self, name: str, /, **params: Any) -> Rows:
-        async with self._prepared_wire(REPORT_TIMEOUT) as wire:
+        async with self._prepared_wire(REPORT_TIMEOUT, is_report=True) as wire:
             await wire.run("BEGIN READ ONLY")
             await wire.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
             rows = await wire.run(statement(DIALECT, name), params)
@@ -75,10 +77,10 @@ class _Postgres(Forkable):
             wire.pgconn.finish()
 
     @asynccontextmanager
-    async def _prepared_wire(self, seconds: float) -> AsyncIterator[Wire]:
+    async def _prepared_wire(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Wire]:
         if not self._prepared:
             await self._prepare()
-        async with self._wire(seconds) as wire:
+        async with self._wire(seconds, is_report=is_report) as wire:
             yield wire
 
     async def _prepare(self) -> None:
@@ -90,10 +92,10 @@ class _Postgres(Forkable):
             self._prepared = True
 
     @asynccontextmanager
-    async def _wire(self, seconds: float) -> AsyncIterator[Wire]:
+    async def _wire(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Wire]:
         deadline = SYSTEM_CLOCK.monotonic() + seconds
         with named_failures():
-            async with self._turn(seconds):
+            async with self._turn(seconds, is_report):
                 wire = self._usable() or await self._connected(deadline)
                 wire.deadline = deadline
                 try:
@@ -116,8 +118,8 @@ class _Postgres(Forkable):
         else:
             wire.pgconn.finish()
 
-    def _turn(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """Wait for one of the places, and leave it at the end."""
+    def _turn(self, seconds: float, is_report: bool) -> AbstractAsyncContextManager[None]:
+        """Wait for one of the places, those of reports or the others, and leave it at the end."""
         raise NotImplementedError
 
     async def _connected(self, deadline: float) -> Wire:
@@ -129,21 +131,32 @@ class BlockingPostgres(_Postgres):
 
     def start_anew(self) -> None:
         super().start_anew()
-        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._places, self._report_places = _places(CONNECTIONS), _places(REPORTS)
 
     @asynccontextmanager
-    async def _turn(self, seconds: float) -> AsyncIterator[None]:
-        if not self._places.acquire(timeout=seconds):
-            raise StoreTimeoutError("PostgreSQL: all connections are in use")
+    async def _turn(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
+        places = self._report_places if is_report else self._places
+        try:
+            places.get(timeout=seconds)
+        except Empty:
+            raise StoreTimeoutError("PostgreSQL: all connections are in use") from None
         try:
             yield
         finally:
-            self._places.release()
+            places.put(None)
 
     async def _connected(self, deadline: float) -> Wire:
         wire = BlockingWire(connect(self._conninfo, deadline))
         wire.autocommit = True
         return wire
+
+
+def _places(number: int) -> SimpleQueue[None]:
+    # No semaphore, whose own lock never times out: the garbage collector may close a stream, and with it call us, at any point.
+    places: SimpleQueue[None] = SimpleQueue()
+    for _ in range(number):
+        places.put(None)
+    return places
 
 
 class AsyncPostgres(_Postgres):
@@ -152,13 +165,15 @@ class AsyncPostgres(_Postgres):
     def start_anew(self) -> None:
         super().start_anew()
         self._places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres")
+        self._report_places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres_reports")
 
     @asynccontextmanager
-    async def _turn(self, seconds: float) -> AsyncIterator[None]:
-        places = self._places.get(None)
+    async def _turn(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
+        held, number = (self._report_places, REPORTS) if is_report else (self._places, CONNECTIONS)
+        places = held.get(None)
         if places is None:
-            places = anyio.Semaphore(CONNECTIONS)
-            self._places.set(places)
+            places = anyio.Semaphore(number)
+            held.set(places)
         with anyio.fail_after(seconds):
             async with places:
                 yield

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.forks import Forkable
 from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
-from completions_mw.backends.sql.forks import Forkable
 from completions_mw.backends.sql.sqlite_schema import check, prepare
 from completions_mw.backends.sql.statements import statement
 from completions_mw.backends.sql.values import bound, restored
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
 T = TypeVar("T")
 DIALECT: Final = "sqlite"
@@ -55,7 +55,8 @@ class SqliteFile(Forkable):
         super().__init__()
 
     def start_anew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_busy = False
         self._connection: sqlite3.Connection | None = None
         self._tenths: int | None = None
 
@@ -96,11 +97,18 @@ class SqliteFile(Forkable):
         if not self._lock.acquire(timeout=TIMEOUT):
             raise StoreTimeoutError("SQLite: the database is busy")
         try:
-            with _named_failures():
-                yield self._patient(TIMEOUT + began - SYSTEM_CLOCK.monotonic())
-        except StoreBrokenError:
-            self._drop()
-            raise
+            if self._is_busy:
+                # The garbage collector has closed a stream meanwhile, and what it used is to be posted.
+                raise StoreRefusalError("SQLite: this thread is in the middle of a transaction")
+            self._is_busy = True
+            try:
+                with _named_failures():
+                    yield self._patient(TIMEOUT + began - SYSTEM_CLOCK.monotonic())
+            except StoreBrokenError:
+                self._drop()
+                raise
+            finally:
+                self._is_busy = False
         finally:
             self._lock.release()
 

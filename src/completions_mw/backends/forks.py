@@ -1,12 +1,14 @@
-"""What a child process must not use: connections of its parent. Closing them there would close them for the parent too."""
+"""What a child process must not use: connections of its parent, which it would close for the parent too, and locks of its threads."""
 
 import os
 from typing import Any, Final
 from weakref import WeakSet
 
+from completions_mw.core import turns
+
 
 class Forkable:
-    """Has connections of one process, made again in each child."""
+    """Has what belongs to one process, made again in each child."""
 
     def __init__(self) -> None:
         self.start_anew()
@@ -24,6 +26,7 @@ def _start_anew() -> None:
     for one in _all:
         _abandoned.append(vars(one).copy())
         one.start_anew()
+    turns.mend()
 
 
 os.register_at_fork(after_in_child=_start_anew)
