@@ -1,5 +1,7 @@
 """What the gateways take: at construction, and in direct calls."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -139,3 +141,31 @@ def test_a_stream_asks_when_its_first_chunk_is_wanted(gateway: Gateway) -> None:
 def test_a_whole_answer_cannot_be_a_stream() -> None:
     with Gateway(Settings(**TREE)) as gateway, pytest.raises(TypeError, match=r"use stream\(\)"):
         gateway.complete(model="m", messages=[{"role": "user", "content": "hi"}], stream=True)
+
+
+PARENT_AND_CHILD = """
+import os, sys, time
+from completions_mw import Gateway, RateLimitError, Settings
+
+model = {"targets": ["echo/any"], "limits": {"concurrency": 1}}
+gateway = Gateway(Settings(providers={"echo": {"api": "echo"}}, models={"m": model}, stores={"lease_ttl": 1}))
+hello = [{"role": "user", "content": "one two three"}]
+stream = gateway.stream(model="m", messages=hello)
+next(stream)
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+until = time.monotonic() + 20
+while time.monotonic() < until:
+    try:
+        gateway.complete(model="m", messages=hello)
+    except RateLimitError:
+        continue
+    os._exit(0)
+os._exit(1)
+"""
+
+
+def test_a_child_does_not_keep_what_its_parent_holds() -> None:
+    """The parent's stream never ends in the child, which must not renew its place there."""
+    done = subprocess.run([sys.executable, "-c", PARENT_AND_CHILD], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -278,7 +278,7 @@ def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> N
 
 
 def test_reports_do_not_stand_in_the_way_of_money_on_an_event_loop(postgres: PostgresServer) -> None:
-    async def play() -> None:
+    async def play(opened: Books) -> None:
         await opened.database.fetch("check")
         with _reports_wait(opened):
             reports = [asyncio.create_task(opened.ledger.usage(UsageQuery("key"))) for _ in range(CONNECTIONS)]
@@ -287,7 +287,7 @@ def test_reports_do_not_stand_in_the_way_of_money_on_an_event_loop(postgres: Pos
         assert await asyncio.gather(*reports) == [[]] * CONNECTIONS
 
     with books(postgres.new_database(), blocking=False) as opened:
-        opened.run(play())
+        opened.run(play(opened))
 
 
 @contextmanager

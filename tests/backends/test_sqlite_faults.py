@@ -295,7 +295,7 @@ def test_the_garbage_collector_does_not_wait_for_the_transaction_that_it_interru
     """It may close a stream, and with it settle a request, at any point of a transaction; that is done later."""
     refusals: list[str] = []
 
-    def interrupted(session: Session) -> None:
+    def interrupted(opened: Books, session: Session) -> None:
         session.change("ledger_open", scope="key", name="outer", period="total", limit=1)
         try:
             run(opened.ledger.settle(entry("inner"), outcome(1)))
@@ -303,7 +303,7 @@ def test_the_garbage_collector_does_not_wait_for_the_transaction_that_it_interru
             refusals.append(str(error))
 
     with books(address if address.startswith("memory") else f"sqlite:///{path}", blocking=True) as opened:
-        opened.run(opened.database.transact(interrupted))  # type: ignore[attr-defined]
+        opened.run(opened.database.transact(partial(interrupted, opened)))  # type: ignore[attr-defined]
         assert refusals == ["SQLite: this thread is in the middle of a transaction"]
         assert len(opened.run(opened.ledger.balances("key", "outer"))) == 1
         assert opened.run(spend(opened.ledger, "after", 1, 1, [account(1000)]))

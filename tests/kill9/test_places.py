@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import redis
@@ -70,10 +71,13 @@ class Leases:
 
     def milliseconds_left(self) -> list[float]:
         """Return how long each of them holds."""
-        seconds, microseconds = self._client.execute_command("TIME")
+        seconds, microseconds = self._ask("TIME")
         now = seconds * 1000 + microseconds / 1000
-        ends: list[bytes] = self._client.execute_command("ZRANGEBYSCORE", SLOT, f"({now:.0f}", "+inf", "WITHSCORES")[1::2]
+        ends: list[bytes] = self._ask("ZRANGEBYSCORE", SLOT, f"({now:.0f}", "+inf", "WITHSCORES")[1::2]
         return [float(end) - now for end in ends]
+
+    def _ask(self, *words: str) -> Any:
+        return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def _run(self) -> None:
         while not self._enough.wait(SAMPLE_SECONDS):

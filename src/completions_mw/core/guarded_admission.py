@@ -105,17 +105,11 @@ class GuardedAdmission:
         return self._as_whole(verdict, windows, slots)
 
     async def _give_back(self) -> None:
-        """Finish what did not go on. Not at once, when the store would not answer again, but as soon as it answers anything."""
-        while self._unheard:
-            with suppress(IndexError):
-                request_id = self._unheard.popleft()
-                try:
-                    await self._health.call(self._policy, self._store.finish, request_id, 0)
-                except BaseException as error:
-                    self._unheard.appendleft(request_id)
-                    if isinstance(error, StoreError):
-                        return
-                    raise
+        """Finish what did not go on: not at once, when the store would not answer either, but as soon as it answers anything."""
+        # Another thread may have been quicker.
+        with suppress(IndexError, StoreError):
+            while self._unheard:
+                await self._health.call(self._policy, self._store.finish, self._unheard.popleft(), 0)
 
     def _as_whole(self, verdict: Admission, windows: Sequence[Window], slots: Sequence[Slot]) -> Admission:
         """Return how the whole limits stand, if the other processes use their shares."""

@@ -2,12 +2,40 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
-from completions_mw.core.ports import Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, StoreError, StoreRefusalError
-from completions_mw.core.ports import StoreTimeoutError, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import (
+    Account,
+    Balance,
+    Entry,
+    Ledger,
+    Movement,
+    Outcome,
+    Refusal,
+    StoreError,
+    StoreRefusalError,
+    StoreTimeoutError,
+    Tokens,
+    UsageQuery,
+    UsageRow,
+)
 from completions_mw.core.refusals import unavailable
-from completions_mw.core.spool import Settlement, Spool
+from completions_mw.core.spool import Settlement, Spool, Spooled
 from completions_mw.core.store_health import StoreHealth
+
+MAX_REPLAYED: Final = 100
+REPLAY_SECONDS: Final = 1.0
+"""Both: for how long a replay keeps other upkeep waiting at most."""
+CLOSING_SECONDS: Final = 5.0
+"""For how long it is tried to post what waits at the end."""
+MAX_TRIES: Final = 5
+"""So often a settlement is refused by a ledger that takes others, before it is set aside."""
+_MAX_UNPROVEN: Final = 2
+"""Settlements that fail one after another: then it is rather the ledger, and the others are spared."""
+
+
+class _UnprovenRefusalError(StoreRefusalError):
+    """The ledger does not take a settlement; whether it takes others is yet to be seen."""
 
 
 class GuardedLedger:
@@ -23,6 +51,9 @@ class GuardedLedger:
         self._ledger = ledger
         self._spool = spool
         self._health = health
+        self._posted = 0
+        self._posted_before = 0
+        """Settlements that the ledger has taken; the latter until the last replay began."""
 
     @property
     def spooled(self) -> int:
@@ -48,18 +79,31 @@ class GuardedLedger:
     async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
         """Post what a request cost, now or later; later there are no movements yet."""
         try:
-            return await self._health.call("spool", self._ledger.settle, entry, outcome)
+            movements = await self._health.call("spool", self._ledger.settle, entry, outcome)
         except StoreError:
             await self._spool.put(Settlement(entry, outcome))
             return []
+        self._posted += 1
+        return movements
 
     async def replay(self) -> list[Movement]:
-        """Post what waits, the oldest first, until the ledger fails again. Posting twice what was posted changes nothing."""
+        """Post some of what waits, the oldest first, until the ledger fails again. Posting twice what was posted changes nothing."""
+        deadline = self._now() + REPLAY_SECONDS
+        before, self._posted_before = self._posted_before, self._posted
+        refused: set[str] = set()
         movements: list[Movement] = []
         with suppress(StoreError):
-            while (spooled := await self._spool.oldest()) is not None:
-                movements += await self._health.call("spool", self._ledger.settle, *spooled.settlement)
-                await self._spool.done(spooled)
+            for _ in range(MAX_REPLAYED):
+                spooled = await self._spool.oldest()
+                if spooled is None or spooled.settlement.entry.request_id in refused or self._now() >= deadline:
+                    break
+                try:
+                    movements += await self._health.call("spool", self._post, spooled)
+                except StoreRefusalError as error:
+                    refused.add(spooled.settlement.entry.request_id)
+                    await self._put_off(spooled, is_proven=self._posted != before or not isinstance(error, _UnprovenRefusalError))
+                    if len(refused) >= _MAX_UNPROVEN and self._posted == self._posted_before:
+                        break
         return movements
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
@@ -78,7 +122,32 @@ class GuardedLedger:
         return await self._ledger.usage(query)
 
     async def aclose(self) -> None:
-        """Post what waits, if that is possible, and close."""
-        await self.replay()
+        """Post what waits, if that is possible in a while, and close."""
+        deadline, posted = self._now() + CLOSING_SECONDS, -1
+        while posted != self._posted and self._now() < deadline:
+            posted = self._posted
+            await self.replay()
         await self._spool.aclose()
         await self._ledger.aclose()
+
+    def _now(self) -> float:
+        return self._health.clock.monotonic()
+
+    async def _post(self, spooled: Spooled) -> list[Movement]:
+        try:
+            movements = await self._ledger.settle(*spooled.settlement)
+        except (StoreTimeoutError, StoreRefusalError):
+            raise
+        except StoreError as error:
+            # One that never fits must not keep the breaker open; whether the ledger is down, requests find out.
+            raise _UnprovenRefusalError from error
+        self._posted += 1
+        await self._spool.done(spooled)
+        return movements
+
+    async def _put_off(self, spooled: Spooled, *, is_proven: bool) -> None:
+        tries = spooled.tries + is_proven
+        if tries < MAX_TRIES:
+            self._spool.postpone(spooled, tries)
+        else:
+            await self._spool.set_aside(spooled)

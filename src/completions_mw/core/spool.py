@@ -1,9 +1,12 @@
 """Settlements that the ledger could not take, until it can (FAULTS section 3.4)."""
 
 import logging
+import re
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -13,6 +16,8 @@ from completions_mw.core.store_health import LOG_SECONDS, log_event
 from completions_mw.core.turns import Turns
 
 MAX_SETTLEMENTS: Final = 10_000
+_UNWRITABLE: Final = re.compile("[\ufdd0\ud800-\udfff]")
+_ESCAPE: Final = re.compile("\ufdd0([0-9a-f]{4});")
 
 
 class Settlement(NamedTuple):
@@ -48,6 +53,17 @@ class SpoolFile(Protocol):
         """
         ...
 
+    async def set_aside(self, line: bytes, receipt: object) -> str:
+        """Keep a line where no process adopts it, and then be done with it; without a receipt it was in memory alone.
+
+        Returns:
+            What the file is called, without its folder.
+
+        Raises:
+            StoreError: it is not kept there; where it was it still is.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Let go of what is not done: it is for others to adopt."""
         ...
@@ -59,6 +75,8 @@ class Spooled(NamedTuple):
     settlement: Settlement
     receipt: object
     """Of the file; None if it is in memory alone."""
+    tries: int = 0
+    """How often it was refused by a ledger that takes others."""
 
 
 class Spool:
@@ -116,6 +134,28 @@ class Spool:
         if self._file is not None and spooled.receipt is not None:
             await self._file.done(spooled.receipt)
 
+    def postpone(self, spooled: Spooled, tries: int) -> None:
+        """Let all others be posted before this one."""
+        # Where it is gone, another thread has posted it.
+        with suppress(ValueError):
+            self._queue.remove(spooled)
+            self._queue.append(spooled._replace(tries=tries))
+
+    async def set_aside(self, spooled: Spooled) -> None:
+        """Give up what the ledger never takes. The file, if there is one, keeps it for the operator."""
+        name = None
+        if self._file is not None and spooled in self._queue:
+            try:
+                name = await self._file.set_aside(_line(spooled.settlement), spooled.receipt)
+            except StoreError as error:
+                self._complain(error)
+                self.postpone(spooled, tries=0)
+                return
+        with suppress(ValueError):
+            self._queue.remove(spooled)
+            entry, outcome = spooled.settlement
+            log_event(logging.ERROR, "settlement_refused", request_id=entry.request_id, cost=outcome.cost, file=name)
+
     async def aclose(self) -> None:
         """Leave what the file has to others, or to the next time; the rest stays here."""
         if self._file is not None:
@@ -139,10 +179,18 @@ class Spool:
             return
         for line, receipt in lines:
             try:
-                self._queue.append(Spooled(_reader().validate_json(line), receipt))
+                self._queue.append(Spooled(_settlement(line), receipt))
             except ValidationError:
-                log_event(logging.ERROR, "spool_damaged", bytes=len(line))
-                await file.done(receipt)
+                await self._leave(file, line, receipt)
+
+    async def _leave(self, file: SpoolFile, line: bytes, receipt: object) -> None:
+        # Damaged, or of a version with other fields: it is money, so it is not for us to remove.
+        try:
+            name = await file.set_aside(line, receipt)
+        except StoreError as error:
+            self._complain(error)
+        else:
+            log_event(logging.ERROR, "spool_unreadable", bytes=len(line), file=name)
 
     def _complain(self, error: StoreError) -> None:
         if self._file_lines.take(self._clock.monotonic()):
@@ -150,8 +198,27 @@ class Spool:
 
 
 def _line(settlement: Settlement) -> bytes:
-    outcome = {**settlement.outcome._asdict(), "tokens": settlement.outcome.tokens._asdict()}
-    return to_json({"entry": settlement.entry._asdict(), "outcome": outcome})
+    entry, outcome = settlement
+    values = {**_mapped(outcome, _escaped), "tokens": outcome.tokens._asdict()}
+    return to_json({"entry": _mapped(entry, _escaped), "outcome": values})
+
+
+def _settlement(line: bytes) -> Settlement:
+    entry, outcome = _reader().validate_json(line)
+    return Settlement(entry._replace(**_mapped(entry, _restored)), outcome._replace(**_mapped(outcome, _restored)))
+
+
+def _mapped(values: Entry | Outcome, change: Callable[[str], str]) -> dict[str, Any]:
+    return {name: change(value) if isinstance(value, str) else value for name, value in values._asdict().items()}
+
+
+def _escaped(text: str) -> str:
+    # Names may hold halves of surrogate pairs, as from a caller's id of the host app, which JSON in UTF-8 cannot; U+FDD0 is no character.
+    return _UNWRITABLE.sub(lambda match: f"\ufdd0{ord(match[0]):x};", text)
+
+
+def _restored(text: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 @cache

@@ -98,7 +98,7 @@ class StoreHealth:
     def _refused(self, error: StoreRefusalError) -> None:
         self.degraded += 1
         if self._refusal_lines.take(self.clock.monotonic()):
-            log_event(logging.ERROR, "store_refused", store=self.name, error=type(error).__name__)
+            log_event(logging.ERROR, "store_refused", store=self.name, error=type(error.__cause__ or error).__name__)
 
     def _recovered(self) -> None:
         with suppress(IndexError):

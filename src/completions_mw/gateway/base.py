@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from completions_mw.backends.assembly import Assembly
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.forks import Forkable
 from completions_mw.backends.kits import Kit
 from completions_mw.backends.stores import StoreSet, check_stores
 from completions_mw.core.auth import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
@@ -54,6 +55,7 @@ class GatewayBase:
         limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
         budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, on_budget)
         upkeep = Upkeep(limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings)
+        self._child = _Child(upkeep)
         self._pipeline = Pipeline(
             Routes(settings.prefix),
             Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
@@ -120,6 +122,17 @@ class GatewayBase:
     async def _close(self) -> None:
         await self._assembly.aclose()
         await self._stores.aclose()
+
+
+class _Child(Forkable):
+    """Lets a child process begin without the requests of its parent, whose leases it would renew for ever."""
+
+    def __init__(self, upkeep: Upkeep) -> None:
+        self._upkeep = upkeep
+        super().__init__()
+
+    def start_anew(self) -> None:
+        self._upkeep.start_anew()
 
 
 def _milliseconds(instant: datetime | None) -> int | None:

@@ -27,6 +27,8 @@ from completions_mw.errors import ConfigurationError
 
 TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
+FIRST_TIMEOUT: Final = 0.5
+"""The same until Redis has answered once: names are looked up then, and TLS is agreed. A time that the address gives holds from the start."""
 _MOST: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
 _OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
@@ -40,12 +42,14 @@ P = TypeVar("P")
 class _Pool(Generic[C, P]):
     """The connections of a process or event loop."""
 
-    __slots__ = ("closed", "idle", "places")
+    __slots__ = ("closed", "idle", "places", "reached")
 
     def __init__(self, places: P) -> None:
         self.places = places
         self.idle: list[C] = []
         self.closed = False
+        self.reached = False
+        """Whether Redis has ever answered here."""
 
     def pop(self) -> C | None:
         # Another thread may have been quicker.
@@ -64,7 +68,9 @@ class _Session(ABC, Generic[C, P]):
     def __init__(self, address: str) -> None:
         try:
             options = dict(parse_url(address))  # type: ignore[no-untyped-call]
-            self._timeout: float = options.get("socket_timeout") or TIMEOUT
+            given = options.get("socket_timeout")
+            self._timeout: float = given or TIMEOUT
+            self._first_timeout: float = given or FIRST_TIMEOUT
             self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
             # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
@@ -113,7 +119,7 @@ class _Session(ABC, Generic[C, P]):
         whole = False
         try:
             answer = await self._talk(connection, command, deadline)
-            whole = True
+            whole = pool.reached = True
             return answer
         except ResponseError as error:
             # One that became a replica stays one: the next connection may find its successor. Older versions name a script first.
@@ -149,6 +155,7 @@ class _BlockingConnection(_WithDeadline, Connection):
     tls: ssl.SSLContext | None = None
 
     def _connect(self) -> socket.socket:
+        self.socket_connect_timeout = max(0.001, self.deadline - SYSTEM_CLOCK.monotonic())
         connected: socket.socket = super()._connect()  # type: ignore[no-untyped-call]
         if self.tls is None:
             return connected
@@ -174,9 +181,10 @@ class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
             await self._drop_idle(pool)
 
     async def _timed(self, command: Sequence[Argument]) -> Any:
-        deadline = SYSTEM_CLOCK.monotonic() + self._timeout
         pool = self._pools.get(os.getpid()) or self._pool()
-        pool.places.get(timeout=self._timeout)
+        seconds = self._timeout if pool.reached else self._first_timeout
+        deadline = SYSTEM_CLOCK.monotonic() + seconds
+        pool.places.get(timeout=seconds)
         try:
             return await self._exchange(pool, command, deadline)
         finally:
@@ -192,7 +200,7 @@ class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
 
     def _connection(self) -> _BlockingConnection:
         options = {name: value for name, value in self._options.items() if not name.startswith("ssl_")}
-        connection = _nameless(_BlockingConnection(**_options(options, self._timeout)))  # type: ignore[no-untyped-call]
+        connection = _nameless(_BlockingConnection(**_options(options, self._first_timeout)))  # type: ignore[no-untyped-call]
         if self._tls is not None:
             connection.tls = self._tls.get()
         return connection
@@ -233,7 +241,7 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
     async def _timed(self, command: Sequence[Argument]) -> Any:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop) or self._pools.setdefault(loop, _Pool(asyncio.Semaphore(_MOST)))
-        async with asyncio.timeout(self._timeout), pool.places:
+        async with asyncio.timeout(self._timeout if pool.reached else self._first_timeout), pool.places:
             return await self._exchange(pool, command, 0)
 
     async def _talk(self, connection: _AsyncConnection, command: Sequence[Argument], deadline: float) -> Any:
