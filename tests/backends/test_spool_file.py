@@ -270,9 +270,7 @@ def finishes(work: Callable[[], object]) -> bool:
     return not thread.is_alive()
 
 
-def test_the_garbage_collector_may_keep_a_line_within_another(
-    file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_garbage_collector_may_keep_a_line_within_another(file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     receipts: list[object] = []
     interrupt(monkeypatch, "fsync", lambda: receipts.append(run(file.append(b"inner"))))
     assert finishes(lambda: receipts.append(run(file.append(b"outer"))))

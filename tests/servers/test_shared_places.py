@@ -52,6 +52,13 @@ def crowd(port: int, clients: int) -> Iterator[dict[str, int]]:
         process.communicate()
 
 
+def busy_workers(server: Running, upstream: Upstream) -> list[int]:
+    """Return the ids of the workers that have connections to the upstream."""
+    processes = [psutil.Process(pid) for pid in server.process.children()]
+    of_each = {process.pid: process.net_connections("tcp4") for process in processes}
+    return [pid for pid, ends in of_each.items() if any(end.raddr[1:] == (upstream.port,) for end in ends)]
+
+
 def kill_workers(server: Running, pids: list[int]) -> None:
     """`kill -9`, and wait until they are gone."""
     processes = [psutil.Process(pid) for pid in pids]
@@ -93,12 +100,14 @@ def test_places_of_killed_workers(size: Size, start: Start, upstream: Upstream, 
             for _ in range(size.kills):
                 # Those of the dead stay taken until their leases end.
                 upstream.wait_for(lambda: upstream.active_requests >= MOST_PLACES, timeout=PATIENCE)
-                kill_workers(server, [random.choice(server.process.children())])
+                wait_until(lambda: bool(busy_workers(server, upstream)))
+                kill_workers(server, [random.choice(busy_workers(server, upstream))])
                 upstream.let_go(random.randint(1, LIMIT // 2))
             upstream.wait_for(lambda: upstream.active_requests >= LIMIT, timeout=PATIENCE)
             # Before the clients leave: whoever follows one that left may reach the upstream before the end of its connection does.
             most = upstream.held.most
         assert most == LIMIT
+        assert len(upstream.closed) >= size.kills / 2
         assert set(outcomes) == {"0", "200", "429"}
         wait_until(lambda: not leases_until(redis_server))
         check_that_the_dead_hold_nothing(server, upstream, redis_server, size.lease)

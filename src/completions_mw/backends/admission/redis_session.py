@@ -28,7 +28,7 @@ from completions_mw.errors import ConfigurationError
 TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
 FIRST_TIMEOUT: Final = 0.5
-"""The same until Redis has answered once: names are looked up then, and TLS is agreed. A time that the address gives holds from the start."""
+"""The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
 _MOST: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
 _OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
