@@ -63,8 +63,19 @@ async def answer() -> int:
     return 42
 
 
+OTHERS: set[threading.Thread] = set()
+"""Threads of gateways that other tests of this process have not closed."""
+
+
+@pytest.fixture(autouse=True)
+def only_our_threads() -> Iterator[None]:
+    OTHERS.update(upkeep_threads())
+    yield
+    OTHERS.clear()
+
+
 def upkeep_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "completions_mw-upkeep"]
+    return [thread for thread in threading.enumerate() if thread.name == "completions_mw-upkeep" and thread not in OTHERS]
 
 
 # Blocking

@@ -245,17 +245,19 @@ def test_what_is_reserved_while_it_is_settled_is_posted_once(opened: Books) -> N
 def test_the_garbage_collector_may_settle_while_a_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may close a stream at any point, so nothing here may hold a lock of Python's library that is not reentrant."""
     database = open_database("postgresql://u@127.0.0.1:1/x", blocking=True, clock=SYSTEM_CLOCK)
+    asking: list[int] = []
     refused: list[str] = []
     notify = threading.Condition.notify
 
     def ask() -> None:
+        asking.append(threading.get_ident())
         try:
             run(database.fetch("check"))
         except StoreError as error:
             refused.append(str(error))
 
     def interrupted(condition: threading.Condition, n: int = 1) -> None:
-        if threading.current_thread() is thread and not refused:
+        if asking == [threading.get_ident()]:
             ask()
         notify(condition, n)
 

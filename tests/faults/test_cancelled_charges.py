@@ -15,7 +15,7 @@ from tests.support.upstream import MockUpstream
 PRICES = {"input": "1000", "output": "2000"}
 WHOLE = 3 * 1_000_000 + 3 * 2_000_000
 """Nano-dollars of a whole answer."""
-ESTIMATE = 4 * 1_000_000 + 4 * 2_000_000
+ESTIMATE = 9 * 1_000_000 + 4 * 2_000_000
 """The most that a client pays who left before the usage came: more than the prompt alone, nine tokens by the first estimate."""
 MODELS = ("ok", "status-500", "errorevent", "trunc")
 

@@ -19,7 +19,12 @@ RANDOM = {("random", name) for name in ("random", "choice", "randint", "getrandb
 SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "DROP ", "ALTER ", "PRAGMA ")
 UNSAFE_TLS = {"_create_unverified_context", "CERT_NONE"}
 
-ALLOWED = {"backends/clock.py": {"time.time", "time.monotonic"}}
+ALLOWED = {
+    "backends/clock.py": {"time.time", "time.monotonic"},
+    # A PRAGMA takes no parameters; these are numbers and names of ours.
+    "backends/sql/sqlite_file.py": {"SQL in an f-string"},
+    "backends/sql/sqlite_schema.py": {"SQL in an f-string"},
+}
 
 
 def constructs(tree: ast.AST) -> Iterator[str]:

@@ -106,7 +106,7 @@ def test_each_process_has_its_share_and_redis_is_hardly_asked(
         assert after.degraded - before.degraded >= SHARE + 30
         recovers(lambda: is_in_use(crowd))
     assert 1 <= len(degraded(caplog)) <= 1 + lasted // 10
-    for hidden in (PASSWORD, str(server.port), "127.0.0.1"):
+    for hidden in (PASSWORD, f":{server.port}", "127.0.0.1"):
         assert hidden not in "".join(record.getMessage() for record in caplog.records)
 
 

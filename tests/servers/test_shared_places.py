@@ -53,10 +53,17 @@ def crowd(port: int, clients: int) -> Iterator[dict[str, int]]:
 
 
 def busy_workers(server: Running, upstream: Upstream) -> list[int]:
-    """Return the ids of the workers that have connections to the upstream."""
-    processes = [psutil.Process(pid) for pid in server.process.children()]
-    of_each = {process.pid: process.net_connections("tcp4") for process in processes}
-    return [pid for pid, ends in of_each.items() if any(end.raddr[1:] == (upstream.port,) for end in ends)]
+    """Return the ids of the workers that have connections to the upstream, as soon as there is one."""
+    found: list[int] = []
+
+    def look() -> bool:
+        processes = [psutil.Process(pid) for pid in server.process.children()]
+        of_each = {process.pid: process.net_connections("tcp4") for process in processes}
+        found.extend(pid for pid, ends in of_each.items() if any(end.raddr[1:] == (upstream.port,) for end in ends))
+        return bool(found)
+
+    wait_until(look)
+    return found
 
 
 def kill_workers(server: Running, pids: list[int]) -> None:
@@ -100,7 +107,6 @@ def test_places_of_killed_workers(size: Size, start: Start, upstream: Upstream, 
             for _ in range(size.kills):
                 # Those of the dead stay taken until their leases end.
                 upstream.wait_for(lambda: upstream.active_requests >= MOST_PLACES, timeout=PATIENCE)
-                wait_until(lambda: bool(busy_workers(server, upstream)))
                 kill_workers(server, [random.choice(busy_workers(server, upstream))])
                 upstream.let_go(random.randint(1, LIMIT // 2))
             upstream.wait_for(lambda: upstream.active_requests >= LIMIT, timeout=PATIENCE)

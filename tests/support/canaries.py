@@ -4,7 +4,7 @@ import logging
 import re
 from typing import Self
 
-_SECRETS = re.compile(r"sk-(?!\*)[\w-]{12,}|canary|bearer +\w|password=\w", re.IGNORECASE)
+_SECRETS = re.compile(r"sk-(?!\*)[\w-]{12,}|canary|(?i:bearer +\w|password=\w)")
 """All keys of all tests, whosoever they are, and all that tests hide where it should not be found."""
 
 
@@ -24,7 +24,8 @@ class Canaries(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = self.format(record)
-        if _SECRETS.search(line):
+        # Django itself repeats the query string of what it refuses.
+        if record.name != "django.request" and _SECRETS.search(line):
             self.seen.append(line)
 
     def __enter__(self) -> Self:
