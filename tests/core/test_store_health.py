@@ -142,6 +142,6 @@ def test_what_the_store_refuses_alone_is_told_and_does_not_count(health: StoreHe
     store = Store()
     store.error = StoreRefusalError(WORDS)
     for _ in range(20):
-        fail(health, store)
+        fail(health, store, "closed")
     assert health.snapshot() == StoreSnapshot("admission", open=False, failures=0, degraded=20)
-    assert lines(caplog) == [("ERROR", {"event": "store_refused", "store": "admission", "error": "StoreRefusalError"})]
+    assert lines(caplog) == [("ERROR", {"event": "store_degraded", "store": "admission", "policy": "closed", "error": "StoreRefusalError"})]

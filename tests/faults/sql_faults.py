@@ -4,7 +4,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,13 +43,11 @@ def postgres_faults(server: PostgresServer, address: str) -> dict[str, Fault]:
         postmaster = int(Path(folder, "postmaster.pid").read_text().splitlines()[0])
         # The postmaster first: it would start new processes for new connections.
         pids = [postmaster, *(child.pid for child in psutil.Process(postmaster).children())]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        _signal(pids, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            _signal(pids, signal.SIGCONT)
 
     @contextmanager
     def locked() -> Iterator[None]:
@@ -100,6 +98,13 @@ def sqlite_faults(path: Path, disk: SmallDisk) -> dict[str, Fault]:
     return _by_name(
         Fault("locked", locked, keys_too=False), Fault("full", full, keys_too=False), Fault("gone", gone), Fault("corrupt", corrupt)
     )
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        # Some of them come and go as they like.
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _by_name(*faults: Fault) -> dict[str, Fault]:

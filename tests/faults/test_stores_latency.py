@@ -14,6 +14,9 @@ from tests.faults.redis_faults import FAULTS, PASSWORD, address
 from tests.faults.test_stores_redis import ASK, is_in_use, is_warm, settings
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.soak
+"""Real servers are stopped, and time passes: minutes, and more on a busy machine."""
+
 REQUESTS = 1000
 MOST_MS = 60.0
 """99 of 100 requests may take so much longer."""

@@ -18,6 +18,9 @@ from tests.faults.redis_faults import FAULTS, PASSWORD, address, killed, out_of_
 from tests.support.proxy import Delay, FaultProxy, Pass
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.soak
+"""Real servers are stopped, and time passes: minutes, and more on a busy machine."""
+
 KEY = "sk-canary-client-key"
 RICH = "sk-canary-rich-key"
 WORKERS = 4

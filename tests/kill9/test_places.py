@@ -87,7 +87,7 @@ class Leases:
 
 @pytest.fixture
 def leases(redis_server: RedisServer) -> Iterator[Leases]:
-    with contextlib.closing(redis.Redis(port=redis_server.port)) as client, Leases(client) as watched:
+    with contextlib.closing(redis.Redis(port=redis_server.port, protocol=2)) as client, Leases(client) as watched:
         yield watched
 
 

@@ -22,6 +22,9 @@ from tests.support.rawhttp import RawClient
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.soak
+"""Real servers are stopped, and time passes: minutes, and more on a busy machine."""
+
 LIMIT = 10
 SLOT = "{completions_mw}:slot:key:team:concurrency"
 MOST_PLACES = 8

@@ -34,7 +34,7 @@ _MAX_UNPROVEN: Final = 2
 """Settlements that fail one after another: then it is rather the ledger, and the others are spared."""
 
 
-class _UnprovenRefusalError(StoreRefusalError):
+class RefusedSettlementError(StoreRefusalError):
     """The ledger does not take a settlement; whether it takes others is yet to be seen."""
 
 
@@ -101,7 +101,7 @@ class GuardedLedger:
                     movements += await self._health.call("spool", self._post, spooled)
                 except StoreRefusalError as error:
                     refused.add(spooled.settlement.entry.request_id)
-                    await self._put_off(spooled, is_proven=self._posted != before or not isinstance(error, _UnprovenRefusalError))
+                    await self._put_off(spooled, is_proven=self._posted != before or not isinstance(error, RefusedSettlementError))
                     if len(refused) >= _MAX_UNPROVEN and self._posted == self._posted_before:
                         break
         return movements
@@ -140,7 +140,7 @@ class GuardedLedger:
             raise
         except StoreError as error:
             # One that never fits must not keep the breaker open; whether the ledger is down, requests find out.
-            raise _UnprovenRefusalError from error
+            raise RefusedSettlementError from error
         self._posted += 1
         await self._spool.done(spooled)
         return movements

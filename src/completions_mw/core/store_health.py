@@ -49,7 +49,6 @@ class StoreHealth:
         self.degraded = 0
         self.clock = clock
         self._lines = Turns(LOG_SECONDS)
-        self._refusal_lines = Turns(LOG_SECONDS)
         self._told: list[Policy] = []
         """Holds the policy of the last line about a failure, until a line about the recovery."""
 
@@ -71,9 +70,6 @@ class StoreHealth:
             raise StoreError("The store is not asked until a probe has succeeded.")
         try:
             answer = await method(*args, **kwargs)
-        except StoreRefusalError as error:
-            self._refused(error)
-            raise
         except StoreError as error:
             self._failed(error, policy)
             raise
@@ -87,18 +83,14 @@ class StoreHealth:
         return StoreSnapshot(self.name, self.breaker.is_open, self.failures, self.degraded)
 
     def _failed(self, error: StoreError, policy: Policy) -> None:
-        self.breaker.failed()
-        self.failures += 1
+        if not isinstance(error, StoreRefusalError):
+            self.breaker.failed()
+            self.failures += 1
         self.degraded += 1
         if self._lines.take(self.clock.monotonic()):
             self._told[:] = [policy]
             level = logging.WARNING if policy in _HARMLESS else logging.ERROR
             log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__)
-
-    def _refused(self, error: StoreRefusalError) -> None:
-        self.degraded += 1
-        if self._refusal_lines.take(self.clock.monotonic()):
-            log_event(logging.ERROR, "store_refused", store=self.name, error=type(error.__cause__ or error).__name__)
 
     def _recovered(self) -> None:
         with suppress(IndexError):
