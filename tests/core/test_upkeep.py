@@ -140,6 +140,20 @@ def test_what_a_dead_worker_held_is_reaped_in_seconds() -> None:
     assert charging.balance(CALLER).reserved == 0
 
 
+def test_dead_workers_are_reaped_although_a_renewal_failed_whose_request_has_ended() -> None:
+    charging = Charging(answer)
+    stream = charging.stream(CALLER)
+    account = charging.faults.of("reserve")[0][2]
+    charging.faults.fail_always(StoreError("down"))
+    charging.tick(LEASE / 3)
+    read(stream)
+    charging.faults.stop()
+    run(charging.books.reserve(Entry("req_dead", "caller", "ada", "ada", "m", False, 0), 1000, account, 1000))
+    for _ in range(10):
+        charging.tick()
+    assert charging.balance(CALLER).reserved == 0
+
+
 def test_what_the_ledger_could_not_take_is_posted_when_it_is_back() -> None:
     """And the operator is told then of the thresholds that it reaches."""
     alerts: list[Any] = []

@@ -37,7 +37,6 @@ def milliseconds(crowd: Crowd, count: int) -> list[float]:
     return taken
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 @every_crowd
 def test_added_latency(

@@ -112,9 +112,9 @@ class Upkeep:
         for charge in live:
             charge.lost = charge.lost or charge.entry.request_id in lost
         reserved = [charge.entry.request_id for charge in live if charge.reserved is not None]
+        # What a ledger could not renew is renewed before anything else, once it is back; unless all of it has ended meanwhile.
+        self._is_behind = self._ledger is not None and bool(reserved)
         if self._ledger is not None and reserved:
-            # What a ledger could not renew is renewed before anything else, once it is back.
-            self._is_behind = True
             with suppress(StoreError):
                 await self._ledger.renew(reserved, int(self._ttl * 1000))
                 self._is_behind = False
