@@ -254,7 +254,7 @@ def test_many_keys_at_once(play: Play) -> None:
             KeyRecord(f"key_{n}", f"n{n}", "t", created_at=float(n), public_ids=(f"p{n}",)),
             SecretRecord(f"p{n}", n.to_bytes(32), None, float(n)),
         )
-        for n in range(5_000)
+        for n in range(1_000)
     ]
 
     async def scenario(store: SqlKeyStore) -> None:
