@@ -140,7 +140,7 @@ def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = Mapping
                     "api_key": UPSTREAM_KEY,
                 }
             },
-            "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 1.0, "total": 30, **timeouts},
+            "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 0.5, "total": 30, **timeouts},
             "models": {**{name: {"targets": [f"up/{name}"]} for name in names}, "alias": {"targets": ["up/ok"]}},
             "keys": {"client": {"secret": KEY}},
             "keep_alive": 0.1,
