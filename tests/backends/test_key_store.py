@@ -260,7 +260,7 @@ def test_many_keys_at_once(play: Play) -> None:
     async def scenario(store: SqlKeyStore) -> None:
         await store.insert(keys)
         assert await store.list() == [key for key, _ in keys]
-        assert [await store.find(keys[n][1].digest) for n in (0, 1, 4_999)] == [keys[n] for n in (0, 1, 4_999)]
+        assert [await store.find(keys[n][1].digest) for n in (0, 1, 999)] == [keys[n] for n in (0, 1, 999)]
 
     play(scenario)
 
