@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -7,6 +8,18 @@ import pytest
 
 from tests.support.canaries import Canaries
 from tests.support.envelope import REFUSALS, check_refusal
+
+# What thousands of tests are made of stays until the end: it need not be looked through again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

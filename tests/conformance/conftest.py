@@ -36,13 +36,11 @@ def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
     one_upstream.wait_for(lambda: one_upstream.active_requests == 0)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here is about a slow database, and this machine may be busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (sqlite, sqlite_file):
-            patch.setattr(module, "TIMEOUT", 20.0)
-        yield
+    for module in (sqlite, sqlite_file):
+        monkeypatch.setattr(module, "TIMEOUT", 20.0)
 
 
 @pytest.fixture(scope="session")
