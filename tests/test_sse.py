@@ -181,7 +181,9 @@ def decoded_by_default(size: int) -> int:
 
 JSON_OBJECTS = st.dictionaries(
     st.text(max_size=5),
-    st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists, max_leaves=5
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from completions_mw.core.key_secrets import new_token
 from tests.faults.crowd import asking
 from tests.support.redis_server import RedisServer
 
-QUICK, LONG = 20_000, 1_000_000
+QUICK, LONG = 5_000, 1_000_000
 MOST_RESIDENT = 4 * 2**20
 MOST_IN_REDIS = 2**20
 LIMITED, POOR = "sk-canary-client-key", "sk-canary-poor-key"

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+import pytest
+
 from completions_mw import Gateway, Settings
 from tests.servers.client import page
 from tests.servers.conftest import Running, Start
-from tests.servers.kinds import Kind
+from tests.servers.kinds import GUNICORN_GTHREAD, UVICORN_HTTPTOOLS, Kind
 from tests.servers.patience import STORE_PATIENCE
 from tests.support.rawhttp import Answer, RawClient
 from tests.support.redis_server import RedisServer
@@ -20,6 +22,19 @@ PATIENCE = 60.0
 """Seconds that a client waits for anything."""
 LEASE_SECONDS = 3.0
 AT_A_TIME = 8
+
+_PAIRS = {
+    (GUNICORN_GTHREAD, "sqlite"): (),
+    (UVICORN_HTTPTOOLS, "postgresql"): (),
+    (GUNICORN_GTHREAD, "postgresql"): pytest.mark.soak,
+    (UVICORN_HTTPTOOLS, "sqlite"): pytest.mark.soak,
+}
+every_pair = pytest.mark.parametrize(
+    ("kind", "ledger"),
+    [pytest.param(*pair, marks=marks, id="-".join((pair[0].id, pair[1]))) for pair, marks in _PAIRS.items()],
+    indirect=["ledger"],
+)
+"""Every kind of server and every kind of ledger; each with each among the long runs."""
 
 
 def sharing(redis: RedisServer, ledger: str | None = None, *, lease_ttl: float = LEASE_SECONDS, **tables: Any) -> str:

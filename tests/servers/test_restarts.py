@@ -70,7 +70,11 @@ def worker_of(text: str) -> str:
     return text.split()[1]
 
 
-@pytest.mark.parametrize("kind", [GUNICORN_SYNC, GUNICORN_GTHREAD, GUNICORN_GEVENT], ids=lambda kind: kind.id)
+@pytest.mark.parametrize(
+    "kind",
+    [GUNICORN_GTHREAD, *(pytest.param(kind, marks=pytest.mark.soak) for kind in (GUNICORN_SYNC, GUNICORN_GEVENT))],
+    ids=lambda kind: kind.id,
+)
 def test_reload_under_load_fails_nobody(kind: Kind, start: Start, upstream: Upstream) -> None:
     with start(kind, "-w", "2") as server:
         old = workers(server.port)

@@ -7,15 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import pytest
-
 from completions_mw import Gateway
 from completions_mw.core.ports import StoreTimeoutError
 from tests.servers.apps import KEY
 from tests.servers.client import PATH, body
 from tests.servers.conftest import Start, Upstream
-from tests.servers.fleet import PATIENCE, books, fleet, models, sharing
-from tests.servers.kinds import GUNICORN_GTHREAD, UVICORN_HTTPTOOLS, Kind
+from tests.servers.fleet import PATIENCE, books, every_pair, fleet, models, sharing
+from tests.servers.kinds import Kind
 from tests.support.envelope import check_error
 from tests.support.rawhttp import Answer, RawClient, request
 from tests.support.redis_server import RedisServer
@@ -72,7 +70,7 @@ def asking_together(clients: list[RawClient], key: str, model: str) -> Iterator[
         yield [pool.submit(ask, client) for client in clients]
 
 
-@pytest.mark.parametrize("kind", [GUNICORN_GTHREAD, UVICORN_HTTPTOOLS], ids=lambda kind: kind.id)
+@every_pair
 def test_exactly_what_fits_is_spent(kind: Kind, start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str) -> None:
     keys = {name: {"secret": secret, "budget": {"usd": "1", "period": "total"}} for name, secret in SECRETS.items()}
     settings = sharing(redis_server, ledger, keys=keys, models=models("held", "ok", prices=PRICES))
