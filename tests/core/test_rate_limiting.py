@@ -87,7 +87,7 @@ def test_which_limits_a_request_meets(caller: Caller | None, model: str, expecte
     assert Limiter(**SETTINGS).buckets(caller, model) == expected
 
 
-NAMES = ["a", "a:requests:60", "a/b", "a%2Fb", "a:b", "{a}", "a*", "*", "a\n", "a b", "á", "key:a"]
+NAMES = ["a", "a:requests:60", "a/b", "a%2Fb", "a:b", "{a}", "a*", "*", "a\n", "a b", "á", "\ud800", "key:a"]
 SCOPES: tuple[Literal["key", "caller"], ...] = ("key", "caller")
 
 

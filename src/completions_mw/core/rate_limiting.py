@@ -36,7 +36,7 @@ class LimitSet(NamedTuple):
 
 def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
     """Return the limits of somebody, with names of counters that nobody else has (FAULTS FC-87)."""
-    owner = f"{scope}:{quote(name, safe='')}"
+    owner = f"{scope}:{quote(name, safe='', errors='surrogatepass')}"
     requests = [Window(f"{owner}:requests:{rate.seconds}", rate.amount, rate.seconds, 1, refundable=False) for rate in limits.requests]
     tokens = [Window(f"{owner}:tokens:{rate.seconds}", rate.amount, rate.seconds, 0, refundable=True) for rate in limits.tokens]
     families: list[Family] = ["requests"] * len(requests)
