@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import Settings
+from completions_mw.settings import Rate, Settings
 
 SECRET = "canary-1-canary"
 DIGEST = "0" * 64
@@ -150,6 +150,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("keys.a.limits.requests", key(limits={"requests": ["60/minute", "canary"]}), "60/minute"),
     ("keys.a.limits.tokens", key(limits={"tokens": 100000}), "60/minute"),
     ("keys.a.limits.tokens", key(limits={"tokens": "10000000000000000/day"}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": [Rate(60, 0)]}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": ["60/minute", Rate(0, 60)]}), "60/minute"),
+    ("keys.a.limits.requests", key(limits={"requests": [Rate(60, 400 * 86_400)]}), "60/minute"),
+    ("keys.a.limits.tokens", key(limits={"tokens": [Rate(10**16, 60)]}), "60/minute"),
+    ("keys.a.limits.tokens", key(limits={"tokens": [Rate(True, 60)]}), "60/minute"),
+    ("keys.a.limits.tokens", key(limits={"tokens": [Rate(60, 0.5)]}), "60/minute"),  # type: ignore[arg-type]
+    ("keys.a.limits.tokens", key(limits={"tokens": [Rate("60", 60)]}), "60/minute"),  # type: ignore[arg-type]
     ("keys.a.limits.concurrency", key(limits={"concurrency": 0}), "greater than or equal to 1"),
     ("keys.a.limits.request", key(limits={"request": "60/minute"}), "did you mean `requests`?"),
     ("keys.a.budget.period", key(budget={"usd": "10"}), "is missing"),

@@ -133,6 +133,8 @@ def _rates(value: object) -> tuple[Rate, ...]:
     if not isinstance(texts, list | tuple):
         raise ValueError(_A_RATE)
     rates = [rate for text in texts for rate in ([text] if isinstance(text, Rate) else _parsed(text))]
+    if not all(_within(rate.amount, _MOST) and _within(rate.seconds, _LONGEST) for rate in rates):
+        raise ValueError(_A_RATE)
     # Of two over the same span the smaller one says all.
     return tuple(rate for rate in dict.fromkeys(rates) if rate == min(other for other in rates if other.seconds == rate.seconds))
 
@@ -145,9 +147,14 @@ def _parsed(text: object) -> list[Rate]:
         rates = [Rate(item.amount, item.get_expiry()) for item in parse_many(text)] if isinstance(text, str) else []
     except ValueError:
         rates = []
-    if not rates or any(not 1 <= rate.amount <= _MOST or not 1 <= rate.seconds <= _LONGEST for rate in rates):
+    if not rates:
         raise ValueError(_A_RATE)
     return rates
+
+
+def _within(number: object, most: int) -> bool:
+    # Whoever is without a type checker writes Rate("60", 60).
+    return isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= most
 
 
 def _as_texts(rates: tuple[Rate, ...]) -> list[str]:
