@@ -45,6 +45,10 @@ class GatewayError(Exception):
     code: str | None = None
     next_target: bool = False
     """Whether the model's next target may still answer: nothing was answered, and nothing is under way (FAULTS section 5)."""
+    received: int | None = None
+    """How many bytes had come of an answer that broke off: the provider bills it, so it is charged by an estimate."""
+    maybe_billed: bool = False
+    """Whether the provider may bill what is charged to nobody: the request was sent, and no answer came (FAULTS section 5)."""
 
     def __init__(
         self,

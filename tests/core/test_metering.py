@@ -63,6 +63,13 @@ def a_failure_after_two_words(_: object) -> Iterator[object]:
     raise UpstreamError("There is no more of it.")
 
 
+def an_answer_that_breaks_off(_: object) -> Iterator[object]:
+    error = UpstreamError("There was an answer, and here are no more than ten bytes of it.")
+    error.received = 10
+    raise error
+    yield WORD
+
+
 def complete(charging: Charging) -> None:
     charging.complete(CALLER)
 
@@ -84,6 +91,7 @@ def leave_at_once(charging: Charging) -> None:
 ENDS: dict[str, tuple[Callable[[Charging], None], Callable[[object], object], int]] = {
     "complete": (complete, three_words, price(PROMPT, 3)),
     "complete-fails": (complete, a_failure, 0),
+    "complete-breaks-off": (complete, an_answer_that_breaks_off, price(PROMPT, 3)),
     "stream": (read_all, three_words, price(PROMPT, 3)),
     "long-stream": (read_all, a_long_answer, price(PROMPT, 3 * CHECKPOINT_CHUNKS)),
     "stream-fails-at-once": (read_all, a_failure, 0),
@@ -369,6 +377,26 @@ def test_a_client_that_leaves_while_the_upstream_works_pays_the_prompt() -> None
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (9, 0, 1)
     assert charging.balance(BUDGETED)[4:] == (price(9, 0), 0)
+
+
+@pytest.mark.parametrize(("received", "completion"), [(0, 0), (9, 3), (10**9, 100)], ids=["nothing", "a little", "too much"])
+def test_an_answer_that_was_begun_and_is_lost_is_charged_by_an_estimate(received: int, completion: int) -> None:
+    """As far as it came, and never with more than was reserved: most of a body may be no text."""
+
+    def too_large(_: object) -> str:
+        error = UpstreamError("The answer is too large.")
+        error.received = received
+        raise error
+
+    charging = Charging(too_large)
+    with pytest.raises(UpstreamError):
+        charging.complete(CALLER)
+    usage = charging.usage(CALLER)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (PROMPT, completion, 1)
+    assert charging.balance(CALLER)[4:] == (price(PROMPT, completion), 0)
+    [(_, counted)] = charging.faults.of("finish")
+    assert counted == PROMPT + completion
 
 
 def test_details_of_usage_have_prices_of_their_own() -> None:

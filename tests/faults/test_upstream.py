@@ -1,12 +1,17 @@
 """FAULTS section C: what an upstream can do wrong, plain and streamed, in both gateways."""
 
+import json
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic_core import from_json
 
+from completions_mw.core.ports import UsageRow
 from tests.faults.conftest import KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
 from tests.support.upstream import MockUpstream
+from tests.support.upstream_exchange import Exchange
 
 TEXT = "one two three"
 
@@ -179,3 +184,98 @@ def test_connections_are_reused(client: Client, upstream: MockUpstream) -> None:
     for stream in (False, True, False, True):
         client.post("ok", stream=stream)
     assert upstream.connections == before + 1
+
+
+PROMPT = 9
+"""Tokens of the prompt, as estimated."""
+MOST = 10
+"""Tokens that an answer may have."""
+EitherClient = BlockingClient | AsyncClient
+
+
+@pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
+def charged(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[EitherClient]:
+    """A client with a budget for one answer; the upstream costs $1 a thousand tokens of input, $2 of output."""
+    paid: dict[str, Any] = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": MOST}
+    names = ["cut", "rst", "stall", "hugebody", "html", "empty200", "trunc", "firsterror", "ttfb", "status-500"]
+    models = {name: {"targets": [f"up/{name}"], **paid} for name in names}
+    keys = {"client": {"secret": KEY, "budget": {"usd": "0.06", "period": "total"}}}
+    made = request.param(settings_for(upstream, models=models, keys=keys, stores={"ledger": "memory://"}))
+    yield made
+    made.close()
+
+
+def usage_of(client: EitherClient) -> UsageRow:
+    [row] = client.gateway.usage() if isinstance(client, BlockingClient) else client.runner.run(client.gateway.usage())
+    return row
+
+
+def failures(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw"]
+    return [line for line in lines if line["event"] == "upstream_failed"]
+
+
+@pytest.mark.parametrize("model", ["cut", "rst", "stall", "hugebody"])
+def test_a_whole_answer_that_breaks_off_is_charged_as_far_as_it_came(
+    charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str
+) -> None:
+    assert charged.post(model).status in (502, 504)
+    row = usage_of(charged)
+    assert (row.prompt_tokens, row.estimated) == (PROMPT, 1)
+    assert row.completion_tokens == MOST or (model == "rst" and row.completion_tokens == 0)
+    assert row.cost_nano == PROMPT * 1_000_000 + row.completion_tokens * 2_000_000
+    [line] = failures(caplog)
+    assert "maybe_billed" not in line
+
+
+def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstream: MockUpstream) -> None:
+    assert charged.post("hugebody").error["code"] == "upstream_too_large"
+    assert charged.post("hugebody").error["code"] == "insufficient_quota"
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "maybe_billed"),
+    [("html", True), ("empty200", True), ("trunc", True), ("firsterror", True), ("ttfb", True), ("status-500", None)],
+)
+def test_what_is_no_answer_is_not_charged(
+    charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str, maybe_billed: bool | None
+) -> None:
+    """FAULTS section 5: but the operator is told that it may be on the provider's bill."""
+    assert charged.post(model).status in (502, 504)
+    row = usage_of(charged)
+    assert (row.prompt_tokens, row.completion_tokens, row.cost_nano, row.estimated) == (0, 0, 0, 0)
+    [line] = failures(caplog)
+    assert line.get("maybe_billed") is maybe_billed
+
+
+async def silent(x: Exchange) -> None:
+    x.cut()
+
+
+async def busy(x: Exchange) -> None:
+    """Say why there is no answer, and never end."""
+    await x.head(429, ("content-type", "application/json"), ("content-length", "1000"))
+    await x.released()
+
+
+@pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
+def test_a_connection_that_is_closed_instead_of_an_answer(
+    kind: type[BlockingClient] | type[AsyncClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    """FAULTS section 5: the request was sent, so it may be billed."""
+    with MockUpstream({"silent": silent}) as upstream:
+        client = kind(settings_for(upstream, models={"silent": {"targets": ["up/silent"]}}))
+        assert client.post("silent").status == 502
+        client.close()
+    [line] = failures(caplog)
+    assert line["maybe_billed"] is True
+
+
+@pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
+def test_a_refusal_that_does_not_end_is_one(kind: type[BlockingClient] | type[AsyncClient]) -> None:
+    """Its status says enough: another target may answer."""
+    with MockUpstream({"busy": busy}) as upstream:
+        client = kind(settings_for(upstream, models={"busy": {"targets": ["up/busy", "up/ok"]}}))
+        assert client.post("busy").status == 200
+        client.close()

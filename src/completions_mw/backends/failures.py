@@ -5,10 +5,18 @@ import httpcore2
 from completions_mw.errors import GatewayError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
 
 FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
+_UNSENT = (httpcore2.PoolTimeout, httpcore2.ConnectTimeout, httpcore2.ConnectError)
+"""What comes before the request is sent."""
 
 
 def gateway_error(error: Exception, *, in_body: bool = False) -> GatewayError:
     """Return what a failure of httpcore2 means for our caller; of the upstream it says nothing, not even its name."""
+    failure = _meaning(error, in_body)
+    failure.maybe_billed = not in_body and not isinstance(error, _UNSENT)
+    return failure
+
+
+def _meaning(error: Exception, in_body: bool) -> GatewayError:
     if isinstance(error, httpcore2.PoolTimeout):
         wait = (("retry-after", "1"),)
         return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=wait)

@@ -9,6 +9,7 @@ from completions_mw.core.exchange import Exchange
 from completions_mw.core.ports import Entry, Outcome, Slot, Tokens
 from completions_mw.core.pricing import FREE, cost, tokens_of
 from completions_mw.core.rate_limiting import Pass
+from completions_mw.core.usage import estimate_tokens
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, ServiceUnavailableError
 
 CHECKPOINT_SECONDS: Final = 1.0
@@ -148,6 +149,9 @@ class Charge:
         if self.exchange.target is not None and _has_left(error):
             # The upstream was at work for a client that left: it has read the prompt at least.
             return Tokens(prompt=self.demand.prompt), True
+        if isinstance(error, GatewayError) and error.received is not None:
+            # No more than was reserved: much of a body is no text.
+            return Tokens(self.demand.prompt, min(estimate_tokens(error.received), self.demand.completion)), True
         return _NOTHING, False
 
     def _at_least_the_prompt(self, tokens: Tokens) -> Tokens:

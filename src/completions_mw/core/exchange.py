@@ -86,7 +86,8 @@ class Exchange:
     def log_upstream_failure(self, target: str, error: GatewayError) -> None:
         """Write what a target did wrong, for the operator."""
         cause = type(error.__cause__).__name__ if error.__cause__ else None
-        self._log(event_log, logging.WARNING, "upstream_failed", target=target, status=error.status, code=error.code, cause=cause)
+        details = {"target": target, "status": error.status, "code": error.code, "cause": cause}
+        self._log(event_log, logging.WARNING, "upstream_failed", **details, maybe_billed=error.maybe_billed or None)
 
     def log_failure(self, error: BaseException) -> None:
         """Write a fault of ours, or of a function of the host app: where it happened, and the exception's text only if that is wanted."""

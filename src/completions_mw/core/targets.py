@@ -5,7 +5,7 @@ from typing import Protocol
 
 from completions_mw.core.ports import EventSource, Model, Transport
 from completions_mw.core.validation import Chat
-from completions_mw.errors import GatewayError, UpstreamError
+from completions_mw.errors import GatewayError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamResponse
 from completions_mw.providers.base import Completion, Endpoint, WireFormat
 from completions_mw.sse import Decoder, Event
@@ -73,6 +73,7 @@ class UpstreamTarget:
         try:
             return self.wire.parse_completion(body)
         except GatewayError as error:
+            error.maybe_billed = True
             error.message = self.endpoint.redact(error.message)
             raise
 
@@ -80,7 +81,9 @@ class UpstreamTarget:
         response = await self._send(chat, connection)
         if not (response.header("content-type") or "text/event-stream").startswith("text/event-stream"):
             await response.body.aclose()
-            raise UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
+            error = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
+            error.maybe_billed = True
+            raise error
         return UpstreamEvents(response.body, self)
 
     async def _send(self, chat: Chat, connection: ClientConnection | None) -> UpstreamResponse:
@@ -90,7 +93,7 @@ class UpstreamTarget:
             return response
         try:
             body = await read_whole(response.body, MAX_ERROR_BYTES)
-        except UpstreamError:
+        except (UpstreamError, UpstreamTimeoutError):
             # The status alone says enough.
             body = b""
         raise self.wire.parse_error(self.endpoint, response.status, response.headers, body)
@@ -144,20 +147,23 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
     """Return all of `body`.
 
     Raises:
-        UpstreamError: it has more than `limit` bytes.
+        UpstreamError: it has more than `limit` bytes, or broke off.
+        UpstreamTimeoutError: it did not come to its end in time.
     """
     pieces: list[bytes] = []
     size = 0
-    while True:
-        try:
+    try:
+        while size <= limit:
             piece = await body.__anext__()
-        except StopAsyncIteration:
-            return b"".join(pieces)
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            await body.aclose()
-            raise too_large()
+            pieces.append(piece)
+            size += len(piece)
+        await body.aclose()
+        raise too_large()
+    except StopAsyncIteration:
+        return b"".join(pieces)
+    except GatewayError as error:
+        error.received = size
+        raise
 
 
 def too_large() -> UpstreamError:
