@@ -6,13 +6,15 @@ import logging
 import multiprocessing
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
 
 from completions_mw.backends.admission import admission_store
+from completions_mw.backends.admission.redis import Argument, RedisAdmission, Session
+from completions_mw.backends.admission.redis_session import BlockingRedis
 from completions_mw.core.blocking import run
 from completions_mw.core.ports import Slot, StoreBrokenError, StoreError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens
@@ -242,6 +244,31 @@ def test_a_redis_that_does_not_tell_is_warned_of(stand: RedisStand) -> None:
     stand.server.command("ACL", "SETUSER", "default", "-info")
     (warning,) = stand.run(stand.store.check())
     assert "does not tell" in warning
+
+
+class AtInfo:
+    """A session that does something to Redis before it asks it how it is set up."""
+
+    def __init__(self, session: Session, act: Callable[[], None]) -> None:
+        self.aclose = session.aclose
+        self._session = session
+        self._act = act
+
+    async def call(self, *command: Argument) -> Any:
+        if command[0] == "INFO":
+            self._act()
+        return await self._session.call(*command)
+
+
+@pytest.mark.parametrize(("act", "kind"), [(RedisServer.stop, StoreTimeoutError), (RedisServer.kill, StoreError)], ids=["hangs", "is gone"])
+def test_a_redis_that_is_lost_while_it_is_asked_has_not_said_that_it_does_not_tell(
+    private_redis: RedisServer, act: Callable[[RedisServer], None], kind: type[StoreError]
+) -> None:
+    """Whoever asks shall ask again."""
+    session = AtInfo(BlockingRedis(f"{private_redis.url}?socket_timeout=0.5"), lambda: act(private_redis))
+    with pytest.raises(kind) as caught:
+        run(RedisAdmission(session, "test").check())
+    assert type(caught.value) is kind
 
 
 def _serve(url: str, name: int, gate: Any, counts: Any) -> None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic_core import to_json
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from completions_mw.backends.admission.memory import FINISHED_MS
 from completions_mw.backends.clock import SYSTEM_CLOCK
@@ -126,13 +126,16 @@ class RedisAdmission:
 
     async def _eviction_policy(self) -> str | None:
         await self._session.call("PING")
-        with suppress(StoreError):
+        try:
             # Unlike CONFIG, hosted servers allow it.
-            for line in (await self._session.call("INFO", "memory")).decode().splitlines():
-                name, _, value = line.partition(":")
-                if name == "maxmemory_policy":
-                    return str(value)
-        return None
+            answer = await self._session.call("INFO", "memory")
+        except StoreError as error:
+            # Whatever else went wrong, it may tell when it is asked again.
+            if isinstance(error.__cause__, ResponseError):
+                return None
+            raise
+        lines = (line.partition(":") for line in answer.decode().splitlines())
+        return next((value for name, _, value in lines if name == "maxmemory_policy"), None)
 
     async def _run(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
         script = _script(name)
