@@ -12,7 +12,7 @@ from completions_mw.backends.admission import CheckedAdmissionStore, admission_s
 from completions_mw.backends.admission.limits_storage import AsyncStorage, LimitsAdmission, unsupported
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import Admission, Slot, Standing, StoreBrokenError, StoreError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 from tests.support.admission import LEASE_MS, requests, tokens
@@ -81,8 +81,9 @@ def test_nothing_is_leased_and_nothing_is_given_back(stand: Stand) -> None:
 
 @pytest.mark.parametrize("windows", [[tokens("b", 5)], []], ids=["tokens", "slot"])
 def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list[Window]) -> None:
+    """Of one caller, whose key or login asks for too much: all others are counted as before."""
     slots = [] if windows else [Slot("c", 1)]
-    with pytest.raises(StoreBrokenError, match="requests only"):
+    with pytest.raises(StoreRefusalError, match="requests only"):
         stand.run(stand.store.admit("r", windows, slots, LEASE_MS))
 
 

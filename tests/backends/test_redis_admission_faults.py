@@ -16,7 +16,7 @@ from completions_mw.backends.admission import admission_store
 from completions_mw.backends.admission.redis import Argument, RedisAdmission, Session
 from completions_mw.backends.admission.redis_session import BlockingRedis
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import Slot, StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports import Slot, StoreError, StoreRefusalError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -164,9 +164,9 @@ def test_busy_with_a_script(stand: RedisStand) -> None:
 
 @pytest.mark.parametrize("name", ["window:a", "window:b", "slot:c", "request:new"])
 def test_keys_of_a_wrong_type(stand: RedisStand, name: str) -> None:
-    """Nothing is changed, not even by half."""
+    """Nothing is changed, not even by half; and it is about one caller, not about Redis."""
     stand.server.command("RPUSH", f"{{test}}:{name}", "theirs")
-    with pytest.raises(StoreBrokenError, match=r"^Redis holds something else"):
+    with pytest.raises(StoreRefusalError, match=r"^Redis holds something else"):
         stand.admit("new", *LIMITS)
     assert stand.server.command("KEYS", "*") == [f"{{test}}:{name}".encode()]
 

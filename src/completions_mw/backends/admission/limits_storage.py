@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from limits.storage import storage_from_string
 
-from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreBrokenError, StoreError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 
@@ -70,7 +70,7 @@ class LimitsAdmission:
     async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
         """Look at all windows, then charge them, one after another."""
         if slots or any(window.refundable for window in windows):
-            raise StoreBrokenError("The storage counts requests only: limits on tokens and concurrency need memory:// or redis://")
+            raise StoreRefusalError("The storage counts requests only: limits on tokens and concurrency need memory:// or redis://")
         used = [await self._count("get", self._key(window)) for window in windows]
         admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
         if admitted:

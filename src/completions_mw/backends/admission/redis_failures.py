@@ -6,7 +6,7 @@ from typing import Final
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports import StoreError, StoreRefusalError, StoreTimeoutError
 
 FAILURES: Final = (RedisError, OSError, UnicodeError, Empty)
 """Of a call; the last one when no connection becomes free."""
@@ -20,7 +20,7 @@ def store_error(error: Exception) -> StoreError:
         return StoreTimeoutError(f"Redis did not answer in time: {name}")
     if isinstance(error, ResponseError):
         if "WRONGTYPE" in str(error):
-            return StoreBrokenError(f"Redis holds something else under a name of ours: {name}")
+            return StoreRefusalError(f"Redis holds something else under a name of ours: {name}")
         code = str(error).partition(" ")[0]
         # The first word of a refusal is one of Redis' own; what follows may be anything.
         return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
