@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from completions_mw.core.grammar import Grammar, is_usage
+from completions_mw.core.usage import usage_object
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
@@ -89,6 +90,62 @@ def test_the_last_sane_usage_wins() -> None:
     rules = grammar()
     follow(rules, [{**ROLE, "usage": {**USAGE, "total_tokens": 9}}, {**TEXT, "usage": USAGE}, {**STOP, "usage": {"prompt_tokens": -1}}])
     assert rules.usage == USAGE
+
+
+def counting(*, include_usage: bool = False) -> Grammar:
+    """Return rules whose estimate is a prompt of 10 tokens, and a token for each character."""
+    return Grammar(
+        id="own", created=7, model="asked", renamed=False, include_usage=include_usage, estimate=lambda size: usage_object(10, size)
+    )
+
+
+AT_FIRST: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "zeros": (usage_object(0, 0), (10, 4)),
+    "prompt-only": (usage_object(12, 0), (12, 4)),
+    "more-than-came": (usage_object(3, 9), (10, 9)),
+    "reasoning-in-the-total": ({**usage_object(3, 1), "total_tokens": 10}, (10, 7)),
+}
+"""Usage on the first chunk, and what it is after four characters more."""
+
+
+@pytest.mark.parametrize(("reported", "counted"), AT_FIRST.values(), ids=AT_FIRST)
+def test_usage_before_the_last_text_is_the_least_that_was_used(reported: dict[str, Any], counted: tuple[int, int]) -> None:
+    """FC-82."""
+    details = {"prompt_tokens_details": {"cached_tokens": 2}}
+    rules = counting(include_usage=True)
+    events = follow(rules, [{**ROLE, "usage": {**reported, **details}}, TEXT, TEXT, STOP])
+    assert rules.estimated
+    assert rules.final_usage() == {**usage_object(*counted), **details} == events[-2].data["usage"]
+
+
+@pytest.mark.parametrize("include_usage", [False, True])
+def test_usage_on_every_chunk_is_exact_wherever_the_stream_ends(include_usage: bool) -> None:
+    rules = counting(include_usage=include_usage)
+    role_and_text = chunk({"role": "assistant", "content": "Hi"})
+    for count, data in enumerate([ROLE, TEXT, role_and_text, chunk({"content": "Hi"}, "stop"), {**ROLE, "choices": []}]):
+        rules.feed(Event({**data, "usage": usage_object(3, count)}, b"raw"))
+        assert (rules.estimated, rules.final_usage()) == (False, usage_object(3, count))
+
+
+def test_usage_is_exact_again_once_it_is_reported_after_the_text() -> None:
+    rules = counting()
+    follow(rules, [{**ROLE, "usage": usage_object(0, 0)}, TEXT, STOP, {**ROLE, "choices": [], "usage": USAGE}])
+    assert (rules.estimated, rules.final_usage()) == (False, USAGE)
+
+
+def test_usage_with_a_call_in_the_first_chunk_is_exact() -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "12345"}}
+    rules = counting()
+    rules.feed(Event({**chunk({"role": "assistant", "content": None, "tool_calls": [call]}), "usage": usage_object(3, 5)}, b"raw"))
+    assert (rules.estimated, rules.final_usage()) == (False, usage_object(3, 5))
+    rules.feed(Event(copy.deepcopy(TEXT), b"raw"))
+    assert (rules.estimated, rules.final_usage()) == (True, usage_object(10, 7))
+
+
+def test_an_estimate_counts_text_once_even_if_each_chunk_has_the_role() -> None:
+    rules = counting()
+    follow(rules, [chunk({"role": "assistant", "content": "a"}), chunk({"role": "assistant", "content": "b"})])
+    assert rules.final_usage() == usage_object(10, 2)
 
 
 def test_one_chunk_that_takes_every_step_becomes_three() -> None:

@@ -295,6 +295,27 @@ def test_what_a_dead_worker_left_is_posted_at_its_checkpoint() -> None:
     assert noted[1] == price(*noted[2][:2])
 
 
+@pytest.mark.parametrize("prompt", [0, 40], ids=["nothing", "the prompt"])
+def test_usage_that_is_reported_at_first_hides_nothing_of_what_comes_after(prompt: int) -> None:
+    """FC-82: the client has 400 chunks, and leaves."""
+
+    def reports_at_first(_: object) -> Iterator[object]:
+        yield {"usage": {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt}}
+        yield from [WORD] * 1000
+
+    charging = Charging(reports_at_first)
+    stream = charging.stream(BUDGETED)
+    words = sum(bool(event.data["choices"][0]["delta"].get("content")) for _ in range(400) for event in run(stream.__anext__()))
+    [*_, (_, amount, noted)] = charging.faults.of("checkpoint")
+    assert words - noted.completion <= CHECKPOINT_CHUNKS
+    assert amount == price(*noted[:2])
+    run(stream.aclose())
+    usage = charging.usage(BUDGETED)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (max(PROMPT, prompt), words, 1)
+    assert charging.balance(BUDGETED)[4:] == (price(max(PROMPT, prompt), words), 0)
+
+
 def test_a_late_settlement_corrects_what_was_reaped() -> None:
     """The worker was only asleep: its reservation expired, and it goes on."""
     charging = Charging(three_words)

@@ -7,7 +7,7 @@ grammar at once (role and text, text and finish_reason) becomes two; usage moves
 from collections.abc import Callable
 from typing import Any, Final
 
-from completions_mw.core.usage import size_of
+from completions_mw.core.usage import at_least, size_of
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
@@ -32,6 +32,7 @@ class Grammar:
 
     __slots__ = (
         "_characters",
+        "_covered",
         "_defaults",
         "_envelope",
         "_estimate",
@@ -64,6 +65,8 @@ class Grammar:
         self._started: set[int] = set()
         self._finished: set[int] = set()
         self._characters = 0
+        self._covered = 0
+        """Of the characters, those that the reported usage counts."""
         self.usage: dict[str, Any] | None = None
         """The last usage that the target reported."""
         self.finish_reason: Any = None
@@ -105,14 +108,22 @@ class Grammar:
             events.append(self._chunk([], self.final_usage()))
         return [*events, DONE]
 
+    @property
+    def estimated(self) -> bool:
+        """Whether `final_usage` is an estimate: the target has reported none since its last text."""
+        return self.usage is None or self._characters > self._covered
+
     def final_usage(self) -> dict[str, Any]:
-        """Return the usage that the target reported, else an estimate."""
-        return self.usage or self._estimate(self._characters)
+        """Return the usage that the target reported; an estimate, and no less than it reported, if text came after it or there is none."""
+        if self.usage is None:
+            return self._estimate(self._characters)
+        return at_least(self.usage, self._estimate(self._characters)) if self.estimated else self.usage
 
     def _take_usage(self, data: dict[str, Any]) -> bool:
         """Keep reported usage for the end; tell whether the chunk had to be changed."""
         if is_usage(data["usage"]):
             self.usage = data["usage"]
+            self._covered = self._characters + sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
         if not self._include_usage:
             del data["usage"]
             return True
@@ -142,14 +153,17 @@ class Grammar:
             if not _opens(delta) or choice["finish_reason"]:
                 return False
             self._started.add(index)
+            self._characters += size_of(delta)
             return True
         if choice["finish_reason"]:
             if delta or index in self._finished:
                 return False
             self._finish(index, choice["finish_reason"])
             return True
+        if "role" in delta:
+            return False
         self._characters += size_of(delta)
-        return "role" not in delta
+        return True
 
     def _steps(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the steps of the grammar that a choice takes at once."""

@@ -70,7 +70,7 @@ class ChunkStream:
     @property
     def estimated(self) -> bool:
         """Whether that is an estimate."""
-        return self._grammar.usage is None
+        return self._grammar.estimated
 
     @property
     def finish_reason(self) -> Any:

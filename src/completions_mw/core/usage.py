@@ -42,6 +42,13 @@ def estimate_usage(request: ChatRequest, characters: int) -> dict[str, Any]:
     return usage_object(prompt, estimate_tokens(characters))
 
 
+def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `usage` with no fewer tokens of either kind than `estimate` has; what is in its total alone is completion."""
+    prompt = max(usage["prompt_tokens"], estimate["prompt_tokens"])
+    unnamed = usage["total_tokens"] - usage["prompt_tokens"]
+    return {**usage, **usage_object(prompt, max(usage["completion_tokens"], unnamed, estimate["completion_tokens"]))}
+
+
 def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
     """Return the three members of `usage` that SPEC section 7 requires."""
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": prompt_tokens + completion_tokens}
