@@ -3,17 +3,20 @@
 import asyncio
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 from typing import Any
 
 import pytest
 
+from completions_mw import Gateway, Settings
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.admission.limits_storage import AsyncStorage, LimitsAdmission, unsupported
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.blocking import run
 from completions_mw.core.ports import Admission, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
+from completions_mw.keys import KeyRules
 from completions_mw.settings import Limits
 from tests.support.admission import LEASE_MS, requests, tokens
 from tests.support.memcached_server import Memcached
@@ -79,7 +82,7 @@ def test_nothing_is_leased_and_nothing_is_given_back(stand: Stand) -> None:
     assert stand.run(stand.store.check()) == []
 
 
-@pytest.mark.parametrize("windows", [[tokens("b", 5)], []], ids=["tokens", "slot"])
+@pytest.mark.parametrize("windows", [[tokens("b", 5)], [requests("b", seconds=31 * 86_400)], []], ids=["tokens", "too long", "slot"])
 def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list[Window]) -> None:
     """Of one caller, whose key or login asks for too much: all others are counted as before."""
     slots = [] if windows else [Slot("c", 1)]
@@ -100,6 +103,33 @@ def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list
 def test_settings_that_ask_for_more_are_known(limits: dict[str, Any], text: str | None) -> None:
     reason = unsupported(Limits.model_validate(limits))
     assert reason is None if text is None else text in (reason or "")
+
+
+def gateway(tmp_path: Path, **settings: Any) -> Gateway:
+    stores = {"admission": "memcached://127.0.0.1:1", "ledger": f"sqlite:///{tmp_path}/ledger.db"}
+    models = {"m": {"targets": ["echo/m"]}, **settings.pop("models", {})}
+    return Gateway(Settings.from_mapping({"stores": stores, "providers": {"echo": {"api": "echo"}}, "models": models, **settings}))
+
+
+@pytest.mark.parametrize("table", ["keys", "tenants", "models"])
+def test_settings_that_ask_for_more_are_refused(tmp_path: Path, table: str) -> None:
+    needed: dict[str, dict[str, Any]] = {"keys": {"secret": "sk-0123456789abcdef"}, "models": {"targets": ["echo/m"]}}
+    with pytest.raises(ConfigurationError, match=rf"^{table}\.a\.limits: limits on concurrency need"):
+        gateway(tmp_path, **{table: {"a": {**needed.get(table, {}), "limits": {"concurrency": 5}}}})
+
+
+def test_stored_keys_that_ask_for_more_are_refused(tmp_path: Path) -> None:
+    with gateway(tmp_path) as app:
+        key = app.keys.create("a", limits={"requests": "60/minute"}).key
+        rules: KeyRules = {"limits": {"concurrency": 5}}
+        for refused in (
+            lambda: app.keys.create("b", **rules),
+            lambda: app.keys.update(key.id, **rules),
+            lambda: app.keys.import_key("b", secret="sk-of-another-origin", **rules),
+        ):
+            with pytest.raises(ConfigurationError, match=r"^limits: limits on concurrency need"):
+                refused()
+        assert app.keys.list() == [key]
 
 
 def test_a_memcached_that_is_gone(memcached_server: Memcached) -> None:

@@ -10,20 +10,20 @@ from completions_mw.core.blocking import run
 from completions_mw.core.guarded_admission import GuardedAdmission
 from completions_mw.core.guarded_keys import GuardedKeys
 from completions_mw.core.guarded_ledger import GuardedLedger
-from completions_mw.core.key_ring import KeyRing
+from completions_mw.core.key_ring import KeyRing, Unsupported, everything_is_supported
 from completions_mw.core.ports import AdmissionStore, Background, Clock, Ledger, StoreError
 from completions_mw.core.spool import Spool
 from completions_mw.core.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import Settings
+from completions_mw.settings import Settings, Stores
 from completions_mw.settings.secret_values import MEMORY
 
 if TYPE_CHECKING:
     from completions_mw.backends.sql.database import Database
 
 
-COUNTS_EVERYTHING: Final = ("redis://", "rediss://")
-"""Stores of limits that know tokens and concurrency; what is in memory does too."""
+COUNTS_EVERYTHING: Final = (MEMORY.get_secret_value(), "redis://", "rediss://")
+"""Stores of limits that know tokens and concurrency."""
 
 
 class StoreSet:
@@ -46,7 +46,9 @@ class StoreSet:
         self._shared: CheckedAdmissionStore | None = None
         self._database: Database | None = None
         self._clock = clock
-        self.admission = self._admission(settings, kit)
+        unsupported = _unsupported_by(stores.admission.get_secret_value())
+        _refuse_what_cannot_be_counted(settings, unsupported)
+        self.admission = self._admission(stores, kit)
         self.guarded_ledger: GuardedLedger | None = None
         self.stored_keys: KeyRing | None = None
         if stores.ledger is not None:
@@ -57,7 +59,7 @@ class StoreSet:
             spool = Spool(clock, file=kit.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
             keys = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
-            self.stored_keys = KeyRing(keys, clock)
+            self.stored_keys = KeyRing(keys, clock, unsupported)
 
     @property
     def ledger(self) -> Ledger:
@@ -111,12 +113,9 @@ class StoreSet:
         if self.guarded_ledger is not None:
             await self.guarded_ledger.aclose()
 
-    def _admission(self, settings: Settings, kit: Kit) -> AdmissionStore:
-        stores = settings.stores
+    def _admission(self, stores: Stores, kit: Kit) -> AdmissionStore:
         if stores.admission == MEMORY:
             return MemoryAdmission(self._clock)
-        if not stores.admission.get_secret_value().startswith(COUNTS_EVERYTHING):
-            _refuse_what_cannot_be_counted(settings)
         store = kit.admission(stores.admission.get_secret_value(), stores.namespace, self._clock)
         self._shared = store
         health = self._watched("admission")
@@ -128,9 +127,15 @@ class StoreSet:
         return health
 
 
-def _refuse_what_cannot_be_counted(settings: Settings) -> None:
+def _unsupported_by(address: str) -> Unsupported:
+    if address.startswith(COUNTS_EVERYTHING):
+        return everything_is_supported
     from completions_mw.backends.admission.limits_storage import unsupported
 
+    return unsupported
+
+
+def _refuse_what_cannot_be_counted(settings: Settings, unsupported: Unsupported) -> None:
     limits = {f"keys.{id}": key.limits for id, key in settings.keys.items()}
     limits |= {f"tenants.{name}": tenant.limits for name, tenant in settings.tenants.items()}
     limits |= {f"models.{name}": model.limits for name, model in settings.models.items()}

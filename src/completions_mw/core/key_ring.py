@@ -10,9 +10,19 @@ from completions_mw.core.key_fields import ImportedKey, KeyChanges, KeyFields, K
 from completions_mw.core.key_secrets import NewKey, digest_of, new_id, new_token, secret_of
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 from completions_mw.errors import ConfigurationError
+from completions_mw.settings import Limits
 
 DAY: Final = 86_400.0
 _LONGEST_OVERLAP: Final = 366 * DAY
+
+
+Unsupported = Callable[[Limits], str | None]
+"""Tells which of the limits of a key nobody could count, for the error; None if there is none."""
+
+
+def everything_is_supported(limits: Limits) -> str | None:
+    """Be the `Unsupported` of a store that counts everything."""
+    return None
 
 
 class KeyNotFoundError(LookupError):
@@ -24,11 +34,18 @@ class KeyNotFoundError(LookupError):
 
 
 class KeyRing:
-    """Makes, finds and changes the keys of a store."""
+    """Makes, finds and changes the keys of a store.
 
-    def __init__(self, store: KeyStore, clock: Clock) -> None:
+    Args:
+        store: keeps them.
+        clock: tells the time.
+        unsupported: which limits no key can have here.
+    """
+
+    def __init__(self, store: KeyStore, clock: Clock, unsupported: Unsupported = everything_is_supported) -> None:
         self._store = store
         self._clock = clock
+        self._unsupported = unsupported
 
     async def caller(self, token: str) -> Caller | None:
         """Return whose key `token` is, if it may be used now.
@@ -48,7 +65,7 @@ class KeyRing:
         """Make a key with a secret."""
         token = new_token()
         secret = secret_of(token, self._now())
-        key = _record(checked(KeyFields, {"name": name, **rules}), secret)
+        key = self._record(checked(KeyFields, {"name": name, **rules}), secret)
         await self._store.insert([(key, secret)])
         return NewKey(key, token)
 
@@ -66,7 +83,7 @@ class KeyRing:
 
     async def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
         """Change what is given; None takes away a rule."""
-        return await self._change(id, lambda key: checked(KeyFields, {**fields_of(key), **changes}).applied_to(key))
+        return await self._change(id, lambda key: self._applied(checked(KeyFields, {**fields_of(key), **changes}), key))
 
     async def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
         """Give a key a new secret; those that it has now are valid for another `overlap` (seconds)."""
@@ -91,7 +108,7 @@ class KeyRing:
         """
         now = self._now()
         secrets = [(key, key.record(now)) for key in keys]
-        records = [(replace(_record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
+        records = [(replace(self._record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
         await self._store.insert(records)
         return [key for key, _ in records]
 
@@ -107,14 +124,18 @@ class KeyRing:
     async def _change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
         return _found(await self._store.change(id, change))
 
+    def _record(self, fields: KeyFields, secret: SecretRecord) -> KeyRecord:
+        id = new_id()
+        return self._applied(fields, KeyRecord(id, fields.name, id, created_at=secret.created_at, public_ids=(secret.public_id,)))
+
+    def _applied(self, fields: KeyFields, key: KeyRecord) -> KeyRecord:
+        if fault := self._unsupported(fields.limits):
+            raise ConfigurationError(f"limits: {fault}")
+        return fields.applied_to(key)
+
     def _now(self) -> float:
         # All that the stores keep of a time.
         return round(self._clock.time(), 6)
-
-
-def _record(fields: KeyFields, secret: SecretRecord) -> KeyRecord:
-    id = new_id()
-    return fields.applied_to(KeyRecord(id, fields.name, id, created_at=secret.created_at, public_ids=(secret.public_id,)))
 
 
 def _found(key: KeyRecord | None) -> KeyRecord:

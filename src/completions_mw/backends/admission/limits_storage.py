@@ -69,8 +69,8 @@ class LimitsAdmission:
 
     async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
         """Look at all windows, then charge them, one after another."""
-        if slots or any(window.refundable for window in windows):
-            raise StoreRefusalError("The storage counts requests only: limits on tokens and concurrency need memory:// or redis://")
+        if slots or any(window.refundable or window.seconds > _LONGEST for window in windows):
+            raise StoreRefusalError("The storage counts requests only, over 30 days at most: other limits need memory:// or redis://")
         used = [await self._count("get", self._key(window)) for window in windows]
         admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
         if admitted:
