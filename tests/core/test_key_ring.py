@@ -23,6 +23,7 @@ from completions_mw.settings import Budget, Limits, Rate
 from tests.support.fake_clock import FakeClock
 
 FOREIGN = "canary-of-another-origin"
+WRONG_SECRET = "secret: should be 8 to 505 printable ASCII characters without spaces and commas (servers join repeated headers with commas)"
 RULES: dict[str, Any] = {
     "tenant": "acme",
     "models": ["gpt-3.5-turbo", "m"],
@@ -177,6 +178,18 @@ def test_an_update_changes_what_is_given(ring: KeyRing) -> None:
     assert [getattr(changed, name) for name in same] == [getattr(key, name) for name in same]
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("9998-12-31T23:59:59.999999Z", datetime(9999, 1, 1, tzinfo=UTC)), ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC))],
+)
+def test_a_key_with_the_first_or_the_last_end_can_be_changed_and_shown(ring: KeyRing, written: str, kept: datetime) -> None:
+    """Of a time as late as that, a float keeps no microseconds."""
+    key = run(ring.create("Team A", expires_at=written)).key
+    changed = run(ring.update(key.id, name="Team B"))
+    assert changed.expires_at == key.expires_at
+    assert datetime.fromtimestamp(key.expires_at or 0, UTC) == kept
+
+
 def test_an_update_to_nothing(ring: KeyRing) -> None:
     key = run(ring.create("Team A", **RULES)).key
     nothing: dict[str, Any] = dict.fromkeys(RULES)
@@ -212,6 +225,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("metadata.a", {"metadata": {"a": "canary\0"}}, "no NUL"),
     ("expires_at", {"expires_at": "2027-01-31"}, "offset from UTC"),
     ("expires_at", {"expires_at": 5}, "offset from UTC"),
+    ("expires_at", {"expires_at": "9999-12-31T23:59:59-12:00"}, "1970 to 9998"),
+    ("expires_at", {"expires_at": datetime.max.replace(tzinfo=UTC)}, "1970 to 9998"),
+    ("expires_at", {"expires_at": datetime.min.replace(tzinfo=UTC)}, "1970 to 9998"),
     ("tennant", {"tennant": "canary"}, "did you mean `tenant`?"),
     ("budgets", {"budgets": None}, "did you mean `budget`?"),
     ("limit", {"limit": None}, "did you mean `limits`?"),
@@ -267,8 +283,9 @@ def test_an_imported_key_may_be_disabled(ring: KeyRing) -> None:
     [
         ({}, "secret: should be there, or `secret_sha256`, and not both"),
         ({"secret": FOREIGN, "secret_sha256": "0" * 64}, "secret: should be there, or `secret_sha256`, and not both"),
-        ({"secret": "canary"}, "secret: should be 8 to 505 printable ASCII characters without spaces"),
-        ({"secret": "canary canary"}, "secret: should be 8 to 505 printable ASCII characters without spaces"),
+        ({"secret": "canary"}, WRONG_SECRET),
+        ({"secret": "canary canary"}, WRONG_SECRET),
+        ({"secret": "canary,canary"}, WRONG_SECRET),
         ({"secret_sha256": "canary"}, "secret_sha256: should be 64 hexadecimal digits"),
     ],
 )

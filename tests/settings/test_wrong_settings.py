@@ -127,6 +127,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("keys.a.secret", key(secret="canary"), "8 to 505"),
     ("keys.a.secret", key(secret="canary" * 100), "8 to 505"),
     ("keys.a.secret", key(secret=f"{SECRET} {SECRET}"), "without spaces"),
+    ("keys.a.secret", key(secret=f"{SECRET},{SECRET}"), "without spaces and commas (servers join repeated headers with commas)"),
     ("keys.a.secret", key(secret=12345678), "text"),
     ("keys.a.secret_sha256", {"keys": {"a": {"secret_sha256": "canary"}}}, "64 hexadecimal"),
     ("keys.a.secret_sha256", {"keys": {"a": {"secret_sha256": ""}}}, "64 hexadecimal"),
@@ -142,6 +143,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("keys.a.expires_at", key(expires_at="next year"), "offset from UTC"),
     ("keys.a.expires_at", key(expires_at=1798761600), "offset from UTC"),
     ("keys.a.expires_at", key(expires_at="20270131"), "offset from UTC"),
+    ("keys.a.expires_at", key(expires_at="9999-12-31T23:59:59-12:00"), "1970 to 9998"),
+    ("keys.a.expires_at", key(expires_at="0001-01-01T00:00:00+12:00"), "1970 to 9998"),
     ("keys.a.disabled", key(disabled="maybe"), "valid boolean"),
     ("keys.a.metadata.team", key(metadata={"team": 5}), "valid string"),
     ("keys.a.limits.requests", key(limits={"requests": "60"}), "60/minute"),
@@ -178,6 +181,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("stores.ledgers", {"stores": {"ledgers": "memory://"}}, "did you mean `ledger`?"),
     ("stores.lease_ttl", {"stores": {"lease_ttl": 0.5}}, "greater than or equal to 1"),
     ("stores.key_cache", {"stores": {"key_cache": 6}}, "less than or equal to 5"),
+    ("stores.retention_days", {"stores": {"retention_days": 36_501}}, "less than or equal to 36500"),
+    ("stores.retention_days", {"stores": {"retention_days": 0}}, "greater than or equal to 1"),
     ("stores.admission_failure", {"stores": {"admission_failure": "ignore"}}, "'local', 'closed' or 'open'"),
 ]
 

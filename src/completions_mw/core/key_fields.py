@@ -13,8 +13,9 @@ from completions_mw.core.ports import KeyRecord, SecretRecord
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Budget, Limits
 from completions_mw.settings.messages import explain
+from completions_mw.settings.secret_values import client_secret
 from completions_mw.settings.table import Table, faults
-from completions_mw.settings.values import Amount, Instant, ModelName, Sha256, matching
+from completions_mw.settings.values import Amount, Instant, ModelName, Sha256
 
 _LONGEST_LABEL = 256
 
@@ -57,12 +58,10 @@ def _label(text: str) -> str:
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    _check_secret(value.get_secret_value())
+    client_secret(value.get_secret_value())
     return value
 
 
-_check_secret = matching(r"[\x21-\x7e]{8,505}", "8 to 505 printable ASCII characters without spaces")
-"""Fits, after `Bearer `, into the 512 bytes that an authorization header may have."""
 _Label = Annotated[str, AfterValidator(_label)]
 _Storable = Annotated[str, AfterValidator(_storable)]
 

@@ -1,6 +1,7 @@
 """Secrets, which may be written `env:NAME` or `file:PATH`."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -62,9 +63,7 @@ def _read(value: object, info: ValidationInfo) -> str:
     return text
 
 
-def _secret(pattern: str, expected: str) -> BeforeValidator:
-    check = matching(pattern, expected)
-
+def _secret(check: Callable[[str], str]) -> BeforeValidator:
     def validate(value: object, info: ValidationInfo) -> str:
         return check(_read(value, info))
 
@@ -99,9 +98,15 @@ def _checked(scheme: str, rest: str, info: ValidationInfo) -> str:
     return rest
 
 
-ApiKey = Annotated[SecretStr, _secret(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces")]
-ClientSecret = Annotated[SecretStr, _secret(r"[\x21-\x7e]{8,505}", "8 to 505 printable ASCII characters without spaces")]
-"""Fits, after `Bearer `, into the 512 bytes that an authorization header may have."""
+client_secret = matching(
+    r"[\x21-\x2b\x2d-\x7e]{8,505}",
+    "8 to 505 printable ASCII characters without spaces and commas (servers join repeated headers with commas)",
+)
+"""Checks a key of a client: it fits, after `Bearer `, into the 512 bytes that an authorization header may have, and is one header."""
+ApiKey = Annotated[SecretStr, _secret(matching(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces"))]
+ClientSecret = Annotated[SecretStr, _secret(client_secret)]
 AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *OTHER_STORAGES)]
 LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
-HeaderValue = Annotated[SecretStr, _secret(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends")]
+HeaderValue = Annotated[
+    SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))
+]

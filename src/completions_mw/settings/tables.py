@@ -169,7 +169,7 @@ class Stores(Table):
     """Seconds for which a key that was looked up is believed: the longest that a revocation takes."""
     spool: Annotated[str, AfterValidator(file_path)] | None = None
     """A file for settlements that the ledger could not take, so that they outlive the process; relative to the settings' folder."""
-    retention_days: Count | None = None
+    retention_days: Annotated[Count, Field(le=36_500)] | None = None
     """For which rows of requests are kept; for ever by default."""
 
 

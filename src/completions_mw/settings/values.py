@@ -5,7 +5,7 @@ Numbers may come as text, because environment variables are text; true and false
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -40,6 +40,11 @@ def model_name(value: str) -> str:
     return value
 
 
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Between them every date is also one in UTC, and as a float; beyond them Python may fail where a key is only shown."""
+
+
 def _instant(value: object) -> datetime:
     # pydantic would also take a number for seconds since 1970, so that 20270101 were a day in August 1970.
     expected = "should be a date and time with its offset from UTC, as 2027-01-31T00:00:00Z"
@@ -49,6 +54,8 @@ def _instant(value: object) -> datetime:
         raise ValueError(expected) from None
     if not isinstance(instant, datetime) or instant.utcoffset() is None:
         raise ValueError(expected)
+    if not _EARLIEST <= instant <= _LATEST:
+        raise ValueError("should be in one of the years 1970 to 9998")
     return instant
 
 
