@@ -111,10 +111,21 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(ids=st.lists(requests, max_size=4))
     def renew(self, ids: list[str]) -> None:
-        self.run(self.ledger.renew(ids, TTL_MS))
-        for id in ids:
-            if id in self.rows and self.rows[id].state == "reserved":
-                self.rows[id].expires = self.time.now + TTL_MS / 1000
+        assert self.run(self.ledger.renew(ids, TTL_MS)) == [id for id in ids if not self._renew(id)]
+
+    def _renew(self, id: str) -> bool:
+        row = self.rows.get(id)
+        if row is None:
+            return False
+        if row.state == "reaped":
+            if not all(self._fits(scope, row.reserved - row.amount) for scope in row.scopes):
+                return False
+            for scope in row.scopes:
+                self.sums[scope].spent -= row.amount
+            row.state = "reserved"
+        if row.state == "reserved":
+            row.expires = self.time.now + TTL_MS / 1000
+        return True
 
     @rule(id=requests, amount=amounts, checkpoint=amounts, cost=amounts, scopes=budgets)
     def outlive(self, id: str, amount: int, checkpoint: int, cost: int, scopes: list[str]) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Step, ledger_on, open_database
 from completions_mw.backends.sql.postgres import CONNECTIONS, REPORTS
 from completions_mw.core.blocking import run
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError, UsageQuery
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
 from tests.support.ledgers import TTL_MS, Books, account, books, entry, outcome, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
@@ -221,6 +222,26 @@ def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> 
         opened.run(opened.database.transaction([step, step]))
     assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(2,)]
     assert opened.run(opened.database.fetch("check")) == [(1,)]
+
+
+def test_a_value_that_it_does_not_take_is_a_refusal_and_nothing_else_is(opened: Books) -> None:
+    with pytest.raises(StoreRefusalError, match="^PostgreSQL: "):
+        opened.run(opened.ledger.settle(entry("wrong"), outcome(1)._replace(status=2**40)))
+    assert opened.run(spend(opened.ledger, "right", 1, 1, [account(1000)]))
+
+
+def test_a_connection_to_what_became_a_replica_is_not_kept(opened: Books, postgres: PostgresServer) -> None:
+    before = postgres.backends(opened.address)
+    postgres.query(f"ALTER DATABASE {opened.address.rpartition('/')[2]} SET default_transaction_read_only = on")
+    opened.run(opened.database.aclose())
+    for _ in range(2):
+        with pytest.raises(StoreError, match="ReadOnlySqlTransaction") as caught:
+            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+        assert type(caught.value) is StoreError
+        assert opened.database._idle == deque()  # type: ignore[attr-defined]
+    postgres.query(f"ALTER DATABASE {opened.address.rpartition('/')[2]} RESET default_transaction_read_only")
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+    assert set(postgres.backends(opened.address)).isdisjoint(before)
 
 
 def test_an_address_that_cannot_be_read_is_told_without_it() -> None:

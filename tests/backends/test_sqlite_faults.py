@@ -249,6 +249,12 @@ def test_a_child_has_a_connection_of_its_own(opened: Books) -> None:
     assert _spent(opened) == 120
 
 
+def test_a_value_that_it_does_not_take_is_a_refusal(opened: Books) -> None:
+    with pytest.raises(StoreRefusalError, match="^SQLite: "):
+        opened.run(opened.ledger.settle(entry("wrong"), outcome(1)._replace(status="no number")))  # type: ignore[arg-type]
+    assert opened.run(spend(opened.ledger, "right", 1, 1, [account(1000)]))
+
+
 def test_memory_is_of_one_process() -> None:
     with books("memory://", blocking=True) as opened:
         opened.run(spend(opened.ledger, "a", 100, 100, [account(1000)]))

@@ -2,13 +2,13 @@
 
 import gc
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
 
-from completions_mw import Budget, Caller, Limits
+from completions_mw import Budget, Caller, Limits, RateLimitError, ServiceUnavailableError
 from completions_mw.backends.admission import MemoryAdmission
 from completions_mw.core.blocking import run
 from completions_mw.core.budgeting import Budgets
@@ -17,7 +17,7 @@ from completions_mw.core.demand import Demand
 from completions_mw.core.exchange import Exchange
 from completions_mw.core.ports import Entry, Slot, StoreError
 from completions_mw.core.rate_limiting import Pass, RateLimiter
-from completions_mw.core.upkeep import Upkeep
+from completions_mw.core.upkeep import PRUNING_SECONDS, Upkeep
 from completions_mw.settings import Settings, Stores
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
@@ -106,14 +106,82 @@ def test_what_a_long_stream_holds_is_renewed() -> None:
 
 
 def test_nothing_is_renewed_more_often_than_needed() -> None:
+    """Leases each second, as a store that has forgotten them gives their places away; money every five."""
     charging = Charging(answer)
     stream = charging.stream(CALLER)
     for _ in range(30):
         charging.tick()
-    assert [len(charging.faults.of("renew"))] == [2 * 3]
+    assert len(charging.faults.of("renew")) == 30 + 30 // 5
     read(stream)
     charging.tick(LEASE)
-    assert len(charging.faults.of("renew")) == 2 * 3
+    assert len(charging.faults.of("renew")) == 30 + 30 // 5
+
+
+def test_places_that_the_store_forgot_are_taken_again_within_a_second() -> None:
+    """FC-93: it was restarted, empty."""
+    charging = Charging(answer)
+    streams = [charging.stream(CALLER) for _ in range(2)]
+    charging.store.start_anew()
+    charging.tick()
+    with pytest.raises(RateLimitError):
+        charging.stream(CALLER)
+    for stream in streams:
+        read(stream)
+
+
+def words(_: object) -> Iterator[str]:
+    yield from ["word "] * 300
+
+
+def test_money_that_was_given_away_is_taken_again_where_there_is_room() -> None:
+    """The wall clock has jumped, so the reservation of a request that lives was taken for one of the dead (FC-88)."""
+    charging = Charging(words)
+    stream = charging.stream(CALLER)
+    before = charging.balance(CALLER)
+    charging.time.now += 3600
+    run(charging.books.reap())
+    assert charging.balance(CALLER).reserved == 0
+    for _ in range(5):
+        charging.tick()
+    assert charging.balance(CALLER) == before
+    read(stream)
+    usage = charging.usage(CALLER)
+    assert usage is not None
+    assert charging.balance(CALLER)[4:] == (usage.cost_nano, 0)
+
+
+def test_a_stream_ends_whose_money_was_given_to_others() -> None:
+    charging = Charging(words)
+    caller = Caller("ada", budget=Budget(usd=Decimal("0.25"), period="total"))
+    first = charging.stream(caller, max_tokens=100)
+    charging.time.now += 3600
+    run(charging.books.reap())
+    second = charging.stream(caller, max_tokens=100)
+    for _ in range(5):
+        charging.tick()
+    with pytest.raises(ServiceUnavailableError) as caught:
+        read(first)
+    assert caught.value.code == "lease_lost"
+    assert read(second) > 0
+
+
+def test_old_rows_are_removed_bit_by_bit() -> None:
+    """What is renewed meanwhile must not wait for them."""
+    charging = Charging(answer, stores={"ledger": "memory://", "retention_days": 1})
+    pruned: list[int] = []
+
+    async def prune(before_ms: int) -> bool:
+        pruned.append(before_ms)
+        charging.time.advance(0.6 * PRUNING_SECONDS)
+        return len(pruned) < 5
+
+    charging.books.prune = prune  # type: ignore[method-assign]
+    charging.complete(CALLER)
+    counts = []
+    for _ in range(5):
+        charging.tick()
+        counts.append(len(pruned))
+    assert counts == [2, 4, 5, 5, 5]
 
 
 def test_a_stream_that_nobody_has_any_more_is_over_with_its_lease() -> None:

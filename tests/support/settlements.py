@@ -1,5 +1,6 @@
 """Settlements, and a ledger that just writes them down."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from completions_mw.core.ports import Balance, Entry, Ledger, Movement, Outcome, Tokens, UsageQuery, UsageRow
@@ -32,14 +33,15 @@ class Books:
     async def checkpoint(self, *args: Any) -> None:
         self.noted.append(args)
 
-    async def renew(self, *args: Any) -> None:
-        self.noted.append(args)
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
+        self.noted.append((request_ids, ttl_ms))
+        return []
 
     async def reap(self) -> int:
         return 3
 
-    async def prune(self, before_ms: int) -> int:
-        return before_ms
+    async def prune(self, before_ms: int) -> bool:
+        return before_ms > 0
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
         return [Balance(scope, name, "2026-11", 10, 5, 0)]

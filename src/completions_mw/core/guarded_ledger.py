@@ -23,19 +23,16 @@ from completions_mw.core.refusals import unavailable
 from completions_mw.core.spool import Settlement, Spool, Spooled
 from completions_mw.core.store_health import StoreHealth
 
-MAX_REPLAYED: Final = 100
 REPLAY_SECONDS: Final = 1.0
-"""Both: for how long a replay keeps other upkeep waiting at most."""
+"""For how long a replay keeps other upkeep waiting at most."""
 CLOSING_SECONDS: Final = 5.0
 """For how long it is tried to post what waits at the end."""
 MAX_TRIES: Final = 5
-"""So often a settlement is refused by a ledger that takes others, before it is set aside."""
-_MAX_UNPROVEN: Final = 2
-"""Settlements that fail one after another: then it is rather the ledger, and the others are spared."""
-
-
-class RefusedSettlementError(StoreRefusalError):
-    """The ledger does not take a settlement; whether it takes others is yet to be seen."""
+"""So often the ledger refuses a settlement before it is set aside."""
+RENEWED_AT_ONCE: Final = 1000
+"""Reservations, so that others do not wait long."""
+_UNAVAILABLE: Final = "budget_unavailable"
+_NOT_BEGUN: Final = Outcome(503, _UNAVAILABLE, None, None, Tokens(), 0, False, None, 0)
 
 
 class GuardedLedger:
@@ -51,9 +48,7 @@ class GuardedLedger:
         self._ledger = ledger
         self._spool = spool
         self._health = health
-        self._posted = 0
-        self._posted_before = 0
-        """Settlements that the ledger has taken; the latter until the last replay began."""
+        self._replayed = 0
 
     @property
     def spooled(self) -> int:
@@ -69,7 +64,10 @@ class GuardedLedger:
         try:
             return await self._health.call("closed", self._ledger.reserve, entry, amount, accounts, ttl_ms)
         except StoreError as error:
-            raise unavailable("Budgets cannot be checked at the moment. Please try again.", "budget_unavailable") from error
+            if isinstance(error, StoreTimeoutError):
+                # It may be held, for a request that will not be: clients that try again would use up the budget with nothing.
+                await self._spool.put(Settlement(entry, _NOT_BEGUN))
+            raise unavailable("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE) from error
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         """Note what a stream has cost so far, if the ledger takes it: the stream goes on anyway."""
@@ -79,40 +77,41 @@ class GuardedLedger:
     async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
         """Post what a request cost, now or later; later there are no movements yet."""
         try:
-            movements = await self._health.call("spool", self._ledger.settle, entry, outcome)
+            return await self._health.call("spool", self._ledger.settle, entry, outcome)
         except StoreError:
             await self._spool.put(Settlement(entry, outcome))
             return []
-        self._posted += 1
-        return movements
 
     async def replay(self) -> list[Movement]:
         """Post some of what waits, the oldest first, until the ledger fails again. Posting twice what was posted changes nothing."""
         deadline = self._now() + REPLAY_SECONDS
-        before, self._posted_before = self._posted_before, self._posted
-        refused: set[str] = set()
+        put_off: set[str] = set()
         movements: list[Movement] = []
-        with suppress(StoreError):
-            for _ in range(MAX_REPLAYED):
-                spooled = await self._spool.oldest()
-                if spooled is None or spooled.settlement.entry.request_id in refused or self._now() >= deadline:
-                    break
-                try:
-                    movements += await self._health.call("spool", self._post, spooled)
-                except StoreRefusalError as error:
-                    refused.add(spooled.settlement.entry.request_id)
-                    await self._put_off(spooled, is_proven=self._posted != before or not isinstance(error, RefusedSettlementError))
-                    if len(refused) >= _MAX_UNPROVEN and self._posted == self._posted_before:
-                        break
+        while self._now() < deadline:
+            spooled = await self._spool.oldest()
+            if spooled is None or spooled.settlement.entry.request_id in put_off:
+                break
+            try:
+                movements += await self._health.call("spool", self._post, spooled)
+            except StoreRefusalError:
+                put_off.add(spooled.settlement.entry.request_id)
+                await self._put_off(spooled)
+            except StoreError:
+                # Whatever is wrong with this one, the next time another one is the first.
+                self._spool.postpone(spooled, spooled.tries)
+                break
         return movements
 
-    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
-        await self._health.call("spool", self._ledger.renew, request_ids, ttl_ms)
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
+        """Extend reservations, and those of the settlements that wait: as long as they do, the money is not free."""
+        ids = [*request_ids, *self._spool.request_ids()]
+        parts = [ids[at : at + RENEWED_AT_ONCE] for at in range(0, len(ids), RENEWED_AT_ONCE)]
+        return [lost for part in parts for lost in await self._health.call("spool", self._ledger.renew, part, ttl_ms)]
 
     async def reap(self) -> int:
         return await self._health.call("closed", self._ledger.reap)
 
-    async def prune(self, before_ms: int) -> int:
+    async def prune(self, before_ms: int) -> bool:
         return await self._health.call("closed", self._ledger.prune, before_ms)
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
@@ -123,9 +122,9 @@ class GuardedLedger:
 
     async def aclose(self) -> None:
         """Post what waits, if that is possible in a while, and close."""
-        deadline, posted = self._now() + CLOSING_SECONDS, -1
-        while posted != self._posted and self._now() < deadline:
-            posted = self._posted
+        deadline, before = self._now() + CLOSING_SECONDS, -1
+        while before != self._replayed and self._now() < deadline:
+            before = self._replayed
             await self.replay()
         await self._spool.aclose()
         await self._ledger.aclose()
@@ -134,19 +133,13 @@ class GuardedLedger:
         return self._health.clock.monotonic()
 
     async def _post(self, spooled: Spooled) -> list[Movement]:
-        try:
-            movements = await self._ledger.settle(*spooled.settlement)
-        except (StoreTimeoutError, StoreRefusalError):
-            raise
-        except StoreError as error:
-            # One that never fits must not keep the breaker open; whether the ledger is down, requests find out.
-            raise RefusedSettlementError from error
-        self._posted += 1
+        movements = await self._ledger.settle(*spooled.settlement)
+        self._replayed += 1
         await self._spool.done(spooled)
         return movements
 
-    async def _put_off(self, spooled: Spooled, *, is_proven: bool) -> None:
-        tries = spooled.tries + is_proven
+    async def _put_off(self, spooled: Spooled) -> None:
+        tries = spooled.tries + 1
         if tries < MAX_TRIES:
             self._spool.postpone(spooled, tries)
         else:

@@ -101,6 +101,10 @@ class Spool:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def request_ids(self) -> list[str]:
+        """Return whose settlements wait."""
+        return [spooled.settlement.entry.request_id for spooled in self._queue.copy()]
+
     async def put(self, settlement: Settlement) -> None:
         """Add a settlement. Never fails: what could not be kept is logged."""
         if len(self._queue) >= self._max:
@@ -157,10 +161,13 @@ class Spool:
             log_event(logging.ERROR, "settlement_refused", request_id=entry.request_id, cost=outcome.cost, file=name)
 
     async def aclose(self) -> None:
-        """Leave what the file has to others, or to the next time; the rest stays here."""
+        """Leave what the file has to others, or to the next time; the rest stays here, as long as the process does."""
         if self._file is not None:
             await self._file.aclose()
             self._queue = deque(spooled for spooled in self._queue if spooled.receipt is None)
+        if self._queue:
+            cost = sum(spooled.settlement.outcome.cost for spooled in self._queue)
+            log_event(logging.ERROR, "settlements_left", settlements=len(self._queue), cost_nano_usd=cost)
 
     async def _keep(self, settlement: Settlement) -> object:
         if self._file is None:

@@ -1,6 +1,6 @@
 """What must go on beside requests: renewing what they hold, posting what a ledger could not take, reaping what dead workers held."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from logging import WARNING
 from operator import attrgetter
@@ -23,6 +23,8 @@ TICKS_OF_LEASE: Final = 6
 """At least so many while a lease lasts: it is due for renewal after a third of it, and a late tick must not be too late."""
 REAP_SECONDS: Final = 5.0
 PRUNE_SECONDS: Final = 3600.0
+PRUNING_SECONDS: Final = 0.2
+"""For how long old rows are removed at a time: others wait for the ledger, and for this."""
 DAY_MS: Final = 86_400_000
 
 
@@ -62,8 +64,9 @@ class Upkeep:
         self._live: set[ref[Charge]] = set()
         self._is_behind = False
         """Whether the ledger could not renew what is reserved."""
-        self._renewals = Turns(self._ttl / 3)
-        self._reapings = Turns(REAP_SECONDS)
+        self._is_pruning = False
+        """Whether there are more old rows to remove."""
+        self._rounds = Turns(min(REAP_SECONDS, self._ttl / 3))
         self._prunings = Turns(PRUNE_SECONDS)
 
     def watch(self, charge: Charge) -> None:
@@ -87,12 +90,12 @@ class Upkeep:
         now = self._clock.monotonic()
         if self._warnings is not None:
             await self._warn(self._warnings)
-        if self._renewals.take(now) or self._is_behind:
-            await self._renew()
-        await self._catch_up(now)
+        await self._renew_leases()
         if self._ledger is not None:
+            await self._look_after(self._ledger, now)
+            await self._catch_up(now)
             await self._budgets.moved(await self._ledger.replay(), None)
-            await self._tidy(self._ledger, now)
+            await self._prune(self._ledger, now)
 
     async def _warn(self, warnings: Warnings) -> None:
         # A store that is down now may have something to say later.
@@ -102,22 +105,41 @@ class Upkeep:
             self._warnings = None
 
     def _running(self) -> list[Charge]:
-        charges = [reference() for reference in tuple(self._live)]
+        # A copy is one step too; a tuple of a set is not, in Python 3.11, where the garbage collector may run meanwhile.
+        charges = [reference() for reference in self._live.copy()]
         return [charge for charge in charges if charge is not None and charge.is_open]
 
-    async def _renew(self) -> None:
-        live = self._running()
-        holds = {charge.entry.request_id: charge.slots for charge in live if charge.slots}
-        lost = set(await self._limiter.renew(holds)) if holds else set()
-        for charge in live:
-            charge.lost = charge.lost or charge.entry.request_id in lost
-        reserved = [charge.entry.request_id for charge in live if charge.reserved is not None]
+    async def _renew_leases(self) -> None:
+        # Each time: a store that was restarted has forgotten them, and would give the places away.
+        holds = {charge.entry.request_id: charge.slots for charge in self._running() if charge.slots}
+        if holds:
+            self._end(await self._limiter.renew(holds))
+
+    async def _look_after(self, ledger: GuardedLedger, now: float) -> None:
+        """Renew what requests have reserved, and then post what the dead have."""
+        was_behind = self._is_behind
+        if self._rounds.take(now) or was_behind:
+            await self._renew_reservations(ledger)
+            # After an outage those who live have a tick's time to renew before anybody is taken for dead.
+            if not (was_behind or self._is_behind):
+                # What fails is logged by the ledger's guard, and due again.
+                with suppress(StoreError):
+                    await ledger.reap()
+
+    async def _renew_reservations(self, ledger: GuardedLedger) -> None:
+        reserved = [charge.entry.request_id for charge in self._running() if charge.reserved is not None]
         # What a ledger could not renew is renewed before anything else, once it is back; unless all of it has ended meanwhile.
-        self._is_behind = self._ledger is not None and bool(reserved)
-        if self._ledger is not None and reserved:
+        self._is_behind = bool(reserved or ledger.spooled)
+        if self._is_behind:
             with suppress(StoreError):
-                await self._ledger.renew(reserved, int(self._ttl * 1000))
+                self._end(await ledger.renew(reserved, int(self._ttl * 1000)))
                 self._is_behind = False
+
+    def _end(self, request_ids: Iterable[str]) -> None:
+        """Let requests end that have lost what they held."""
+        lost = set(request_ids)
+        for charge in self._running() if lost else ():
+            charge.lost = charge.lost or charge.entry.request_id in lost
 
     async def _catch_up(self, now: float) -> None:
         """Note what streams have cost that are silent; who is left over after a tick's time is first the next time."""
@@ -126,11 +148,13 @@ class Upkeep:
                 return
             await charge.catch_up()
 
-    async def _tidy(self, ledger: GuardedLedger, now: float) -> None:
-        # What fails is logged by the ledger's guard, and due again.
+    async def _prune(self, ledger: GuardedLedger, now: float) -> None:
+        """Remove old rows for a moment, if that is due; the next tick goes on."""
+        if self._retention_ms is None or not (self._prunings.take(now) or self._is_pruning):
+            return
+        before_ms = int(self._clock.time() * 1000) - self._retention_ms
+        enough = self._clock.monotonic() + PRUNING_SECONDS
+        self._is_pruning = True
         with suppress(StoreError):
-            # After an outage those who live have a tick's time to renew before anybody is taken for dead.
-            if self._reapings.take(now) and not self._is_behind:
-                await ledger.reap()
-            if self._retention_ms is not None and self._prunings.take(now):
-                await ledger.prune(int(self._clock.time() * 1000) - self._retention_ms)
+            while self._is_pruning and self._clock.monotonic() < enough:
+                self._is_pruning = await ledger.prune(before_ms)

@@ -11,6 +11,7 @@ import anyio
 import psycopg
 from anyio import to_thread
 from anyio.lowlevel import RunVar
+from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
@@ -100,6 +101,10 @@ class _Postgres(Forkable):
                 wire.deadline = deadline
                 try:
                     yield wire
+                except errors.ReadOnlySqlTransaction:
+                    # It became a replica: the next connection may find its successor.
+                    wire.pgconn.finish()
+                    raise
                 finally:
                     self._give_back(wire)
 

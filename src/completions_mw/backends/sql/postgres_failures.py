@@ -8,10 +8,13 @@ import psycopg
 from psycopg import errors
 
 from completions_mw.backends.sql.database import ConflictError
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreTimeoutError
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
-_TIMEOUT: Final = (errors.QueryCanceled, errors.LockNotAvailable)
-_BROKEN: Final = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName)
+_KINDS: Final = {
+    StoreTimeoutError: (errors.QueryCanceled, errors.LockNotAvailable),
+    StoreBrokenError: (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName),
+    StoreRefusalError: (psycopg.DataError, psycopg.IntegrityError),
+}
 
 
 @contextmanager
@@ -30,5 +33,5 @@ def named_failures() -> Iterator[None]:
 def _failure(error: psycopg.Error) -> Exception:
     if isinstance(error, errors.UniqueViolation):
         return ConflictError()
-    kind = StoreTimeoutError if isinstance(error, _TIMEOUT) else StoreBrokenError if isinstance(error, _BROKEN) else StoreError
+    kind = next((kind for kind, causes in _KINDS.items() if isinstance(error, causes)), StoreError)
     return kind(f"PostgreSQL: {type(error).__name__}")

@@ -40,8 +40,12 @@ class PostgresLedger:
         rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
         return [Movement(*row)._replace(told=tuple(row[-1])) for row in rows]
 
-    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
-        await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms)
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
+        states = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
+        reaped = [id for id, state in states.items() if state == "reaped"]
+        # Each in a transaction of its own, since it locks budgets.
+        lost = {id for id in reaped if not await self._restore(id, ttl_ms)}
+        return [id for id in request_ids if id in lost or id not in states]
 
     async def reap(self) -> int:
         reaped = 0
@@ -49,12 +53,10 @@ class PostgresLedger:
             reaped += batch
         return reaped
 
-    async def prune(self, before_ms: int) -> int:
-        pruned = 0
-        while batch := await self._database.fetch("ledger_prune", before_ms=before_ms, batch=BATCH):
-            pruned += len(batch)
-        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms))
-        return pruned
+    async def prune(self, before_ms: int) -> bool:
+        if len(await self._database.fetch("ledger_prune", before_ms=before_ms, batch=BATCH)) == BATCH:
+            return True
+        return len(await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=BATCH)) == BATCH
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
         return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
@@ -64,6 +66,9 @@ class PostgresLedger:
 
     async def aclose(self) -> None:
         await self._database.aclose()
+
+    async def _restore(self, request_id: str, ttl_ms: int) -> bool:
+        return bool((await self._database.fetch("ledger_restore", request_id=request_id, ttl_ms=ttl_ms))[0][0])
 
     async def _try(
         self, entry: Entry, amount: int, accounts: list[Account], ttl_ms: int, *, reaped: bool

@@ -20,8 +20,11 @@ T = TypeVar("T")
 DIALECT: Final = "sqlite"
 _OPENING_TIMEOUT: Final = 10.0
 """Seconds, for those who wait until another process has made the schema."""
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_KINDS: Final = {
+    StoreTimeoutError: {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
+    StoreBrokenError: {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB},
+    StoreRefusalError: {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG},
+}
 _TAKEN: Final = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
 
 
@@ -198,5 +201,5 @@ def _failure(error: sqlite3.Error) -> Exception:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code in _TAKEN:
         return ConflictError()
-    kind = StoreTimeoutError if code & 0xFF in _BUSY else StoreBrokenError if code & 0xFF in _BROKEN else StoreError
+    kind = next((kind for kind, codes in _KINDS.items() if code & 0xFF in codes), StoreError)
     return kind(f"SQLite: {getattr(error, 'sqlite_errorname', type(error).__name__)}")

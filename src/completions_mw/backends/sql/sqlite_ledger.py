@@ -39,20 +39,16 @@ class SqliteLedger:
             await self._trim(self._now() - DAY_MS)
         return await self._database.transact(lambda session: transactions.settle(session, entry, outcome))
 
-    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         expires_ms = self._now() + ttl_ms
-        await self._database.transact(lambda session: transactions.renew(session, request_ids, expires_ms))
+        return await self._database.transact(lambda session: transactions.renew(session, request_ids, expires_ms))
 
     async def reap(self) -> int:
         now = self._now()
         return await self._database.transact(lambda session: transactions.reap(session, now))
 
-    async def prune(self, before_ms: int) -> int:
-        pruned = 0
-        while batch := await self._database.transact(lambda session: session.change("ledger_prune", before_ms=before_ms, batch=BATCH)):
-            pruned += batch
-        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms))
-        return pruned
+    async def prune(self, before_ms: int) -> bool:
+        return await self._database.transact(lambda session: transactions.prune(session, before_ms, BATCH))
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
         return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
@@ -65,7 +61,7 @@ class SqliteLedger:
 
     async def _trim(self, before_ms: int) -> None:
         await self._database.fetch("ledger_trim", before_ms=before_ms, kept=KEPT_IN_MEMORY)
-        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms))
+        await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=BATCH)
 
     def _now(self) -> int:
         return int(self._database.clock.time() * 1000)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from completions_mw.backends.sql.ledger_rows import entry_params, outcome_params
+from completions_mw.backends.sql.ledger_rows import entry_params, old_periods, outcome_params
 from completions_mw.backends.sql.sqlite_file import Session
 from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.core.ports import THRESHOLDS, Account, Entry, Movement, Outcome, Refusal
@@ -76,10 +76,14 @@ def settle(session: Session, entry: Entry, outcome: Outcome) -> list[Movement]:
     return [movement for id in (old.budget, old.other_budget) for movement in _posted(session, id, charged, released)]
 
 
-def renew(session: Session, request_ids: Sequence[str], expires_ms: int) -> None:
-    """Extend reservations that are still there."""
-    for request_id in request_ids:
-        session.change("ledger_renew", request_id=request_id, expires_ms=expires_ms)
+def renew(session: Session, request_ids: Sequence[str], expires_ms: int) -> list[str]:
+    """Extend reservations; return the requests that lost theirs."""
+    return [
+        request_id
+        for request_id in request_ids
+        if not session.change("ledger_renew", request_id=request_id, expires_ms=expires_ms)
+        and not _restore(session, request_id, expires_ms)
+    ]
 
 
 def reap(session: Session, now: int) -> int:
@@ -90,6 +94,31 @@ def reap(session: Session, now: int) -> int:
         for id in budgets:
             _charge(session, id, amount, reserved)
     return len(expired)
+
+
+def prune(session: Session, before_ms: int, batch: int) -> bool:
+    """Forget some of what is old; tell whether there may be more."""
+    if session.change("ledger_prune", before_ms=before_ms, batch=batch) == batch:
+        return True
+    return session.change("ledger_prune_budgets", **old_periods(before_ms), batch=batch) == batch
+
+
+def _restore(session: Session, request_id: str, expires_ms: int) -> bool:
+    """Undo that a reservation was reaped, if there is room; tell whether the request has nothing to fear."""
+    found = session.fetch("ledger_find", request_id=request_id)
+    if not found:
+        return False
+    entry = _Entry(*found[0])
+    if entry.state == "reaped":
+        ids = [id for id in (entry.budget, entry.other_budget) if id is not None]
+        budgets = [Budget(*row) for id in ids for row in session.fetch("ledger_budget_by_id", id=id)]
+        if not all(budget.has_room(entry.reserved - entry.amount) for budget in budgets):
+            return False
+        for budget in budgets:
+            spent, reserved = max(budget.spent - entry.amount, 0), budget.reserved + entry.reserved
+            session.change("ledger_charge", id=budget.id, spent=spent, reserved=reserved)
+        session.change("ledger_restore", request_id=request_id, expires_ms=expires_ms)
+    return True
 
 
 def _budget_of(session: Session, account: Account) -> Budget:

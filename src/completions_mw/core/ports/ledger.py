@@ -139,18 +139,24 @@ class Ledger(Protocol):
         """
         ...
 
-    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> None:
-        """Extend reservations that are neither settled nor reaped."""
+    async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
+        """Extend reservations; one that was reaped, as after a jump of the clock, is taken anew where there is room.
+
+        What is settled is left alone.
+
+        Returns:
+            The requests that lost their reservation for good.
+        """
         ...
 
     async def reap(self) -> int:
         """Post expired reservations at their checkpoints; return how many."""
         ...
 
-    async def prune(self, before_ms: int) -> int:
-        """Forget requests that started before a time and are settled or reaped; return how many.
+    async def prune(self, before_ms: int) -> bool:
+        """Forget some of the requests that started before a time and are settled or reaped; tell whether there may be more.
 
-        Budgets of periods that ended before it go with them.
+        Budgets of periods that ended before it go after them.
         """
         ...
 

@@ -10,5 +10,7 @@ WHERE id IN (
           OR period LIKE '____-W__' AND period < %(week)s
           OR period LIKE '____-__' AND period < %(month)s
       )
+    LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
-);
+)
+RETURNING 1;

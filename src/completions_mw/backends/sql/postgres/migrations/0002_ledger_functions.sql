@@ -182,6 +182,33 @@ BEGIN
 END
 $$;
 
+-- Undoes that a reservation was reaped, if there is room; tells whether the request has nothing to fear.
+CREATE FUNCTION completions_mw.restore(p_request_id text, p_ttl_ms bigint) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_old completions_mw.entries;
+    v_budget completions_mw.budgets;
+BEGIN
+    SELECT * INTO v_old FROM completions_mw.entries e WHERE e.request_id = p_request_id FOR UPDATE;
+    IF v_old.state IS DISTINCT FROM 'reaped' THEN
+        RETURN FOUND;
+    END IF;
+    FOR v_budget IN SELECT * FROM completions_mw.budgets b WHERE b.id IN (v_old.budget, v_old.other_budget) ORDER BY b.id FOR UPDATE LOOP
+        IF v_budget.spent::numeric + v_budget.reserved + v_old.reserved - v_old.amount > v_budget."limit" THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    UPDATE completions_mw.budgets b
+    SET spent = greatest(b.spent - v_old.amount, 0), reserved = b.reserved + v_old.reserved
+    WHERE b.id IN (v_old.budget, v_old.other_budget);
+    UPDATE completions_mw.entries e
+    SET state = 'reserved', expires_at = clock_timestamp() + p_ttl_ms * interval '1 millisecond'
+    WHERE e.request_id = p_request_id;
+    RETURN true;
+END
+$$;
+
 -- Posts expired reservations at their checkpoints; returns how many. Those that somebody else works on are left to them.
 CREATE FUNCTION completions_mw.reap(p_batch bigint) RETURNS bigint
 LANGUAGE plpgsql

@@ -1,0 +1,1 @@
+UPDATE entries SET state = 'reserved', expires_ms = :expires_ms WHERE request_id = :request_id;
