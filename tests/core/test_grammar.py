@@ -79,6 +79,7 @@ def test_usage_is_estimated_where_none_is_reported() -> None:
         {**USAGE, "total_tokens": -1},
         {**USAGE, "prompt_tokens": "3"},
         {**USAGE, "total_tokens": 10**18},
+        {**USAGE, "completion_tokens": 2**40},
         {**USAGE, "prompt_tokens": True},
     ],
 )

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from completions_mw import Budget, BudgetExceededError, Caller, GatewayError, Limits, ServiceUnavailableError, UpstreamError
+from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.core.blocking import run
 from completions_mw.core.charge import CHECKPOINT_CHUNKS
+from completions_mw.core.grammar import MAX_TOKENS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
 from completions_mw.core.streaming import ChunkStream
 from completions_mw.sse import DONE
@@ -433,6 +435,27 @@ def test_details_of_usage_have_prices_of_their_own() -> None:
     assert usage is not None
     assert (usage.cached_tokens, usage.reasoning_tokens) == (60, 30)
     assert usage.cost_nano == 40 * 1_000_000 + 60 * 100_000 + 20 * 2_000_000 + 30 * 5_000_000
+
+
+def test_the_largest_usage_at_the_highest_price_can_be_kept_and_summed() -> None:
+    """FC-82: a database can sum eight million of them; what they cost is kept as far as 64 bits go."""
+    most = MAX_TOKENS - 1
+
+    def bills_too_much(_: object) -> Iterator[object]:
+        yield WORD
+        yield {"usage": {"prompt_tokens": most, "completion_tokens": 0, "total_tokens": most}}
+
+    charging = Charging(bills_too_much, models={"m": {"prices": {"input": "1000000", "output": "1000000"}}})
+    rich = Caller("ada", budget=Budget(usd=Decimal(10**9), period="total"))
+    for caller in (rich, Caller("ada"), Caller("ada")):
+        charging.complete(caller)
+    usage = charging.usage(rich)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.cost_nano) == (3 * most, 3 * MAX_INTEGER)
+    assert charging.balance(rich)[4:] == (MAX_INTEGER, 0)
+    assert most * 8_000_000 < MAX_INTEGER
+    with pytest.raises(BudgetExceededError):
+        charging.complete(rich)
 
 
 def test_a_checkpoint_never_says_more_than_the_tokens_cost() -> None:

@@ -13,8 +13,8 @@ from completions_mw.sse import DONE, Event
 
 CHUNK: Final = "chat.completion.chunk"
 _ENVELOPE: Final = ("id", "object", "created", "model")
-MAX_TOKENS: Final = 2**53
-"""No usage is larger; a count beyond it is a fault of the upstream."""
+MAX_TOKENS: Final = 2**40
+"""No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
 
 
 class Grammar:
