@@ -15,6 +15,8 @@ from tests.support.faulty import Fault
 
 REQUESTS = Window("requests", 10, 60, 1, refundable=False)
 TOKENS = Window("tokens", 1000, 60, 100, refundable=True)
+ASSUMED = Window("tokens", 1000, 60, 1000, refundable=True, spare=900)
+"""The request may use 100; the rest is what we think that an answer may take."""
 PLACES = Slot("places", 4)
 LEASE_MS = 30_000
 
@@ -89,6 +91,33 @@ def test_what_never_fits_into_a_share_may_be_tried_again_when_the_store_may_be_b
     guarded = Guarded(workers=20)
     guarded.break_store()
     assert guarded.admit("a", TOKENS) == Admission(False, (Standing(950, 1000),), ())
+
+
+def test_what_we_assume_is_cut_to_the_share() -> None:
+    """Else no request without a maximum of its own gets in for the whole outage."""
+    guarded = Guarded(workers=4)
+    guarded.break_store()
+    assert guarded.admit("a", ASSUMED) == Admission(True, (Standing(1000, 60_000),), ())
+    assert used(guarded.local, TOKENS) == 250
+    assert guarded.admit("b", ASSUMED) == Admission(False, (Standing(250, 60_000),), ())
+    guarded.finish("a", 30)
+    assert used(guarded.local, TOKENS) == 30
+
+
+def test_what_a_request_asks_for_is_not_cut() -> None:
+    guarded = Guarded(workers=4)
+    guarded.break_store()
+    assert not guarded.admit("a", ASSUMED._replace(spare=749)).admitted
+    assert guarded.admit("a", ASSUMED._replace(spare=750)).admitted
+
+
+def test_what_is_cut_is_not_what_is_in_the_way() -> None:
+    guarded = Guarded(workers=4)
+    guarded.break_store()
+    one = PLACES._replace(limit=1)
+    guarded.admit("a", slots=(one,))
+    verdict = guarded.admit("b", ASSUMED, slots=(one,))
+    assert verdict == Admission(False, (Standing(0, 1000),), (Standing(1, 0),))
 
 
 def test_the_share_is_finished_where_it_was_admitted() -> None:

@@ -13,6 +13,7 @@ from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
 
 SMALL = Demand(prompt=10, prompt_bound=40, completion=20, choice=20, stated=True)
+ASSUMED = Demand(prompt=10, prompt_bound=40, completion=4096, choice=4096, stated=False)
 ECHO: dict[str, Any] = {"providers": {"echo": {"api": "echo"}}}
 LEASE_MS = 30_000
 
@@ -127,11 +128,18 @@ def test_tokens_of_an_older_window_are_no_credit() -> None:
 
 def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
     limiter = Limiter()
-    assumed = Demand(prompt=10, prompt_bound=40, completion=4096, choice=4096, stated=False)
-    assert dict(limiter.admit(Limits(tokens="100/minute"), assumed).headers)["x-ratelimit-remaining-tokens"] == "0"
-    error = limiter.refuse(Limits(tokens="5/minute"), assumed)
+    assert dict(limiter.admit(Limits(tokens="100/minute"), ASSUMED).headers)["x-ratelimit-remaining-tokens"] == "0"
+    error = limiter.refuse(Limits(tokens="5/minute"), ASSUMED)
     assert dict(error.headers) == {"x-should-retry": "false"}
     assert "Limit 5, Requested 10." in error.message
+
+
+@pytest.mark.parametrize(("demand", "cost", "spare"), [(ASSUMED, 100, 90), (SMALL, 30, 0)], ids=["ours", "stated"])
+def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(demand: Demand, cost: int, spare: int) -> None:
+    limiter = Limiter()
+    limiter.admit(Limits(tokens="100/minute"), demand)
+    [(_, [window], _, _)] = limiter.calls.of("admit")
+    assert (window.cost, window.spare) == (cost, spare)
 
 
 def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:

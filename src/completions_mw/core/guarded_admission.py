@@ -96,13 +96,15 @@ class GuardedAdmission:
     async def _admit_locally(
         self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int, timed_out: bool
     ) -> Admission:
-        ours = [window._replace(limit=self._share(window.limit)) for window in windows]
-        verdict = await self._local.admit(request_id, ours, self._shares(slots), lease_ms)
+        ours, places = [self._ours(window) for window in windows], self._shares(slots)
+        verdict = await self._local.admit(request_id, ours, places, lease_ms)
         if verdict.admitted:
             self._remember(request_id, timed_out)
         elif timed_out:
             self._unheard.append(request_id)
-        return self._as_whole(verdict, windows, slots)
+        standings = tuple(_as_whole(*one, verdict.admitted) for one in zip(windows, ours, verdict.windows, strict=True))
+        held = (at.used + slot.limit - our.limit for slot, our, at in zip(slots, places, verdict.slots, strict=True))
+        return Admission(verdict.admitted, standings, tuple(Standing(used, 0) for used in held))
 
     async def _give_back(self) -> None:
         """Finish what did not go on: not at once, when the store would not answer either, but as soon as it answers anything."""
@@ -111,17 +113,12 @@ class GuardedAdmission:
             while self._unheard:
                 await self._health.call(self._policy, self._store.finish, self._unheard.popleft(), 0)
 
-    def _as_whole(self, verdict: Admission, windows: Sequence[Window], slots: Sequence[Slot]) -> Admission:
-        """Return how the whole limits stand, if the other processes use their shares."""
-        standings = [
-            Standing(at.used + window.limit - self._share(window.limit), at.reset_ms if verdict.admitted else at.reset_ms or _RETRY_MS)
-            for window, at in zip(windows, verdict.windows, strict=True)
-        ]
-        places = [at._replace(used=at.used + slot.limit - self._share(slot.limit)) for slot, at in zip(slots, verdict.slots, strict=True)]
-        return Admission(verdict.admitted, tuple(standings), tuple(places))
-
     def _share(self, limit: int) -> int:
         return -(-limit // self._workers)
+
+    def _ours(self, window: Window) -> Window:
+        share = self._share(window.limit)
+        return window._replace(limit=share, cost=max(window.cost - window.spare, min(window.cost, share)))
 
     def _shares(self, slots: Sequence[Slot]) -> list[Slot]:
         return [slot._replace(limit=self._share(slot.limit)) for slot in slots]
@@ -139,6 +136,15 @@ class GuardedAdmission:
             return None
         newer = self._newer.pop(request_id, None)
         return self._older.pop(request_id, None) if newer is None else newer
+
+
+def _as_whole(window: Window, ours: Window, at: Standing, admitted: bool) -> Standing:
+    """Return how a whole limit stands, if the other processes use their shares."""
+    used = at.used + window.limit - ours.limit
+    if admitted:
+        return Standing(used, at.reset_ms)
+    # Without what was cut: it is not in the way, so the whole cost fits if the rest of it did.
+    return Standing(used - window.cost + ours.cost, at.reset_ms or _RETRY_MS)
 
 
 def _unchecked(windows: Sequence[Window], slots: Sequence[Slot]) -> Admission:

@@ -128,14 +128,15 @@ def _sets(scope: Scope, limits: Mapping[str, Limits]) -> dict[str, LimitSet]:
 
 def _asked(window: Window, demand: Demand, model: str, tenant: str) -> Window:
     """Return what a request asks of a limit on tokens."""
-    bucket, limit, seconds, _, _ = window
-    asked = demand.prompt + demand.completion
+    bucket, limit, seconds, *_ = window
+    asked, spare = demand.prompt + demand.completion, 0
     if not demand.stated:
         # The maximum is ours, not the request's, so it is no reason to refuse it for ever.
         asked = max(demand.prompt, min(asked, limit))
+        spare = asked - demand.prompt
     if asked > limit:
         raise too_large(model, tenant, seconds, limit, asked)
-    return Window(bucket, limit, seconds, asked, refundable=True)
+    return Window(bucket, limit, seconds, asked, refundable=True, spare=spare)
 
 
 def _levels(limits: LimitSet, admission: Admission) -> list[Level]:

@@ -151,7 +151,7 @@ class MemoryAdmission(Forkable):
             return record.verdict
         admitted = not self._finished.holds(request_id, now)
         counters = []
-        for bucket, limit, _, cost, _ in windows:
+        for bucket, limit, _, cost, _, _ in windows:
             counter = self._windows.get(bucket)
             if counter is None or counter.end <= now:
                 counter = None
@@ -183,7 +183,7 @@ class MemoryAdmission(Forkable):
     ) -> Admission:
         kept, standings, longest = [], [], until
         for charge in charges:
-            counter, (_, _, _, cost, refundable) = charge
+            counter, (_, _, _, cost, refundable, _) = charge
             counter.used += cost
             standings.append(_standing(counter, now))
             if refundable:

@@ -77,7 +77,7 @@ class RedisAdmission:
             *[self._slot + _bytes(slot.bucket) for slot in slots],
         ]
         arguments: list[Argument] = [_bytes(request_id), lease_ms, len(windows)]
-        for _, limit, seconds, cost, refundable in windows:
+        for _, limit, seconds, cost, refundable, _ in windows:
             arguments += (limit, seconds * 1000, cost, int(refundable))
         arguments += [slot.limit for slot in slots]
         admitted, *values = await self._run("admit", keys, arguments)

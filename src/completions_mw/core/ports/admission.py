@@ -17,6 +17,8 @@ class Window(NamedTuple):
     cost: int
     refundable: bool
     """Whether the cost is a reservation that `finish` corrects (tokens), or final (requests)."""
+    spare: int = 0
+    """How much of the cost may be left out where less than the limit is to be had: what we assume, and the request does not ask for."""
 
 
 class Slot(NamedTuple):
