@@ -1,10 +1,11 @@
-"""Wall clocks that jump: limits, leases and deadlines go by clocks that do not (FAULTS FC-88)."""
+"""Wall clocks that jump: limits, leases and deadlines go by clocks that do not, and money is settled once (FAULTS FC-88)."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from shutil import which
 
 import pytest
@@ -15,11 +16,11 @@ STEPS = 20
 LIMIT = 5
 WORKER = """
 import json, os, sys, time
-from completions_mw import Settings
+from completions_mw import Gateway, Settings
 from tests.faults.crowd import AsyncCrowd, BlockingCrowd, asking
 
-kind, admission = {"blocking": BlockingCrowd, "async": AsyncCrowd}[sys.argv[1]], sys.argv[2]
-STEPS, LIMIT = map(int, sys.argv[3:])
+kind, admission, ledger = {"blocking": BlockingCrowd, "async": AsyncCrowd}[sys.argv[1]], *sys.argv[2:4]
+STEPS, LIMIT = map(int, sys.argv[4:])
 KEY = "sk-canary-client-key"
 moments = []
 
@@ -34,20 +35,28 @@ def long(_):
 
 settings = Settings.from_mapping({
     "keys": {
-        "free": {"secret": KEY, "limits": {"concurrency": 2}},
+        "rich": {"secret": KEY, "limits": {"concurrency": 2}, "budget": {"usd": "1", "period": "total"}},
+        # Whoever is refused looks for reservations that have expired.
+        "poor": {"secret": "sk-poor-key", "budget": {"usd": "0.000001", "period": "total"}},
         "limited": {"secret": "sk-limited", "limits": {"requests": f"{LIMIT}/minute"}},
     },
-    "stores": {"admission": admission, "admission_failure": "closed", "lease_ttl": 1},
+    "models": {"long": {"prices": {"input": "0", "output": "1000"}, "max_output_tokens": 100}},
+    "stores": {"admission": admission, "admission_failure": "closed", "ledger": ledger, "lease_ttl": 1},
     "timeouts": {"total": 60, "between_events": 30, "first_byte": 30},
 })
 with kind(settings, models={"m": str, "long": long}) as crowd:
-    stream = crowd.begin(asking(KEY, "long", stream=True)).rest()
-    statuses = []
+    running = crowd.begin(asking(KEY, "long", stream=True))
+    statuses, refused = [], set()
     for number in range(STEPS):
         step(number)
         statuses.append(crowd.send(asking("sk-limited", "m")).status)
+        refused.add(crowd.send(asking("sk-poor-key", "long")).status)
+    stream = running.rest()
+with Gateway(settings, models={"m": str, "long": long}) as books:
+    money = [books.balances("rich")[0][-2:], [row.cost_nano for row in books.usage(key="rich")], books.usage(key="poor")]
 jumps = sum(abs(later - earlier) > 1800 for earlier, later in zip(moments, moments[1:]))
-print(json.dumps({"complete": stream.is_complete, "text": stream.text, "statuses": statuses, "jumps": jumps}))
+print(json.dumps({"complete": stream.is_complete, "text": stream.text, "statuses": statuses, "jumps": jumps,
+    "refused": list(refused), "money": money}))
 """
 
 
@@ -60,7 +69,7 @@ print(json.dumps({"complete": stream.is_complete, "text": stream.text, "statuses
         pytest.param("async", "redis", marks=pytest.mark.soak),
     ],
 )
-def test_a_wall_clock_that_jumps_breaks_nothing(kind: str, store: str) -> None:
+def test_a_wall_clock_that_jumps_breaks_nothing(kind: str, store: str, tmp_path: Path) -> None:
     faketime = which("faketime")
     if faketime is None:
         missing("faketime")
@@ -68,7 +77,7 @@ def test_a_wall_clock_that_jumps_breaks_nothing(kind: str, store: str) -> None:
     library = re.findall("^LD_PRELOAD=(.*)$", subprocess.check_output([str(faketime), "-f", "+0", "env"], text=True), re.MULTILINE)[0]
     with RedisServer() as server:
         address = "memory://" if store == "memory" else f"{server.url}?socket_timeout=5"
-        command = [sys.executable, "-c", WORKER, kind, address, str(STEPS), str(LIMIT)]
+        command = [sys.executable, "-c", WORKER, kind, address, f"sqlite:///{tmp_path}/ledger.db", str(STEPS), str(LIMIT)]
         env = {**os.environ, **options, "LD_PRELOAD": library}
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -76,4 +85,7 @@ def test_a_wall_clock_that_jumps_breaks_nothing(kind: str, store: str) -> None:
     assert seen["jumps"] >= STEPS
     assert seen["complete"]
     assert seen["text"] == "word " * STEPS
+    assert seen["refused"] == [429]
+    cost = len(seen["text"]) // 4 * 10**6
+    assert seen["money"] == [[cost, 0], [cost], []]
     assert seen["statuses"] == [200] * LIMIT + [429] * (STEPS - LIMIT)
