@@ -64,6 +64,15 @@ def test_the_calls_of_an_assistant_count() -> None:
     assert demand("hi", assistant, answer).prompt_bound > 1000
 
 
+def test_fields_that_are_only_forwarded_count() -> None:
+    """What vLLM calls `documents` becomes a part of the prompt."""
+    fields = {"model": "m", "messages": [{"role": "user", "content": "x"}], "documents": [{"title": "é", "text": "x" * 1000}], "none": None}
+    size = EMPTY + 1 + len('{"documents":[{"title":"","text":""}]}') + 2 + 1000
+    forwarded = demand_of(validate(fields, unknown_params="forward"), MOST)
+    assert (forwarded.prompt, forwarded.prompt_bound) == (-(-size // 4), size)
+    assert demand_of(validate(fields, unknown_params="ignore"), MOST).prompt_bound == EMPTY + 1
+
+
 OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
     "none": ({}, MOST, False),
     "old-name": ({"max_tokens": 7}, 7, True),

@@ -38,6 +38,9 @@ def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
         max_output_tokens: of one choice, where the request sets no maximum.
     """
     size, media, attached = _prompt(chat.fields)
+    if forwarded := chat.request.model_extra:
+        # Of fields that nobody here knows, some become a part of the prompt, as the `documents` of vLLM.
+        size += len(to_json(forwarded))
     stated = chat.max_tokens
     choice = max_output_tokens if stated is None else stated
     extra = media * MEDIA_TOKENS
