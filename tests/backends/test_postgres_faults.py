@@ -225,7 +225,7 @@ def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> 
 
 
 def test_a_value_that_it_does_not_take_is_a_refusal_and_nothing_else_is(opened: Books) -> None:
-    with pytest.raises(StoreRefusalError, match="^PostgreSQL: "):
+    with pytest.raises(StoreRefusalError, match=r"^PostgreSQL: "):
         opened.run(opened.ledger.settle(entry("wrong"), outcome(1)._replace(status=2**40)))
     assert opened.run(spend(opened.ledger, "right", 1, 1, [account(1000)]))
 

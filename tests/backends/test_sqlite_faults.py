@@ -250,7 +250,7 @@ def test_a_child_has_a_connection_of_its_own(opened: Books) -> None:
 
 
 def test_a_value_that_it_does_not_take_is_a_refusal(opened: Books) -> None:
-    with pytest.raises(StoreRefusalError, match="^SQLite: "):
+    with pytest.raises(StoreRefusalError, match=r"^SQLite: "):
         opened.run(opened.ledger.settle(entry("wrong"), outcome(1)._replace(status="no number")))  # type: ignore[arg-type]
     assert opened.run(spend(opened.ledger, "right", 1, 1, [account(1000)]))
 

@@ -23,7 +23,7 @@ PATIENCE = 60.0
 LEASE_SECONDS = 3.0
 AT_A_TIME = 8
 
-_PAIRS = {
+_PAIRS: dict[tuple[Kind, str], tuple[()] | pytest.MarkDecorator] = {
     (GUNICORN_GTHREAD, "sqlite"): (),
     (UVICORN_HTTPTOOLS, "postgresql"): (),
     (GUNICORN_GTHREAD, "postgresql"): pytest.mark.soak,

@@ -41,7 +41,7 @@ class PostgresLedger:
         return [Movement(*row)._replace(told=tuple(row[-1])) for row in rows]
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
-        states = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
+        states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
         reaped = [id for id, state in states.items() if state == "reaped"]
         # Each in a transaction of its own, since it locks budgets.
         lost = {id for id in reaped if not await self._restore(id, ttl_ms)}
