@@ -43,7 +43,7 @@ CASES = {
     "unlimited": Case({}, False, 200, []),
     "refused-json": Case({"limits": {**RATES, "requests": "1/minute", "concurrency": 3}}, False, 429, ["admit"]),
     "refused-stream": Case({"limits": {**RATES, "requests": "1/minute", "concurrency": 3}}, True, 429, ["admit"]),
-    "too-large": Case({"limits": {"requests": "1000/minute", "tokens": "5/minute"}}, False, 429, []),
+    "too-large": Case({"limits": {"requests": "1000/minute", "tokens": "5/minute"}}, False, 429, ["admit"]),
     "over-budget": Case({"limits": {**RATES, "concurrency": 3}, "budget": BUDGET}, False, 429, ["admit", "finish"]),
     "over-budget-without-places": Case({"limits": {"requests": "1000/minute"}, "budget": BUDGET}, False, 429, ["admit"]),
 }

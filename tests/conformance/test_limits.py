@@ -129,6 +129,14 @@ def test_more_than_the_whole_limit(customer: CustomerMaker, stream: bool) -> Non
     message += f"Limit 100, Requested {PROMPT_TOKENS + 1000}. The input or output tokens must be reduced in order to run successfully."
     check_body(refused, "tokens", message)
     assert retry_headers(refused) == {"x-should-retry": "false"}
+    assert limit_headers(refused.headers) == {
+        "x-ratelimit-limit-requests": "1",
+        "x-ratelimit-remaining-requests": "1",
+        "x-ratelimit-reset-requests": "0s",
+        "x-ratelimit-limit-tokens": "100",
+        "x-ratelimit-remaining-tokens": "100",
+        "x-ratelimit-reset-tokens": "0s",
+    }
     check_served(limited, stream=stream, max_tokens=50)
 
 

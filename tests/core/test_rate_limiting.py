@@ -16,6 +16,7 @@ SMALL = Demand(prompt=10, prompt_bound=40, completion=20, choice=20, stated=True
 ASSUMED = Demand(prompt=10, prompt_bound=40, completion=4096, choice=4096, stated=False)
 ECHO: dict[str, Any] = {"providers": {"echo": {"api": "echo"}}}
 LEASE_MS = 30_000
+SHOWN = ("limit", "remaining", "reset")
 
 
 class Limiter:
@@ -126,11 +127,15 @@ def test_tokens_of_an_older_window_are_no_credit() -> None:
     assert dict(limiter.admit(limits).headers)["x-ratelimit-remaining-tokens"] == "70"
 
 
+def level(family: str, limit: int, remaining: int, reset: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"x-ratelimit-{name}-{family}", str(value)) for name, value in zip(SHOWN, (limit, remaining, reset), strict=True))
+
+
 def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
     limiter = Limiter()
     assert dict(limiter.admit(Limits(tokens="100/minute"), ASSUMED).headers)["x-ratelimit-remaining-tokens"] == "0"
     error = limiter.refuse(Limits(tokens="5/minute"), ASSUMED)
-    assert dict(error.headers) == {"x-should-retry": "false"}
+    assert error.headers == (("x-should-retry", "false"), *level("tokens", 5, 0, "1m0s"))
     assert "Limit 5, Requested 10." in error.message
 
 
@@ -144,10 +149,20 @@ def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(de
 
 def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:
     limiter = Limiter()
-    limits = Limits(requests="1/minute", tokens=["1000/minute", "25/hour"])
+    limits = Limits(requests="1/minute", tokens=["1000/minute", "25/hour", "28/day"])
     error = limiter.refuse(limits)
     assert "tokens per hour (TPH): Limit 25, Requested 30." in error.message
+    assert error.headers == (("x-should-retry", "false"), *level("requests", 1, 1, "0s"), *level("tokens", 1000, 1000, "0s"))
     assert dict(limiter.admit(Limits(requests="1/minute")).headers)["x-ratelimit-remaining-requests"] == "0"
+
+
+def test_that_a_request_is_too_large_is_told_before_that_others_were_there() -> None:
+    """A retry after any time would be in vain."""
+    limiter, limits = Limiter(), Limits(requests="1/hour", tokens="40/minute", concurrency=1)
+    limiter.admit(limits)
+    error = limiter.refuse(limits, SMALL._replace(prompt=21))
+    assert error.message.startswith("Request too large for m in organization acme on tokens per min (TPM): Limit 40, Requested 41.")
+    assert dict(error.headers)["x-ratelimit-remaining-tokens"] == "10"
 
 
 def test_the_refusal_that_lasts_longest_is_told() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -90,7 +91,7 @@ class RateLimiter:
         """
         windows = limits.windows
         if limits.counts_tokens:
-            windows = tuple([_asked(window, demand, model, tenant) if window.refundable else window for window in windows])
+            windows = tuple([_asked(window, demand) if window.refundable else window for window in windows])
         admission = await self._store.admit(request_id, windows, limits.slots, self._lease_ms)
         headers = rate_limit_headers(_levels(limits, admission))
         if not admission.admitted:
@@ -126,7 +127,7 @@ def _sets(scope: Scope, limits: Mapping[str, Limits]) -> dict[str, LimitSet]:
     return {name: limit_set(scope, name, one) for name, one in limits.items()}
 
 
-def _asked(window: Window, demand: Demand, model: str, tenant: str) -> Window:
+def _asked(window: Window, demand: Demand) -> Window:
     """Return what a request asks of a limit on tokens."""
     bucket, limit, seconds, *_ = window
     asked, spare = demand.prompt + demand.completion, 0
@@ -134,8 +135,6 @@ def _asked(window: Window, demand: Demand, model: str, tenant: str) -> Window:
         # The maximum is ours, not the request's, so it is no reason to refuse it for ever.
         asked = max(demand.prompt, min(asked, limit))
         spare = asked - demand.prompt
-    if asked > limit:
-        raise too_large(model, tenant, seconds, limit, asked)
     return Window(bucket, limit, seconds, asked, refundable=True, spare=spare)
 
 
@@ -147,7 +146,10 @@ def _levels(limits: LimitSet, admission: Admission) -> list[Level]:
 
 
 def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, model: str, tenant: str) -> RateLimitError:
-    """Return the error for the limit that is in the way the longest, so that a retry after it is not in vain."""
+    """Return the error for the limit that is in the way for ever, or the longest, so that a retry after it is not in vain."""
+    smallest = min((window for window in windows if window.cost > window.limit), key=attrgetter("limit"), default=None)
+    if smallest is not None:
+        return too_large(model, tenant, smallest.seconds, smallest.limit, smallest.cost)
     refusing = [
         (standing.reset_ms, family, window, standing.used)
         for family, window, standing in zip(limits.families, windows, admission.windows, strict=True)
