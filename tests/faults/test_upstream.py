@@ -197,8 +197,9 @@ EitherClient = BlockingClient | AsyncClient
 def charged(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[EitherClient]:
     """A client with a budget for one answer; the upstream costs $1 a thousand tokens of input, $2 of output."""
     paid: dict[str, Any] = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": MOST}
-    names = ["cut", "rst", "stall", "hugebody", "html", "empty200", "trunc", "firsterror", "ttfb", "status-500"]
+    names = ["cut", "rst", "stall", "hugebody", "hugeline", "html", "empty200", "trunc", "firsterror", "ttfb", "status-500"]
     models = {name: {"targets": [f"up/{name}"], **paid} for name in names}
+    models["hugeline"]["targets"].append("up/ok")
     keys = {"client": {"secret": KEY, "budget": {"usd": "0.06", "period": "total"}}}
     made = request.param(settings_for(upstream, models=models, keys=keys, stores={"ledger": "memory://"}))
     yield made
@@ -228,9 +229,12 @@ def test_a_whole_answer_that_breaks_off_is_charged_as_far_as_it_came(
     assert "maybe_billed" not in line
 
 
-def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstream: MockUpstream) -> None:
-    assert charged.post("hugebody").error["code"] == "upstream_too_large"
-    assert charged.post("hugebody").error["code"] == "insufficient_quota"
+@pytest.mark.parametrize(("model", "stream"), [("hugebody", False), ("hugeline", True)], ids=["plain", "stream"])
+def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstream: MockUpstream, model: str, stream: bool) -> None:
+    """Those of a stream too, as of servers that send all of it as one event."""
+    assert charged.post(model, stream=stream).error["code"] == "upstream_too_large"
+    assert usage_of(charged).cost_nano == PROMPT * 1_000_000 + MOST * 2_000_000
+    assert charged.post(model, stream=stream).error["code"] == "insufficient_quota"
     assert len(upstream.requests) == 1
 
 

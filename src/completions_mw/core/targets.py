@@ -1,7 +1,7 @@
 """What can answer a request: an upstream behind HTTP, or a model in this process. The pipeline sees no difference."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from completions_mw.core.ports import EventSource, Model, Transport
 from completions_mw.core.validation import Chat
@@ -11,6 +11,7 @@ from completions_mw.providers.base import Completion, Endpoint, WireFormat
 from completions_mw.sse import Decoder, Event
 
 MAX_ERROR_BYTES = 64 * 1024
+TOO_LARGE: Final = "upstream_too_large"
 
 
 class Target(Protocol):
@@ -133,6 +134,9 @@ class UpstreamEvents:
                 events.append(parse(event))  # noqa: PERF401 - a comprehension would lose the events before a fault
         except GatewayError as error:
             error.message = self._target.endpoint.redact(error.message)
+            if error.code == TOO_LARGE:
+                # Some servers send all of an answer as one event: it is billed as a whole one is.
+                error.received, error.next_target = self._target.max_response_bytes - self._room, False
             self._failure = error
         return events
 
@@ -168,4 +172,4 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
 
 def too_large() -> UpstreamError:
     """Return the error for an answer beyond its bounds (FAULTS section 1, promise 5)."""
-    return UpstreamError("The upstream provider sent more than is accepted.", code="upstream_too_large")
+    return UpstreamError("The upstream provider sent more than is accepted.", code=TOO_LARGE)
