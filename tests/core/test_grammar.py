@@ -128,6 +128,14 @@ def test_usage_on_every_chunk_is_exact_wherever_the_stream_ends(include_usage: b
         assert (rules.estimated, rules.final_usage()) == (False, usage_object(3, count))
 
 
+@pytest.mark.parametrize("nothing", [usage_object(0, 0), usage_object(3, 0)], ids=["zeros", "the prompt alone"])
+def test_usage_that_says_that_nothing_was_written_is_none_where_text_was(nothing: dict[str, Any]) -> None:
+    """Some report it with each chunk until the end, where the client may not be any more."""
+    rules = counting()
+    follow(rules, [{**data, "usage": nothing} for data in (ROLE, TEXT, TEXT)])
+    assert (rules.estimated, rules.final_usage()) == (True, usage_object(10, 4))
+
+
 def test_usage_is_exact_again_once_it_is_reported_after_the_text() -> None:
     rules = counting()
     follow(rules, [{**ROLE, "usage": usage_object(0, 0)}, TEXT, STOP, {**ROLE, "choices": [], "usage": USAGE}])

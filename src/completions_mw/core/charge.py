@@ -70,7 +70,7 @@ class Charge:
         self.usage: Callable[[], dict[str, Any]] | None = None
         """What the stream has used so far, once there is one."""
         self.lost = False
-        """Whether its place was given to another request, because nobody could renew it in time (FAULTS FC-76)."""
+        """Whether its place or its money was given to others, because nobody could renew it in time (FAULTS FC-76)."""
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -94,10 +94,10 @@ class Charge:
         """Note what the stream has used so far, for the case that its worker dies.
 
         Raises:
-            ServiceUnavailableError: the request has lost its place, so it must end.
+            ServiceUnavailableError: the request has lost what it held, so it must end.
         """
         if self.lost:
-            raise ServiceUnavailableError("The request lost its place among the concurrent ones. Please try again.", code="lease_lost")
+            raise ServiceUnavailableError("The request lost its place, or the money that was held for it. Please try again.", code="lease_lost")
         if self.reserved is not None:
             await self._note(self._at_least_the_prompt(tokens_of(usage)))
 

@@ -122,8 +122,10 @@ class Grammar:
     def _take_usage(self, data: dict[str, Any]) -> bool:
         """Keep reported usage for the end; tell whether the chunk had to be changed."""
         if is_usage(data["usage"]):
-            self.usage = data["usage"]
-            self._covered = self._characters + sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
+            self.usage = usage = data["usage"]
+            written = sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
+            # Some report zeros until the end.
+            self._covered = self._characters + written if usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"] else 0
         if not self._include_usage:
             del data["usage"]
             return True
