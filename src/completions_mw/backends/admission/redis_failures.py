@@ -1,6 +1,5 @@
 """What can go wrong between us and Redis, in the terms of the port."""
 
-from queue import Empty
 from typing import Final
 
 from redis.exceptions import RedisError, ResponseError
@@ -8,9 +7,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.core.ports import StoreError, StoreRefusalError, StoreTimeoutError
 
-FAILURES: Final = (RedisError, OSError, UnicodeError, Empty)
-"""Of a call; the last one when no connection becomes free."""
-_TIMEOUTS: Final = (RedisTimeoutError, TimeoutError, Empty)
+FAILURES: Final = (RedisError, OSError, UnicodeError)
+"""Of a call."""
+_TIMEOUTS: Final = (RedisTimeoutError, TimeoutError)
 
 
 def store_error(error: Exception) -> StoreError:

@@ -10,7 +10,7 @@ import ssl
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,15 +22,21 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.admission.redis import Argument
 from completions_mw.backends.admission.redis_failures import FAILURES, store_error, wordless
+from completions_mw.backends.admission.time_limit import PARTS, TimeLimit
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
 TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
 FIRST_TIMEOUT: Final = 0.5
 """The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
+PATIENCE: Final = 1.0
+"""Seconds for which a call waits for its turn, before the time that it has with Redis begins."""
 _MOST: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
+_LEAST: Final = 0.01
+"""Seconds for an answer to a thread that has used up its time before it came to ask: others may have kept it from that."""
 _OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
 
 C = TypeVar("C")
@@ -42,7 +48,7 @@ P = TypeVar("P")
 class _Pool(Generic[C, P]):
     """The connections of a process or event loop."""
 
-    __slots__ = ("closed", "idle", "places", "reached")
+    __slots__ = ("closed", "idle", "places", "reached", "timeouts")
 
     def __init__(self, places: P) -> None:
         self.places = places
@@ -50,6 +56,8 @@ class _Pool(Generic[C, P]):
         self.closed = False
         self.reached = False
         """Whether Redis has ever answered here."""
+        self.timeouts = 0
+        """Calls that it has not answered."""
 
     def pop(self) -> C | None:
         # Another thread may have been quicker.
@@ -85,19 +93,36 @@ class _Session(ABC, Generic[C, P]):
         Raises:
             NoScriptError: Redis does not know a script.
             StoreTimeoutError: there is no answer in time.
+            StoreRefusalError: it was not sent, for want of a connection; or it is about this command alone.
             StoreError: any other failure.
         """
+        pool = self._pool()
+        timeouts = pool.timeouts
+        await self._enter(pool)
         try:
-            return await self._timed(command)
+            if pool.timeouts != timeouts:
+                # Else all who wait would wait for a timeout each, one after the other.
+                raise StoreRefusalError("Redis was not asked, since it did not answer others in time")
+            return await self._timed(pool, command, self._timeout if pool.reached else self._first_timeout)
         except NoScriptError:
             raise
         except FAILURES as error:
-            raise store_error(error) from wordless(error)
+            failure = store_error(error)
+            pool.timeouts += isinstance(failure, StoreTimeoutError)
+            raise failure from wordless(error)
+        finally:
+            self._leave(pool)
 
     @abstractmethod
     async def aclose(self) -> None: ...
     @abstractmethod
-    async def _timed(self, command: Sequence[Argument]) -> Any: ...
+    def _pool(self) -> _Pool[C, P]: ...
+    @abstractmethod
+    async def _enter(self, pool: _Pool[C, P]) -> None: ...
+    @abstractmethod
+    def _leave(self, pool: _Pool[C, P]) -> None: ...
+    @abstractmethod
+    async def _timed(self, pool: _Pool[C, P], command: Sequence[Argument], seconds: float) -> Any: ...
     @abstractmethod
     async def _talk(self, connection: C, command: Sequence[Argument], deadline: float) -> Any: ...
     @abstractmethod
@@ -143,9 +168,14 @@ class _WithDeadline:
 
     deadline = 0.0
 
+    @property
+    def left(self) -> float:
+        """Seconds until then."""
+        return max(_LEAST, self.deadline - SYSTEM_CLOCK.monotonic())
+
     def read_response(self, *args: Any, **options: Any) -> Any:
-        left = max(0.0, self.deadline - SYSTEM_CLOCK.monotonic())
-        if not self.can_read(timeout=left):  # type: ignore[attr-defined]
+        part = self.left / PARTS
+        if not any(self.can_read(timeout=part) for _ in range(PARTS)):  # type: ignore[attr-defined]
             self.disconnect()  # type: ignore[attr-defined]
             raise RedisTimeoutError
         return super().read_response(*args, **options)  # type: ignore[misc]
@@ -155,7 +185,7 @@ class _BlockingConnection(_WithDeadline, Connection):
     tls: ssl.SSLContext | None = None
 
     def _connect(self) -> socket.socket:
-        self.socket_connect_timeout = max(0.001, self.deadline - SYSTEM_CLOCK.monotonic())
+        self.socket_connect_timeout = self.left
         connected: socket.socket = super()._connect()  # type: ignore[no-untyped-call]
         if self.tls is None:
             return connected
@@ -180,15 +210,30 @@ class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
             pool.closed = True
             await self._drop_idle(pool)
 
-    async def _timed(self, command: Sequence[Argument]) -> Any:
-        pool = self._pools.get(os.getpid()) or self._pool()
-        seconds = self._timeout if pool.reached else self._first_timeout
-        deadline = SYSTEM_CLOCK.monotonic() + seconds
-        pool.places.get(timeout=seconds)
+    def _pool(self) -> _Pool[_BlockingConnection, SimpleQueue[None]]:
+        return self._pools.get(os.getpid()) or self._first_pool()
+
+    def _first_pool(self) -> _Pool[_BlockingConnection, SimpleQueue[None]]:
+        # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
+        places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(_MOST):
+            places.put(None)
+        pool = self._pools.setdefault(os.getpid(), _Pool(places))
+        for parent in set(self._pools) - {os.getpid()}:
+            self._pools.pop(parent, None)
+        return pool
+
+    async def _enter(self, pool: _Pool[_BlockingConnection, SimpleQueue[None]]) -> None:
         try:
-            return await self._exchange(pool, command, deadline)
-        finally:
-            pool.places.put(None)
+            pool.places.get(timeout=PATIENCE)
+        except Empty:
+            raise _busy() from None
+
+    def _leave(self, pool: _Pool[_BlockingConnection, SimpleQueue[None]]) -> None:
+        pool.places.put(None)
+
+    async def _timed(self, pool: _Pool[_BlockingConnection, SimpleQueue[None]], command: Sequence[Argument], seconds: float) -> Any:
+        return await self._exchange(pool, command, SYSTEM_CLOCK.monotonic() + seconds)
 
     async def _talk(self, connection: _BlockingConnection, command: Sequence[Argument], deadline: float) -> Any:
         connection.deadline = deadline
@@ -204,16 +249,6 @@ class BlockingRedis(_Session[_BlockingConnection, "SimpleQueue[None]"]):
         if self._tls is not None:
             connection.tls = self._tls.get()
         return connection
-
-    def _pool(self) -> _Pool[_BlockingConnection, SimpleQueue[None]]:
-        # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
-        places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(_MOST):
-            places.put(None)
-        pool = self._pools.setdefault(os.getpid(), _Pool(places))
-        for parent in set(self._pools) - {os.getpid()}:
-            self._pools.pop(parent, None)
-        return pool
 
 
 _AsyncConnection = async_redis.Connection | async_redis.SSLConnection
@@ -238,10 +273,22 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
                 async with asyncio.timeout(self._timeout):
                     await connection.disconnect()
 
-    async def _timed(self, command: Sequence[Argument]) -> Any:
+    def _pool(self) -> _Pool[_AsyncConnection, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop) or self._pools.setdefault(loop, _Pool(asyncio.Semaphore(_MOST)))
-        async with asyncio.timeout(self._timeout if pool.reached else self._first_timeout), pool.places:
+        return self._pools.get(loop) or self._pools.setdefault(loop, _Pool(asyncio.Semaphore(_MOST)))
+
+    async def _enter(self, pool: _Pool[_AsyncConnection, asyncio.Semaphore]) -> None:
+        try:
+            async with TimeLimit(PATIENCE):
+                await pool.places.acquire()
+        except TimeoutError:
+            raise _busy() from None
+
+    def _leave(self, pool: _Pool[_AsyncConnection, asyncio.Semaphore]) -> None:
+        pool.places.release()
+
+    async def _timed(self, pool: _Pool[_AsyncConnection, asyncio.Semaphore], command: Sequence[Argument], seconds: float) -> Any:
+        async with TimeLimit(seconds):
             return await self._exchange(pool, command, 0)
 
     async def _talk(self, connection: _AsyncConnection, command: Sequence[Argument], deadline: float) -> Any:
@@ -259,6 +306,10 @@ class AsyncRedis(_Session[_AsyncConnection, asyncio.Semaphore]):
         connection = _nameless(async_redis.SSLConnection(**_options(self._options, None)))
         connection.ssl_context = self._tls
         return connection
+
+
+def _busy() -> StoreRefusalError:
+    return StoreRefusalError("Redis was not asked, since no connection became free")
 
 
 def _nameless(connection: C) -> C:
