@@ -1,6 +1,7 @@
 """The storages of the `limits` package, for requests only: Memcached for real, and Redis in place of what has no server here."""
 
 import asyncio
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,26 @@ def test_an_async_storage_that_hangs(private_redis: RedisServer) -> None:
         await store.aclose()
 
     asyncio.run(main())
+
+
+def test_an_event_loop_that_is_busy_is_no_storage_that_is_slow(redis_server: RedisServer) -> None:
+    async def main() -> None:
+        store = LimitsAdmission(AsyncStorage(redis_server.url), "test", SYSTEM_CLOCK)
+        await store.check()
+        for passes in range(6):
+            check = asyncio.create_task(store.check())
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            stall()
+            assert await check == []
+        await store.aclose()
+
+    asyncio.run(main())
+
+
+def stall() -> None:
+    """Keep the event loop from its work for twice the time that a call has."""
+    time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

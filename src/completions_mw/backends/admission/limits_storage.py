@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from inspect import isawaitable
 from typing import Any, Final, Protocol
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from limits.storage import storage_from_string
 
+from completions_mw.backends.admission.time_limit import TimeLimit
 from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
@@ -161,12 +163,14 @@ class AsyncStorage:
         if storage is None:
             storage = self._storages[loop] = storage_from_string(f"async+{self._address}", **_async_options(self._address))
         work: Awaitable[float] = getattr(storage, method)(*arguments)
-        async with asyncio.timeout(self._timeout):
+        async with TimeLimit(self._timeout):
             return await work
 
     async def aclose(self) -> None:
         """Close the client of this event loop."""
-        await _close(self._storages.pop(asyncio.get_running_loop(), None))
+        with suppress(TimeoutError):
+            async with TimeLimit(self._timeout):
+                await _close(self._storages.pop(asyncio.get_running_loop(), None))
 
 
 def limits_admission(address: str, namespace: str, *, blocking: bool, clock: Clock) -> LimitsAdmission:
@@ -201,13 +205,14 @@ def _options(address: str) -> dict[str, Any]:
 
 
 def _async_options(address: str) -> dict[str, Any]:
+    # The limit on the whole call is the only one where it can be: those of clients pass while the event loop is busy.
     match _kind(address):
-        case "memcached":
-            return {}
+        case "mongodb":
+            return _options(address)
         case "redis":
             # `limits` would look for coredis.
-            return {"implementation": "redispy", **_options(address)}
-    return _options(address)
+            return {"implementation": "redispy", **_exact(address)}
+    return _exact(address)
 
 
 def _exact(address: str) -> dict[str, bool]:
