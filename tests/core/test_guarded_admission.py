@@ -7,7 +7,7 @@ from completions_mw.backends.admission.memory import MemoryAdmission
 from completions_mw.core import guarded_admission
 from completions_mw.core.blocking import run
 from completions_mw.core.guarded_admission import GuardedAdmission
-from completions_mw.core.ports import Admission, AdmissionStore, Slot, Standing, StoreError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, AdmissionStore, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.core.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body
 from tests.support.fake_clock import FakeClock
@@ -269,6 +269,18 @@ def test_it_is_given_back_by_whoever_meets_the_store_again() -> None:
     guarded.mend_store()
     guarded.finish("somebody")
     assert held(guarded.shared) == 0
+
+
+@pytest.mark.parametrize("error", [StoreError("down"), StoreRefusalError("no connection is free")], ids=["down", "busy"])
+def test_a_finish_that_did_not_get_there_is_said_once_more(error: StoreError) -> None:
+    """Else a place is held by nobody until its lease ends."""
+    guarded = Guarded()
+    guarded.admit("a", TOKENS, slots=(PLACES,))
+    guarded.fault.error = error
+    guarded.finish("a", 30)
+    guarded.mend_store()
+    guarded.admit("b")
+    assert (held(guarded.shared), used(guarded.shared, TOKENS)) == (0, 30)
 
 
 def test_what_is_to_be_given_back_is_bounded() -> None:

@@ -12,7 +12,7 @@ from completions_mw.core.store_health import StoreHealth
 MAX_REMEMBERED: Final = 50_000
 """Requests that were let in without the store and are not finished, to remember before the older ones are forgotten."""
 _MAX_UNHEARD: Final = 100
-"""Requests to give back once the store is back: the breaker lets no more than a few get there, and leases end by themselves."""
+"""Requests to finish once the store is back; what else it holds ends with its lease or its window."""
 _RETRY_MS: Final = 1000
 """For what does not fit into a share at all: the store may be back then."""
 
@@ -44,8 +44,8 @@ class GuardedAdmission:
         self._newer: dict[str, bool] = {}
         self._older: dict[str, bool] = {}
         """Both: requests that the local store let in, and whether the other one may have done so as well."""
-        self._unheard: deque[str] = deque(maxlen=_MAX_UNHEARD)
-        """Requests that did not go on, though the store may have let them in."""
+        self._unheard: deque[tuple[str, int | None]] = deque(maxlen=_MAX_UNHEARD)
+        """Requests that the store may hold something for, though they are finished or did not go on; and the tokens that they used."""
 
     async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
         """Let a request in by the store, or by the policy.
@@ -59,7 +59,7 @@ class GuardedAdmission:
             timed_out = isinstance(error, StoreTimeoutError)
             if self._policy == "closed":
                 if timed_out:
-                    self._unheard.append(request_id)
+                    self._unheard.append((request_id, 0))
                 text = "Rate limits cannot be checked at the moment. Please try again."
                 raise unavailable(text, "rate_limit_unavailable") from error
         else:
@@ -85,8 +85,11 @@ class GuardedAdmission:
         if local is not None:
             await self._local.finish(request_id, tokens)
         if local is not False:
-            with suppress(StoreError):
+            try:
                 await self._health.call(self._policy, self._store.finish, request_id, tokens)
+            except StoreError:
+                self._unheard.append((request_id, tokens))
+            else:
                 await self._give_back()
 
     async def aclose(self) -> None:
@@ -101,17 +104,17 @@ class GuardedAdmission:
         if verdict.admitted:
             self._remember(request_id, timed_out)
         elif timed_out:
-            self._unheard.append(request_id)
+            self._unheard.append((request_id, 0))
         standings = tuple(_as_whole(*one, verdict.admitted) for one in zip(windows, ours, verdict.windows, strict=True))
         held = (at.used + slot.limit - our.limit for slot, our, at in zip(slots, places, verdict.slots, strict=True))
         return Admission(verdict.admitted, standings, tuple(Standing(used, 0) for used in held))
 
     async def _give_back(self) -> None:
-        """Finish what did not go on: not at once, when the store would not answer either, but as soon as it answers anything."""
+        """Finish what the store has not heard of: not at once, when it would not answer either, but as soon as it answers anything."""
         # Another thread may have been quicker.
         with suppress(IndexError, StoreError):
             while self._unheard:
-                await self._health.call(self._policy, self._store.finish, self._unheard.popleft(), 0)
+                await self._health.call(self._policy, self._store.finish, *self._unheard.popleft())
 
     def _share(self, limit: int) -> int:
         return -(-limit // self._workers)

@@ -17,4 +17,4 @@ class StoreBrokenError(StoreError):
 
 
 class StoreRefusalError(StoreError):
-    """It is about this question alone and tells nothing of how the store is doing: a row that cannot be read, a value it does not take."""
+    """It tells nothing of how the store is doing: it is about this question alone, as a value that cannot be read, or was not even asked."""
