@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from completions_mw.backends.admission import admission_store
+from completions_mw.backends.admission.blocking_redis import BlockingRedis
 from completions_mw.backends.admission.redis import Argument, RedisAdmission, Session
-from completions_mw.backends.admission.redis_session import BlockingRedis
 from completions_mw.core.blocking import run
 from completions_mw.core.ports import Slot, StoreError, StoreRefusalError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens

@@ -17,7 +17,8 @@ from redis.connection import Connection
 from redis.crc import key_slot
 
 from completions_mw.backends.admission import MemoryAdmission, admission_store, redis_session
-from completions_mw.backends.admission.redis_session import AsyncRedis, BlockingRedis
+from completions_mw.backends.admission.async_redis import AsyncRedis
+from completions_mw.backends.admission.blocking_redis import BlockingRedis
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.blocking import run
 from completions_mw.core.guarded_admission import GuardedAdmission

@@ -7,6 +7,6 @@ from tests.kill9 import workers
 from tests.servers.patience import wait_for_ledgers
 
 wait_for_ledgers()
-for name in ("sql.postgres", "sql.postgres_ledger", "admission.redis_session", "transport"):
+for name in ("sql.postgres", "sql.postgres_ledger", "admission.blocking_redis", "transport"):
     import_module(f"completions_mw.backends.{name}")
 Gateway(Settings.from_mapping({"models": {"words": {}}}), models={"words": workers.words})

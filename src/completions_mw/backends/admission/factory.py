@@ -44,8 +44,9 @@ def admission_store(address: str, namespace: str, *, blocking: bool, clock: Cloc
 
 def _redis(address: str, namespace: str, blocking: bool, clock: Clock) -> CheckedAdmissionStore:
     try:
+        from completions_mw.backends.admission.async_redis import AsyncRedis
+        from completions_mw.backends.admission.blocking_redis import BlockingRedis
         from completions_mw.backends.admission.redis import RedisAdmission
-        from completions_mw.backends.admission.redis_session import AsyncRedis, BlockingRedis
     except ImportError as error:
         raise ConfigurationError("stores.admission: Redis needs redis-py: pip install 'completions-mw[redis]'") from error
     return RedisAdmission(BlockingRedis(address) if blocking else AsyncRedis(address), namespace, clock)

@@ -17,4 +17,4 @@ class StoreBrokenError(StoreError):
 
 
 class StoreRefusalError(StoreError):
-    """It tells nothing of how the store is doing: it is about this question alone, as a value that cannot be read, or was not even asked."""
+    """It tells nothing of how the store is doing: it is about this question alone, as a value that cannot be read, or was never asked."""
