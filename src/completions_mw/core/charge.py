@@ -97,7 +97,8 @@ class Charge:
             ServiceUnavailableError: the request has lost what it held, so it must end.
         """
         if self.lost:
-            raise ServiceUnavailableError("The request lost its place, or the money that was held for it. Please try again.", code="lease_lost")
+            text = "The request lost its place, or the money that was held for it. Please try again."
+            raise ServiceUnavailableError(text, code="lease_lost")
         if self.reserved is not None:
             await self._note(self._at_least_the_prompt(tokens_of(usage)))
 

@@ -125,7 +125,8 @@ class Grammar:
             self.usage = usage = data["usage"]
             written = sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
             # Some report zeros until the end.
-            self._covered = self._characters + written if usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"] else 0
+            counts = usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"]
+            self._covered = self._characters + written if counts else 0
         if not self._include_usage:
             del data["usage"]
             return True
