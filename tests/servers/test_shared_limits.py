@@ -27,12 +27,14 @@ class Size(NamedTuple):
 
     limit: int
     requests: int
+    servers: int
     workers: int
+    """Of each server."""
 
 
-QUICK = Size(limit=100, requests=400, workers=2)
-GUNICORN = Size(limit=1000, requests=5000, workers=4)
-UVICORN = Size(limit=1000, requests=5000, workers=2)
+QUICK = Size(limit=100, requests=400, servers=1, workers=2)
+GUNICORN = Size(limit=1000, requests=5000, servers=2, workers=4)
+UVICORN = Size(limit=1000, requests=5000, servers=2, workers=2)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ UVICORN = Size(limit=1000, requests=5000, workers=2)
 )
 def test_exactly_the_limit_gets_in(kind: Kind, size: Size, start: Start, upstream: Upstream, redis_server: RedisServer) -> None:
     keys = {"team": {"secret": KEY, "limits": {"requests": f"{size.limit}/hour"}}}
-    with fleet(start, kind, sharing(redis_server, keys=keys), workers=size.workers) as servers:
+    with fleet(start, kind, sharing(redis_server, keys=keys), servers=size.servers, workers=size.workers) as servers:
         answers = servers.ask([chat()] * size.requests, CLIENTS)
     assert Counter(answer.status for answer in answers) == {200: size.limit, 429: size.requests - size.limit}
     assert len(upstream.requests) == size.limit
