@@ -67,6 +67,15 @@ def test_a_login_that_cannot_be_called_is_refused(kind: Kind, function: Any, wor
     assert words in str(caught.value)
 
 
+@both
+@pytest.mark.parametrize(("function", "words"), MISFITS.values(), ids=MISFITS)
+def test_a_hook_for_budgets_that_cannot_be_called_is_refused(kind: Kind, function: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind(Settings(**TREE), on_budget=function)
+    assert str(caught.value).startswith("on_budget: ")
+    assert words.replace("the request", "the alert") in str(caught.value)
+
+
 def more_with_defaults(request: object, more: object = None, *rest: object, **options: object) -> str:
     return "hi"
 

@@ -222,13 +222,16 @@ def test_keys_of_a_tenant_share_its_limits(customer: CustomerMaker, number: int)
         refused = late.post(max_tokens=1)
         limit = f"crew-{number} on requests per hour (RPH): Limit 3, Used 3, Requested 1"
         assert refused.error["message"].startswith(f"Rate limit reached for m in organization {limit}. Please")
+        assert refused.error["message"].endswith(" The limit is shared by the whole organization.")
 
 
 def test_all_callers_share_the_limits_of_a_model(customer: CustomerMaker) -> None:
     one, other, third = customer(), customer(), customer(limits={"requests": "5/hour"})
     remaining = [check_served(each, model="rare").headers["x-ratelimit-remaining-requests"] for each in (one, other)]
     assert remaining == ["1", "0"]
-    assert limit_headers(third.post(model="rare").headers)["x-ratelimit-limit-requests"] == "2"
+    refused = third.post(model="rare")
+    assert limit_headers(refused.headers)["x-ratelimit-limit-requests"] == "2"
+    assert refused.error["message"].endswith(" The limit is shared by all who use the model.")
     assert check_served(third).headers["x-ratelimit-remaining-requests"] == "4"
 
 

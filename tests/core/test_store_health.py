@@ -138,6 +138,16 @@ def test_a_handler_that_fails_fails_nothing(health: StoreHealth, monkeypatch: py
     fail(health, store)
 
 
+def test_the_operator_is_told_what_was_behind_it(health: StoreHealth, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.error = StoreError(WORDS)
+    store.error.__cause__ = ConnectionRefusedError(WORDS)
+    fail(health, store)
+    [(_, line)] = lines(caplog)
+    assert (line["error"], line["cause"]) == ("StoreError", "ConnectionRefusedError")
+    assert "canary" not in caplog.text
+
+
 def test_what_the_store_refuses_alone_is_told_and_does_not_count(health: StoreHealth, caplog: pytest.LogCaptureFixture) -> None:
     store = Store()
     store.error = StoreRefusalError(WORDS)

@@ -44,6 +44,13 @@ def test_a_redis_that_evicts_is_refused(kind: type[Any], evicting: RedisServer) 
     recovers(lambda: evicting.command("INFO", "clients")["connected_clients"] == 1)
 
 
+@every_gateway
+def test_a_spool_that_cannot_be_written_is_refused(kind: type[Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^stores\.spool: its folder is not there, or cannot be written to$"):
+        kind(settings(strict=True, ledger="memory://", spool=f"{tmp_path}/none/spool.jsonl"), models={"m": str})
+    kind(settings(strict=True, ledger="memory://", spool=f"{tmp_path}/spool.jsonl"), models={"m": str})
+
+
 @pytest.mark.parametrize("store", ["redis", "postgresql", "sqlite"])
 @every_gateway
 def test_a_store_that_does_not_answer_is_refused(kind: type[Any], store: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """From settings to stores: counters, money and keys, each with its policy for the time when it is down (FAULTS section 3.4)."""
 
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from completions_mw.backends.admission import CheckedAdmissionStore, MemoryAdmission
@@ -157,6 +159,8 @@ def check_stores(settings: Settings, clock: Clock) -> None:
         faults = [f"stores: {error}"]
     finally:
         run(stores.aclose())
+    if settings.stores.spool and not os.access(Path(settings.stores.spool).absolute().parent, os.W_OK):
+        faults.append("stores.spool: its folder is not there, or cannot be written to")
     if faults:
         raise ConfigurationError("\n".join(faults))
 

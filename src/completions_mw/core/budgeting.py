@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from completions_mw.core.auth import Caller
 from completions_mw.core.exchange import Exchange
+from completions_mw.core.functions import misfit
 from completions_mw.core.periods import Period, period_end, period_of
 from completions_mw.core.ports import Account, Clock, Entry, Ledger, Movement, Refusal
 from completions_mw.core.pricing import NANO, nano
 from completions_mw.core.refusals import budget_exceeded
 from completions_mw.core.store_health import log_event
-from completions_mw.errors import BudgetExceededError, ServiceUnavailableError
+from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
 from completions_mw.settings import Budget, Settings
 
 
@@ -53,6 +54,9 @@ class Budgets:
         clock: tells the period.
         ttl_ms: for how long a reservation holds without a sign of life.
         on_budget: told of thresholds; what it raises is logged and goes no further.
+
+    Raises:
+        ConfigurationError: the hook is nothing to call with an alert.
     """
 
     def __init__(self, ledger: Ledger | None, settings: Settings, clock: Clock, ttl_ms: int, on_budget: OnBudget | None) -> None:
@@ -62,6 +66,8 @@ class Budgets:
         self._clock = clock
         self._ttl_ms = ttl_ms
         self._on_budget = on_budget
+        if on_budget is not None and (fault := misfit(on_budget, "alert")):
+            raise ConfigurationError(f"on_budget: {fault}")
 
     def shares_of(self, caller: Caller | None) -> tuple[Share, ...]:
         """Return the budgets that `caller` is charged to, in their periods of now."""

@@ -4,8 +4,8 @@ import inspect
 from functools import partial
 
 
-def misfit(function: object) -> str | None:
-    """Say why `function` cannot be called with a request, or None if it can, as far as it tells."""
+def misfit(function: object, what: str = "request") -> str | None:
+    """Say why `function` cannot be called with a request, or `what` it gets, or None if it can, as far as it tells."""
     if not callable(function):
         return f"should be a function, not {type(function).__name__}"
     try:
@@ -15,7 +15,7 @@ def misfit(function: object) -> str | None:
     try:
         signature.bind(None)
     except TypeError:
-        return f"{_name(function)} should take the request as its one positional argument"
+        return f"{_name(function)} should take the {what} as its one positional argument"
     return None
 
 

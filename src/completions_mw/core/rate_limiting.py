@@ -158,6 +158,10 @@ def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, 
     if refusing:
         wait_ms, family, window, used = max(refusing, key=lambda one: one[0])
         kind: Literal["requests", "tokens"] = "requests" if family == "requests" else "tokens"
-        return rate_limited(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms)
+        return rate_limited(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms, _scope(window))
     slot, used = next((slot, at.used) for slot, at in zip(limits.slots, admission.slots, strict=True) if at.used >= slot.limit)
-    return rate_limited(model, tenant, "concurrency", 0, slot.limit, used, 1, SLOT_RETRY_MS)
+    return rate_limited(model, tenant, "concurrency", 0, slot.limit, used, 1, SLOT_RETRY_MS, _scope(slot))
+
+
+def _scope(limit: Window | Slot) -> str:
+    return limit.bucket.partition(":")[0]

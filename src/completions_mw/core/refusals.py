@@ -33,6 +33,7 @@ _NAMES: Final = {
     family: (f"x-ratelimit-limit-{family}", f"x-ratelimit-remaining-{family}", f"x-ratelimit-reset-{family}")
     for family in ("requests", "tokens", "project-tokens")
 }
+_SHARED: Final = {"model": " The limit is shared by all who use the model.", "tenant": " The limit is shared by the whole organization."}
 _OWNERS: Final = {"key": "this API key", "caller": "this caller", "tenant": "this tenant"}
 
 
@@ -55,6 +56,7 @@ def rate_limited(
     used: int,
     requested: int,
     wait_ms: int,
+    scope: str = "key",
 ) -> RateLimitError:
     """Return the error for a request that would fit later.
 
@@ -67,12 +69,13 @@ def rate_limited(
         used: what others have taken of it.
         requested: what this request asks of it.
         wait_ms: after which a retry makes sense.
+        scope: whose limit it is: `key`, `caller`, `tenant` or `model`.
     """
     # The SDKs take 0 for no advice at all, and wait as they like.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
     text = f"Rate limit reached for {_shown(model)}{_of(tenant)} on {what}: "
-    text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}."
+    text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED.get(scope, '')}"
     soon = min(wait_ms, _LONGEST_RETRY_MS)
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:

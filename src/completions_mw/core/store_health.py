@@ -90,7 +90,9 @@ class StoreHealth:
         if self._lines.take(self.clock.monotonic()):
             self._told[:] = [policy]
             level = logging.WARNING if policy in _HARMLESS else logging.ERROR
-            log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__)
+            # Names of classes alone: what drivers say may quote addresses.
+            cause = {} if error.__cause__ is None else {"cause": type(error.__cause__).__name__}
+            log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__, **cause)
 
     def _recovered(self) -> None:
         with suppress(IndexError):
