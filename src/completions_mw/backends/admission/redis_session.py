@@ -23,7 +23,7 @@ TIMEOUT: Final = 0.05
 FIRST_TIMEOUT: Final = 0.5
 """The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
 PATIENCE: Final = 1.0
-"""Seconds for which a call waits for its turn, before the time that it has with Redis begins."""
+"""Seconds for which a call waits for its turn at least, before the time that it has with Redis begins."""
 MOST: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
 _OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
@@ -87,7 +87,7 @@ class RedisSession(ABC, Generic[C, P]):
         """
         pool = self._pool()
         timeouts = pool.timeouts
-        if not await self._enter(pool, PATIENCE):
+        if not await self._enter(pool, max(PATIENCE, self._timeout)):
             raise StoreRefusalError("Redis was not asked, since no connection became free")
         try:
             if pool.timeouts != timeouts:
