@@ -32,7 +32,7 @@ MAX_TRIES: Final = 5
 RENEWED_AT_ONCE: Final = 1000
 """Reservations, so that others do not wait long."""
 _UNAVAILABLE: Final = "budget_unavailable"
-_NOT_BEGUN: Final = Outcome(503, _UNAVAILABLE, None, None, Tokens(), 0, False, None, 0)
+_NOT_BEGUN: Final = Outcome(503, _UNAVAILABLE, None, None, Tokens(), 0, estimated=True, first_ms=None, total_ms=0)
 
 
 class GuardedLedger:
