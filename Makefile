@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 # Where a private CA is installed system-wide, uv must be told to trust it; elsewhere this changes nothing.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON ?= $(PYTHON)
+# The tests wait for much of their time, so one process more than there are cores has enough to do.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --quiet
 
@@ -21,7 +23,7 @@ demo: $(UV) ## A real model answers through a Flask app on this machine
 	@$(RUN) --group demo python examples/demo.py
 
 test: $(UV) ## Run the tests against real servers, clients and models
-	@$(RUN) --group test pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) --group test pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-soak: $(UV) ## Run the long tests: churn, cancellation storms, fuzzing
 	@$(RUN) --group test pytest -m soak $(ARGS)
