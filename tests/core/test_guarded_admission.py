@@ -179,9 +179,22 @@ def test_what_may_have_been_admitted_by_both_is_finished_in_both() -> None:
     assert guarded.admit("a", TOKENS, slots=(PLACES,)).admitted
     assert (held(guarded.local), held(guarded.shared)) == (1, 1)
     guarded.mend_store()
+    guarded.admit("next")
     guarded.finish("a", 30)
     assert (held(guarded.local), held(guarded.shared)) == (0, 0)
     assert (used(guarded.local, TOKENS), used(guarded.shared, TOKENS)) == (30, 30)
+
+
+def test_a_request_waits_once_for_a_store_that_does_not_answer() -> None:
+    guarded = Guarded()
+    guarded.break_store(timeout=True, too_late=True)
+    guarded.admit("a", TOKENS, slots=(PLACES,))
+    guarded.finish("a", 30)
+    assert guarded.fault.calls == ["admit"]
+    guarded.mend_store()
+    guarded.admit("b")
+    assert guarded.fault.calls == ["admit", "admit", "finish"]
+    assert (held(guarded.shared), used(guarded.shared, TOKENS)) == (0, 30)
 
 
 def test_nobody_gets_in() -> None:

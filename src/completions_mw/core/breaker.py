@@ -31,6 +31,11 @@ class Breaker:
         """Whether the store counts as lost."""
         return self._probes is not None
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the store has not answered since it failed to."""
+        return bool(self._failures) or self.is_open
+
     def allows(self) -> bool:
         """Tell whether the store may be asked; while the breaker is open, that makes the asker the probe."""
         probes = self._probes

@@ -84,7 +84,10 @@ class GuardedAdmission:
         local = self._forget(request_id)
         if local is not None:
             await self._local.finish(request_id, tokens)
-        if local is not False:
+        if local and self._health.breaker.is_in_doubt:
+            # The request has waited for the store once.
+            self._unheard.append((request_id, tokens))
+        elif local is not False:
             try:
                 await self._health.call(self._policy, self._store.finish, request_id, tokens)
             except StoreError:
