@@ -81,13 +81,13 @@ class Meter:
             await self._complete(self._limiter.finish(charge.entry.request_id, total))
 
     async def _post(self, ledger: Ledger, charge: Charge, tokens: int, outcome: Outcome) -> None:
+        if charge.reserved is not None and outcome.cost > charge.reserved:
+            charge.exchange.log_overage(charge.reserved, outcome.cost)
         try:
             if charge.holds_limits:
                 await self._limiter.finish(charge.entry.request_id, tokens)
         finally:
             movements = await ledger.settle(charge.entry, outcome)
-        if charge.reserved is not None and outcome.cost > charge.reserved:
-            charge.exchange.log_overage(charge.reserved, outcome.cost)
         await self._budgets.moved(movements, charge.exchange)
 
     def _complete(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
