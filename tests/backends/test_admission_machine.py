@@ -169,7 +169,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
 
 class TestQuickly(AdmissionMachine.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.soak

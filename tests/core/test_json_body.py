@@ -163,14 +163,14 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.text(), JSON))
+@given(st.dictionaries(st.text(), JSON, max_size=8))
 def test_all_json_is_read_as_the_standard_library_reads_it(value: dict[str, Any]) -> None:
     assert parse_json_body(json.dumps(value).encode(), BOUNDS) == value
 
 
 @pytest.mark.parametrize("padding", [0, 300_000], ids=["built", "bytes"])
 @settings(deadline=None)
-@given(value=st.dictionaries(st.text(alphabet='[]{},"\\ a'), st.lists(st.text(alphabet='[]{},"\\ a'))))
+@given(value=st.dictionaries(st.text(alphabet='[]{},"\\ a'), st.lists(st.text(alphabet='[]{},"\\ a')), max_size=8))
 def test_items_are_counted_alike_when_built_and_in_bytes(padding: int, value: dict[str, list[str]]) -> None:
     value["padding"] = ["," * padding]
     items = len(value) + sum(len(inner) or 1 for inner in value.values())
