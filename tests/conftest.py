@@ -13,15 +13,6 @@ from tests.support.envelope import REFUSALS, check_refusal
 gc.disable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one process, as its fixtures are costly; and all that share the same running servers to one."""
-    for item in items:
-        group = (
-            "servers" if "server" in getattr(item, "fixturenames", ()) and "/servers/" in item.nodeid else item.nodeid.partition("::")[0]
-        )
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_finish() -> None:
     gc.enable()
     gc.freeze()

@@ -147,15 +147,17 @@ def _row(model: str, used: list[Used]) -> UsageRow:
     return UsageRow(model, len(used), prompt, completion, 0, 0, prompt * INPUT + completion * OUTPUT, estimated)
 
 
-@pytest.mark.parametrize("requests", [pytest.param(200, id="quick"), pytest.param(10_000, id="full", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("requests", "servers"), [pytest.param(200, 1, id="quick"), pytest.param(10_000, 2, id="full", marks=pytest.mark.soak)]
+)
 @every_pair
 def test_settled_tokens_are_the_upstreams(
-    kind: Kind, requests: int, start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str
+    kind: Kind, requests: int, servers: int, start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str
 ) -> None:
     limits = {"requests": "1000000/day", "tokens": "1000000000/day"}
     keys = {"team": {"secret": KEY, "limits": limits, "budget": {"usd": "1000", "period": "total"}}}
     settings = sharing(redis_server, ledger, keys=keys, models=models(*MODELS, prices=PRICES))
-    with books(ledger) as reader, fleet(start, kind, settings) as running:
+    with books(ledger) as reader, fleet(start, kind, settings, servers=servers) as running:
         expected = use(list(running.servers), upstream, requests)
         # Who left is not told when the request is settled.
         wait_until(lambda: sum(row.requests for row in reader.usage("model")) == requests, timeout=PATIENCE)
