@@ -59,21 +59,13 @@ def test_a_model_that_cannot_be_called_is_refused(kind: Kind, function: Any, wor
 
 
 @both
+@pytest.mark.parametrize(("hook", "gets"), [("authenticate", "request"), ("on_budget", "alert")])
 @pytest.mark.parametrize(("function", "words"), MISFITS.values(), ids=MISFITS)
-def test_a_login_that_cannot_be_called_is_refused(kind: Kind, function: Any, words: str) -> None:
+def test_a_hook_that_cannot_be_called_is_refused(kind: Kind, hook: str, gets: str, function: Any, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        kind(Settings(**TREE), authenticate=function)
-    assert str(caught.value).startswith("authenticate: ")
-    assert words in str(caught.value)
-
-
-@both
-@pytest.mark.parametrize(("function", "words"), MISFITS.values(), ids=MISFITS)
-def test_a_hook_for_budgets_that_cannot_be_called_is_refused(kind: Kind, function: Any, words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        kind(Settings(**TREE), on_budget=function)
-    assert str(caught.value).startswith("on_budget: ")
-    assert words.replace("the request", "the alert") in str(caught.value)
+        kind(Settings(**TREE), **{hook: function})
+    assert str(caught.value).startswith(f"{hook}: ")
+    assert words.replace("the request", f"the {gets}") in str(caught.value)
 
 
 def more_with_defaults(request: object, more: object = None, *rest: object, **options: object) -> str:
