@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bench.apps.upstreams import HEADERS, URL, built_in, transport
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
 from completions_mw.http import UpstreamBody, UpstreamRequest
 
 if TYPE_CHECKING:

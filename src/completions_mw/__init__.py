@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from completions_mw.core.auth import Caller
-    from completions_mw.core.budgeting import BudgetAlert
-    from completions_mw.core.key_ring import KeyNotFoundError
-    from completions_mw.core.key_secrets import NewKey
+    from completions_mw.core.budgets.budgets import BudgetAlert
+    from completions_mw.core.keys.authentication import Caller
+    from completions_mw.core.keys.secrets import NewKey
+    from completions_mw.core.keys.service import KeyNotFoundError
     from completions_mw.core.ports import Balance, KeyExistsError, KeyRecord, StoreError, UsageRow
-    from completions_mw.core.store_health import StoreSnapshot
+    from completions_mw.core.resilience.store_health import StoreSnapshot
     from completions_mw.errors import (
         AuthenticationError,
         BudgetExceededError,
@@ -87,12 +87,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "completions_mw.core.auth": ("Caller",),
-    "completions_mw.core.budgeting": ("BudgetAlert",),
-    "completions_mw.core.key_ring": ("KeyNotFoundError",),
-    "completions_mw.core.key_secrets": ("NewKey",),
+    "completions_mw.core.keys.authentication": ("Caller",),
+    "completions_mw.core.budgets.budgets": ("BudgetAlert",),
+    "completions_mw.core.keys.service": ("KeyNotFoundError",),
+    "completions_mw.core.keys.secrets": ("NewKey",),
     "completions_mw.core.ports": ("Balance", "KeyExistsError", "KeyRecord", "StoreError", "UsageRow"),
-    "completions_mw.core.store_health": ("StoreSnapshot",),
+    "completions_mw.core.resilience.store_health": ("StoreSnapshot",),
     "completions_mw.errors": (
         "AuthenticationError",
         "BudgetExceededError",

@@ -8,7 +8,7 @@ import pytest
 
 from completions_mw import AsyncGateway, ConfigurationError, Gateway, Settings
 from completions_mw.adapters import asgi, fastapi, flask, starlette, wsgi
-from completions_mw.adapters.frameworks import settings_of
+from completions_mw.adapters.support import settings_of
 from tests.adapters.given import KEY, TOML, TREE, import_without, settings
 
 SHAPES: dict[str, Callable[[Path], object]] = {

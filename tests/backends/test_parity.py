@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import completions_mw.backends
+import completions_mw.gateway
 from completions_mw import AsyncGateway, Gateway
 
 PAIRS = (
@@ -29,10 +30,10 @@ ENGINE = {"Backend", "Line", "Pieces", "Stream"}
 
 
 def classes() -> Iterator[tuple[str, type]]:
-    package = completions_mw.backends
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        module = importlib.import_module(found.name)
-        yield from ((name, kind) for name, kind in vars(module).items() if isinstance(kind, type) and kind.__module__ == found.name)
+    for package in (completions_mw.backends, completions_mw.gateway):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            yield from ((name, kind) for name, kind in vars(module).items() if isinstance(kind, type) and kind.__module__ == found.name)
 
 
 CLASSES = dict(classes())

@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 
 KEY = "sk-round-trips-0123456789"
 SCRIPTS = {
-    hashlib.sha1(files("completions_mw.backends.admission").joinpath(f"{name}.lua").read_bytes(), usedforsecurity=False).hexdigest(): name
+    hashlib.sha1(files("completions_mw.backends.redis").joinpath(f"{name}.lua").read_bytes(), usedforsecurity=False).hexdigest(): name
     for name in ("admit", "finish", "renew")
 }
 RATES = {"requests": "1000/minute", "tokens": "1000000/minute"}

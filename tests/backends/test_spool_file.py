@@ -13,14 +13,14 @@ import anyio
 import pytest
 
 from completions_mw.backends.spool_file import AsyncSpoolFile, BlockingSpoolFile
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
+from completions_mw.core.budgets.spool import SpoolFile
 from completions_mw.core.ports import StoreError
-from completions_mw.core.spool import SpoolFile
 
 WRITER = """
 import resource, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
 
 if len(sys.argv) > 3:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
@@ -210,7 +210,7 @@ def test_the_file_of_a_dead_parent_is_free_though_its_child_lives(path: Path, fi
     code = """
 import os, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
 file = BlockingSpoolFile(sys.argv[1])
 run(file.append(b"parent"))
 child = os.fork()

@@ -8,7 +8,7 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ledger_on, open_database
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
 from completions_mw.core.ports import Entry, Ledger, Outcome, Tokens
 from tests.support.command_line import Result, inside, process
 

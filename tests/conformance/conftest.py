@@ -6,7 +6,8 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from completions_mw import Gateway
-from completions_mw.backends.sql import sqlite, sqlite_file
+from completions_mw.backends.sql.sqlite import database as sqlite
+from completions_mw.backends.sql.sqlite import file as sqlite_file
 from tests.conformance import given
 from tests.conformance.customer import Customer, CustomerMaker
 from tests.hosts.base import Host, Project

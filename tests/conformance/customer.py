@@ -8,7 +8,7 @@ from typing import Any
 
 from completions_mw import Gateway
 from completions_mw.core.ports import Balance, UsageRow
-from completions_mw.keys import NewKey
+from completions_mw.gateway.keys import NewKey
 from tests.conformance.given import JSON, chat_body, post
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.support.exchange import Answer

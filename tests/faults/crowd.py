@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from pydantic_core import to_json
 
 from completions_mw import AsyncGateway, Gateway, Request, Settings
-from completions_mw.core.store_health import StoreSnapshot
+from completions_mw.core.resilience.store_health import StoreSnapshot
 from tests.faults.conftest import Answer
 from tests.support.waiting import wait_until
 

@@ -9,10 +9,10 @@ import httpcore2
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.blocking_network import BlockingLine
-from completions_mw.backends.transport import AsyncTransport, BlockingTransport
-from completions_mw.core.blocking import BlockingIterator, run
-from completions_mw.core.streaming import SseBody
+from completions_mw.backends.http.blocking import BlockingLine
+from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
+from completions_mw.blocking import BlockingIterator, run
+from completions_mw.core.streaming.chunks import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream

@@ -14,9 +14,9 @@ import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.adapters.wsgi import ClientSocket
-from completions_mw.backends.transport import AsyncTransport, BlockingTransport
-from completions_mw.core.blocking import BlockingIterator, run
-from completions_mw.core.streaming import SseBody
+from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
+from completions_mw.blocking import BlockingIterator, run
+from completions_mw.core.streaming.chunks import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import Exchange

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from completions_mw import Gateway
-from completions_mw.core.blocking import BlockingIterator
+from completions_mw.blocking import BlockingIterator
 from tests.faults.conftest import AsyncClient, BlockingClient, Client, request, settings_for
 from tests.support.proxy import Blackhole, FaultProxy, Mode, Pass, Refuse
 from tests.support.upstream import MockUpstream

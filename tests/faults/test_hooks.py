@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from completions_mw import Caller, PermissionDeniedError, RateLimitError, Request
-from completions_mw.backends import call, channel, transport
-from completions_mw.core import auth, catalog, dispatch, grammar, pipeline, routes, streaming, targets
+from completions_mw.backends.http import call, channel, transport
+from completions_mw.core import pipeline, routes
+from completions_mw.core.dispatch import catalog, dispatch, targets
+from completions_mw.core.keys import authentication
+from completions_mw.core.streaming import chunks, grammar
 from completions_mw.providers import openai
 from completions_mw.sse import Decoder
 from tests.faults.conftest import HEADERS, AsyncClient, BlockingClient, request, settings_for
@@ -250,8 +253,8 @@ BEFORE: list[tuple[Any, str]] = [
     (pipeline, "require_length"),
     (pipeline, "parse_json_body"),
     (pipeline, "validate"),
-    (auth.Authenticator, "authenticate"),
-    (auth.Authenticator, "find"),
+    (authentication.Authenticator, "authenticate"),
+    (authentication.Authenticator, "find"),
     (catalog.Catalog, "resolve"),
     (targets.UpstreamTarget, "_send"),
     (openai, "build_request"),
@@ -278,7 +281,7 @@ LATER: list[tuple[Any, str]] = [
     (openai, "parse_event"),
     (grammar.Grammar, "feed"),
     (grammar.Grammar, "end"),
-    (streaming, "encode"),
+    (chunks, "encode"),
     (call.Call, "took"),
     (channel.Channel, "wait"),
     (channel.Channel, "read"),

@@ -13,7 +13,7 @@ import pytest
 
 from completions_mw import AsyncGateway, Gateway
 from completions_mw.adapters import asgi, wsgi
-from completions_mw.core.blocking import BlockingIterator
+from completions_mw.blocking import BlockingIterator
 from tests.faults.conftest import request, settings_for
 from tests.support.asgi_driver import scope_of
 from tests.support.exchange import Sent

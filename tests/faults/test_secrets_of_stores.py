@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from completions_mw import BudgetAlert, ConfigurationError, Gateway, KeyExistsError, KeyNotFoundError, Settings, StoreError
-from completions_mw.keys import NewKey
+from completions_mw.gateway.keys import NewKey
 from tests.faults.conftest import KEY, UPSTREAM_KEY
 from tests.faults.crowd import Crowd, asking, every_crowd
 from tests.faults.redis_faults import PASSWORD as REDIS_PASSWORD

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from completions_mw import Gateway, Request, Settings
-from completions_mw.core.key_secrets import new_token
+from completions_mw.core.keys.secrets import new_token
 from tests.faults.crowd import asking
 from tests.support.redis_server import RedisServer
 

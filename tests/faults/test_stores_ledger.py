@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from completions_mw import Gateway, Settings
-from completions_mw.backends.sql.postgres import CONNECTIONS
-from completions_mw.core.upkeep import REAP_SECONDS
+from completions_mw.backends.sql.postgres.database import CONNECTIONS
+from completions_mw.core.charging.maintenance import REAP_SECONDS
 from tests.faults.conftest import Answer
 from tests.faults.crowd import AT_ONCE, RECOVERY, asking, every_crowd, load, recovers, statuses, store
 from tests.faults.sql_faults import Fault, postgres_faults, sqlite_faults

@@ -1,6 +1,8 @@
 """Time for stores: where exactness is the subject, a machine that has much to do must not look like a store that is down."""
 
-from completions_mw.backends.sql import database, sqlite, sqlite_file
+from completions_mw.backends.sql import database
+from completions_mw.backends.sql.sqlite import database as sqlite
+from completions_mw.backends.sql.sqlite import file as sqlite_file
 
 STORE_PATIENCE = 10.0
 """Seconds that a store may take."""

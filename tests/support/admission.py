@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from completions_mw.backends.admission import CheckedAdmissionStore, MemoryAdmission, admission_store
-from completions_mw.core.blocking import run
+from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
+from completions_mw.backends.memory.admission import MemoryAdmission
+from completions_mw.blocking import run
 from completions_mw.core.ports import Admission, Slot, Window
 from tests.support.fake_clock import FakeClock
 from tests.support.redis_server import RedisServer

@@ -6,27 +6,27 @@ from itertools import count
 from typing import Any, TypeVar
 
 from completions_mw import Caller, Settings
-from completions_mw.backends.admission import MemoryAdmission
-from completions_mw.backends.assembly import Assembly
-from completions_mw.backends.kits import BlockingKit
+from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.backends.sql import ledger_on, open_database
-from completions_mw.core.auth import Authenticator
-from completions_mw.core.blocking import run
-from completions_mw.core.budgeting import Budgets, OnBudget
-from completions_mw.core.catalog import Catalog
-from completions_mw.core.guarded_admission import GuardedAdmission
-from completions_mw.core.guarded_ledger import GuardedLedger
-from completions_mw.core.json_body import Bounds
-from completions_mw.core.metering import Meter
+from completions_mw.blocking import run
+from completions_mw.core.budgets.budgets import Budgets, OnBudget
+from completions_mw.core.budgets.guarded_ledger import GuardedLedger
+from completions_mw.core.budgets.spool import Spool
+from completions_mw.core.charging.charges import Meter
+from completions_mw.core.charging.maintenance import Upkeep
+from completions_mw.core.charging.max_cost import Tariff
+from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.keys.authentication import Authenticator
+from completions_mw.core.limits.guarded_store import GuardedAdmission
+from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
-from completions_mw.core.rate_limiting import RateLimiter
+from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.routes import Routes
-from completions_mw.core.spool import Spool
-from completions_mw.core.store_health import StoreHealth
-from completions_mw.core.streaming import ChunkStream
-from completions_mw.core.tariff import Tariff
-from completions_mw.core.upkeep import Upkeep
+from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.validation.json_body import Bounds
+from completions_mw.gateway.backends import BlockingKit
+from completions_mw.gateway.models import Assembly
 from completions_mw.providers.base import Completion
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock

@@ -14,7 +14,7 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
-from completions_mw.core.blocking import run
+from completions_mw.blocking import run
 from completions_mw.core.ports import Account, Clock, Entry, Ledger, Outcome, Refusal, StoreTimeoutError, Tokens
 
 T = TypeVar("T")

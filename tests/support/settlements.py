@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from completions_mw.core.budgets.spool import Settlement
 from completions_mw.core.ports import Balance, Entry, Ledger, Movement, Outcome, Tokens, UsageQuery, UsageRow
-from completions_mw.core.spool import Settlement
 
 
 def settlement(number: int, name: str = "team-a") -> Settlement:

@@ -10,8 +10,8 @@ import trio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw.backends.http.transport import AsyncTransport
 from completions_mw.backends.models import default_weights
-from completions_mw.backends.transport import AsyncTransport
 from completions_mw.http import Request
 from tests.support.envelope import check_error
 from tests.support.examples import needs_local_model

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from completions_mw.adapters.frameworks import check_gateway
-from completions_mw.core.head import too_large
-from completions_mw.core.streaming import SseBody
+from completions_mw.adapters.support import check_gateway
+from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.validation.headers import too_large
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from completions_mw.adapters.asgi import Message, Receive, Scope, Send, answer
-from completions_mw.adapters.frameworks import check_gateway, needs
+from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, ModelCard, ModelList

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from completions_mw.adapters import wsgi
-from completions_mw.adapters.frameworks import check_gateway, needs, settings_of
-from completions_mw.core.auth import Authenticate
-from completions_mw.core.blocking import BlockingIterator
-from completions_mw.core.budgeting import OnBudget
-from completions_mw.core.head import too_large
+from completions_mw.adapters.support import check_gateway, needs, settings_of
+from completions_mw.blocking import BlockingIterator
+from completions_mw.core.budgets.budgets import OnBudget
+from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
+from completions_mw.core.validation.headers import too_large
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response

@@ -9,7 +9,7 @@ The app closes the gateway when it ends, in its own lifespan:
 """
 
 from completions_mw.adapters.asgi import Receive, Scope, Send, answer, path_of
-from completions_mw.adapters.frameworks import check_gateway, needs
+from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 

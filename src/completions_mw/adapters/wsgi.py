@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
-from completions_mw.adapters.frameworks import check_gateway
-from completions_mw.core.blocking import BlockingIterator
-from completions_mw.core.head import too_large
+from completions_mw.adapters.support import check_gateway
+from completions_mw.blocking import BlockingIterator
+from completions_mw.core.validation.headers import too_large
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.http import Headers, Request, Response

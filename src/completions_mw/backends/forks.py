@@ -4,7 +4,7 @@ import os
 from typing import Any, Final
 from weakref import WeakSet
 
-from completions_mw.core import turns
+from completions_mw.core.resilience import throttle
 
 
 class Forkable:
@@ -26,7 +26,7 @@ def _start_anew() -> None:
     for one in _all:
         _abandoned.append(vars(one).copy())
         one.start_anew()
-    turns.mend()
+    throttle.mend()
 
 
 os.register_at_fork(after_in_child=_start_anew)

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from completions_mw.cli.keys import keys
 from completions_mw.cli.output import fail
 from completions_mw.cli.usage import usage
-from completions_mw.core.key_ring import KeyNotFoundError
+from completions_mw.core.keys.service import KeyNotFoundError
 from completions_mw.core.ports import KeyExistsError, StoreError
 from completions_mw.errors import ConfigurationError
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from completions_mw.blocking import run
 from completions_mw.cli.output import shown
-from completions_mw.core.blocking import run
-from completions_mw.core.key_fields import ImportedKey, checked
-from completions_mw.core.key_ring import KeyRing
+from completions_mw.core.keys.fields import ImportedKey, checked
+from completions_mw.core.keys.service import KeyRing
 from completions_mw.core.ports import KeyRecord
 from completions_mw.errors import ConfigurationError
 

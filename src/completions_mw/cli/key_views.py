@@ -4,7 +4,7 @@ from typing import Any
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.cli.output import instant, write_json, write_lines, write_table
-from completions_mw.core.key_secrets import NewKey
+from completions_mw.core.keys.secrets import NewKey
 from completions_mw.core.ports import KeyRecord
 
 _COLUMNS = ("id", "public id", "name", "tenant", "limits", "budget", "state")

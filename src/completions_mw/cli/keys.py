@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from completions_mw.blocking import run
 from completions_mw.cli import options
 from completions_mw.cli.imports import import_file
 from completions_mw.cli.key_views import write_all, write_new, write_one
 from completions_mw.cli.ledger import opened_keys
 from completions_mw.cli.options import AsJson, Config, Id, Ledger
-from completions_mw.core.blocking import run
 from completions_mw.errors import ConfigurationError
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list, change and rotate the keys of the ledger.")

@@ -10,13 +10,13 @@ from pydantic import SecretStr, ValidationError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
-from completions_mw.cli.store_failures import explained, sqlite_file
-from completions_mw.core.blocking import run
-from completions_mw.core.key_ring import KeyRing
+from completions_mw.blocking import run
+from completions_mw.cli.errors import explained, sqlite_file
+from completions_mw.core.keys.service import KeyRing
 from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Stores
-from completions_mw.settings.messages import explain
+from completions_mw.settings.errors import explain
 from completions_mw.settings.sources import read_toml
 
 _DEFAULT: Final = Path("completions.toml")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from completions_mw.blocking import run
 from completions_mw.cli.ledger import opened_ledger
 from completions_mw.cli.options import AsJson, Config, Ledger
 from completions_mw.cli.output import write_json, write_table
-from completions_mw.core.blocking import run
 from completions_mw.core.ports import UsageQuery, UsageRow
 from completions_mw.errors import ConfigurationError
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from completions_mw.core import dispatch
-from completions_mw.core.auth import Authenticator, Caller, incorrect
-from completions_mw.core.catalog import Catalog, CatalogModel
-from completions_mw.core.charge import Charge
-from completions_mw.core.exchange import Exchange
-from completions_mw.core.head import Head, parse_head, require_json, require_length, require_whole, too_large
-from completions_mw.core.json_body import Bounds, parse_json_body
-from completions_mw.core.metering import Meter
+from completions_mw.core.charging.charge import Charge
+from completions_mw.core.charging.charges import Meter
+from completions_mw.core.context import Exchange
+from completions_mw.core.dispatch import dispatch
+from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
+from completions_mw.core.keys.authentication import Authenticator, Caller, incorrect
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import Route, Routes
-from completions_mw.core.streaming import ChunkStream, SseBody
-from completions_mw.core.validation import Chat, UnknownParams, normalise, validate
+from completions_mw.core.streaming.chunks import ChunkStream, SseBody
+from completions_mw.core.validation.headers import Head, parse_head, require_json, require_length, require_whole, too_large
+from completions_mw.core.validation.json_body import Bounds, parse_json_body
+from completions_mw.core.validation.request import Chat, UnknownParams, normalise, validate
 from completions_mw.errors import (
     ClientDisconnectedError,
     GatewayError,

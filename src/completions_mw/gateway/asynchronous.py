@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from completions_mw.backends.kits import AsyncKit
-from completions_mw.core.auth import Authenticate, Somebody
-from completions_mw.core.budgeting import OnBudget
+from completions_mw.core.budgets.budgets import OnBudget
+from completions_mw.core.keys.authentication import Authenticate, Somebody
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
-from completions_mw.core.streaming import ChunkReader, SseBody
+from completions_mw.core.streaming.chunks import ChunkReader, SseBody
+from completions_mw.gateway.backends import AsyncKit
 from completions_mw.gateway.base import GatewayBase
+from completions_mw.gateway.keys import AsyncKeys
 from completions_mw.http import Request, Response
-from completions_mw.keys import AsyncKeys
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
 

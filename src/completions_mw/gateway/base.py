@@ -5,26 +5,26 @@ from datetime import datetime
 from functools import partial
 from typing import Any, get_args
 
-from completions_mw.backends.assembly import Assembly
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.forks import Forkable
-from completions_mw.backends.kits import Kit
-from completions_mw.backends.stores import StoreSet, check_stores
-from completions_mw.core.auth import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
-from completions_mw.core.budgeting import Budgets, OnBudget
-from completions_mw.core.catalog import Catalog
-from completions_mw.core.direct import as_gateway_errors, typed
-from completions_mw.core.json_body import Bounds
-from completions_mw.core.metering import Meter
+from completions_mw.core.budgets.budgets import Budgets, OnBudget
+from completions_mw.core.charging.charges import Meter
+from completions_mw.core.charging.maintenance import Upkeep
+from completions_mw.core.charging.max_cost import Tariff
+from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.keys.authentication import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
+from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
-from completions_mw.core.rate_limiting import RateLimiter
+from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.routes import Routes
-from completions_mw.core.store_health import StoreSnapshot
-from completions_mw.core.streaming import ChunkReader, ChunkStream
-from completions_mw.core.tariff import Tariff
-from completions_mw.core.upkeep import Upkeep
-from completions_mw.core.validation import prepare
+from completions_mw.core.streaming.chunks import ChunkReader, ChunkStream
+from completions_mw.core.streaming.reader import as_gateway_errors, typed
+from completions_mw.core.validation.json_body import Bounds
+from completions_mw.core.validation.request import prepare
+from completions_mw.gateway.backends import Kit
+from completions_mw.gateway.models import Assembly
+from completions_mw.gateway.stores import StoreSet, check_stores
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
 

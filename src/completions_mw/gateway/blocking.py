@@ -5,16 +5,16 @@ from datetime import datetime
 from inspect import iscoroutinefunction
 from typing import Any, Literal, Self
 
-from completions_mw.backends.kits import BlockingKit
-from completions_mw.core.auth import Authenticate, Somebody
-from completions_mw.core.blocking import BlockingIterator, iterate, run
-from completions_mw.core.budgeting import OnBudget
+from completions_mw.blocking import BlockingIterator, iterate, run
+from completions_mw.core.budgets.budgets import OnBudget
+from completions_mw.core.keys.authentication import Authenticate, Somebody
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
-from completions_mw.core.streaming import SseBody
+from completions_mw.core.streaming.chunks import SseBody
 from completions_mw.errors import ConfigurationError
+from completions_mw.gateway.backends import BlockingKit
 from completions_mw.gateway.base import GatewayBase
+from completions_mw.gateway.keys import Keys
 from completions_mw.http import Request, Response
-from completions_mw.keys import Keys
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
 from completions_mw.settings import Settings
 

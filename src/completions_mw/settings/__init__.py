@@ -1,9 +1,9 @@
 """What operators write: one frozen tree, the same in TOML, in code and in the environment."""
 
 from completions_mw.settings.providers import EchoSettings, LlamaCppSettings, OpenAISettings, ProviderSettings, Timeouts
-from completions_mw.settings.tables import Allowance, Budget, Connections, KeySettings, Limits, ModelSettings, Prices, Stores, Target
-from completions_mw.settings.tree import Settings
-from completions_mw.settings.values import Rate
+from completions_mw.settings.settings import Settings
+from completions_mw.settings.stores import Allowance, Budget, Connections, KeySettings, Limits, ModelSettings, Prices, Stores, Target
+from completions_mw.settings.types import Rate
 
 __all__ = [
     "Allowance",

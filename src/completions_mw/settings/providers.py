@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from completions_mw.settings.secret_values import ApiKey, HeaderValue
-from completions_mw.settings.table import Table
-from completions_mw.settings.values import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
+from completions_mw.settings.base import Table
+from completions_mw.settings.secrets import ApiKey, HeaderValue
+from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
 _FRAMING = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 _CONTENT = {"accept", "accept-encoding", "content-encoding", "content-type"}

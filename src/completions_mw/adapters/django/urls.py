@@ -9,7 +9,7 @@ from inspect import isawaitable
 from typing import Any
 
 from completions_mw.adapters.django.views import View
-from completions_mw.adapters.frameworks import needs, settings_of
+from completions_mw.adapters.support import needs, settings_of
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
 

@@ -2,8 +2,7 @@
 
 from completions_mw.backends.models.echo import echo
 from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel
-from completions_mw.backends.models.llama_cpp import AsyncLlamaCppModel, BlockingLlamaCppModel
-from completions_mw.backends.models.llama_server import default_weights
+from completions_mw.backends.models.llama_cpp import AsyncLlamaCppModel, BlockingLlamaCppModel, default_weights
 
 __all__ = [
     "AsyncFunctionModel",

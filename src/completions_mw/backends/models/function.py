@@ -12,11 +12,11 @@ from typing import Any
 
 import anyio
 
-from completions_mw.backends.models.items import opened
+from completions_mw.backends.models.chunks import opened
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
-from completions_mw.backends.models.tasks import AsyncEmit, AsyncTaskSource
-from completions_mw.backends.models.threads import AsyncThreadSource, Emit
-from completions_mw.core.blocking import run
+from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
+from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
+from completions_mw.blocking import run
 from completions_mw.core.ports import EventSource, ModelFunction
 from completions_mw.schemas import ChatRequest
 

@@ -3,8 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from completions_mw.backends.models.answer import Answer
-from completions_mw.backends.models.items import chunks_of, completed, is_completion, plain, split
+from completions_mw.backends.models.accumulator import Answer
+from completions_mw.backends.models.chunks import chunks_of, completed, is_completion, plain, split
 from completions_mw.schemas import ChatRequest
 from completions_mw.sse import DONE, Event
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from completions_mw.backends.sql.database import Rows
-from completions_mw.core.periods import period_of
+from completions_mw.core.budgets.periods import period_of
 from completions_mw.core.ports import Entry, Outcome, UsageQuery, UsageRow
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from completions_mw.backends.sql.database import Database
-from completions_mw.backends.sql.sqlite import AsyncSqlite, BlockingSqlite
-from completions_mw.backends.sql.sqlite_ledger import SqliteLedger
+from completions_mw.backends.sql.sqlite.database import AsyncSqlite, BlockingSqlite
+from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
 from completions_mw.core.ports import Clock, Ledger
 from completions_mw.errors import ConfigurationError
 
@@ -38,7 +38,7 @@ def ledger_on(database: Database) -> Ledger:
     """Return the ledger in `database`."""
     if isinstance(database, BlockingSqlite | AsyncSqlite):
         return SqliteLedger(database)
-    from completions_mw.backends.sql.postgres_ledger import PostgresLedger
+    from completions_mw.backends.sql.postgres.ledger import PostgresLedger
 
     return PostgresLedger(database)
 
@@ -49,7 +49,7 @@ def _version(parts: tuple[int, ...]) -> str:
 
 def _postgres(address: str, blocking: bool) -> Database:
     try:
-        from completions_mw.backends.sql.postgres import AsyncPostgres, BlockingPostgres
+        from completions_mw.backends.sql.postgres.database import AsyncPostgres, BlockingPostgres
     except ImportError:
         raise ConfigurationError("stores.ledger: PostgreSQL needs psycopg: pip install 'completions-mw[postgres]'") from None
     return BlockingPostgres(address) if blocking else AsyncPostgres(address)

@@ -1,0 +1,14 @@
+"""Calls to upstreams over HTTP: the `Transport` port.
+
+transport.py     `BlockingTransport` and `AsyncTransport`
+call.py          one call: its deadlines, bounds and progress
+channel.py       a connection, read and written under the deadlines of its call
+blocking.py      sockets for threads and greenlets, which notice a client that leaves
+asynchronous.py  sockets for event loops
+body.py          an answer's body, piece by piece
+failures.py      from the HTTP engine's exceptions to errors of the gateway
+"""
+
+from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
+
+__all__ = ["AsyncTransport", "BlockingTransport"]

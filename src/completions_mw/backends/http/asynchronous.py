@@ -1,0 +1,110 @@
+"""The network below the async pool: anyio's streams, for asyncio and trio, with our deadlines.
+
+httpcore2 has the same over anyio, but wraps every read in three context managers and asks for readiness through typed attributes: together
+more than all that the gateway does with a request.
+"""
+
+import asyncio
+import select
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+import anyio.abc
+import httpcore2
+from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream, current_time
+from anyio.streams.tls import TLSAttribute, TLSStream
+
+from completions_mw.backends.http.channel import Channel
+
+
+class AsyncLine:
+    """An anyio stream under the names and errors of httpcore2."""
+
+    __slots__ = ("stream",)
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self.stream = stream
+
+    async def read(self, max_bytes: int, timeout: float) -> bytes:
+        with CancelScope(deadline=current_time() + timeout):
+            try:
+                return await self.stream.receive(max_bytes)
+            except EndOfStream:
+                return b""
+            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
+                raise httpcore2.ReadError from error
+        raise httpcore2.ReadTimeout
+
+    async def write(self, buffer: bytes, timeout: float) -> None:
+        with CancelScope(deadline=current_time() + timeout):
+            try:
+                return await self.stream.send(buffer)
+            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
+                raise httpcore2.WriteError from error
+        raise httpcore2.WriteTimeout
+
+
+class AsyncStream(httpcore2.AsyncNetworkStream):
+    """A network stream of the async pool."""
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self._stream = stream
+        self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self.channel = Channel(AsyncLine(stream))
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self.channel.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if buffer:
+            await self.channel.write(buffer)
+
+    async def aclose(self) -> None:
+        closing = self._stream.aclose()
+        if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+            return await closing
+        # In one go: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the request.
+        for _ in closing.__await__():
+            pass
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            with anyio.fail_after(timeout):
+                wrapped = TLSStream.wrap(self._stream, ssl_context=ssl_context, hostname=server_hostname, standard_compatible=False)
+                return AsyncStream(await wrapped)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout from error
+        except (ssl.SSLError, BrokenResourceError, EndOfStream) as error:
+            raise httpcore2.ConnectError from error
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            # Asked of every idle connection for every request. The number of a closed socket may be another's by now.
+            return self._socket.fileno() < 0 or bool(self._poll.poll(0))
+        return self._stream.extra(TLSAttribute.ssl_object, None) if info == "ssl_object" else None
+
+
+class AsyncBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections for the async pool."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            with anyio.fail_after(timeout):
+                return AsyncStream(await anyio.connect_tcp(host, port))
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout from error
+        except OSError as error:
+            raise httpcore2.ConnectError from error

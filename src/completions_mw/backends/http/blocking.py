@@ -1,0 +1,106 @@
+"""The network below the blocking pool: httpcore2's own sockets, with our deadlines and an eye on the client."""
+
+import select
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore2
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.http.call import current_call
+from completions_mw.backends.http.channel import Channel
+from completions_mw.blocking import run
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.http import ClientConnection
+
+WATCH_AFTER = 0.02
+"""Seconds of silence after which the client is watched too; before that, two more system calls would be most of what an answer costs."""
+
+
+class BlockingLine:
+    """A blocking stream under the names of an async one; a read also ends when the client leaves."""
+
+    __slots__ = ("_call", "_stream")
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    async def write(self, buffer: bytes, timeout: float) -> None:
+        self._call = current_call.get()
+        self._stream.write(buffer, timeout)
+
+    async def read(self, max_bytes: int, timeout: float) -> bytes:
+        client = self._call.connection
+        if client is None or timeout <= WATCH_AFTER:
+            return self._stream.read(max_bytes, timeout)
+        try:
+            return self._stream.read(max_bytes, WATCH_AFTER)
+        except httpcore2.ReadTimeout:
+            wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_AFTER)
+            return self._stream.read(max_bytes, timeout)
+
+
+def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
+    """Wait until `sock` can be read.
+
+    Raises:
+        ClientDisconnectedError: the client left first.
+        httpcore2.ReadTimeout: nothing happened for `timeout` seconds.
+    """
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(client, select.POLLIN)
+    until = SYSTEM_CLOCK.monotonic() + timeout
+    while True:
+        left = max(0.0, until - SYSTEM_CLOCK.monotonic())
+        ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
+        if client.fileno() in ready and client.is_gone():
+            raise ClientDisconnectedError
+        if sock.fileno() in ready:
+            return
+        if not ready:
+            raise httpcore2.ReadTimeout
+        # The client sent its next request ahead: readable for good, and not gone.
+        poll.unregister(client)
+
+
+class BlockingStream(httpcore2.NetworkStream):
+    """A network stream of the blocking pool."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+        self.channel = Channel(BlockingLine(stream))
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return run(self.channel.read(max_bytes))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        run(self.channel.write(buffer))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return BlockingStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class BlockingBackend(httpcore2.SyncBackend):
+    """Opens connections for the blocking pool."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        return BlockingStream(super().connect_tcp(host, port, timeout, local_address, socket_options))

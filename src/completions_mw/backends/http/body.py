@@ -1,0 +1,140 @@
+"""The body of an upstream's answer, read piece by piece over either pool."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Iterable
+from typing import Protocol, cast
+
+import anyio
+import httpcore2
+
+from completions_mw.backends.http.call import Call
+from completions_mw.backends.http.channel import Channel
+from completions_mw.backends.http.failures import FAILURES, gateway_error, wordless
+
+DRAIN_SECONDS = 0.1
+"""How long a complete answer may take to end its body before its connection is closed instead of reused."""
+
+
+class Pieces(Protocol):
+    """A body as httpcore2 gives it."""
+
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+    async def aclose(self, *, ended: bool) -> None:
+        """Give the connection back, or close it: at any time, and at the end in the cheapest way."""
+        ...
+
+
+class AsyncPieces:
+    """Of the async pool."""
+
+    __slots__ = ("_iterator", "_response")
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self._iterator = cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._iterator.__anext__()
+
+    async def aclose(self, *, ended: bool) -> None:
+        if ended:
+            return await self._response.aclose()
+        with anyio.CancelScope(shield=True):
+            await self._iterator.aclose()
+            await self._response.aclose()
+
+
+class BlockingPieces:
+    """Of the blocking pool."""
+
+    __slots__ = ("_iterator", "_response")
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self._iterator = cast("Generator[bytes]", iter(cast("Iterable[bytes]", response.stream)))
+
+    async def __anext__(self) -> bytes:
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self, *, ended: bool) -> None:
+        self._iterator.close()
+        self._response.close()
+
+
+class Body:
+    """The `UpstreamBody` of both transports.
+
+    Args:
+        pieces: what httpcore2 gives.
+        call: how far the answer has been read.
+        channel: the connection, to wait on.
+        tick: seconds of silence after which an empty piece is given; 0: never.
+    """
+
+    __slots__ = ("_call", "_channel", "_closed", "_failure", "_pieces", "_tick")
+
+    def __init__(self, pieces: Pieces, call: Call, channel: Channel, tick: float) -> None:
+        self._pieces = pieces
+        self._call = call
+        self._channel = channel
+        self._tick = tick
+        self._closed = False
+        self._failure: Exception | None = None
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            if self._failure is not None:
+                raise self._failure
+            if self._tick and self._call.drained() and not await self._channel.wait(self._tick):
+                return b""
+            piece = await self._pieces.__anext__()
+            self._call.took(piece)
+            return await self._with_what_is_there(piece) if self._call.holds_more() else piece
+        except StopAsyncIteration:
+            await self._close(ended=True)
+            raise
+        except FAILURES as error:
+            await self.aclose()
+            raise gateway_error(error, in_body=True) from wordless(error)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _with_what_is_there(self, first: bytes) -> bytes:
+        """Return a piece with all that came in the same batch: together they cost little more than one, and nobody waits."""
+        pieces = [first]
+        try:
+            while self._call.holds_more():
+                piece = await self._pieces.__anext__()
+                self._call.took(piece)
+                pieces.append(piece)
+        except FAILURES as error:
+            self._failure = error
+        return b"".join(pieces)
+
+    async def finish(self) -> None:
+        # The client has everything, and may leave while the upstream is tidied up.
+        self._call.connection = None
+        ended = False
+        try:
+            if not self._closed and (not self._call.drained() or await self._channel.wait(DRAIN_SECONDS)):
+                await self._pieces.__anext__()
+        except StopAsyncIteration:
+            ended = True
+        except FAILURES:
+            pass
+        finally:
+            await self._close(ended=ended)
+
+    async def aclose(self) -> None:
+        await self._close(ended=False)
+
+    async def _close(self, *, ended: bool) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._pieces.aclose(ended=ended)

@@ -1,0 +1,165 @@
+"""HTTP to upstreams: httpcore2, the engine of httpx2, blocking and async.
+
+The engine is used without the client above it: redirects, cookies, proxies, decompression and environment variables do not exist at
+this level. The logic is written once, as `async def`; the blocking kind runs it over inline I/O (see `core/blocking.py`).
+"""
+
+import logging
+import os
+import ssl
+from functools import lru_cache
+from typing import TypedDict, cast
+
+import httpcore2
+import httpx2
+from anyio.lowlevel import RunVar
+
+from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncStream
+from completions_mw.backends.http.blocking import BlockingBackend, BlockingStream
+from completions_mw.backends.http.body import AsyncPieces, BlockingPieces, Body
+from completions_mw.backends.http.call import Call, current_call
+from completions_mw.backends.http.failures import FAILURES, gateway_error, wordless
+from completions_mw.errors import UpstreamError
+from completions_mw.http import UpstreamRequest, UpstreamResponse
+
+WITHOUT_BODY = (204, 304)
+"""Statuses whose answers end with the head (RFC 9112, section 6.3)."""
+
+
+def _name_only(record: logging.LogRecord) -> bool:
+    """Keep the event and drop what it is about: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
+    record.msg = record.msg.partition(" ")[0]
+    return True
+
+
+logging.getLogger("httpcore2.http11").addFilter(_name_only)
+
+
+class _PoolOptions(TypedDict):
+    max_connections: int
+    keepalive_expiry: float
+
+
+class _Transport:
+    """What both transports are made of.
+
+    Args:
+        max_connections: connections to all upstreams together.
+        keep_alive: seconds of silence after which an unused connection is closed.
+        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
+    """
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        self._options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
+        self._tick = tick
+
+
+class BlockingTransport(_Transport):
+    """The `Transport` port over blocking sockets, for threads and greenlets. One pool a process."""
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        super().__init__(max_connections, keep_alive, tick)
+        self._pools: dict[int, httpcore2.ConnectionPool] = {}
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        call = Call(request)
+        token = current_call.set(call)
+        try:
+            response = self._pool().handle_request(_translate(request))
+        except FAILURES as error:
+            raise gateway_error(error) from wordless(error)
+        finally:
+            current_call.reset(token)
+        channel = cast("BlockingStream", response.extensions["network_stream"]).channel
+        return await _answer(response, Body(BlockingPieces(response), call, channel, self._tick), call)
+
+    async def aclose(self) -> None:
+        pool = self._pools.pop(os.getpid(), None)
+        if pool is not None:
+            pool.close()
+
+    def _pool(self) -> httpcore2.ConnectionPool:
+        pool = self._pools.get(os.getpid())
+        if pool is None:
+            fresh = httpcore2.ConnectionPool(_tls_context(), network_backend=BlockingBackend(), **self._options)
+            pool = self._pools.setdefault(os.getpid(), fresh)
+        return pool
+
+
+class AsyncTransport(_Transport):
+    """The `Transport` port over anyio, for asyncio and trio. One pool an event loop."""
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        super().__init__(max_connections, keep_alive, tick)
+        self._pools: RunVar[httpcore2.AsyncConnectionPool | None] = RunVar(f"completions_mw-pool-{id(self)}", None)
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        call = Call(request)
+        token = current_call.set(call)
+        try:
+            response = await self._pool().handle_async_request(_translate(request))
+        except FAILURES as error:
+            raise gateway_error(error) from wordless(error)
+        finally:
+            current_call.reset(token)
+        channel = cast("AsyncStream", response.extensions["network_stream"]).channel
+        return await _answer(response, Body(AsyncPieces(response), call, channel, self._tick), call)
+
+    async def aclose(self) -> None:
+        pool = self._pools.get()
+        if pool is not None:
+            self._pools.set(None)
+            await pool.aclose()
+
+    def _pool(self) -> httpcore2.AsyncConnectionPool:
+        pool = self._pools.get()
+        if pool is None:
+            pool = httpcore2.AsyncConnectionPool(_tls_context(), network_backend=AsyncBackend(), **self._options)
+            self._pools.set(pool)
+        return pool
+
+
+async def _answer(response: httpcore2.Response, body: Body, call: Call) -> UpstreamResponse:
+    try:
+        return _checked(response, body, call)
+    except BaseException:
+        await body.aclose()
+        raise
+
+
+def _checked(response: httpcore2.Response, body: Body, call: Call) -> UpstreamResponse:
+    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
+    names = dict(headers)
+    call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
+    if names.get("content-encoding", "identity") != "identity":
+        # It was asked not to; decoding could turn 200 KB into 200 MiB (FAULTS FC-58).
+        raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
+    return UpstreamResponse(response.status, headers, body)
+
+
+def _translate(request: UpstreamRequest) -> httpcore2.Request:
+    url, host = _parsed(request.url)
+    timeouts = request.timeouts
+    return httpcore2.Request(
+        "POST",
+        url,
+        headers=[
+            (b"host", host),
+            (b"accept-encoding", b"identity"),
+            (b"content-length", b"%d" % len(request.body)),
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers),
+        ],
+        content=request.body,
+        extensions={"timeout": {"connect": timeouts.connect, "pool": timeouts.connect, "write": timeouts.first_byte}},
+    )
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> tuple[httpcore2.URL, bytes]:
+    parsed = httpx2.URL(url)
+    return httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path), parsed.netloc
+
+
+@lru_cache(maxsize=1)
+def _tls_context() -> ssl.SSLContext:
+    return httpx2.create_ssl_context(trust_env=False)

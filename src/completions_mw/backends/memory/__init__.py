@@ -1,0 +1,10 @@
+"""State in this process.
+
+admission.py  `MemoryAdmission`: rate limits and leases
+key_cache.py  `CachedKeys`: key look-ups, cached for a short time
+"""
+
+from completions_mw.backends.memory.admission import MemoryAdmission
+from completions_mw.backends.memory.key_cache import CachedKeys
+
+__all__ = ["CachedKeys", "MemoryAdmission"]

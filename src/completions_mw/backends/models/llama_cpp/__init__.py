@@ -1,0 +1,11 @@
+"""A model file that llama.cpp runs inside this process. Needs the extra `local`.
+
+model.py    `BlockingLlamaCppModel` and `AsyncLlamaCppModel`: the `Model` port
+request.py  from a chat request to what llama.cpp takes
+server.py   the loaded weights, shared by all answers of a process
+"""
+
+from completions_mw.backends.models.llama_cpp.model import AsyncLlamaCppModel, BlockingLlamaCppModel
+from completions_mw.backends.models.llama_cpp.server import default_weights
+
+__all__ = ["AsyncLlamaCppModel", "BlockingLlamaCppModel", "default_weights"]

@@ -1,0 +1,113 @@
+"""llama.cpp in this process as a model, by the package xllamacpp.
+
+It pushes its tokens into a callback, so each answer has a thread of its own behind a bounded stream, in the blocking gateway too.
+Closing the stream stops the generation at its next token.
+"""
+
+from typing import Any
+
+from completions_mw.backends.models.chunks import usage_chunk
+from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
+from completions_mw.backends.models.llama_cpp.server import LlamaServer
+from completions_mw.backends.models.stream import ModelStream, collect
+from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
+from completions_mw.core.ports import EventSource
+from completions_mw.errors import InvalidRequestError, UpstreamError
+from completions_mw.schemas import ChatRequest
+from completions_mw.settings import LlamaCppSettings
+
+
+class BlockingLlamaCppModel:
+    """llama.cpp for a blocking gateway. Under gevent nothing else runs in the process while it generates.
+
+    Args:
+        settings: the weights, and how they run.
+        keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
+
+    Raises:
+        ConfigurationError: the file or the package xllamacpp is missing.
+    """
+
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+        self._server = LlamaServer(settings)
+        self._keep_alive = keep_alive
+
+    async def complete(self, request: ChatRequest) -> dict[str, Any]:
+        return await collect(BlockingThreadSource(generation(self._server, request), self._keep_alive), request)
+
+    async def stream(self, request: ChatRequest) -> EventSource:
+        return ModelStream(BlockingThreadSource(generation(self._server, request), self._keep_alive), request)
+
+    async def aclose(self) -> None:
+        """Free the weights; the next request loads them again."""
+        self._server.close()
+
+
+class AsyncLlamaCppModel:
+    """llama.cpp for an async gateway.
+
+    Args:
+        settings: the weights, and how they run.
+        keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
+
+    Raises:
+        ConfigurationError: the file or the package xllamacpp is missing.
+    """
+
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+        self._server = LlamaServer(settings)
+        self._keep_alive = keep_alive
+
+    async def complete(self, request: ChatRequest) -> dict[str, Any]:
+        return await collect(AsyncThreadSource(generation(self._server, request), self._keep_alive), request)
+
+    async def stream(self, request: ChatRequest) -> EventSource:
+        return ModelStream(AsyncThreadSource(generation(self._server, request), self._keep_alive), request)
+
+    async def aclose(self) -> None:
+        """Free the weights; the next request loads them again."""
+        self._server.close()
+
+
+def generation(server: LlamaServer, request: ChatRequest) -> Produce:
+    """Return the work of answering `request`, choice by choice; it runs in a thread."""
+    call = call_of(request)
+    bodies = [request_body(request, call, index) for index in range(request.n or 1)]
+
+    def produce(emit: Emit) -> None:
+        usages: list[dict[str, Any]] = []
+        with server.use() as native:
+            for index, body in enumerate(bodies):
+                reader = ChoiceReader(index, call)
+                if _generate(native, body, reader, emit):
+                    return
+                usages += [reader.usage] if reader.usage else []
+        if len(usages) == len(bodies):
+            emit(usage_chunk(total_usage(usages)))
+
+    return produce
+
+
+def _generate(native: Any, body: dict[str, Any], reader: ChoiceReader, emit: Emit) -> bool:
+    """Let llama.cpp write one choice; return whether the reader left."""
+    stopped = False
+    failure: BaseException | None = None
+
+    def callback(native_chunk: dict[str, Any]) -> bool:
+        nonlocal stopped, failure
+        try:
+            stopped = any(map(emit, reader.read(native_chunk)))
+        except BaseException as error:
+            # llama.cpp would swallow it.
+            failure = error
+        return stopped or failure is not None
+
+    try:
+        native.handle_chat_completions(body, callback)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
+    except RuntimeError as error:
+        raise UpstreamError("The model could not answer.") from error
+    if failure:
+        raise failure
+    return stopped

@@ -1,0 +1,165 @@
+"""Code that only blocks, in a thread of its own behind a bounded stream.
+
+One thread for one answer: a generator is not passed from thread to thread, so what it opened (a sqlite3 cursor, a lock) stays usable.
+There are as many as answers under way.
+"""
+
+import atexit
+import queue
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Final
+
+from completions_mw.backends.models.inbox import ROOM, Inbox
+from completions_mw.backends.models.task_source import call_from_thread
+
+Emit = Callable[[Any], bool]
+"""Hands over one item, waiting for room; True says: stop, nobody reads any more."""
+Produce = Callable[[Emit], None]
+"""Does the work and emits its items."""
+
+EXIT_SECONDS: Final = 10.0
+"""How long a process that exits waits for a model to stop."""
+
+
+class Worker:
+    """The thread's side: runs `produce`, and stops it when told to."""
+
+    __slots__ = ("_deliver", "_end", "_produce", "_room", "_stopped", "_thread")
+
+    def __init__(self, produce: Produce, deliver: Callable[[Any], None], end: Callable[[BaseException | None], None]) -> None:
+        self._produce = produce
+        self._deliver = deliver
+        self._end = end
+        self._room = threading.Semaphore(ROOM)
+        self._stopped = False
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="completions-mw-model", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, in a copy of the caller's context."""
+        _running.add(self)
+        self._thread.start()
+
+    def make_room(self, count: int) -> None:
+        """Say that the reader took `count` items."""
+        self._room.release(count)
+
+    def stop(self) -> None:
+        """Tell the work to stop at its next item, also if it waits for room now. Does not wait for it."""
+        self._stopped = True
+        self._room.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long at most for the thread to end."""
+        self._thread.join(seconds)
+
+    def _emit(self, item: Any) -> bool:
+        if not self._stopped:
+            self._room.acquire()
+        if not self._stopped:
+            self._deliver(item)
+        return self._stopped
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._produce(self._emit)
+        except BaseException as exception:
+            error = exception
+        _running.discard(self)
+        self._end(error)
+
+
+_running: set[Worker] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End all work before the interpreter does: a thread that is inside C++ then crashes the process."""
+    workers = list(_running)
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        worker.wait(EXIT_SECONDS)
+
+
+class BlockingThreadSource:
+    """An `ItemSource` for a blocking gateway: pulls what a callback pushes.
+
+    Args:
+        produce: the work.
+        keep_alive: seconds of silence after which an empty batch is returned; 0: never.
+    """
+
+    __slots__ = ("_ended", "_keep_alive", "_queue", "_started", "_worker")
+
+    def __init__(self, produce: Produce, keep_alive: float) -> None:
+        self._queue: queue.SimpleQueue[tuple[Any, bool]] = queue.SimpleQueue()
+        self._keep_alive = keep_alive or None
+        self._worker = Worker(produce, lambda item: self._queue.put((item, False)), lambda error: self._queue.put((error, True)))
+        self._started = self._ended = False
+
+    async def __anext__(self) -> list[Any]:
+        if self._ended:
+            raise StopAsyncIteration
+        if not self._started:
+            self._started = True
+            self._worker.start()
+        try:
+            item, last = self._queue.get(timeout=self._keep_alive)
+        except queue.Empty:
+            return []
+        if last:
+            self._ended = True
+            raise item or StopAsyncIteration
+        self._worker.make_room(1)
+        return [item]
+
+    async def aclose(self) -> None:
+        self._ended = True
+        self._worker.stop()
+
+
+class AsyncThreadSource:
+    """An `ItemSource` for an event loop, asyncio's or trio's, which never waits for the thread.
+
+    Args:
+        produce: the work.
+        keep_alive: seconds of silence after which an empty batch is returned; 0: never.
+    """
+
+    __slots__ = ("_inbox", "_post", "_worker")
+
+    def __init__(self, produce: Produce, keep_alive: float) -> None:
+        self._inbox = Inbox(keep_alive)
+        self._post: Callable[[Callable[[], object]], object] | None = None
+        self._worker = Worker(produce, self._deliver, self._end)
+
+    async def __anext__(self) -> list[Any]:
+        if self._post is None and not self._inbox.ended:
+            self._post = call_from_thread()
+            self._worker.start()
+        batch = await self._inbox.take()
+        if batch:
+            self._worker.make_room(len(batch))
+        return batch
+
+    async def aclose(self) -> None:
+        self._inbox.close()
+        self._worker.stop()
+
+    def _deliver(self, item: Any) -> None:
+        self._send(partial(self._inbox.put, item))
+
+    def _end(self, error: BaseException | None) -> None:
+        self._send(partial(self._inbox.end, error))
+
+    def _send(self, callback: Callable[[], object]) -> None:
+        assert self._post is not None
+        try:
+            self._post(callback)
+        except RuntimeError:
+            # The event loop is gone, and with it whoever reads.
+            self._worker.stop()

@@ -1,0 +1,8 @@
+"""Rate limits and leases in Redis, shared by workers and hosts. Needs the extra `redis`.
+
+admission.py                      `RedisAdmission`: the `AdmissionStore` port; one script a step
+admit.lua, renew.lua, finish.lua  the scripts
+session.py                        connections and deadlines, as far as both kinds share them
+blocking.py, asynchronous.py      `BlockingRedis` and `AsyncRedis`
+failures.py                       from the client's exceptions to store errors
+"""

@@ -1,0 +1,171 @@
+"""Counters and leases in Redis, shared by all workers and hosts. Every step is one script there, so it is one round trip and atomic."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple, Protocol
+
+from pydantic_core import to_json
+from redis.exceptions import NoScriptError, ResponseError
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.memory.admission import FINISHED_MS
+from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreError, Window
+
+Argument = str | bytes | int
+
+_LOG: Final = logging.getLogger("completions_mw")
+_QUIET: Final = 10.0
+"""Seconds between two lines about the same thing."""
+_MOST_RENEWED: Final = 100
+"""Requests in one call of the script: nothing else runs in Redis meanwhile."""
+
+
+class Session(Protocol):
+    """Sends commands to Redis."""
+
+    async def call(self, *command: Argument) -> Any:
+        """Send one command and return its answer.
+
+        Raises:
+            NoScriptError: Redis does not know a script.
+            StoreError: any other failure.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class _Script(NamedTuple):
+    text: str
+    digest: str
+
+
+@cache
+def _script(name: str) -> _Script:
+    text = files(__package__).joinpath(f"{name}.lua").read_text()
+    return _Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class RedisAdmission:
+    """The `AdmissionStore` port on Redis 5 or newer, or on what speaks its language and runs its scripts.
+
+    All names share one hash tag, because the limits of models and tenants are everybody's and one script sees one slot of a cluster only.
+
+    Args:
+        session: blocking or async.
+        namespace: what all names start with; without `}`.
+        clock: for what is logged once in a while; Redis tells the time of everything else.
+    """
+
+    def __init__(self, session: Session, namespace: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._session = session
+        self._monotonic = clock.monotonic
+        self._known: set[str] = set()
+        self._logged = float("-inf")
+        # A name ends with what callers choose, so no two of them can meet.
+        self._record, self._window, self._slot = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
+
+    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
+        """Charge all windows and lease all slots, or none of them."""
+        keys = [
+            self._record + _bytes(request_id),
+            *[self._window + _bytes(window.bucket) for window in windows],
+            *[self._slot + _bytes(slot.bucket) for slot in slots],
+        ]
+        arguments: list[Argument] = [_bytes(request_id), lease_ms, len(windows)]
+        for _, limit, seconds, cost, refundable, _ in windows:
+            arguments += (limit, seconds * 1000, cost, int(refundable))
+        arguments += [slot.limit for slot in slots]
+        admitted, *values = await self._run("admit", keys, arguments)
+        split = 2 * len(windows)
+        return Admission(
+            bool(admitted),
+            tuple([Standing(values[at], values[at + 1]) for at in range(0, split, 2)]),
+            tuple([Standing(held, 0) for held in values[split:]]),
+        )
+
+    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+        """Extend leases; return the requests that lost one for good."""
+        names = {_bytes(request_id): request_id for request_id in holds}
+        lost: list[str] = []
+        for some in _parts(list(names), _MOST_RENEWED):
+            keys: list[bytes] = []
+            arguments: list[Argument] = [lease_ms]
+            for name in some:
+                slots = holds[names[name]]
+                keys += (self._record + name, *[self._slot + _bytes(slot.bucket) for slot in slots])
+                arguments += (name, len(slots), *[slot.limit for slot in slots])
+            lost += [names[name] for name in await self._run("renew", keys, arguments)]
+        return lost
+
+    async def finish(self, request_id: str, tokens: int | None) -> None:
+        """Give back what a request holds."""
+        name = _bytes(request_id)
+        await self._run("finish", [self._record + name], [name, "" if tokens is None else tokens, FINISHED_MS])
+
+    async def check(self) -> list[str]:
+        """Reach Redis and return what the operator should know of it (FAULTS FC-95).
+
+        Raises:
+            StoreError: it cannot be reached.
+        """
+        policy = await self._eviction_policy()
+        if policy == "noeviction":
+            return []
+        if policy is None:
+            return ["stores.admission: Redis does not tell its maxmemory-policy; it should be noeviction, or limits may be forgotten"]
+        return [f"stores.admission: Redis has the maxmemory-policy {policy}; it should be noeviction, or limits may be forgotten"]
+
+    async def aclose(self) -> None:
+        """Close the connections of this process and event loop."""
+        await self._session.aclose()
+
+    async def _eviction_policy(self) -> str | None:
+        await self._session.call("PING")
+        try:
+            # Unlike CONFIG, hosted servers allow it.
+            answer = await self._session.call("INFO", "memory")
+        except StoreError as error:
+            # Whatever else went wrong, it may tell when it is asked again.
+            if isinstance(error.__cause__, ResponseError):
+                return None
+            raise
+        lines = (line.partition(":") for line in answer.decode().splitlines())
+        return next((value for name, _, value in lines if name == "maxmemory_policy"), None)
+
+    async def _run(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+        script = _script(name)
+        try:
+            answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            if name in self._known:
+                self._log_reset()
+            await self._session.call("SCRIPT", "LOAD", script.text)
+            try:
+                answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            except NoScriptError as error:
+                raise StoreError("Redis forgets its scripts") from error
+        self._known.add(name)
+        return answer
+
+    def _log_reset(self) -> None:
+        """Tell the operator that Redis was restarted, or told to forget: its counters may have gone with the scripts (FAULTS FC-93)."""
+        self._known.clear()
+        if self._monotonic() - self._logged < _QUIET:
+            return
+        self._logged = self._monotonic()
+        # A handler of the host app that fails must not fail the request.
+        with suppress(Exception):
+            _LOG.warning("%s", to_json({"event": "store_reset", "store": "admission"}).decode())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _parts(names: list[bytes], size: int) -> Iterator[list[bytes]]:
+    return (names[at : at + size] for at in range(0, len(names), size))

@@ -1,0 +1,178 @@
+"""Connections to Redis: a small pool over redis-py's connections; what `blocking_redis` and `async_redis` share.
+
+redis-py's own pools and clients keep no deadline for a whole call, retry what must not be retried, and cost more than a command does.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
+
+from redis.asyncio.connection import RedisSSLContext, SSLConnection
+from redis.connection import parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from completions_mw.backends.redis.admission import Argument
+from completions_mw.backends.redis.failures import FAILURES, store_error, wordless
+from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
+from completions_mw.errors import ConfigurationError
+
+TIMEOUT: Final = 0.05
+"""Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
+FIRST_TIMEOUT: Final = 0.5
+"""The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
+PATIENCE: Final = 1.0
+"""Seconds for which a call waits for its turn at least, before the time that it has with Redis begins."""
+MOST: Final = 32
+"""Connections of a process or event loop: a call is so short that the others can wait their turn."""
+_OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
+
+C = TypeVar("C")
+"""A connection."""
+P = TypeVar("P")
+"""What limits how many there are."""
+
+
+class Pool(Generic[C, P]):
+    """The connections of a process or event loop."""
+
+    __slots__ = ("closed", "idle", "places", "reached", "timeouts")
+
+    def __init__(self, places: P) -> None:
+        self.places = places
+        self.idle: list[C] = []
+        self.closed = False
+        self.reached = False
+        """Whether Redis has ever answered here."""
+        self.timeouts = 0
+        """Calls that it has not answered."""
+
+    def pop(self) -> C | None:
+        # Another thread may have been quicker.
+        with suppress(IndexError):
+            return self.idle.pop()
+        return None
+
+
+class RedisSession(ABC, Generic[C, P]):
+    """Sends commands. A connection goes back only after a whole answer, so no call can read the answer of another one.
+
+    Args:
+        address: as redis-py takes it, with its options.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            options = dict(parse_url(address))  # type: ignore[no-untyped-call]
+            given = options.get("socket_timeout")
+            self._timeout: float = given or TIMEOUT
+            self._first_timeout: float = given or FIRST_TIMEOUT
+            self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
+            # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
+            self._tls = _tls(self._options) if address.startswith("rediss:") else None
+            self._connection()
+        except (TypeError, ValueError, OSError, RedisError):
+            # Their texts quote the address.
+            raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
+
+    async def call(self, *command: Argument) -> Any:
+        """Send one command and return its answer: texts as bytes.
+
+        Raises:
+            NoScriptError: Redis does not know a script.
+            StoreTimeoutError: there is no answer in time.
+            StoreRefusalError: it was not sent, for want of a connection; or it is about this command alone.
+            StoreError: any other failure.
+        """
+        pool = self._pool()
+        timeouts = pool.timeouts
+        if not await self._enter(pool, max(PATIENCE, self._timeout)):
+            raise StoreRefusalError("Redis was not asked, since no connection became free")
+        try:
+            if pool.timeouts != timeouts:
+                # Else all who wait would wait for a timeout each, one after the other.
+                raise StoreRefusalError("Redis was not asked, since it did not answer others in time")
+            return await self._timed(pool, command, self._timeout if pool.reached else self._first_timeout)
+        except NoScriptError:
+            raise
+        except FAILURES as error:
+            failure = store_error(error)
+            pool.timeouts += isinstance(failure, StoreTimeoutError)
+            raise failure from wordless(error)
+        finally:
+            self._leave(pool)
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+    @abstractmethod
+    def _pool(self) -> Pool[C, P]: ...
+    @abstractmethod
+    async def _enter(self, pool: Pool[C, P], seconds: float) -> bool: ...
+    @abstractmethod
+    def _leave(self, pool: Pool[C, P]) -> None: ...
+    @abstractmethod
+    async def _timed(self, pool: Pool[C, P], command: Sequence[Argument], seconds: float) -> Any: ...
+    @abstractmethod
+    async def _talk(self, connection: C, command: Sequence[Argument], deadline: float) -> Any: ...
+    @abstractmethod
+    async def _drop(self, connection: C) -> None: ...
+    @abstractmethod
+    def _connection(self) -> C: ...
+
+    async def _exchange(self, pool: Pool[C, P], command: Sequence[Argument], deadline: float) -> Any:
+        idle = pool.pop()
+        if idle is not None:
+            try:
+                return await self._ask(pool, idle, command, deadline)
+            except RedisConnectionError:
+                # Redis closed it while it was idle, and most likely the others as well. Whatever we ask may be asked twice.
+                await self._drop_idle(pool)
+        return await self._ask(pool, self._connection(), command, deadline)
+
+    async def _ask(self, pool: Pool[C, P], connection: C, command: Sequence[Argument], deadline: float) -> Any:
+        whole = False
+        try:
+            answer = await self._talk(connection, command, deadline)
+            whole = pool.reached = True
+            return answer
+        except ResponseError as error:
+            # One that became a replica stays one: the next connection may find its successor. Older versions name a script first.
+            whole = "READONLY" not in str(error) and not isinstance(error, ReadOnlyError)
+            if not whole:
+                await self._drop_idle(pool)
+            raise
+        finally:
+            if whole and not pool.closed:
+                pool.idle.append(connection)
+            else:
+                await self._drop(connection)
+
+    async def _drop_idle(self, pool: Pool[C, P]) -> None:
+        while (connection := pool.pop()) is not None:
+            await self._drop(connection)
+
+
+def nameless(connection: C) -> C:
+    """Let a connection not tell Redis which library this is: that would be two round trips of the few that its deadline has room for."""
+    for name in ("driver_info", "lib_name", "lib_version"):
+        setattr(connection, name, None)
+    return connection
+
+
+def options_of(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+    """Return the options of one connection, with as little of what redis-py does by itself as possible."""
+    return {
+        **options,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": None,
+        "protocol": 2,
+        "decode_responses": False,
+    }
+
+
+def _tls(options: dict[str, Any]) -> RedisSSLContext:
+    context = SSLConnection(**options_of(options, None)).ssl_context
+    context.get()
+    return context

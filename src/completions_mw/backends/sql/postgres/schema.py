@@ -1,0 +1,45 @@
+"""The schema `completions_mw` of a PostgreSQL database: made where there is none, and brought up to date."""
+
+from psycopg import errors
+
+from completions_mw.backends.sql.postgres.connection import Wire
+from completions_mw.backends.sql.statements import migrations, statement
+from completions_mw.core.ports import StoreBrokenError
+
+
+async def is_up_to_date(wire: Wire) -> bool:
+    """Tell whether the schema is the one of this library.
+
+    Raises:
+        StoreBrokenError: it is newer.
+    """
+    try:
+        rows = await wire.run(statement("postgres", "schema_version"))
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        return False
+    return _missing(rows[0][0]) == 0
+
+
+async def bring_up_to_date(wire: Wire, seconds: float) -> None:
+    """Run the migrations that are missing; of many who do so at the same time, one after the other.
+
+    Raises:
+        StoreBrokenError: the schema is newer than this library.
+    """
+    await wire.run("BEGIN")
+    await wire.run(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
+    await wire.run(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+    await wire.run(statement("postgres", "schema_lock"))
+    await wire.run(statement("postgres", "schema_create"))
+    version = (await wire.run(statement("postgres", "schema_version")))[0][0]
+    for step in migrations("postgres")[len(migrations("postgres")) - _missing(version) :]:
+        await wire.run(step.sql)
+        await wire.run(statement("postgres", "schema_applied"), {"version": step.version})
+    await wire.run("COMMIT")
+
+
+def _missing(version: int) -> int:
+    newest = migrations("postgres")[-1].version
+    if version > newest:
+        raise StoreBrokenError("PostgreSQL: the schema is of a newer version of completions_mw")
+    return newest - version

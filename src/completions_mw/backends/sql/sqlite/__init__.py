@@ -1,0 +1,8 @@
+"""SQLite: keys, budgets and usage in a file that all workers of one machine share, or in memory.
+
+database.py      `BlockingSqlite` and `AsyncSqlite`: the `Database` protocol
+file.py          the connection to a file
+schema.py        makes the tables and brings them up to date
+ledger.py        `SqliteLedger`: the `Ledger` port
+transactions.py  each step of the ledger, as one transaction
+"""

@@ -1,0 +1,51 @@
+"""What a request may cost at most, and whether that is allowed."""
+
+from decimal import Decimal
+from typing import Final, Literal
+
+from completions_mw.core.costs.estimate import Demand
+from completions_mw.core.costs.prices import FREE, Price, ceiling, nano
+from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.limits.errors import max_cost_exceeded, unpriced
+from completions_mw.core.validation.request import Chat
+from completions_mw.settings import Settings
+
+DEARER_TIERS: Final = {"fast", "priority", "scale"}
+"""What providers bill at more than the price that is known."""
+
+
+class Tariff:
+    """Prices requests before they are sent.
+
+    Args:
+        settings: say what happens to models without a price, and what one request may cost.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_cost = settings.max_cost
+        self._unpriced: Literal["deny", "free"] | None = settings.unpriced
+
+    def applies(self, caller: Caller | None) -> bool:
+        """Tell whether requests of `caller` may be refused for their price alone."""
+        return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
+
+    def amount(self, model: CatalogModel, chat: Chat, demand: Demand, caller: Caller | None, *, budgeted: bool) -> int:
+        """Return the most that a request can cost, in nano-dollars.
+
+        Raises:
+            PermissionDeniedError: nobody knows, and that is a reason to refuse it; or the request asks for a dearer tier of service.
+            InvalidRequestError: that is more than one request may cost.
+        """
+        if chat.request.service_tier in DEARER_TIERS and model.ceiling != FREE:
+            raise unpriced(f"{model.name} (service_tier {chat.request.service_tier})")
+        asked = ceiling(self._price(model, budgeted), demand.prompt_bound, demand.completion)
+        most = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
+        if most is not None and asked > nano(most):
+            raise max_cost_exceeded(nano(most), asked)
+        return asked
+
+    def _price(self, model: CatalogModel, budgeted: bool) -> Price:
+        if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
+            raise unpriced(model.name)
+        return model.ceiling

@@ -1,0 +1,71 @@
+"""How many tokens a request may take: guessed before it is sent, from its text and from what it asks for."""
+
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
+
+from completions_mw.core.costs.tokens import estimate_tokens
+from completions_mw.core.validation.request import Chat
+
+MESSAGE_BYTES: Final = 16
+"""What the chat template of a model adds to each message."""
+MEDIA_TOKENS: Final = 2048
+"""Of an image, a sound or a file, whose tokens only the provider can count."""
+_OTHERS: Final = ("tools", "functions", "response_format", "prediction")
+"""What a model reads beside the messages."""
+
+
+class Demand(NamedTuple):
+    """Tokens that a request may take."""
+
+    prompt: int
+    """Likely, for rate limits."""
+    prompt_bound: int
+    """At most, for money: no tokenizer makes more tokens than there are bytes. Media are guessed."""
+    completion: int
+    """At most, of all choices together."""
+    choice: int
+    """At most, of one choice."""
+    stated: bool
+    """Whether the request itself sets that maximum."""
+
+
+def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
+    """Return what `chat` may take.
+
+    Args:
+        chat: the request.
+        max_output_tokens: of one choice, where the request sets no maximum.
+    """
+    size, media, attached = _prompt(chat.fields)
+    if forwarded := chat.request.model_extra:
+        # Of fields that nobody here knows, some become a part of the prompt, as the `documents` of vLLM.
+        size += len(to_json(forwarded))
+    stated = chat.max_tokens
+    choice = max_output_tokens if stated is None else stated
+    extra = media * MEDIA_TOKENS
+    return Demand(estimate_tokens(size) + extra, size + attached + extra, choice * chat.n, choice, stated is not None)
+
+
+def _prompt(fields: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the bytes of text of a prompt, how many media it has, and the bytes of files that may be text as well."""
+    messages = fields["messages"]
+    size, media, attached = MESSAGE_BYTES * len(messages), 0, 0
+    for message in messages:
+        for name, value in message.items():
+            if isinstance(value, str):
+                size += len(value) if value.isascii() else _bytes(value)
+            elif name == "content" and isinstance(value, list):
+                size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
+                media += sum(part.get("type") not in ("text", "refusal") for part in value)
+                attached += sum(len(data) for part in value if isinstance(data := (part.get("file") or {}).get("file_data"), str))
+            elif value is not None:
+                size += len(to_json(value))
+    for name in _OTHERS:
+        if name in fields:
+            size += len(to_json(fields[name]))
+    return size, media, attached
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

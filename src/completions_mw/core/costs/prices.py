@@ -1,0 +1,77 @@
+"""What tokens cost, in integer nano-dollars: a float cannot hold a tenth of a cent (FAULTS FC-89)."""
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, Final, NamedTuple
+
+from completions_mw.core.ports import Tokens
+from completions_mw.core.streaming.grammar import MAX_TOKENS
+from completions_mw.settings.stores import Prices
+
+NANO: Final = 10**9
+"""Nano-dollars of a dollar."""
+_MILLION: Final = 10**6
+
+
+class Price(NamedTuple):
+    """Nano-dollars per million tokens of each kind."""
+
+    input: int
+    output: int
+    cached_input: int
+    reasoning: int
+
+
+FREE: Final = Price(0, 0, 0, 0)
+
+
+def nano(usd: Decimal) -> int:
+    """Return dollars as nano-dollars; a part of one counts as a whole one."""
+    return int((usd * NANO).to_integral_value(ROUND_CEILING))
+
+
+def price_of(prices: Prices) -> Price:
+    """Return the price of a model from its settings; cached and reasoning tokens cost as others unless they have prices of their own."""
+    cached = prices.input if prices.cached_input is None else prices.cached_input
+    reasoning = prices.output if prices.reasoning is None else prices.reasoning
+    return Price(nano(prices.input), nano(prices.output), nano(cached), nano(reasoning))
+
+
+def cost(price: Price, tokens: Tokens) -> int:
+    """Return what `tokens` cost; it is exact until it is rounded up once, to a whole nano-dollar."""
+    plain_input = tokens.prompt - tokens.cached
+    plain_output = tokens.completion - tokens.reasoning
+    total = plain_input * price.input + tokens.cached * price.cached_input
+    return _per_million(total + plain_output * price.output + tokens.reasoning * price.reasoning)
+
+
+def ceiling(price: Price, prompt: int, completion: int) -> int:
+    """Return the most that so many tokens can cost, whichever of them turn out to be cached or reasoning."""
+    return _per_million(prompt * max(price.input, price.cached_input) + completion * max(price.output, price.reasoning))
+
+
+def tokens_of(usage: Mapping[str, Any]) -> Tokens:
+    """Return the tokens of a `usage` object that `grammar.is_usage` accepts; details that make no sense are ignored (FAULTS FC-82)."""
+    prompt = usage["prompt_tokens"]
+    # Gemini and others leave reasoning out of the completion, and bill it as such: the total shows it.
+    completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
+    cached = _part(usage.get("prompt_tokens_details"), "cached_tokens", prompt)
+    reasoning = _part(usage.get("completion_tokens_details"), "reasoning_tokens", completion)
+    return Tokens(prompt, completion, cached, reasoning)
+
+
+def usd(amount: int) -> str:
+    """Return nano-dollars as people write them: `$10.00`, and as many digits more as it takes to be exact: `$0.0005`."""
+    whole, rest = divmod(abs(amount), NANO)
+    fraction = f"{rest:09}".rstrip("0").ljust(2, "0")
+    return f"{'-' if amount < 0 else ''}${whole}.{fraction}"
+
+
+def _per_million(total: int) -> int:
+    return -(-total // _MILLION)
+
+
+def _part(details: object, name: str, whole: int) -> int:
+    count = details.get(name) if isinstance(details, dict) else None
+    # `True` is an int to Python, and no count to anybody.
+    return min(count, whole) if type(count) is int and 0 <= count < MAX_TOKENS else 0

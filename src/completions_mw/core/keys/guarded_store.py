@@ -1,0 +1,41 @@
+"""The key store as requests meet it: while it is down nobody gets in, and nobody is told that the key is wrong (FAULTS section 3.4)."""
+
+from collections.abc import Callable, Sequence
+
+from completions_mw.core.limits.errors import unavailable
+from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
+from completions_mw.core.resilience.store_health import StoreHealth
+
+
+class GuardedKeys:
+    """A `KeyStore` whose look-ups fail as requests should. Whoever manages keys gets the store's own errors.
+
+    Args:
+        store: where the keys are. A cache of look-ups belongs around this object, so that it serves while the store is down.
+        health: of the store.
+    """
+
+    def __init__(self, store: KeyStore, health: StoreHealth) -> None:
+        self._store = store
+        self._health = health
+
+    async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
+        try:
+            return await self._health.call("closed", self._store.find, digest)
+        except StoreError as error:
+            raise unavailable("API keys cannot be checked at the moment. Please try again.", "auth_unavailable") from error
+
+    async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
+        await self._store.insert(keys)
+
+    async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
+        return await self._store.change(id, change)
+
+    async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
+        return await self._store.rotate(id, secret, old_until)
+
+    async def get(self, id: str) -> KeyRecord | None:
+        return await self._store.get(id)
+
+    async def list(self, tenant: str | None = None) -> list[KeyRecord]:
+        return await self._store.list(tenant)

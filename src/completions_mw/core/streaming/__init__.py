@@ -1,0 +1,6 @@
+"""A streamed answer on its way out.
+
+chunks.py   `ChunkStream`: the chunks of one answer
+grammar.py  the order in which OpenAI's clients expect them, imposed on whatever a target sends
+reader.py   `ChunkReader`: the chunks of a direct call, typed
+"""

@@ -1,0 +1,214 @@
+"""The grammar of a stream of chunks (SPEC section 8), imposed on whatever a target yields.
+
+Chunks that follow it already, as OpenAI's own do, pass as the bytes they came in. Others are put right: a chunk that takes two steps of the
+grammar at once (role and text, text and finish_reason) becomes two; usage moves to where it belongs; ids, times and names are made one.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from completions_mw.core.costs.tokens import at_least, size_of
+from completions_mw.errors import UpstreamError
+from completions_mw.sse import DONE, Event
+
+CHUNK: Final = "chat.completion.chunk"
+_ENVELOPE: Final = ("id", "object", "created", "model")
+MAX_TOKENS: Final = 2**40
+"""No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
+
+
+class Grammar:
+    """One answer's way through the grammar.
+
+    Args:
+        id: the answer's id where the target gives none.
+        created: its time, in seconds since the epoch, likewise.
+        model: the name that the client asked for.
+        renamed: whether the target calls the model differently, so that its name must not show.
+        include_usage: whether the client asked for usage.
+        n: how many choices the client asked for.
+        estimate: gives the usage for a number of characters of text, where the target reports none.
+    """
+
+    __slots__ = (
+        "_characters",
+        "_covered",
+        "_defaults",
+        "_envelope",
+        "_estimate",
+        "_finished",
+        "_include_usage",
+        "_n",
+        "_renamed",
+        "_started",
+        "finish_reason",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        created: int,
+        model: str,
+        renamed: bool,
+        include_usage: bool,
+        n: int = 1,
+        estimate: Callable[[int], dict[str, Any]],
+    ) -> None:
+        self._defaults = (id, CHUNK, created, model)
+        self._envelope: tuple[Any, Any, Any, Any] | None = None
+        self._renamed = renamed
+        self._include_usage = include_usage
+        self._n = n
+        self._estimate = estimate
+        self._started: set[int] = set()
+        self._finished: set[int] = set()
+        self._characters = 0
+        self._covered = 0
+        """Of the characters, those that the reported usage counts."""
+        self.usage: dict[str, Any] | None = None
+        """The last usage that the target reported."""
+        self.finish_reason: Any = None
+        """Of the choice that ended last."""
+
+    def feed(self, event: Event) -> list[Event]:
+        """Return the chunks for one chunk of the target."""
+        data = event.data
+        changed = ("usage" in data) != self._include_usage
+        if changed and self._include_usage:
+            data["usage"] = None
+        elif "usage" in data and (data["usage"] is not None or changed):
+            changed = self._take_usage(data)
+        choices = data.get("choices")
+        if not choices:
+            return []
+        if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
+            unified = self._unify(data)
+            changed = changed or unified != data
+            data = unified
+        if len(choices) > 1 or not self._follows(choices[0]):
+            return [Event({**data, "choices": [step]}) for choice in choices for step in self._steps(choice)]
+        return [Event(data) if changed else event]
+
+    def end(self, *, done: bool) -> list[Event]:
+        """Return the chunks that end the answer, `DONE` last.
+
+        Args:
+            done: whether the target said that it is complete; if not, its stream just ended.
+
+        Raises:
+            UpstreamError: the answer is not complete (FAULTS section 4.2): nothing is invented to end it.
+        """
+        open_choices = self._started - self._finished
+        if not self._started or ((open_choices or len(self._finished) < self._n) and not done):
+            raise UpstreamError("The upstream provider ended its answer before it was complete.", code="upstream_incomplete")
+        events = [self._chunk([_choice(index, {}, "stop")]) for index in sorted(open_choices)]
+        if self._include_usage:
+            events.append(self._chunk([], self.final_usage()))
+        return [*events, DONE]
+
+    @property
+    def estimated(self) -> bool:
+        """Whether `final_usage` is an estimate: the target has reported none since its last text."""
+        return self.usage is None or self._characters > self._covered
+
+    def final_usage(self) -> dict[str, Any]:
+        """Return the usage that the target reported; an estimate, and no less than it reported, if text came after it or there is none."""
+        if self.usage is None:
+            return self._estimate(self._characters)
+        return at_least(self.usage, self._estimate(self._characters)) if self.estimated else self.usage
+
+    def _take_usage(self, data: dict[str, Any]) -> bool:
+        """Keep reported usage for the end; tell whether the chunk had to be changed."""
+        if is_usage(data["usage"]):
+            self.usage = usage = data["usage"]
+            written = sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
+            # Some report zeros until the end.
+            counts = usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"]
+            self._covered = self._characters + written if counts else 0
+        if not self._include_usage:
+            del data["usage"]
+            return True
+        changed = data["usage"] is not None
+        data["usage"] = None
+        return changed
+
+    def _unify(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return a chunk with the first one's id, time and model."""
+        if self._envelope is None:
+            id, _, created, model = self._defaults
+            found_id, found_created, found_model = data.get("id"), data.get("created"), data.get("model")
+            self._envelope = (
+                found_id if isinstance(found_id, str) and found_id else id,
+                CHUNK,
+                found_created if isinstance(found_created, int) else created,
+                found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
+            )
+        return {**dict(zip(_ENVELOPE, self._envelope, strict=True)), **{name: data[name] for name in data if name not in _ENVELOPE}}
+
+    def _follows(self, choice: dict[str, Any]) -> bool:
+        """Tell whether a choice is the grammar's next step as it stands, and note the step."""
+        index, delta = choice.get("index"), choice.get("delta")
+        if not isinstance(index, int) or not isinstance(delta, dict) or "finish_reason" not in choice:
+            return False
+        if index not in self._started:
+            if not _opens(delta) or choice["finish_reason"]:
+                return False
+            self._started.add(index)
+            self._characters += size_of(delta)
+            return True
+        if choice["finish_reason"]:
+            if delta or index in self._finished:
+                return False
+            self._finish(index, choice["finish_reason"])
+            return True
+        if "role" in delta:
+            return False
+        self._characters += size_of(delta)
+        return True
+
+    def _steps(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the steps of the grammar that a choice takes at once."""
+        index = choice["index"] if isinstance(choice.get("index"), int) else 0
+        delta = {name: value for name, value in (choice.get("delta") or {}).items() if value not in (None, "") and name != "role"}
+        steps: list[dict[str, Any]] = []
+        if index not in self._started:
+            self._started.add(index)
+            steps.append(_choice(index, {"role": "assistant", "content": ""}, None))
+        if delta:
+            self._characters += size_of(delta)
+            steps.append(_choice(index, delta, None))
+        if choice.get("finish_reason") and index not in self._finished:
+            self._finish(index, choice["finish_reason"])
+            steps.append(_choice(index, {}, choice["finish_reason"]))
+        if steps and choice.get("logprobs") is not None:
+            (steps[1] if len(steps) > 1 and delta else steps[0])["logprobs"] = choice["logprobs"]
+        return steps
+
+    def _finish(self, index: int, reason: Any) -> None:
+        self._finished.add(index)
+        self.finish_reason = reason
+
+    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
+        data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}
+        return Event({**data, "usage": usage} if self._include_usage else data)
+
+
+def _opens(delta: dict[str, Any]) -> bool:
+    """Tell whether a delta is a first one: the role, and no text yet. OpenAI opens tool calls with the role and null content."""
+    if delta.get("role") != "assistant" or "content" not in delta:
+        return False
+    return delta["content"] == "" or (delta["content"] is None and bool(delta.get("tool_calls")))
+
+
+def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}
+
+
+def is_usage(usage: object) -> bool:
+    """Tell whether `usage` is one: an object whose totals are sane counts (FAULTS FC-82)."""
+    if not isinstance(usage, dict):
+        return False
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens"))
+    return all(type(count) is int and 0 <= count < MAX_TOKENS for count in counts)

@@ -1,0 +1,101 @@
+"""The two kinds of backends. They are imported when a gateway needs them: importing the library imports no HTTP client and no database."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from completions_mw.core.ports import Background, Clock, Model, ModelFunction, Transport
+from completions_mw.settings import LlamaCppSettings, Settings
+
+if TYPE_CHECKING:
+    from completions_mw.backends.admission import CheckedAdmissionStore
+    from completions_mw.backends.sql.database import Database
+    from completions_mw.core.budgets.spool import SpoolFile
+
+
+class Kit(Protocol):
+    """Makes the backends of one kind."""
+
+    def transport(self, settings: Settings) -> Transport: ...
+    def function(self, function: ModelFunction, settings: Settings) -> Model: ...
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
+    def background(self) -> Background: ...
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
+    def database(self, address: str, clock: Clock) -> "Database": ...
+    def spool_file(self, path: str) -> "SpoolFile": ...
+
+
+class BlockingKit:
+    """Backends that do their I/O inline: for threads and greenlets."""
+
+    def transport(self, settings: Settings) -> Transport:
+        from completions_mw.backends.http.transport import BlockingTransport
+
+        return BlockingTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+
+    def function(self, function: ModelFunction, settings: Settings) -> Model:
+        from completions_mw.backends.models import BlockingFunctionModel
+
+        return BlockingFunctionModel(function, settings.keep_alive)
+
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+        from completions_mw.backends.models import BlockingLlamaCppModel
+
+        return BlockingLlamaCppModel(provider, settings.keep_alive)
+
+    def background(self) -> Background:
+        from completions_mw.backends.background.background import BlockingBackground
+
+        return BlockingBackground()
+
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore":
+        from completions_mw.backends.admission import admission_store
+
+        return admission_store(address, namespace, blocking=True, clock=clock)
+
+    def database(self, address: str, clock: Clock) -> "Database":
+        from completions_mw.backends.sql import open_database
+
+        return open_database(address, blocking=True, clock=clock)
+
+    def spool_file(self, path: str) -> "SpoolFile":
+        from completions_mw.backends.spool_file import BlockingSpoolFile
+
+        return BlockingSpoolFile(path)
+
+
+class AsyncKit:
+    """Backends that suspend: for event loops."""
+
+    def transport(self, settings: Settings) -> Transport:
+        from completions_mw.backends.http.transport import AsyncTransport
+
+        return AsyncTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+
+    def function(self, function: ModelFunction, settings: Settings) -> Model:
+        from completions_mw.backends.models import AsyncFunctionModel
+
+        return AsyncFunctionModel(function, settings.keep_alive)
+
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+        from completions_mw.backends.models import AsyncLlamaCppModel
+
+        return AsyncLlamaCppModel(provider, settings.keep_alive)
+
+    def background(self) -> Background:
+        from completions_mw.backends.background.background import AsyncBackground
+
+        return AsyncBackground()
+
+    def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore":
+        from completions_mw.backends.admission import admission_store
+
+        return admission_store(address, namespace, blocking=False, clock=clock)
+
+    def database(self, address: str, clock: Clock) -> "Database":
+        from completions_mw.backends.sql import open_database
+
+        return open_database(address, blocking=False, clock=clock)
+
+    def spool_file(self, path: str) -> "SpoolFile":
+        from completions_mw.backends.spool_file import AsyncSpoolFile
+
+        return AsyncSpoolFile(path)

@@ -1,0 +1,112 @@
+"""Secrets, which may be written `env:NAME` or `file:PATH`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, SecretStr, ValidationInfo
+
+from completions_mw.settings.types import file_path, matching, split_url
+
+_ALIASES = {"postgres": "postgresql"}
+"""What hosting platforms write."""
+MEMORY = SecretStr("memory://")
+OTHER_STORAGES = (
+    "memcached",
+    "mongodb",
+    "redis+cluster",
+    "redis+sentinel",
+    "valkey",
+    "valkeys",
+    "valkey+cluster",
+    "valkey+sentinel",
+)
+"""Of the `limits` package, for limits on requests only."""
+_MAX_FILE_BYTES = 65_536
+_check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
+
+
+def _from_environment(name: str) -> str:
+    _check_variable(name)
+    if name not in os.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return os.environ[name]
+
+
+def _from_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError("the file is too large for a secret")
+    try:
+        return content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError("the file is not text in UTF-8") from None
+
+
+def _read(value: object, info: ValidationInfo) -> str:
+    """Return the secret itself. The validation context is the folder where relative paths start."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        raise ValueError("should be text")
+    kind, _, reference = text.partition(":")
+    if kind == "env":
+        text = _from_environment(reference)
+    elif kind == "file":
+        text = _from_file(Path(info.context or "", reference))
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _secret(check: Callable[[str], str]) -> BeforeValidator:
+    def validate(value: object, info: ValidationInfo) -> str:
+        return check(_read(value, info))
+
+    return BeforeValidator(validate)
+
+
+def _address(*schemes: str) -> BeforeValidator:
+    expected = "should be " + ", ".join("memory://" if scheme == "memory" else f"{scheme}://…" for scheme in schemes)
+
+    def validate(value: object, info: ValidationInfo) -> str:
+        address = _read(value, info)
+        scheme, separator, rest = address.partition("://")
+        scheme = _ALIASES.get(scheme, scheme)
+        if scheme not in schemes or not separator or not address.isprintable() or " " in address:
+            raise ValueError(expected)
+        return f"{scheme}://{_checked(scheme, rest, info)}"
+
+    return BeforeValidator(validate)
+
+
+def _checked(scheme: str, rest: str, info: ValidationInfo) -> str:
+    if scheme == "memory" and rest:
+        raise ValueError("should have nothing after `memory://`")
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest == "/":
+            raise ValueError(
+                "should name a file, as `sqlite:///completions.db`, or `sqlite:////var/lib/app/completions.db` for a whole path"
+            )
+        return f"/{file_path(rest[1:], info)}"
+    if scheme in ("redis", "rediss"):
+        split_url(f"{scheme}://{rest}")
+    return rest
+
+
+client_secret = matching(
+    r"[\x21-\x2b\x2d-\x7e]{8,505}",
+    "8 to 505 printable ASCII characters without spaces and commas (servers join repeated headers with commas)",
+)
+"""Checks a key of a client: it fits, after `Bearer `, into the 512 bytes that an authorization header may have, and is one header."""
+ApiKey = Annotated[SecretStr, _secret(matching(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces"))]
+ClientSecret = Annotated[SecretStr, _secret(client_secret)]
+AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *OTHER_STORAGES)]
+LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
+HeaderValue = Annotated[
+    SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))
+]

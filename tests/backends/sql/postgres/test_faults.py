@@ -1,0 +1,326 @@
+"""What happens to a ledger in PostgreSQL when its server is slow, stopped or gone (FAULTS FC-97, FC-98)."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import anyio
+import psycopg
+import pytest
+import trio
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.sql import ConflictError, Step, ledger_on, open_database
+from completions_mw.backends.sql.postgres.database import CONNECTIONS, REPORTS
+from completions_mw.blocking import run
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
+from completions_mw.errors import ConfigurationError
+from tests.support.ledgers import TTL_MS, Books, account, books, entry, outcome, spend
+from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=[True, False], ids=["blocking", "async"])
+def opened(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Books]:
+    """A ledger in which 100 of 1000 are spent."""
+    with books(postgres.new_database(), blocking=request.param) as made:
+        assert made.run(spend(made.ledger, "before", 100, 100, [account(1000)]))
+        yield made
+
+
+def _spent(opened: Books) -> int:
+    [balance] = opened.run(opened.ledger.balances("key", "key-1"))
+    assert balance.reserved == 0
+    return balance.spent
+
+
+@contextmanager
+def _locked(opened: Books) -> Iterator[None]:
+    with psycopg.connect(opened.address) as other:
+        other.execute("SELECT * FROM completions_mw.budgets FOR UPDATE")
+        yield
+
+
+def test_a_server_that_crashes_and_comes_back_is_used_again(opened: Books, postgres: PostgresServer) -> None:
+    postgres.stop("immediate")
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="OperationalError"):
+                opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+    finally:
+        postgres.start()
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+    assert _spent(opened) == 101
+
+
+def test_a_restart_between_two_requests_is_not_noticed(opened: Books, postgres: PostgresServer) -> None:
+    postgres.stop("immediate")
+    postgres.start()
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+
+
+def test_a_server_process_that_hangs_is_given_up_and_its_connection_with_it(opened: Books, postgres: PostgresServer) -> None:
+    [pid] = postgres.backends(opened.address)
+    with postgres.stopped(pid):
+        with pytest.raises(StoreTimeoutError):
+            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+        assert opened.run(spend(opened.ledger, "b", 1, 1, [account(1000)]))
+        assert len(opened.database._idle) == 1  # type: ignore[attr-defined]
+    assert opened.run(opened.ledger.settle(entry("a"), outcome(1))) is not None
+    [balance] = opened.run(opened.ledger.balances("key", "key-1"))
+    assert balance.spent in (101, 102)
+
+
+def test_a_budget_that_somebody_else_locks_is_a_timeout_and_the_connection_survives(opened: Books, postgres: PostgresServer) -> None:
+    before = postgres.backends(opened.address)
+    with _locked(opened), pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
+        opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+    assert postgres.backends(opened.address) == before
+
+
+def test_more_requests_than_connections_wait_and_the_last_ones_not_for_ever(opened: Books, postgres: PostgresServer) -> None:
+    async def fails(request_id: str) -> bool:
+        try:
+            return not await spend(opened.ledger, request_id, 1, 1, [account(1000)])
+        except StoreTimeoutError:
+            return True
+
+    with _locked(opened):
+        assert all(opened.run.together([partial(fails, f"{at}") for at in range(3 * CONNECTIONS)]))
+    assert len(postgres.backends(opened.address)) <= CONNECTIONS
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+
+
+def test_no_connection_is_free(postgres: PostgresServer) -> None:
+    with books(postgres.new_database(), blocking=True) as opened:
+        opened.run(opened.database.fetch("check"))
+        places = opened.database._places  # type: ignore[attr-defined]
+        for _ in range(CONNECTIONS):
+            places.get()
+        with pytest.raises(StoreTimeoutError, match="all connections are in use"):
+            opened.run(opened.database.fetch("check"))
+        for _ in range(CONNECTIONS):
+            places.put(None)
+        assert opened.run(opened.database.fetch("check")) == [(1,)]
+
+
+@pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "async"])
+def test_nobody_there(postgres: PostgresServer, blocking: bool) -> None:
+    nowhere = f"postgresql://user:hush-hush@127.0.0.1:{postgres.port}/no_such_database"
+    with books(nowhere, blocking=blocking) as opened, pytest.raises(StoreError) as caught:
+        opened.run(opened.database.fetch("check"))
+    assert str(caught.value) == "PostgreSQL: OperationalError"
+
+
+def test_a_newer_schema_is_refused(opened: Books, postgres: PostgresServer) -> None:
+    postgres.query("INSERT INTO completions_mw.migrations VALUES (1000)", opened.address)
+    with books(opened.address, blocking=True) as second, pytest.raises(StoreBrokenError, match="newer version"):
+        second.run(second.database.fetch("check"))
+
+
+def test_a_schema_that_is_dropped_is_noticed_and_not_made_again(opened: Books, postgres: PostgresServer) -> None:
+    postgres.query("DROP SCHEMA completions_mw CASCADE", opened.address)
+    for _ in range(2):
+        with pytest.raises(StoreBrokenError):
+            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+
+
+def test_many_workers_make_the_same_schema_at_once(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    databases = [open_database(address, blocking=True, clock=SYSTEM_CLOCK) for _ in range(12)]
+
+    def use(at: int) -> int:
+        with books(address, blocking=True) as one:
+            return int(one.run(one.database.fetch("check"))[0][0])
+
+    with ThreadPoolExecutor(12) as threads:
+        assert list(threads.map(use, range(len(databases)))) == [1] * 12
+    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (2,)]
+
+
+def test_a_child_has_connections_of_its_own(opened: Books) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with asyncio.Runner() as runner:
+                code = 0 if runner.run(spend(opened.ledger, "child", 10, 10, [account(1000)])) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert opened.run(spend(opened.ledger, "parent", 10, 10, [account(1000)]))
+    assert _spent(opened) == 120
+
+
+def test_who_is_cancelled_discards_the_connection(postgres: PostgresServer) -> None:
+    async def cancelled(opened: Books) -> None:
+        task = asyncio.create_task(opened.ledger.settle(entry("running"), outcome(1)))
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with books(postgres.new_database(), blocking=False) as opened:
+        opened.run(opened.ledger.reserve(entry("running"), 1, [account(1000)], TTL_MS))
+        with _locked(opened):
+            opened.run(cancelled(opened))
+        assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+
+
+def test_trio(postgres: PostgresServer) -> None:
+    async def play() -> bool:
+        ledger = ledger_on(open_database(address, blocking=False, clock=SYSTEM_CLOCK))
+        done = await spend(ledger, "a", 10, 10, [account(1000)])
+        await ledger.aclose()
+        return done
+
+    address = postgres.new_database()
+    assert trio.run(play)
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys, gevent
+from tests.support.ledgers import account, books, spend
+with books(sys.argv[1], blocking=True) as (run, ledger, database, _):
+    run(database.fetch("check"))
+    turns = []
+    def use(at):
+        for i in range(5):
+            run(spend(ledger, f"{at}-{i}", 1, 1, [account(1000)]))
+            turns.append(at)
+    gevent.joinall([gevent.spawn(use, at) for at in range(10)], raise_error=True)
+    assert turns != sorted(turns), "one greenlet after the other"
+    [balance] = run(ledger.balances("key", "key-1"))
+    print(balance.spent)
+"""
+
+
+def test_greenlets_take_turns(postgres: PostgresServer) -> None:
+    done = subprocess.run([sys.executable, "-c", GEVENT, postgres.new_database()], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("50\n", "", 0)
+
+
+def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> None:
+    step = Step("schema_applied", {"version": 77})
+    with pytest.raises(ConflictError):
+        opened.run(opened.database.transaction([step, step]))
+    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(2,)]
+    assert opened.run(opened.database.fetch("check")) == [(1,)]
+
+
+def test_a_value_that_it_does_not_take_is_a_refusal_and_nothing_else_is(opened: Books) -> None:
+    with pytest.raises(StoreRefusalError, match=r"^PostgreSQL: "):
+        opened.run(opened.ledger.settle(entry("wrong"), outcome(1)._replace(status=2**40)))
+    assert opened.run(spend(opened.ledger, "right", 1, 1, [account(1000)]))
+
+
+def test_a_connection_to_what_became_a_replica_is_not_kept(opened: Books, postgres: PostgresServer) -> None:
+    before = postgres.backends(opened.address)
+    postgres.query(f"ALTER DATABASE {opened.address.rpartition('/')[2]} SET default_transaction_read_only = on")
+    opened.run(opened.database.aclose())
+    for _ in range(2):
+        with pytest.raises(StoreError, match="ReadOnlySqlTransaction") as caught:
+            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+        assert type(caught.value) is StoreError
+        assert opened.database._idle == deque()  # type: ignore[attr-defined]
+    postgres.query(f"ALTER DATABASE {opened.address.rpartition('/')[2]} RESET default_transaction_read_only")
+    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+    assert set(postgres.backends(opened.address)).isdisjoint(before)
+
+
+def test_an_address_that_cannot_be_read_is_told_without_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        open_database("postgresql://user:hush-hush@host:port/x?nonsense=1", blocking=True, clock=SYSTEM_CLOCK)
+    assert str(caught.value) == "stores.ledger: is not an address that PostgreSQL's driver can read"
+
+
+def test_what_is_reserved_while_it_is_settled_is_posted_once(opened: Books) -> None:
+    async def reserve(request_id: str) -> int:
+        await opened.ledger.reserve(entry(request_id), 5, [account(1000)], TTL_MS)
+        return 0
+
+    async def settle(request_id: str) -> int:
+        return len(await opened.ledger.settle(entry(request_id), outcome(5)))
+
+    works = [work for at in range(20) for work in (partial(reserve, f"{at}"), partial(settle, f"{at}"))]
+    posted = sum(opened.run.together(works))
+    assert _spent(opened) == 100 + 5 * posted
+
+
+def test_the_garbage_collector_may_settle_while_a_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may close a stream at any point, so nothing here may hold a lock of Python's library that is not reentrant."""
+    database = open_database("postgresql://u@127.0.0.1:1/x", blocking=True, clock=SYSTEM_CLOCK)
+    asking: list[int] = []
+    refused: list[str] = []
+    notify = threading.Condition.notify
+
+    def ask() -> None:
+        asking.append(threading.get_ident())
+        try:
+            run(database.fetch("check"))
+        except StoreError as error:
+            refused.append(str(error))
+
+    def interrupted(condition: threading.Condition, n: int = 1) -> None:
+        if asking == [threading.get_ident()]:
+            ask()
+        notify(condition, n)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    monkeypatch.setattr(threading.Condition, "notify", interrupted)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert refused == ["PostgreSQL: OperationalError"]
+
+
+def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> None:
+    with books(postgres.new_database(), blocking=True) as opened, ThreadPoolExecutor(CONNECTIONS) as threads:
+        opened.run(opened.database.fetch("check"))
+        with _reports_wait(opened):
+            reports = [threads.submit(lambda: run(opened.ledger.usage(UsageQuery("key")))) for _ in range(CONNECTIONS)]
+            wait_until(lambda: _waiting(postgres, opened) == REPORTS)
+            assert opened.run(opened.database.fetch("check")) == [(1,)]
+        assert [report.result() for report in reports] == [[]] * CONNECTIONS
+
+
+def test_reports_do_not_stand_in_the_way_of_money_on_an_event_loop(postgres: PostgresServer) -> None:
+    async def play(opened: Books) -> None:
+        await opened.database.fetch("check")
+        with _reports_wait(opened):
+            reports = [asyncio.create_task(opened.ledger.usage(UsageQuery("key"))) for _ in range(CONNECTIONS)]
+            await asyncio.to_thread(wait_until, lambda: _waiting(postgres, opened) == REPORTS)
+            assert await opened.database.fetch("check") == [(1,)]
+        assert await asyncio.gather(*reports) == [[]] * CONNECTIONS
+
+    with books(postgres.new_database(), blocking=False) as opened:
+        opened.run(play(opened))
+
+
+@contextmanager
+def _reports_wait(opened: Books) -> Iterator[None]:
+    with psycopg.connect(opened.address) as other:
+        other.execute("LOCK TABLE completions_mw.entries IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def _waiting(postgres: PostgresServer, opened: Books) -> int:
+    name = opened.address.rpartition("/")[2]
+    [(count,)] = postgres.query(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'")
+    return int(count)

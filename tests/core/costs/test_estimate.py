@@ -1,0 +1,98 @@
+"""What a request may take, guessed beforehand: never less than what the provider will bill, where money is at stake."""
+
+from typing import Any
+
+import pytest
+
+from completions_mw.core.costs.estimate import MEDIA_TOKENS, MESSAGE_BYTES, Demand, demand_of
+from completions_mw.core.validation.request import validate
+
+MOST = 100
+EMPTY = MESSAGE_BYTES + len("user")
+"""Bytes of a message that says nothing."""
+
+
+def demand(*contents: Any, **fields: Any) -> Demand:
+    messages = [content if isinstance(content, dict) else {"role": "user", "content": content} for content in contents]
+    return demand_of(validate({"model": "m", "messages": messages, **fields}), MOST)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "x" * 100}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 10_000}}
+PROMPTS: dict[str, tuple[list[Any], dict[str, Any], int]] = {
+    "empty": ([""], {}, EMPTY),
+    "ascii": (["x" * 100], {}, EMPTY + 100),
+    "utf-8": (["é€😀"], {}, EMPTY + 2 + 3 + 4),
+    "two-messages": (["x", "yy"], {}, 2 * EMPTY + 3),
+    "name": ([{"role": "user", "content": "x", "name": "ada"}], {}, EMPTY + 1 + 3),
+    "no-content": ([{"role": "assistant", "content": None}], {}, MESSAGE_BYTES + len("assistant")),
+    "parts": ([[{"type": "text", "text": "xx"}, {"type": "text", "text": "é"}]], {}, EMPTY + 4),
+    "tools": (["x"], {"tools": [TOOL]}, EMPTY + 1 + len('[{"type":"function","function":{"name":"f","description":""}}]') + 100),
+    "format": (["x"], {"response_format": {"type": "json_object"}}, EMPTY + 1 + len('{"type":"json_object"}')),
+}
+"""Messages, other fields, and the bytes of text."""
+
+
+@pytest.mark.parametrize(("contents", "fields", "size"), PROMPTS.values(), ids=PROMPTS)
+def test_a_prompt_has_no_more_tokens_than_bytes(contents: list[Any], fields: dict[str, Any], size: int) -> None:
+    found = demand(*contents, **fields)
+    assert (found.prompt, found.prompt_bound) == (-(-size // 4), size)
+
+
+def test_media_are_guessed_whatever_their_bytes() -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    found = demand([{"type": "text", "text": "what is this"}, IMAGE, sound])
+    assert found.prompt_bound == EMPTY + len("what is this") + 2 * MEDIA_TOKENS
+    assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + 2 * MEDIA_TOKENS
+
+
+def test_text_that_is_no_plain_content_counts() -> None:
+    refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "x" * 1000}]}
+    assert demand("hi", refusal, "again").prompt_bound > 1000
+    assert demand("hi", prediction={"type": "content", "content": "x" * 1000}).prompt_bound > 1000
+
+
+def test_a_file_has_no_more_tokens_than_bytes() -> None:
+    found = demand([{"type": "file", "file": {"file_data": "x" * 10_000, "filename": "a.pdf"}}])
+    assert (found.prompt_bound, found.prompt) == (EMPTY + 10_000 + MEDIA_TOKENS, -(-EMPTY // 4) + MEDIA_TOKENS)
+
+
+def test_the_calls_of_an_assistant_count() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "x" * 1000}}
+    assistant = {"role": "assistant", "content": None, "tool_calls": [call]}
+    answer = {"role": "tool", "content": "done", "tool_call_id": "call_1"}
+    assert demand("hi", assistant, answer).prompt_bound > 1000
+
+
+def test_fields_that_are_only_forwarded_count() -> None:
+    """What vLLM calls `documents` becomes a part of the prompt."""
+    fields = {"model": "m", "messages": [{"role": "user", "content": "x"}], "documents": [{"title": "é", "text": "x" * 1000}], "none": None}
+    size = EMPTY + 1 + len('{"documents":[{"title":"","text":""}]}') + 2 + 1000
+    forwarded = demand_of(validate(fields, unknown_params="forward"), MOST)
+    assert (forwarded.prompt, forwarded.prompt_bound) == (-(-size // 4), size)
+    assert demand_of(validate(fields, unknown_params="ignore"), MOST).prompt_bound == EMPTY + 1
+
+
+OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
+    "none": ({}, MOST, False),
+    "old-name": ({"max_tokens": 7}, 7, True),
+    "new-name": ({"max_completion_tokens": 8}, 8, True),
+    "both": ({"max_tokens": 7, "max_completion_tokens": 8}, 8, True),
+    "choices": ({"max_tokens": 7, "n": 3}, 21, True),
+    "choices-without-maximum": ({"n": 3}, 3 * MOST, False),
+    "null": ({"max_tokens": None, "n": None}, MOST, False),
+}
+"""Fields, the maximum of all choices together, and whether the request sets it."""
+
+
+@pytest.mark.parametrize(("fields", "completion", "stated"), OUTPUTS.values(), ids=OUTPUTS)
+def test_the_maximum_of_all_choices(fields: dict[str, Any], completion: int, stated: bool) -> None:
+    found = demand("x", **fields)
+    assert (found.completion, found.choice * (fields.get("n") or 1), found.stated) == (completion, completion, stated)
+
+
+def test_half_a_character_is_counted() -> None:
+    """A direct call may have one; it is refused elsewhere, and no fault of ours here."""
+    chat = validate({"model": "m", "messages": [{"role": "user", "content": "x"}]})
+    chat.fields["messages"] = [{"role": "user", "content": "\ud800"}]
+    assert demand_of(chat, MOST).prompt_bound == EMPTY + 3

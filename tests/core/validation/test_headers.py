@@ -1,0 +1,85 @@
+import pytest
+
+from completions_mw.core.validation.headers import parse_head, require_json, require_length
+from completions_mw.errors import GatewayError
+from completions_mw.http import Headers
+
+
+def code_of(headers: Headers, *, declared: bool = False) -> str | int:
+    with pytest.raises(GatewayError) as caught:
+        require_json(parse_head(headers), declared=declared)
+    return caught.value.code or caught.value.status
+
+
+@pytest.mark.parametrize("length", ["+5", "0_5", "-1", "5,5", "", "1" * 20, " 5", "0x5", "٣"])
+def test_a_content_length_is_plain_digits(length: str) -> None:
+    assert code_of((("content-length", length),)) == "invalid_content_length"
+
+
+def test_two_content_lengths_are_ambiguous() -> None:
+    assert code_of((("content-length", "5"), ("content-length", "5"))) == "invalid_content_length"
+
+
+def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
+    headers = (("content-length", "5"), ("transfer-encoding", "chunked"))
+    with pytest.raises(GatewayError) as caught:
+        parse_head(headers)
+    assert caught.value.status == 400
+    assert ("connection", "close") in caught.value.headers
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        "application/json; charset=UTF-8",
+        'application/json; charset="utf8"',
+    ],
+)
+def test_json_in_utf_8_is_accepted(content_type: str) -> None:
+    require_json(parse_head((("content-type", content_type),)), declared=True)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-16",
+        "application/jsonp",
+        "text/plain, application/json",
+        "",
+    ],
+)
+def test_other_media_types_are_refused(content_type: str) -> None:
+    assert code_of((("content-type", content_type),)) == "unsupported_media_type"
+
+
+def test_a_body_without_a_type_passes_for_json() -> None:
+    require_json(parse_head(()), declared=False)
+
+
+def test_a_body_without_a_type_is_refused_where_a_cookie_may_have_sent_it() -> None:
+    assert code_of((), declared=True) == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x", "identity, gzip"])
+def test_encoded_bodies_are_refused(encoding: str) -> None:
+    assert code_of((("content-encoding", encoding),)) == "unsupported_content_encoding"
+
+
+def test_the_headers_together_are_bounded() -> None:
+    assert code_of(tuple((f"x-{at}", "v" * 1000) for at in range(33))) == "headers_too_large"
+
+
+@pytest.mark.parametrize("client_request_id", ["x" * 513, "é", "😀"])
+def test_a_client_request_id_is_bounded_ascii(client_request_id: str) -> None:
+    assert code_of((("x-client-request-id", client_request_id),)) == 400
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read() -> None:
+    with pytest.raises(GatewayError) as caught:
+        require_length(parse_head((("content-length", "11"),)), 10)
+    assert caught.value.code == "request_too_large"

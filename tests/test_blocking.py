@@ -1,0 +1,48 @@
+import asyncio
+
+import pytest
+
+from completions_mw.blocking import iterate, run
+
+
+async def answer() -> int:
+    return 42
+
+
+async def waits() -> None:
+    await asyncio.sleep(0)
+
+
+class Numbers:
+    def __init__(self) -> None:
+        self.left = 2
+        self.closed = 0
+
+    async def __anext__(self) -> int:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return self.left
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def test_a_coroutine_that_never_suspends_runs_without_a_loop() -> None:
+    assert run(answer()) == 42
+
+
+def test_a_stray_suspension_names_the_coroutine() -> None:
+    with pytest.raises(RuntimeError, match=r"^waits suspended"):
+        run(waits())
+
+
+def test_a_stream_becomes_an_iterator() -> None:
+    assert list(iterate(Numbers())) == [1, 0]
+
+
+def test_closing_a_stream_that_never_started_reaches_it() -> None:
+    numbers = Numbers()
+    with iterate(numbers):
+        pass
+    assert numbers.closed == 1
