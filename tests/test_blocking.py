@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from completions_mw.blocking import iterate, run
+from completions_mw.blocking import iterate, run_sync
 
 
 async def answer() -> int:
@@ -29,12 +29,12 @@ class Numbers:
 
 
 def test_a_coroutine_that_never_suspends_runs_without_a_loop() -> None:
-    assert run(answer()) == 42
+    assert run_sync(answer()) == 42
 
 
 def test_a_stray_suspension_names_the_coroutine() -> None:
     with pytest.raises(RuntimeError, match=r"^waits suspended"):
-        run(waits())
+        run_sync(waits())
 
 
 def test_a_stream_becomes_an_iterator() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bench.apps.upstreams import HEADERS, URL, built_in, transport
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.http import UpstreamBody, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _transport = transport(blocking=True) or built_in(blocking=True)
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     body = environ["wsgi.input"].read()
-    response = run(_transport.send(UpstreamRequest(f"{URL}/chat/completions", HEADERS, body)))
+    response = run_sync(_transport.send(UpstreamRequest(f"{URL}/chat/completions", HEADERS, body)))
     start_response(f"{response.status} OK", [header for header in response.headers if header[0] in ("content-type", "content-length")])
     return _pieces(response.body)
 
@@ -24,11 +24,11 @@ def _pieces(body: UpstreamBody) -> Iterator[bytes]:
     try:
         while True:
             try:
-                yield run(_next(body))
+                yield run_sync(_next(body))
             except StopAsyncIteration:
                 return
     finally:
-        run(body.aclose())
+        run_sync(body.aclose())
 
 
 async def _next(body: UpstreamBody) -> bytes:

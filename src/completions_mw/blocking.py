@@ -19,7 +19,7 @@ class Stream(Protocol[T_co]):
     async def aclose(self) -> None: ...
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run `coroutine` to its end and return what it returns.
 
     Raises:
@@ -50,7 +50,7 @@ class BlockingIterator(Generic[T_co]):
 
     def __next__(self) -> T_co:
         try:
-            return run(self._stream.__anext__())
+            return run_sync(self._stream.__anext__())
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -66,7 +66,7 @@ class BlockingIterator(Generic[T_co]):
 
 
 def _close(stream: Stream[Any]) -> None:
-    run(stream.aclose())
+    run_sync(stream.aclose())
 
 
 def iterate(stream: Stream[T_co]) -> BlockingIterator[T_co]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from completions_mw.core.ports import Admission, Slot, Standing
+from completions_mw.core.ports import Admission, Lease, LimitState
 from tests.support.admission import AsyncRedisStand, MemoryStand, RedisStand, Stand, requests, tokens
 
-PLACE = Slot("place", 1)
+PLACE = Lease("place", 1)
 
 
 @pytest.fixture(params=["memory", "redis-blocking", "redis-async"])
@@ -23,7 +23,7 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
 
 
 def used(admission: Admission) -> tuple[int, ...]:
-    return tuple(standing.used for standing in admission.windows + admission.slots)
+    return tuple(standing.used for standing in admission.windows + admission.leases)
 
 
 def peek(stand: Stand, *buckets: str) -> tuple[int, ...]:
@@ -32,12 +32,12 @@ def peek(stand: Stand, *buckets: str) -> tuple[int, ...]:
 
 
 def test_an_admission_tells_how_every_limit_stands(stand: Stand) -> None:
-    first = stand.admit("r1", requests("a"), tokens("b", 300, seconds=3600), Slot("c", 2))
+    first = stand.admit("r1", requests("a"), tokens("b", 300, seconds=3600), Lease("c", 2))
     assert first.admitted
     assert used(first) == (1, 300, 0)
     assert [59_000 < first.windows[0].reset_ms <= 60_000, 3_599_000 < first.windows[1].reset_ms <= 3_600_000] == [True, True]
-    assert first.slots == (Standing(0, 0),)
-    assert used(stand.admit("r2", requests("a"), tokens("b", 200, seconds=3600), Slot("c", 2))) == (2, 500, 1)
+    assert first.leases == (LimitState(0, 0),)
+    assert used(stand.admit("r2", requests("a"), tokens("b", 200, seconds=3600), Lease("c", 2))) == (2, 500, 1)
 
 
 def test_a_request_without_limits_is_admitted(stand: Stand) -> None:
@@ -56,20 +56,20 @@ def test_a_limit_of_n_admits_n(stand: Stand) -> None:
     ids=["requests", "tokens", "slot"],
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
-def test_a_refusal_by_one_limit_charges_none_of_the_others(stand: Stand, refusing: Slot, first: bool) -> None:
+def test_a_refusal_by_one_limit_charges_none_of_the_others(stand: Stand, refusing: Lease, first: bool) -> None:
     """FAULTS FC-71."""
     stand.admit("holder", PLACE)
-    others = (requests("a"), tokens("b", 10), Slot("c", 1))
+    others = (requests("a"), tokens("b", 10), Lease("c", 1))
     refused = stand.admit("r", *((refusing, *others) if first else (*others, refusing)))
     assert not refused.admitted
-    assert all(standing == Standing(0, 0) for standing in refused.windows)
+    assert all(standing == LimitState(0, 0) for standing in refused.windows)
     assert peek(stand, "a", "b") == (0, 0)
-    assert stand.admit("other", Slot("c", 1)).admitted
+    assert stand.admit("other", Lease("c", 1)).admitted
 
 
 def test_a_refusal_shows_what_others_used(stand: Stand) -> None:
     stand.admit("r1", requests("a", limit=1), tokens("b", 400))
-    refused = stand.admit("r2", requests("a", limit=1), tokens("b", 400), Slot("c", 1))
+    refused = stand.admit("r2", requests("a", limit=1), tokens("b", 400), Lease("c", 1))
     assert (refused.admitted, used(refused)) == (False, (1, 400, 0))
     assert all(0 < standing.reset_ms <= 60_000 for standing in refused.windows)
 
@@ -109,7 +109,7 @@ def test_tokens_do_not_come_back_into_a_later_window(stand: Stand) -> None:
 
 
 def test_tokens_do_not_come_back_where_no_window_is(stand: Stand) -> None:
-    stand.admit("r", tokens("b", 900), Slot("c", 1), lease_ms=90_000)
+    stand.admit("r", tokens("b", 900), Lease("c", 1), lease_ms=90_000)
     stand.advance(61)
     stand.finish("r", 100)
     assert peek(stand, "b") == (0,)
@@ -143,7 +143,7 @@ def test_a_window_that_got_everything_back_still_ends_at_its_time(stand: Stand) 
     stand.admit("r1", tokens("b", 900))
     stand.advance(40)
     stand.finish("r1", 0)
-    assert stand.admit("peek", tokens("b", 1, limit=0)).windows == (Standing(0, 0),)
+    assert stand.admit("peek", tokens("b", 1, limit=0)).windows == (LimitState(0, 0),)
     assert stand.admit("r2", tokens("b", 1)).windows[0].reset_ms <= 20_000
 
 
@@ -177,17 +177,17 @@ def test_a_lease_ends_with_its_time(stand: Stand) -> None:
     stand.advance(29)
     assert used(stand.admit("r", PLACE)) == (1,)
     stand.advance(1)
-    assert stand.admit("r", PLACE) == Admission(True, (), (Standing(0, 0),))
+    assert stand.admit("r", PLACE) == Admission(True, (), (LimitState(0, 0),))
 
 
 def test_a_lease_that_ended_is_not_counted_with_those_that_go_on(stand: Stand) -> None:
-    slot = Slot("place", 2)
-    stand.admit("dead", slot)
+    lease = Lease("place", 2)
+    stand.admit("dead", lease)
     stand.advance(20)
-    stand.admit("alive", slot)
-    assert not stand.admit("r", slot).admitted
+    stand.admit("alive", lease)
+    assert not stand.admit("r", lease).admitted
     stand.advance(20)
-    assert used(stand.admit("r", slot)) == (1,)
+    assert used(stand.admit("r", lease)) == (1,)
 
 
 def test_what_was_renewed_can_be_given_back(stand: Stand) -> None:
@@ -221,17 +221,17 @@ def test_a_lease_that_expired_is_taken_anew_where_there_is_room(stand: Stand) ->
 def test_a_lease_that_somebody_else_took_is_lost(stand: Stand) -> None:
     """FAULTS FC-76."""
     stand.admit("slept", PLACE)
-    stand.admit("awake", Slot("wide", 5))
+    stand.admit("awake", Lease("wide", 5))
     stand.advance(31)
     stand.admit("quick", PLACE)
-    assert stand.renew({"slept": [PLACE], "awake": [Slot("wide", 5)]}) == ["slept"]
+    assert stand.renew({"slept": [PLACE], "awake": [Lease("wide", 5)]}) == ["slept"]
     assert not stand.admit("other", PLACE).admitted
     stand.finish("slept")
     assert not stand.admit("other", PLACE).admitted
 
 
 def test_a_request_with_two_slots_is_lost_with_either(stand: Stand) -> None:
-    both = (PLACE, Slot("wide", 2))
+    both = (PLACE, Lease("wide", 2))
     stand.admit("slept", *both)
     stand.advance(31)
     stand.admit("quick", PLACE)
@@ -240,15 +240,15 @@ def test_a_request_with_two_slots_is_lost_with_either(stand: Stand) -> None:
 
 def test_leases_that_the_store_forgot_are_taken_anew(stand: Stand) -> None:
     """FAULTS FC-93: Redis was restarted, empty."""
-    slot = Slot("place", 2)
+    lease = Lease("place", 2)
     for name in ("r1", "r2"):
-        stand.admit(name, slot, tokens("b", 100))
+        stand.admit(name, lease, tokens("b", 100))
     stand.forget()
-    assert stand.admit("new", slot).admitted
-    assert stand.renew({"r1": [slot], "r2": [slot]}) == ["r2"]
-    assert not stand.admit("other", slot).admitted
+    assert stand.admit("new", lease).admitted
+    assert stand.renew({"r1": [lease], "r2": [lease]}) == ["r2"]
+    assert not stand.admit("other", lease).admitted
     stand.finish("r1", 50)
-    assert stand.admit("other", slot).admitted
+    assert stand.admit("other", lease).admitted
 
 
 def test_a_renewal_does_not_revive_what_is_finished(stand: Stand) -> None:
@@ -259,7 +259,7 @@ def test_a_renewal_does_not_revive_what_is_finished(stand: Stand) -> None:
 
 
 def test_a_lowered_limit_takes_no_lease_away(stand: Stand) -> None:
-    wide, narrow = Slot("place", 3), Slot("place", 1)
+    wide, narrow = Lease("place", 3), Lease("place", 1)
     for name in ("r1", "r2", "r3"):
         stand.admit(name, wide)
     assert stand.renew({name: [narrow] for name in ("r1", "r2", "r3")}) == []
@@ -268,14 +268,14 @@ def test_a_lowered_limit_takes_no_lease_away(stand: Stand) -> None:
 
 
 def test_many_leases_are_renewed_at_once(stand: Stand) -> None:
-    slot = Slot("place", 300)
+    lease = Lease("place", 300)
     names = [f"r{n}" for n in range(250)]
     for name in names:
-        stand.admit(name, slot)
+        stand.admit(name, lease)
     stand.advance(20)
-    assert stand.renew({name: [slot] for name in names}) == []
+    assert stand.renew({name: [lease] for name in names}) == []
     stand.advance(20)
-    assert used(stand.admit("r", slot)) == (250,)
+    assert used(stand.admit("r", lease)) == (250,)
 
 
 def test_a_long_reservation_outlives_the_lease(stand: Stand) -> None:
@@ -292,16 +292,16 @@ NAMES = ["", "a", *AWKWARD, "x" * 5000]
 def test_no_name_touches_another(stand: Stand) -> None:
     """FAULTS FC-87, and acceptance 9."""
     for cost, name in enumerate(NAMES, start=1):
-        assert stand.admit(name, tokens(name, cost), Slot(name, 1)).admitted, name
+        assert stand.admit(name, tokens(name, cost), Lease(name, 1)).admitted, name
     assert peek(stand, *NAMES) == tuple(range(1, len(NAMES) + 1))
     for name in NAMES:
-        assert used(stand.admit("peek", Slot(name, 1))) == (1,), name
-    assert stand.renew({name: [Slot(name, 1)] for name in NAMES}) == []
+        assert used(stand.admit("peek", Lease(name, 1))) == (1,), name
+    assert stand.renew({name: [Lease(name, 1)] for name in NAMES}) == []
     for name in NAMES:
         stand.finish(name, 0)
     assert peek(stand, *NAMES) == (0,) * len(NAMES)
     for number, name in enumerate(NAMES):
-        assert stand.admit(f"again {number}", Slot(name, 1)).admitted, name
+        assert stand.admit(f"again {number}", Lease(name, 1)).admitted, name
 
 
 def test_the_largest_limits_are_exact(stand: Stand) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from completions_mw.core.ports import Admission, Slot, Window
+from completions_mw.core.ports import Admission, Lease, Window
 from tests.support.admission import AsyncRedisStand, MemoryStand, RedisStand
 from tests.support.redis_server import RedisServer
 
@@ -70,8 +70,8 @@ def apply(stand: MemoryStand | RedisStand, demands: dict[str, list[Window]], kin
     return stand.finish(*values) if kind == "finish" else stand.advance(*values)
 
 
-def slots_of(request_id: str, limit: int) -> list[Slot]:
-    return [Slot(bucket, limit) for bucket in PLACES[request_id]]
+def slots_of(request_id: str, limit: int) -> list[Lease]:
+    return [Lease(bucket, limit) for bucket in PLACES[request_id]]
 
 
 def coarse(answer: object) -> object:
@@ -79,4 +79,4 @@ def coarse(answer: object) -> object:
     if not isinstance(answer, Admission):
         return answer
     windows = [(standing.used, -(-standing.reset_ms // (UNIT * 1000))) for standing in answer.windows]
-    return answer.admitted, windows, answer.slots
+    return answer.admitted, windows, answer.leases

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from completions_mw.backends.memory.admission import FINISHED_MS
-from completions_mw.core.ports import Admission, Slot, Standing, Window
+from completions_mw.core.ports import Admission, Lease, LimitState, Window
 from tests.support.admission import MemoryStand
 
 LEASES = st.sampled_from([1_000, 30_000, 90_000])
@@ -21,7 +21,7 @@ WINDOWS = st.lists(st.sampled_from(BUCKETS), max_size=4, unique=True).flatmap(
         )
     )
 )
-CHOICES: tuple[list[Slot], ...] = ([], [Slot("key", 2)], [Slot("tenant", 4)], [Slot("key", 2), Slot("tenant", 4)])
+CHOICES: tuple[list[Lease], ...] = ([], [Lease("key", 2)], [Lease("tenant", 4)], [Lease("key", 2), Lease("tenant", 4)])
 SLOTS = {f"r{n}": CHOICES[n % 4] for n in range(12)}
 """Whatever happens to a request, its slots are the same."""
 IDS = st.sampled_from(sorted(SLOTS))
@@ -65,20 +65,20 @@ class AdmissionMachine(RuleBasedStateMachine):
     def admit(self, request: str, windows: tuple[Window, ...], lease_ms: int) -> None:
         if self.almost_forgotten(request):
             return
-        slots = SLOTS[request]
-        actual = self.stand.admit(request, *windows, *slots, lease_ms=lease_ms)
+        leases = SLOTS[request]
+        actual = self.stand.admit(request, *windows, *leases, lease_ms=lease_ms)
         known = self.held.get(request)
         if known is not None and known.verdict is not None and known.until > self.now:
             assert actual == known.verdict
             return
-        places = tuple(Standing(len(self.live(slot)), 0) for slot in slots)
+        places = tuple(LimitState(len(self.live(lease)), 0) for lease in leases)
         admitted = (
             not self.was_finished(request)
             and all(self.used(window) + window.cost <= window.limit for window in windows)
-            and all(place.used < slot.limit for place, slot in zip(places, slots, strict=True))
+            and all(place.used < lease.limit for place, lease in zip(places, leases, strict=True))
         )
         if admitted:
-            self.charge(request, windows, slots, lease_ms)
+            self.charge(request, windows, leases, lease_ms)
         expected = Admission(admitted, tuple(self.standing(window) for window in windows), places)
         assert actual == expected
         if admitted:
@@ -111,9 +111,9 @@ class AdmissionMachine(RuleBasedStateMachine):
             if held is None or held.until <= self.now:
                 held = self.held[request] = Held(None, 0, [])
             held.until = max(held.until, self.now + lease_ms)
-            for slot in SLOTS[request]:
-                if request in self.live(slot) or len(self.live(slot)) < slot.limit:
-                    self.leases[slot.bucket][request] = self.now + lease_ms
+            for lease in SLOTS[request]:
+                if request in self.live(lease) or len(self.live(lease)) < lease.limit:
+                    self.leases[lease.bucket][request] = self.now + lease_ms
                 elif request not in lost:
                     lost.append(request)
         assert self.stand.renew({request: SLOTS[request] for request in requests}, lease_ms) == lost
@@ -126,13 +126,13 @@ class AdmissionMachine(RuleBasedStateMachine):
     @invariant()
     def no_slot_is_overfull(self) -> None:
         for bucket, limit in (("key", 2), ("tenant", 4)):
-            assert len(self.live(Slot(bucket, limit))) <= limit
+            assert len(self.live(Lease(bucket, limit))) <= limit
 
     def set_clock(self) -> None:
         # In the middle of a millisecond, where no rounding can matter.
         self.stand.clock.monotonic = (self.now + 0.5) / 1000
 
-    def charge(self, request: str, windows: tuple[Window, ...], slots: list[Slot], lease_ms: int) -> None:
+    def charge(self, request: str, windows: tuple[Window, ...], leases: list[Lease], lease_ms: int) -> None:
         held = self.held[request] = Held(None, self.now + lease_ms, [])
         for window in windows:
             current = self.current(window.bucket)
@@ -142,8 +142,8 @@ class AdmissionMachine(RuleBasedStateMachine):
             if window.refundable:
                 held.windows.append(current)
                 held.until = max(held.until, current.end)
-        for slot in slots:
-            self.leases[slot.bucket][request] = self.now + lease_ms
+        for lease in leases:
+            self.leases[lease.bucket][request] = self.now + lease_ms
 
     def current(self, bucket: str) -> OpenWindow | None:
         window = self.windows.get(bucket)
@@ -153,12 +153,12 @@ class AdmissionMachine(RuleBasedStateMachine):
         current = self.current(window.bucket)
         return current.used() if current else 0
 
-    def standing(self, window: Window) -> Standing:
+    def standing(self, window: Window) -> LimitState:
         current = self.current(window.bucket)
-        return Standing(current.used(), current.end - self.now) if current and current.used() else Standing(0, 0)
+        return LimitState(current.used(), current.end - self.now) if current and current.used() else LimitState(0, 0)
 
-    def live(self, slot: Slot) -> set[str]:
-        return {request for request, until in self.leases[slot.bucket].items() if until > self.now}
+    def live(self, lease: Lease) -> set[str]:
+        return {request for request, until in self.leases[lease.bucket].items() if until > self.now}
 
     def was_finished(self, request: str) -> bool:
         return self.now - self.finished.get(request, -FINISHED_MS) < FINISHED_MS

@@ -29,12 +29,12 @@ USD = 10**9
 
 
 @pytest.fixture
-def priced(monkeypatch: pytest.MonkeyPatch) -> "type[Table]":
-    Table.patch = monkeypatch
-    return Table
+def priced(monkeypatch: pytest.MonkeyPatch) -> "type[SettingsModel]":
+    SettingsModel.patch = monkeypatch
+    return SettingsModel
 
 
-class Table:
+class SettingsModel:
     """A table with one model, of which everything is known."""
 
     patch: pytest.MonkeyPatch
@@ -93,7 +93,7 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert genai_price("openai", KNOWN_BASE_URLS["openai"], "gpt-4o") is not None
 
 
-def test_all_kinds_of_tokens(priced: type[Table]) -> None:
+def test_all_kinds_of_tokens(priced: type[SettingsModel]) -> None:
     all_kinds = dollars(input_mtok="1", output_mtok="2", cache_read_mtok="0.1", output_reasoning_mtok="3")
     assert priced(all_kinds).price() == Price(USD, 2 * USD, USD // 10, 3 * USD)
     assert priced(dollars(input_mtok="1", output_mtok="2")).price("M") == Price(USD, 2 * USD, USD, 2 * USD)
@@ -109,11 +109,11 @@ def test_all_kinds_of_tokens(priced: type[Table]) -> None:
     ],
     ids=["nothing", "input only", "output only", "by request"],
 )
-def test_a_price_that_is_not_one_of_tokens(priced: type[Table], prices: ModelPrice) -> None:
+def test_a_price_that_is_not_one_of_tokens(priced: type[SettingsModel], prices: ModelPrice) -> None:
     assert priced(prices).price() is None
 
 
-def test_of_tiers_the_dearest(priced: type[Table]) -> None:
+def test_of_tiers_the_dearest(priced: type[SettingsModel]) -> None:
     def tiers(*prices: int) -> TieredPrices:
         base, *more = map(Decimal, prices)
         return TieredPrices(base, [Tier(200_000 * (number + 1), price) for number, price in enumerate(more)])
@@ -122,12 +122,12 @@ def test_of_tiers_the_dearest(priced: type[Table]) -> None:
     assert priced(prices).price() == Price(4 * USD, 8 * USD, USD, 8 * USD)
 
 
-def test_a_cached_token_without_a_price_costs_as_the_dearest_input(priced: type[Table]) -> None:
+def test_a_cached_token_without_a_price_costs_as_the_dearest_input(priced: type[SettingsModel]) -> None:
     prices = dollars(input_mtok=TieredPrices(Decimal(1), [Tier(200_000, Decimal(2))]), output_mtok="5")
     assert priced(prices).price() == Price(2 * USD, 5 * USD, 2 * USD, 5 * USD)
 
 
-def test_of_day_and_night_the_dearest(priced: type[Table]) -> None:
+def test_of_day_and_night_the_dearest(priced: type[SettingsModel]) -> None:
     day, night = dollars(input_mtok="2", output_mtok="3"), dollars(input_mtok="1", output_mtok="4")
     hours = TimeOfDateConstraint(time(16, 30), time(0, 30))
     assert priced([ConditionalPrice(prices=day), ConditionalPrice(hours, prices=night)]).price() == Price(
@@ -135,7 +135,7 @@ def test_of_day_and_night_the_dearest(priced: type[Table]) -> None:
     )
 
 
-def test_a_price_of_the_past_and_one_of_the_future(priced: type[Table]) -> None:
+def test_a_price_of_the_past_and_one_of_the_future(priced: type[SettingsModel]) -> None:
     old, new, next = (dollars(input_mtok=amount, output_mtok=amount) for amount in ("9", "2", "5"))
     now, then = StartDateConstraint(date(2024, 1, 1)), StartDateConstraint(date(2999, 1, 1))
     prices = [ConditionalPrice(prices=old), ConditionalPrice(now, prices=new), ConditionalPrice(then, prices=next)]

@@ -14,8 +14,8 @@ from completions_mw import Gateway, Settings
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.limits_storage import AsyncStorage, LimitsAdmission, unsupported
-from completions_mw.blocking import run
-from completions_mw.core.ports import Admission, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.blocking import run_sync
+from completions_mw.core.ports import Admission, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.keys import KeyRules
 from completions_mw.settings import Limits
@@ -45,8 +45,8 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
     if request.param == "memcached-blocking":
         memcached: Memcached = request.getfixturevalue("memcached_server")
         store: CheckedAdmissionStore = admission_store(memcached.url, "test", blocking=True)
-        yield Stand(store, run)
-        run(store.aclose())
+        yield Stand(store, run_sync)
+        run_sync(store.aclose())
         return
     server: RedisServer = request.getfixturevalue("redis_server")
     store = LimitsAdmission(AsyncStorage(server.url), "test", SYSTEM_CLOCK)
@@ -65,7 +65,7 @@ def test_a_limit_of_n_admits_n(stand: Stand) -> None:
 def test_a_limit_that_is_used_up_leaves_the_others_alone(stand: Stand) -> None:
     stand.admit(requests("full", limit=1))
     refused = stand.admit(requests("a"), requests("full", limit=1))
-    assert refused.windows[0] == Standing(0, 0)
+    assert refused.windows[0] == LimitState(0, 0)
     assert not refused.admitted
     assert used(stand.admit(requests("a"))) == [1]
 
@@ -86,9 +86,9 @@ def test_nothing_is_leased_and_nothing_is_given_back(stand: Stand) -> None:
 @pytest.mark.parametrize("windows", [[tokens("b", 5)], [requests("b", seconds=31 * 86_400)], []], ids=["tokens", "too long", "slot"])
 def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list[Window]) -> None:
     """Of one caller, whose key or login asks for too much: all others are counted as before."""
-    slots = [] if windows else [Slot("c", 1)]
+    leases = [] if windows else [Lease("c", 1)]
     with pytest.raises(StoreRefusalError, match="requests only"):
-        stand.run(stand.store.admit("r", windows, slots, LEASE_MS))
+        stand.run(stand.store.admit("r", windows, leases, LEASE_MS))
 
 
 @pytest.mark.parametrize(
@@ -135,21 +135,21 @@ def test_stored_keys_that_ask_for_more_are_refused(tmp_path: Path) -> None:
 
 def test_a_memcached_that_is_gone(memcached_server: Memcached) -> None:
     store = admission_store(memcached_server.url, "test", blocking=True)
-    run(store.check())
+    run_sync(store.check())
     memcached_server.server.signal(SIGKILL)
     memcached_server.server.wait()
     with pytest.raises(StoreError, match=r"^The storage failed: \w+$") as caught:
-        run(store.admit("r", [requests("a")], (), LEASE_MS))
+        run_sync(store.admit("r", [requests("a")], (), LEASE_MS))
     assert "127.0.0.1" not in "".join(traceback.format_exception(caught.value))
-    run(store.aclose())
+    run_sync(store.aclose())
 
 
 def test_a_memcached_that_hangs(memcached_server: Memcached) -> None:
     store = admission_store(memcached_server.url, "test", blocking=True)
     memcached_server.server.signal(SIGSTOP)
     with pytest.raises(StoreTimeoutError):
-        run(store.admit("r", [requests("a")], (), LEASE_MS))
-    run(store.aclose())
+        run_sync(store.admit("r", [requests("a")], (), LEASE_MS))
+    run_sync(store.aclose())
 
 
 def test_an_async_storage_that_hangs(private_redis: RedisServer) -> None:

@@ -14,7 +14,7 @@ from completions_mw import AsyncGateway, Gateway
 PAIRS = (
     "Background",
     "FunctionModel",
-    "Kit",
+    "Backends",
     "LlamaCppModel",
     "Postgres",
     "Redis",

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from completions_mw.backends.spool_file import AsyncSpoolFile, BlockingSpoolFile
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.spool import SpoolFile
 from completions_mw.core.ports import StoreError
 
@@ -72,11 +72,11 @@ def path(tmp_path: Path) -> Path:
 def file(path: Path) -> Iterator[BlockingSpoolFile]:
     spool_file = BlockingSpoolFile(path)
     yield spool_file
-    run(spool_file.aclose())
+    run_sync(spool_file.aclose())
 
 
 def adopt(file: SpoolFile) -> list[bytes]:
-    return [line for line, _ in run(file.adopt())]
+    return [line for line, _ in run_sync(file.adopt())]
 
 
 def contents(path: Path) -> list[bytes]:
@@ -89,36 +89,36 @@ def test_nothing_is_opened_before_there_is_something_to_keep(file: BlockingSpool
 
 
 def test_lines_are_on_disk_and_gone_when_all_are_done(file: BlockingSpoolFile, path: Path) -> None:
-    receipts = [run(file.append(line)) for line in (b"one", b"two")]
+    receipts = [run_sync(file.append(line)) for line in (b"one", b"two")]
     assert contents(path) == [b"one\ntwo\n"]
-    run(file.done(receipts[0]))
+    run_sync(file.done(receipts[0]))
     assert contents(path) == [b"one\ntwo\n"]
-    run(file.done(receipts[1]))
+    run_sync(file.done(receipts[1]))
     assert contents(path) == [b""]
-    run(file.append(b"three"))
+    run_sync(file.append(b"three"))
     assert contents(path) == [b"three\n"]
 
 
 def test_nobody_else_can_read_it(file: BlockingSpoolFile, path: Path) -> None:
-    run(file.append(b"one"))
+    run_sync(file.append(b"one"))
     (found,) = path.parent.iterdir()
     assert found.stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_is_left_if_nothing_is_pending(file: BlockingSpoolFile, path: Path) -> None:
-    run(file.done(run(file.append(b"one"))))
-    run(file.aclose())
+    run_sync(file.done(run_sync(file.append(b"one"))))
+    run_sync(file.aclose())
     assert contents(path) == []
 
 
 def test_what_is_left_at_the_end_is_adopted(file: BlockingSpoolFile, path: Path) -> None:
-    receipt = run(file.append(b"one"))
-    run(file.aclose())
-    run(file.done(receipt))
+    receipt = run_sync(file.append(b"one"))
+    run_sync(file.aclose())
+    run_sync(file.done(receipt))
     assert contents(path) == [b"one\n"]
-    ((line, adopted),) = run(file.adopt())
+    ((line, adopted),) = run_sync(file.adopt())
     assert line == b"one"
-    run(file.done(adopted))
+    run_sync(file.done(adopted))
     assert contents(path) == []
 
 
@@ -133,20 +133,20 @@ def test_the_file_of_a_killed_process_is_adopted_once(file: BlockingSpoolFile, p
     assert writer.said == ["kept 0", "kept 1", "kept 2"]
     writer.kill()
     other = BlockingSpoolFile(path)
-    lines = run(file.adopt())
+    lines = run_sync(file.adopt())
     assert [line for line, _ in lines] == [b"line 0", b"line 1", b"line 2"]
     assert adopt(file) == adopt(other) == []
     for _, receipt in lines:
         assert contents(path) != []
-        run(file.done(receipt))
+        run_sync(file.done(receipt))
     assert contents(path) == []
 
 
 def test_what_was_adopted_and_not_done_is_adopted_again(file: BlockingSpoolFile, path: Path) -> None:
     Writer(path, 2).kill()
-    (_, first), _ = run(file.adopt())
-    run(file.done(first))
-    run(file.aclose())
+    (_, first), _ = run_sync(file.adopt())
+    run_sync(file.done(first))
+    run_sync(file.aclose())
     assert adopt(BlockingSpoolFile(path)) == [b"line 0", b"line 1"]
 
 
@@ -188,17 +188,17 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     file = BlockingSpoolFile(tmp_path / "missing" / "spool")
     for work in (file.append(b"one"), file.adopt()):
         with pytest.raises(StoreError) as caught:
-            run(work)
+            run_sync(work)
         assert str(caught.value) == "The spool's file failed: No such file or directory."
 
 
 def test_a_forked_child_has_a_file_of_its_own(file: BlockingSpoolFile, path: Path) -> None:
-    receipt = run(file.append(b"parent"))
+    receipt = run_sync(file.append(b"parent"))
     child = os.fork()
     if child == 0:
         try:
-            run(file.done(receipt))
-            run(file.append(b"child"))
+            run_sync(file.done(receipt))
+            run_sync(file.append(b"child"))
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -272,32 +272,32 @@ def finishes(work: Callable[[], object]) -> bool:
 
 def test_the_garbage_collector_may_keep_a_line_within_another(file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     receipts: list[object] = []
-    interrupt(monkeypatch, "fsync", lambda: receipts.append(run(file.append(b"inner"))))
-    assert finishes(lambda: receipts.append(run(file.append(b"outer"))))
+    interrupt(monkeypatch, "fsync", lambda: receipts.append(run_sync(file.append(b"inner"))))
+    assert finishes(lambda: receipts.append(run_sync(file.append(b"outer"))))
     assert contents(path) == [b"outer\ninner\n"]
     for receipt in receipts:
         assert contents(path) == [b"outer\ninner\n"]
-        run(file.done(receipt))
+        run_sync(file.done(receipt))
     assert contents(path) == [b""]
 
 
 def test_the_garbage_collector_may_keep_a_line_while_the_file_is_emptied(
     file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receipt = run(file.append(b"outer"))
-    interrupt(monkeypatch, "ftruncate", lambda: run(file.append(b"inner")))
-    assert finishes(lambda: run(file.done(receipt)))
+    receipt = run_sync(file.append(b"outer"))
+    interrupt(monkeypatch, "ftruncate", lambda: run_sync(file.append(b"inner")))
+    assert finishes(lambda: run_sync(file.done(receipt)))
     assert contents(path) == [b"inner\n"]
 
 
 def test_what_is_set_aside_is_kept_and_not_adopted(file: BlockingSpoolFile, path: Path) -> None:
-    receipts = [run(file.append(line)) for line in (b"one", b"two")]
-    name = run(file.set_aside(b"one", receipts[0]))
-    assert run(file.set_aside(b"three", None)) == name
+    receipts = [run_sync(file.append(line)) for line in (b"one", b"two")]
+    name = run_sync(file.set_aside(b"one", receipts[0]))
+    assert run_sync(file.set_aside(b"three", None)) == name
     aside = path.with_name(name)
     assert (aside.read_bytes(), aside.stat().st_mode & 0o777) == (b"one\nthree\n", 0o600)
-    run(file.done(receipts[1]))
-    run(file.aclose())
+    run_sync(file.done(receipts[1]))
+    run_sync(file.aclose())
     assert contents(path) == [b"one\nthree\n"]
     assert adopt(BlockingSpoolFile(path)) == []
     aside.rename(aside.with_suffix(""))
@@ -306,15 +306,15 @@ def test_what_is_set_aside_is_kept_and_not_adopted(file: BlockingSpoolFile, path
 
 def test_what_is_set_aside_leaves_the_file_of_a_dead_process(file: BlockingSpoolFile, path: Path) -> None:
     Writer(path, 1).kill()
-    ((line, receipt),) = run(file.adopt())
-    name = run(file.set_aside(line, receipt))
+    ((line, receipt),) = run_sync(file.adopt())
+    name = run_sync(file.set_aside(line, receipt))
     assert [found.name for found in path.parent.iterdir()] == [name]
 
 
 def test_what_cannot_be_set_aside_stays_where_it_is(file: BlockingSpoolFile, path: Path) -> None:
-    receipt = run(file.append(b"one"))
+    receipt = run_sync(file.append(b"one"))
     (own,) = path.parent.iterdir()
     Path(f"{own}.aside").mkdir()
     with pytest.raises(StoreError, match="Is a directory"):
-        run(file.set_aside(b"one", receipt))
+        run_sync(file.set_aside(b"one", receipt))
     assert own.read_bytes() == b"one\n"

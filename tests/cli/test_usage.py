@@ -8,7 +8,7 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ledger_on, open_database
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Entry, Ledger, Outcome, Tokens
 from tests.support.command_line import Result, inside, process
 
@@ -26,7 +26,7 @@ def settle(ledger: Ledger) -> None:
     for number, (key, tenant, model, start, tokens, cost, estimated) in enumerate(REQUESTS):
         started = int(datetime.fromisoformat(start).replace(tzinfo=UTC).timestamp() * 1000)
         entry = Entry(f"req_{number}", "key" if key else "app", key, tenant, model, False, started)
-        run(ledger.settle(entry, Outcome(200, None, "up/m", "stop", tokens, cost, estimated, None, 5)))
+        run_sync(ledger.settle(entry, Outcome(200, None, "up/m", "stop", tokens, cost, estimated, None, 5)))
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def address(tmp_path: Path) -> str:
     address = f"sqlite:///{tmp_path}/ledger.db"
     database = open_database(address, blocking=True, clock=SYSTEM_CLOCK)
     settle(ledger_on(database))
-    run(database.aclose())
+    run_sync(database.aclose())
     return address
 
 

@@ -12,13 +12,13 @@ from tests.clients.support import Endpoint
 from tests.support import upstream_answers as answers
 from tests.support.process import free_port, serve
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-async def limited(x: Exchange) -> None:
+async def limited(x: RequestContext) -> None:
     """Refuse as a busy provider does, and say how soon to come back."""
     refusal = answers.error("Rate limit reached for requests.", kind="requests", code="rate_limit_exceeded")
     await x.reply_json(refusal, ("retry-after-ms", "20"), ("retry-after", "1"), status=429)

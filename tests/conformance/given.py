@@ -6,7 +6,7 @@ from completions_mw import Budget, BudgetAlert, Caller, Limits, Request, Setting
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.support import upstream_answers as answers
 from tests.support.exchange import HeaderPairs
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 from tests.support.upstream_scenarios import BAD_USAGE, Scenario
 
 KEY: Final = "sk-team-a-0123456789abcdef"
@@ -32,7 +32,7 @@ SPARE: Final = 64
 """Tenants of each kind; each test takes the next one."""
 
 
-async def overbilled(x: Exchange) -> None:
+async def overbilled(x: RequestContext) -> None:
     """Bill a thousand tokens, however few were asked for."""
     usage = {"prompt_tokens": 3, "completion_tokens": 1000, "total_tokens": 1003}
     if not x.stream:

@@ -9,9 +9,9 @@ import httpcore2
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.http.blocking import BlockingLine
+from completions_mw.backends.http.blocking import BlockingSocketStream
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
-from completions_mw.blocking import BlockingIterator, run
+from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.chunks import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.stepping import CancelAt
@@ -153,7 +153,7 @@ def test_a_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings,
     forget(Gateway(settings, transport=transport))
     assert NOTHING_LEFT in repr(transport._pool())
     upstream.wait_closed()
-    run(transport.aclose())
+    run_sync(transport.aclose())
 
 
 def test_an_async_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings) -> None:
@@ -177,10 +177,10 @@ class FailingAt:
         self.left = count
         self._error = error
         for name in ("read", "write"):
-            monkeypatch.setattr(BlockingLine, name, self._counted(getattr(BlockingLine, name)))
+            monkeypatch.setattr(BlockingSocketStream, name, self._counted(getattr(BlockingSocketStream, name)))
 
     def _counted(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-        async def counted(line: BlockingLine, *args: Any) -> Any:
+        async def counted(line: BlockingSocketStream, *args: Any) -> Any:
             self.left -= 1
             if self.left == 0:
                 raise self._error
@@ -226,6 +226,6 @@ def test_every_read_and_write_may_fail(
             failed = faults.left <= 0
         assert NOTHING_LEFT in repr(transport._pool())
         assert read_all(gateway, "ok", stream=False) == 200
-        run(transport.aclose())
+        run_sync(transport.aclose())
     assert count > 4
     upstream.wait_for(lambda: upstream.active_requests == 0)

@@ -15,11 +15,11 @@ import pytest
 from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.adapters.wsgi import ClientSocket
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
-from completions_mw.blocking import BlockingIterator, run
+from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.chunks import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 from tests.support.upstream_scenarios import ok
 
 POOL = 10
@@ -36,7 +36,7 @@ count_of_requests = pytest.mark.parametrize(
 def upstream() -> Iterator[MockUpstream]:
     everybody = asyncio.Barrier(POOL)
 
-    async def together(x: Exchange) -> None:
+    async def together(x: RequestContext) -> None:
         """Answer nobody until the whole pool is in use at the same time."""
         await everybody.wait()
         await ok(x)
@@ -176,5 +176,5 @@ def test_abandoned_streams(upstream: MockUpstream, settings: Settings, count: in
         check_that_every_moment_was_hit(upstream)
         assert NOTHING_LEFT in repr(transport._pool())
         assert [answer.status for answer in threads.map(gateway.handle, [request("together")] * POOL)] == [200] * POOL
-    run(transport.aclose())
+    run_sync(transport.aclose())
     baseline.check(upstream)

@@ -10,7 +10,7 @@ import pytest
 from completions_mw import Gateway
 from completions_mw.blocking import BlockingIterator
 from tests.faults.conftest import AsyncClient, BlockingClient, Client, request, settings_for
-from tests.support.proxy import Blackhole, FaultProxy, Mode, Pass, Refuse
+from tests.support.proxy import Blackhole, FaultProxy, Grant, Mode, Refuse
 from tests.support.upstream import MockUpstream
 
 pytestmark = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -42,7 +42,7 @@ def test_no_connection(site: Site, upstream: MockUpstream, mode: Mode, status: i
     answer = site.client.post("ok", stream=stream)
     assert (answer.status, answer.error["type"], answer.error["code"]) == (status, "server_error", code)
     assert upstream.requests == []
-    site.proxy.use(Pass())
+    site.proxy.use(Grant())
     assert site.client.post("ok", stream=stream).status == 200
 
 

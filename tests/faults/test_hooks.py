@@ -248,7 +248,7 @@ def test_a_log_handler_that_raises(kind: Kind, upstream: MockUpstream, model: st
 
 BEFORE: list[tuple[Any, str]] = [
     (routes.Routes, "match"),
-    (pipeline, "parse_head"),
+    (pipeline, "parse_headers"),
     (pipeline, "require_json"),
     (pipeline, "require_length"),
     (pipeline, "parse_json_body"),
@@ -260,31 +260,31 @@ BEFORE: list[tuple[Any, str]] = [
     (openai, "build_request"),
     (transport, "_translate"),
     (transport, "_checked"),
-    (transport, "Call"),
-    (call.Call, "sent"),
-    (call.Call, "received"),
-    (call.Call, "head_ended"),
-    (channel.Channel, "write"),
-    (channel.Channel, "read"),
+    (transport, "UpstreamCall"),
+    (call.UpstreamCall, "sent"),
+    (call.UpstreamCall, "received"),
+    (call.UpstreamCall, "head_ended"),
+    (channel.DeadlineStream, "write"),
+    (channel.DeadlineStream, "read"),
 ]
 WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (dispatch, "complete")]
 FIRST_EVENT: list[tuple[Any, str]] = [
     (dispatch, "stream"),
-    (dispatch, "Grammar"),
+    (dispatch, "ChunkGrammar"),
     (Decoder, "feed"),
     (openai, "parse_event"),
-    (grammar.Grammar, "feed"),
-    (call.Call, "drained"),
+    (grammar.ChunkGrammar, "feed"),
+    (call.UpstreamCall, "is_drained"),
 ]
 LATER: list[tuple[Any, str]] = [
     (Decoder, "feed"),
     (openai, "parse_event"),
-    (grammar.Grammar, "feed"),
-    (grammar.Grammar, "end"),
+    (grammar.ChunkGrammar, "feed"),
+    (grammar.ChunkGrammar, "end"),
     (chunks, "encode"),
-    (call.Call, "took"),
-    (channel.Channel, "wait"),
-    (channel.Channel, "read"),
+    (call.UpstreamCall, "consumed"),
+    (channel.DeadlineStream, "wait"),
+    (channel.DeadlineStream, "read"),
 ]
 
 

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, Request, Response, Settings
 from tests.faults.conftest import HEADERS, KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, request, settings_for
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
 CANARIES = {
     "client key": KEY,
@@ -37,46 +37,46 @@ def leaked(text: str) -> list[str]:
     return [name for name, canary in CANARIES.items() if canary in text]
 
 
-def everything_of(x: Exchange) -> bytes:
+def everything_of(x: RequestContext) -> bytes:
     """Return what a careless upstream repeats: our request, with its headers."""
     return repr((x.request.path, x.request.headers, x.request.raw)).encode()
 
 
-async def echo_head(x: Exchange) -> None:
+async def echo_head(x: RequestContext) -> None:
     key = everything_of(x)
     await x.send(b"HTTP/1.1 200 %b\r\nx-echo: %b\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}" % (key, key))
 
 
-async def not_http(x: Exchange) -> None:
+async def not_http(x: RequestContext) -> None:
     await x.send(everything_of(x) + b"\r\n\r\n")
 
 
-async def bad_header(x: Exchange) -> None:
+async def bad_header(x: RequestContext) -> None:
     await x.send(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % everything_of(x))
 
 
-async def bad_length(x: Exchange) -> None:
+async def bad_length(x: RequestContext) -> None:
     await x.send(b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % everything_of(x))
 
 
-async def bad_chunk(x: Exchange) -> None:
+async def bad_chunk(x: RequestContext) -> None:
     await x.start()
     await x.send(b"zz" + everything_of(x) + b"\r\n")
 
 
-async def cut_short(x: Exchange) -> None:
+async def cut_short(x: RequestContext) -> None:
     await x.head(200, ("content-type", "text/event-stream" if x.stream else "application/json"), ("content-length", "100000"))
     await x.send(everything_of(x))
     x.cut()
 
 
-async def bad_event(x: Exchange) -> None:
+async def bad_event(x: RequestContext) -> None:
     await x.start()
     await x.piece(b"data: " + everything_of(x) + b"\n\n")
     await x.end()
 
 
-async def key_in_error(x: Exchange) -> None:
+async def key_in_error(x: RequestContext) -> None:
     """Only what the gateway itself has added: an error text may quote the client's own words to it."""
     await x.reply_json({"error": {"message": f"bad request from {x.request.header('authorization')} to {x.request.path}"}}, status=400)
 

@@ -15,7 +15,7 @@ from completions_mw import Gateway, Settings
 from tests.faults.conftest import Answer
 from tests.faults.crowd import AT_ONCE, Crowd, asking, every_crowd, load, recovers, statuses, store
 from tests.faults.redis_faults import FAULTS, PASSWORD, address, killed, out_of_memory, stopped
-from tests.support.proxy import Delay, FaultProxy, Pass
+from tests.support.proxy import Delay, FaultProxy, Grant
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.soak
@@ -213,7 +213,7 @@ def test_a_slow_and_lossy_redis(kind: type[Any], tmp_path: Path) -> None:
     """FC-96: 40 ms a call, and now and then all connections are lost."""
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer())
-        proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port, Pass()))
+        proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port, Grant()))
         crowd = stack.enter_context(kind(settings(f"redis://127.0.0.1:{proxy.port}/0", tmp_path)))
         recovers(lambda: is_warm(crowd))
         proxy.use(Delay(0.04))

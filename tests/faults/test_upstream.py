@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from completions_mw.core.ports import UsageRow
 from tests.faults.conftest import KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
 TEXT = "one two three"
 
@@ -253,11 +253,11 @@ def test_what_is_no_answer_is_not_charged(
     assert line.get("maybe_billed") is maybe_billed
 
 
-async def silent(x: Exchange) -> None:
+async def silent(x: RequestContext) -> None:
     x.cut()
 
 
-async def busy(x: Exchange) -> None:
+async def busy(x: RequestContext) -> None:
     """Say why there is no answer, and never end."""
     await x.head(429, ("content-type", "application/json"), ("content-length", "1000"))
     await x.released()

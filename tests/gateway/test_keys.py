@@ -13,8 +13,8 @@ import pytest
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
-from completions_mw.blocking import run
-from completions_mw.core.keys.service import KeyRing
+from completions_mw.blocking import run_sync
+from completions_mw.core.keys.service import KeyService
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.keys import AsyncKeys, KeyExistsError, KeyNotFoundError, Keys
 
@@ -32,7 +32,7 @@ def test_both_kinds_have_the_same_methods() -> None:
 
 def test_blocking(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/ledger.db", blocking=True, clock=SYSTEM_CLOCK)
-    keys = Keys(KeyRing(SqlKeyStore(database), SYSTEM_CLOCK))
+    keys = Keys(KeyService(SqlKeyStore(database), SYSTEM_CLOCK))
     new = keys.create("Team A", tenant="acme", limits={"requests": "60/minute"})
     imported = keys.import_key("Team B", secret="sk-of-another-origin", models=["m"])
     assert keys.list() == [new.key, imported]
@@ -45,13 +45,13 @@ def test_blocking(tmp_path: Path) -> None:
         keys.show("key_none")
     with pytest.raises(KeyExistsError):
         keys.import_key("Team D", secret=new.secret)
-    run(database.aclose())
+    run_sync(database.aclose())
 
 
 def test_async(tmp_path: Path) -> None:
     async def main() -> None:
         database = open_database(f"sqlite:///{tmp_path}/ledger.db", blocking=False, clock=SYSTEM_CLOCK)
-        keys = AsyncKeys(KeyRing(SqlKeyStore(database), SYSTEM_CLOCK))
+        keys = AsyncKeys(KeyService(SqlKeyStore(database), SYSTEM_CLOCK))
         new = await keys.create("Team A", tenant="acme", limits={"requests": "60/minute"})
         imported = await keys.import_key("Team B", secret="sk-of-another-origin", models=["m"])
         assert await keys.list() == [new.key, imported]
@@ -71,7 +71,7 @@ def test_async(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [None, "canary"], ids=["None", "text"])
 def test_names_that_are_unknown(name: str, meant: str, value: Any) -> None:
     database = open_database("memory://", blocking=True, clock=SYSTEM_CLOCK)
-    keys = Keys(KeyRing(SqlKeyStore(database), SYSTEM_CLOCK))
+    keys = Keys(KeyService(SqlKeyStore(database), SYSTEM_CLOCK))
     key = keys.create("Team A").key
     wrong: Any = {name: value}
     for ask in (partial(keys.update, key.id), partial(keys.create, "n"), partial(keys.import_key, "n", secret="12345678")):
@@ -79,12 +79,12 @@ def test_names_that_are_unknown(name: str, meant: str, value: Any) -> None:
             ask(**wrong)
         assert str(caught.value) == f"{name}: is not a field here; did you mean `{meant}`?"
     assert keys.list() == [key]
-    run(database.aclose())
+    run_sync(database.aclose())
 
 
 def test_records_hold_no_secret() -> None:
     database = open_database("memory://", blocking=True, clock=SYSTEM_CLOCK)
-    keys = Keys(KeyRing(SqlKeyStore(database), SYSTEM_CLOCK))
+    keys = Keys(KeyService(SqlKeyStore(database), SYSTEM_CLOCK))
     new = keys.create("Team A")
     secret = new.secret.rpartition("-")[2]
     imported = keys.import_key("Team B", secret="canary-of-another-origin")
@@ -92,4 +92,4 @@ def test_records_hold_no_secret() -> None:
     for key in (new.key, imported, keys.show(new.key.id)):
         assert secret.encode() not in pickle.dumps(key)
         assert b"canary" not in pickle.dumps(key)
-    run(database.aclose())
+    run_sync(database.aclose())

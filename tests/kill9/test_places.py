@@ -19,7 +19,7 @@ from tests.servers.patience import STORE_PATIENCE
 from tests.support import upstream_scenarios
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 from tests.support.waiting import wait_until
 
 BATCHES = 4
@@ -40,7 +40,7 @@ class Paced:
         self.served = 0
         self._random = Random(1)
 
-    async def __call__(self, x: Exchange) -> None:
+    async def __call__(self, x: RequestContext) -> None:
         self.now += 1
         self.most = max(self.most, self.now)
         try:

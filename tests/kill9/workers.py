@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from completions_mw import BudgetExceededError, Caller, Gateway, RateLimitError, Settings
 from completions_mw.backends import sql
-from completions_mw.core.ports import Account, Entry, Ledger, Movement, Outcome, Refusal, Tokens
+from completions_mw.core.ports import Account, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import Budget, Limits
 from tests.servers.patience import wait_for_ledgers
@@ -145,7 +145,7 @@ class Acknowledged:
         await self._ledger.checkpoint(request_id, amount, tokens)
         self._acks.write("checkpoint", request_id, amount, tokens)
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         movements = await self._ledger.settle(entry, outcome)
         self._acks.write("settle", entry.request_id, outcome.cost, outcome.tokens)
         return movements

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from tests.support import upstream_answers as answers
 from tests.support import upstream_scenarios
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
 GUSH_EVENTS = 8_000
 GUSH_TEXT = "x" * 16 * 1024
@@ -21,7 +21,7 @@ class Steps:
         self.gate = asyncio.Semaphore(0)
         self.sent_at: list[float] = []
 
-    async def __call__(self, x: Exchange) -> None:
+    async def __call__(self, x: RequestContext) -> None:
         await x.start()
         *steps, usage, done = answers.events(answers.chunks(x.body))
         for piece in steps:
@@ -39,7 +39,7 @@ class Gush:
         self.blocked = threading.Event()
         self.sent = 0
 
-    async def __call__(self, x: Exchange) -> None:
+    async def __call__(self, x: RequestContext) -> None:
         await x.start()
         first, word, *_, last = answers.chunks(x.body)
         word["choices"][0]["delta"]["content"] = GUSH_TEXT
@@ -50,7 +50,7 @@ class Gush:
         await x.pieces([answers.event(last), answers.DONE])
         await x.end()
 
-    async def _give(self, x: Exchange, event: bytes) -> None:
+    async def _give(self, x: RequestContext, event: bytes) -> None:
         giving = asyncio.create_task(x.piece(event))
         try:
             done, _ = await asyncio.wait((giving,), timeout=BLOCKED_AFTER)
@@ -78,7 +78,7 @@ class Held:
         for _ in range(count):
             self._gate.release()
 
-    async def __call__(self, x: Exchange) -> None:
+    async def __call__(self, x: RequestContext) -> None:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
@@ -94,6 +94,6 @@ class Announced:
     def __init__(self) -> None:
         self.came: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
-    async def __call__(self, x: Exchange) -> None:
+    async def __call__(self, x: RequestContext) -> None:
         self.came[answers.last_text(x.body)].set()
         await asyncio.Event().wait()

@@ -20,8 +20,8 @@ from completions_mw.settings import (
     OpenAISettings,
     Rate,
     Settings,
-    Target,
-    Timeouts,
+    TargetName,
+    TimeoutSettings,
 )
 
 CLIENT_SECRET = "sk-client-canary"
@@ -56,7 +56,7 @@ def test_nothing_needs_to_be_said() -> None:
     assert (settings.max_body_bytes, settings.max_response_bytes, settings.max_event_bytes) == (10 * 2**20, 16 * 2**20, 2**20)
     assert (settings.max_depth, settings.max_items, settings.max_messages) == (64, 100_000, 2048)
     assert (settings.keep_alive, settings.body_timeout) == (15.0, 30.0)
-    assert settings.timeouts == Timeouts(connect=3, first_byte=60, between_events=30, total=600)
+    assert settings.timeouts == TimeoutSettings(connect=3, first_byte=60, between_events=30, total=600)
     assert (settings.connections.max, settings.connections.keep_alive) == (100, 5.0)
     assert (settings.providers, settings.models, settings.keys) == ({}, {}, {})
 
@@ -84,12 +84,12 @@ def test_prefixes_that_work(prefix: str) -> None:
 
 def test_timeouts_of_a_provider_are_completed_from_the_general_ones() -> None:
     settings = Settings(timeouts={"connect": 1, "total": 90}, **TREE)
-    assert openai(settings, "up").timeouts == Timeouts(connect=1, first_byte=60, between_events=30, total=20)
+    assert openai(settings, "up").timeouts == TimeoutSettings(connect=1, first_byte=60, between_events=30, total=20)
 
 
 def test_targets_are_split_at_the_first_slash() -> None:
     targets = Settings(**TREE).models["bot"].targets
-    assert targets == (Target("up", "meta-llama/Llama-3"), Target("echo", "any"))
+    assert targets == (TargetName("up", "meta-llama/Llama-3"), TargetName("echo", "any"))
     assert str(targets[0]) == "up/meta-llama/Llama-3"
 
 
@@ -152,7 +152,7 @@ def test_parts_may_be_objects() -> None:
     assert Settings(providers=parts.providers, models=parts.models, keys=parts.keys) == parts
 
 
-@pytest.mark.parametrize("part", [Settings(), Timeouts(), Settings(**TREE).keys["team-a"]], ids=lambda part: type(part).__name__)
+@pytest.mark.parametrize("part", [Settings(), TimeoutSettings(), Settings(**TREE).keys["team-a"]], ids=lambda part: type(part).__name__)
 def test_nothing_can_be_assigned(part: Any) -> None:
     field = next(iter(type(part).model_fields))
     with pytest.raises(ValidationError, match="frozen"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import LlamaCppSettings, OpenAISettings, Settings, Target
+from completions_mw.settings import LlamaCppSettings, OpenAISettings, Settings, TargetName
 
 # DESIGN section 6, reduced to what exists.
 DESIGN = """
@@ -55,7 +55,7 @@ def test_the_example_of_the_design_loads(toml: Path) -> None:
     settings = Settings.from_toml(toml)
     assert api_key(settings) == "sk-upstream"
     model, key = settings.models["gpt-3.5-turbo"], settings.keys["team-a"]
-    assert model.targets == (Target("openai", "gpt-4o-mini"), Target("openai", "gpt-4o"))
+    assert model.targets == (TargetName("openai", "gpt-4o-mini"), TargetName("openai", "gpt-4o"))
     assert model.prices is not None
     assert (model.prices.input, model.prices.output) == (Decimal("0.15"), Decimal("0.60"))
     assert (key.tenant, key.models, key.metadata) == ("team-a", ("gpt-3.5-turbo",), {"contact": "ada@example.org"})

@@ -6,8 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.memory.admission import MemoryAdmission
-from completions_mw.blocking import run
-from completions_mw.core.ports import Admission, Slot, Window
+from completions_mw.blocking import run_sync
+from completions_mw.core.ports import Admission, Lease, Window
 from tests.support.fake_clock import FakeClock
 from tests.support.redis_server import RedisServer
 
@@ -45,8 +45,8 @@ def tokens(bucket: str, cost: int, limit: int = 1000, seconds: int = 60) -> Wind
 class Stand(Protocol):
     """A store, driven from a plain function."""
 
-    def admit(self, request_id: str, *limits: Window | Slot, lease_ms: int = LEASE_MS) -> Admission: ...
-    def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int = LEASE_MS) -> list[str]: ...
+    def admit(self, request_id: str, *limits: Window | Lease, lease_ms: int = LEASE_MS) -> Admission: ...
+    def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int = LEASE_MS) -> list[str]: ...
     def finish(self, request_id: str, tokens: int | None = None) -> None: ...
     def advance(self, seconds: float) -> None: ...
     def forget(self) -> None: ...
@@ -57,14 +57,14 @@ class _Stand:
     store: CheckedAdmissionStore
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return run(work)
+        return run_sync(work)
 
-    def admit(self, request_id: str, *limits: Window | Slot, lease_ms: int = LEASE_MS) -> Admission:
+    def admit(self, request_id: str, *limits: Window | Lease, lease_ms: int = LEASE_MS) -> Admission:
         windows = [limit for limit in limits if isinstance(limit, Window)]
-        slots = [limit for limit in limits if isinstance(limit, Slot)]
-        return self.run(self.store.admit(request_id, windows, slots, lease_ms))
+        leases = [limit for limit in limits if isinstance(limit, Lease)]
+        return self.run(self.store.admit(request_id, windows, leases, lease_ms))
 
-    def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int = LEASE_MS) -> list[str]:
+    def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int = LEASE_MS) -> list[str]:
         return self.run(self.store.renew(holds, lease_ms))
 
     def finish(self, request_id: str, tokens: int | None = None) -> None:

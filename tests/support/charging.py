@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from completions_mw import Caller, Settings
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.backends.sql import ledger_on, open_database
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets, OnBudget
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.budgets.spool import Spool
-from completions_mw.core.charging.charges import Meter
-from completions_mw.core.charging.maintenance import Upkeep
-from completions_mw.core.charging.max_cost import Tariff
+from completions_mw.core.charging.charges import Charges
+from completions_mw.core.charging.maintenance import Maintenance
+from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.limits.guarded_store import GuardedAdmission
@@ -25,8 +25,8 @@ from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.routes import Routes
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.validation.json_body import Bounds
-from completions_mw.gateway.backends import BlockingKit
-from completions_mw.gateway.models import Assembly
+from completions_mw.gateway.backends import BlockingBackends
+from completions_mw.gateway.models import ModelRegistry
 from completions_mw.providers.base import Completion
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
@@ -89,49 +89,49 @@ class Charging:
         ttl_ms = int(LEASE * 1000)
         self.limiter = limiter = RateLimiter(self.admission, settings, ttl_ms)
         budgets = Budgets(self.ledger, settings, clock, ttl_ms, on_budget)
-        self.upkeep = Upkeep(limiter, self.ledger, budgets, self.background, clock, settings.stores)
+        self.maintenance = Maintenance(limiter, self.ledger, budgets, self.background, clock, settings.stores)
         self.pipeline = Pipeline(
             Routes(settings.prefix),
             Authenticator(settings.keys, clock),
-            Catalog(Assembly(settings, {"m": function}, BlockingKit(), None).models),
-            Meter(limiter, Tariff(settings), budgets, self.ledger, self.upkeep, self.background),
+            Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
+            Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background),
             Rules("reject", settings.max_body_bytes, Bounds(), settings.debug),
             clock,
         )
 
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:
-        return run(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
+        return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
 
     def stream(self, caller: Caller | None, **fields: Any) -> ChunkStream:
-        return run(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
+        return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and then the work beside requests be done."""
         self.time.advance(seconds)
         for _, work in self.background.kept:
-            run(work())
+            run_sync(work())
 
     def balance(self, caller: Caller, scope: str = "caller") -> Balance:
         """Return how the only budget of a caller, or of its tenant, stands."""
         name = caller.tenant if scope == "tenant" else caller.id
-        balances = run(self.books.balances(scope, name)) or [Balance(scope, name, "", 0, 0, 0)]
+        balances = run_sync(self.books.balances(scope, name)) or [Balance(scope, name, "", 0, 0, 0)]
         assert len(balances) == 1
         return balances[0]
 
     def usage(self, caller: Caller) -> UsageRow | None:
         """Return the sums over all requests of a caller that have ended."""
-        rows = run(self.books.usage(UsageQuery("key", key=caller.id)))
+        rows = run_sync(self.books.usage(UsageQuery("key", key=caller.id)))
         return rows[0] if rows else None
 
     def free_places(self, caller: Caller) -> int:
         """Return how many requests more the caller may run at once; they have come and gone then."""
         limits = self.limiter.limits_of(caller, "m")
         assert limits is not None
-        slots = limits.slots
-        ids = [f"probe-{next(self._probes)}" for _ in range(slots[0].limit)]
-        free = sum(run(self.store.admit(id, (), slots, 1000)).admitted for id in ids)
+        leases = limits.leases
+        ids = [f"probe-{next(self._probes)}" for _ in range(leases[0].limit)]
+        free = sum(run_sync(self.store.admit(id, (), leases, 1000)).admitted for id in ids)
         for id in ids:
-            run(self.store.finish(id, None))
+            run_sync(self.store.finish(id, None))
         return free
 
 
@@ -141,8 +141,8 @@ def read(stream: ChunkStream) -> int:
     try:
         with suppress(StopAsyncIteration):
             while True:
-                run(stream.__anext__())
+                run_sync(stream.__anext__())
                 batches += 1
     finally:
-        run(stream.aclose())
+        run_sync(stream.aclose())
     return batches

@@ -12,7 +12,7 @@ from completions_mw.backends.models import (
     BlockingFunctionModel,
     BlockingLlamaCppModel,
 )
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import EventSource, Model, ModelFunction
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 
 def _blocking(scenario: Scenario[T]) -> T:
-    return run(scenario())
+    return run_sync(scenario())
 
 
 def _asyncio(scenario: Scenario[T]) -> T:

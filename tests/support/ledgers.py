@@ -14,7 +14,7 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Account, Clock, Entry, Ledger, Outcome, Refusal, StoreTimeoutError, Tokens
 
 T = TypeVar("T")
@@ -43,11 +43,11 @@ class BlockingDriver:
     """Steps each coroutine once; several of them in threads."""
 
     def __call__(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return run(coroutine)
+        return run_sync(coroutine)
 
     def together(self, works: Sequence[Work[T]]) -> list[T]:
         with ThreadPoolExecutor(8) as threads:
-            return list(threads.map(lambda work: run(work()), works))
+            return list(threads.map(lambda work: run_sync(work()), works))
 
 
 class AsyncDriver:
@@ -149,7 +149,7 @@ def race(runners: Sequence[Race]) -> list[list[Refusal]]:
 
 def _run(runner: Race) -> list[Refusal]:
     with books(runner.address, blocking=True) as (_, ledger, _, _):
-        return [refusal for at in range(runner.requests) if (refusal := run(_spend(ledger, f"{runner.name}-{at}", runner)))]
+        return [refusal for at in range(runner.requests) if (refusal := run_sync(_spend(ledger, f"{runner.name}-{at}", runner)))]
 
 
 async def _spend(ledger: Ledger, request_id: str, runner: Race) -> Refusal | None:

@@ -14,7 +14,7 @@ from tests.support.loop_thread import LoopThread
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Grant:
     """Do nothing."""
 
 
@@ -71,7 +71,7 @@ class Blackhole:
     """Leave connections unanswered: nobody accepts, and the backlog is full."""
 
 
-Mode = Pass | Delay | Drip | Cut | Reset | Corrupt | Stall | Refuse | Blackhole
+Mode = Grant | Delay | Drip | Cut | Reset | Corrupt | Stall | Refuse | Blackhole
 
 
 class FaultProxy(LoopThread):
@@ -81,7 +81,7 @@ class FaultProxy(LoopThread):
         super().__init__()
         self.port = 0
         self._target = target_host, target_port
-        self._mode: Mode = mode or Pass()
+        self._mode: Mode = mode or Grant()
         self._mode_changed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._held: list[socket.socket] = []

@@ -13,7 +13,7 @@ class Chunk(NamedTuple):
     at: float
 
 
-class Head(NamedTuple):
+class RequestHeaders(NamedTuple):
     """The status line and the headers of an answer; names in lower case."""
 
     status: int
@@ -26,7 +26,7 @@ class Head(NamedTuple):
 class Answer(NamedTuple):
     """A whole answer."""
 
-    head: Head
+    head: RequestHeaders
     body: bytes
     complete: bool
     """Whether the body ended as its framing says; False if the connection was closed or reset within it."""
@@ -86,11 +86,11 @@ class RawClient:
         self.send(data)
         return self.read_answer()
 
-    def read_head(self) -> Head:
+    def read_head(self) -> RequestHeaders:
         """Return the head of the next answer; interim (1xx) answers are answers of their own."""
         first, *lines = self._read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         headers = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-        return Head(int(first.split(" ", 2)[1]), headers)
+        return RequestHeaders(int(first.split(" ", 2)[1]), headers)
 
     def read_chunk(self) -> Chunk:
         """Return the next chunk of a chunked body; an empty one is the end.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from completions_mw.core.budgets.spool import Settlement
-from completions_mw.core.ports import Balance, Entry, Ledger, Movement, Outcome, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Balance, BudgetChange, Entry, Ledger, Outcome, Tokens, UsageQuery, UsageRow
 
 
 def settlement(number: int, name: str = "team-a") -> Settlement:
@@ -21,11 +21,11 @@ class Books:
         self.posted: dict[str, Settlement] = {}
         self.noted: list[Any] = []
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         if entry.request_id in self.posted:
             return []
         self.posted[entry.request_id] = Settlement(entry, outcome)
-        return [Movement("key", entry.key, "2026-11", 10**10, outcome.cost, ())]
+        return [BudgetChange("key", entry.key, "2026-11", 10**10, outcome.cost, ())]
 
     async def reserve(self, *args: Any) -> None:
         self.noted.append(args)

@@ -16,7 +16,7 @@ from tests.support.process import free_port, serve
 from tests.support.proxy import FaultProxy
 from tests.support.rawhttp import Answer, RawClient, request
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 from tests.support.upstream_scenarios import BAD_USAGE, FRAMINGS
 
 PATH = "/v1/chat/completions"
@@ -212,7 +212,7 @@ def test_a_scenario_fails_as_often_as_it_says() -> None:
 
 
 def test_a_test_may_bring_its_own_scenario() -> None:
-    async def teapot(x: Exchange) -> None:
+    async def teapot(x: RequestContext) -> None:
         await x.reply(b"short and stout", status=418)
 
     with MockUpstream({"teapot": teapot}) as upstream:
@@ -220,7 +220,7 @@ def test_a_test_may_bring_its_own_scenario() -> None:
 
 
 def test_a_mistake_in_a_scenario_is_raised() -> None:
-    async def wrong(x: Exchange) -> None:
+    async def wrong(x: RequestContext) -> None:
         raise LookupError
 
     with pytest.raises(ExceptionGroup), MockUpstream({"wrong": wrong}) as upstream, pytest.raises(ConnectionError):
@@ -230,7 +230,7 @@ def test_a_mistake_in_a_scenario_is_raised() -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        pytest.param(faults.Pass(), b"0123456789", id="pass"),
+        pytest.param(faults.Grant(), b"0123456789", id="pass"),
         pytest.param(faults.Delay(0.001), b"0123456789", id="delay"),
         pytest.param(faults.Drip(0.001), b"0123456789", id="drip"),
         pytest.param(faults.Corrupt(4), b"0123\xcb56789", id="corrupt"),
@@ -241,7 +241,7 @@ def test_a_mistake_in_a_scenario_is_raised() -> None:
     ],
 )
 def test_the_proxy_breaks_the_answer(mode: faults.Mode, expected: bytes | type[Exception]) -> None:
-    async def digits(x: Exchange) -> None:
+    async def digits(x: RequestContext) -> None:
         await x.send(b"0123456789")
         x.cut()
 
@@ -257,7 +257,7 @@ def test_the_proxy_holds_an_answer_until_its_mode_changes() -> None:
     with MockUpstream() as upstream, FaultProxy("127.0.0.1", upstream.port, faults.Stall()) as proxy, RawClient(proxy.port) as client:
         client.send(wire("ok"))
         upstream.wait_for(lambda: len(upstream.requests) == 1 and upstream.active_requests == 0)
-        proxy.use(faults.Pass())
+        proxy.use(faults.Grant())
         assert client.read_answer().status == 200
 
 
@@ -268,7 +268,7 @@ def test_the_proxy_can_be_refused_and_reached_again() -> None:
         with pytest.raises(ConnectionRefusedError):
             RawClient(proxy.port)
         assert client.exchange(wire("ok")).status == 200
-        proxy.use(faults.Pass())
+        proxy.use(faults.Grant())
         RawClient(proxy.port).close()
         proxy.drop()
         assert client.at_end()

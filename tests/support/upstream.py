@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tests.support import upstream_answers as answers
 from tests.support.loop_thread import Handler, LoopThread
-from tests.support.upstream_exchange import Exchange, Received, read_request
+from tests.support.upstream_exchange import Received, RequestContext, read_request
 from tests.support.upstream_scenarios import SCENARIOS, Scenario
 
 
@@ -147,7 +147,7 @@ class MockUpstream(LoopThread):
         protocol = writer.transport.get_protocol()
         assert isinstance(protocol, _Protocol)
         with self._change():
-            exchange = Exchange(request, writer, self._release, self._seen[request.model])
+            exchange = RequestContext(request, writer, self._release, self._seen[request.model])
             self.requests.append(request)
             self._seen[request.model] += 1
             self.active_requests += 1
@@ -191,11 +191,11 @@ async def _unbroken(answering: asyncio.Task[None]) -> bool:
     return True
 
 
-async def _unknown_path(x: Exchange) -> None:
+async def _unknown_path(x: RequestContext) -> None:
     message = f"Invalid URL ({x.request.method} {x.request.path})"
     await x.reply_json(answers.error(message, kind="invalid_request_error"), status=404)
 
 
-async def _unknown_model(x: Exchange) -> None:
+async def _unknown_model(x: RequestContext) -> None:
     message = f"The model `{x.request.model}` does not exist or you do not have access to it."
     await x.reply_json(answers.error(message, kind="invalid_request_error", code="model_not_found"), status=404)

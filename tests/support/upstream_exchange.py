@@ -53,7 +53,7 @@ async def read_request(reader: asyncio.StreamReader) -> Received | None:
         return None
 
 
-class Exchange:
+class RequestContext:
     """What a scenario works with.
 
     Args:

@@ -13,19 +13,19 @@ from typing import Any
 
 from tests.support import upstream_answers as answers
 from tests.support.upstream_answers import DONE, Json, event, events
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
-Scenario = Callable[[Exchange], Coroutine[Any, Any, None]]
+Scenario = Callable[[RequestContext], Coroutine[Any, Any, None]]
 
 KIB = 1024
 MIB = 1024 * KIB
 
 
-async def ok(x: Exchange) -> None:
+async def ok(x: RequestContext) -> None:
     await _answer(x, answers.completion(x.body), answers.chunks(x.body))
 
 
-async def tools(x: Exchange) -> None:
+async def tools(x: RequestContext) -> None:
     """Call the first tool; with its result, answer."""
     if x.body["messages"][-1]["role"] == "tool":
         await ok(x)
@@ -33,12 +33,12 @@ async def tools(x: Exchange) -> None:
         await _answer(x, answers.tool_completion(x.body), answers.tool_chunks(x.body))
 
 
-async def ttfb(x: Exchange) -> None:
+async def ttfb(x: RequestContext) -> None:
     await x.released()
     await ok(x)
 
 
-async def stall(x: Exchange) -> None:
+async def stall(x: RequestContext) -> None:
     pieces, count = _pieces(x), x.number(3)
     await x.start()
     await x.pieces(pieces[:count] if x.stream else pieces[:1])
@@ -47,33 +47,33 @@ async def stall(x: Exchange) -> None:
     await x.end()
 
 
-async def trunc(x: Exchange) -> None:
+async def trunc(x: RequestContext) -> None:
     await _begin(x)
     await x.end()
 
 
-async def cut(x: Exchange) -> None:
+async def cut(x: RequestContext) -> None:
     await _begin(x)
     x.cut()
 
 
-async def rst(x: Exchange) -> None:
+async def rst(x: RequestContext) -> None:
     await _begin(x)
     x.reset()
 
 
-async def nodone(x: Exchange) -> None:
+async def nodone(x: RequestContext) -> None:
     await _send(x, [piece for piece in _pieces(x) if piece != DONE])
 
 
-async def hang(x: Exchange) -> None:
+async def hang(x: RequestContext) -> None:
     await x.start()
     await x.pieces(_pieces(x))
     await x.released()
     await x.end()
 
 
-async def drip(x: Exchange) -> None:
+async def drip(x: RequestContext) -> None:
     """Ten bytes a second of an event that never ends: the pace is the fault."""
     await x.start()
     await x.piece(b'data: {"id": "')
@@ -82,7 +82,7 @@ async def drip(x: Exchange) -> None:
         await asyncio.sleep(0.1)
 
 
-async def hugeline(x: Exchange) -> None:
+async def hugeline(x: RequestContext) -> None:
     """One line of 300 MiB."""
     await x.start()
     await x.piece(b'data: {"id": "')
@@ -92,7 +92,7 @@ async def hugeline(x: Exchange) -> None:
     await x.end()
 
 
-async def endless(x: Exchange) -> None:
+async def endless(x: RequestContext) -> None:
     """A chunk of one word, again and again, each in its own piece."""
     word = event(answers.chunks(x.body)[1])
     await x.start()
@@ -100,7 +100,7 @@ async def endless(x: Exchange) -> None:
         await x.piece(word)
 
 
-async def tiny_flood(x: Exchange) -> None:
+async def tiny_flood(x: RequestContext) -> None:
     """Two million events of two bytes."""
     await x.start()
     for _ in range(x.number(2_000_000) // 1000):
@@ -109,7 +109,7 @@ async def tiny_flood(x: Exchange) -> None:
     await x.end()
 
 
-async def hugebody(x: Exchange) -> None:
+async def hugebody(x: RequestContext) -> None:
     """Over 16 MiB, each event of the stream well within its bound."""
     if not x.stream:
         answer = answers.completion(x.body)
@@ -120,49 +120,49 @@ async def hugebody(x: Exchange) -> None:
     await _send(x, [*[event(chunk)] * 174, DONE])
 
 
-async def firsterror(x: Exchange) -> None:
+async def firsterror(x: RequestContext) -> None:
     await _fail_after(x, 0, event(OVERLOADED))
 
 
-async def gzipped(x: Exchange) -> None:
+async def gzipped(x: RequestContext) -> None:
     await x.start(("content-encoding", "gzip"))
     await x.piece(gzip.compress(b"".join(_pieces(x))))
     await x.end()
 
 
-async def bomb(x: Exchange) -> None:
+async def bomb(x: RequestContext) -> None:
     await x.start(("content-encoding", "gzip"))
     await x.piece(_bomb())
     await x.end()
 
 
-async def html(x: Exchange) -> None:
+async def html(x: RequestContext) -> None:
     await x.reply(b"<!doctype html><title>Sign in</title>", content_type="text/html")
 
 
-async def empty200(x: Exchange) -> None:
+async def empty200(x: RequestContext) -> None:
     await x.reply(b"")
 
 
-async def nocontent(x: Exchange) -> None:
+async def nocontent(x: RequestContext) -> None:
     await x.head(204)
 
 
-async def redirect(x: Exchange) -> None:
+async def redirect(x: RequestContext) -> None:
     await x.head(307, ("location", "http://169.254.169.254/latest/meta-data/"), ("content-length", "0"))
 
 
-async def flood1xx(x: Exchange) -> None:
+async def flood1xx(x: RequestContext) -> None:
     for _ in range(x.number(100_000) // 100):
         await x.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
     await ok(x)
 
 
-async def bigheader(x: Exchange) -> None:
+async def bigheader(x: RequestContext) -> None:
     await x.reply_json(answers.completion(x.body), ("x-padding", "x" * 300 * KIB))
 
 
-async def status(x: Exchange) -> None:
+async def status(x: RequestContext) -> None:
     """Answer the status in the name; 401 tells the key, as careless upstreams do."""
     number = x.number(500)
     key = (x.request.header("authorization") or "").removeprefix("Bearer ")
@@ -170,7 +170,7 @@ async def status(x: Exchange) -> None:
     await x.reply_json(answers.error(message, kind="invalid_request_error" if number < 500 else "server_error"), status=number)
 
 
-async def flaky(x: Exchange) -> None:
+async def flaky(x: RequestContext) -> None:
     """Fail as often as the name says, then answer."""
     if x.attempt < x.number(1):
         await x.reply_json(OVERLOADED, status=503)
@@ -221,27 +221,27 @@ def _failure(what: bytes) -> Scenario:
 
 
 def _framing(change: Callable[[list[bytes]], list[bytes]]) -> Scenario:
-    async def framed(x: Exchange) -> None:
+    async def framed(x: RequestContext) -> None:
         await _send(x, change(_pieces(x)) if x.stream else _pieces(x))
 
     return framed
 
 
 def _bad_usage(value: object) -> Scenario:
-    async def wrong(x: Exchange) -> None:
+    async def wrong(x: RequestContext) -> None:
         chunks = [{**chunk, "usage": value} if chunk.get("usage") else chunk for chunk in answers.chunks(x.body)]
         await _answer(x, {**answers.completion(x.body), "usage": value}, chunks)
 
     return wrong
 
 
-async def nousage(x: Exchange) -> None:
+async def nousage(x: RequestContext) -> None:
     answer = answers.completion(x.body)
     del answer["usage"]
     await _answer(x, answer, [_without_usage(chunk) for chunk in answers.chunks(x.body) if chunk["choices"]])
 
 
-async def usage_every_chunk(x: Exchange) -> None:
+async def usage_every_chunk(x: RequestContext) -> None:
     """Count up in each chunk, asked or not."""
     chunks = answers.chunks({**x.body, "stream_options": None})
     total = answers.usage(x.body)
@@ -249,7 +249,7 @@ async def usage_every_chunk(x: Exchange) -> None:
     await _answer(x, answers.completion(x.body), [*counted[:-1], {**chunks[-1], "usage": total}])
 
 
-async def u2028(x: Exchange) -> None:
+async def u2028(x: RequestContext) -> None:
     """Nothing escaped that JSON lets stand; the line separators of Unicode come with it."""
     body = {**x.body, "messages": [*x.body["messages"], {"content": answers.last_text(x.body) + "\u2028\u2029\u0085é"}]}
     if x.stream:
@@ -258,7 +258,7 @@ async def u2028(x: Exchange) -> None:
         await x.reply(json.dumps(answers.completion(body), ensure_ascii=False).encode())
 
 
-async def quirks_llama(x: Exchange) -> None:
+async def quirks_llama(x: RequestContext) -> None:
     """llama.cpp: the first delta's content is null, `timings` beside the choices."""
     chunks = answers.chunks(x.body)
     chunks[0]["choices"][0]["delta"] = {"role": "assistant", "content": None}
@@ -268,7 +268,7 @@ async def quirks_llama(x: Exchange) -> None:
 TIMINGS = {"prompt_n": 1, "prompt_ms": 5.047, "predicted_n": 2, "predicted_ms": 27.1}
 
 
-async def quirks_ollama(x: Exchange) -> None:
+async def quirks_ollama(x: RequestContext) -> None:
     """Ollama: role and content in every chunk, and no finish_reason at all before `[DONE]`."""
     chunks = answers.chunks(x.body)
     for choice in _choices(chunks):
@@ -277,7 +277,7 @@ async def quirks_ollama(x: Exchange) -> None:
     await _answer(x, answers.completion(x.body), chunks)
 
 
-async def quirks_finish_with_content(x: Exchange) -> None:
+async def quirks_finish_with_content(x: RequestContext) -> None:
     """The last word and its finish_reason in one chunk."""
     chunks = answers.chunks(x.body)
     last = next(index for index, choice in enumerate(_choices(chunks)) if choice["finish_reason"])
@@ -298,32 +298,32 @@ def _over_several_lines(piece: bytes) -> bytes:
     return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
 
 
-def _pieces(x: Exchange) -> list[bytes]:
+def _pieces(x: RequestContext) -> list[bytes]:
     if x.stream:
         return events(answers.chunks(x.body))
     body = json.dumps(answers.completion(x.body)).encode()
     return [body[: len(body) // 2], body[len(body) // 2 :]]
 
 
-async def _answer(x: Exchange, answer: Json, chunks: list[Json]) -> None:
+async def _answer(x: RequestContext, answer: Json, chunks: list[Json]) -> None:
     if x.stream:
         await _send(x, events(chunks))
     else:
         await x.reply_json(answer)
 
 
-async def _send(x: Exchange, pieces: list[bytes]) -> None:
+async def _send(x: RequestContext, pieces: list[bytes]) -> None:
     await x.start()
     await x.pieces(pieces)
     await x.end()
 
 
-async def _begin(x: Exchange) -> None:
+async def _begin(x: RequestContext) -> None:
     await x.start()
     await x.pieces(_pieces(x)[: x.number(3) if x.stream else 1])
 
 
-async def _fail_after(x: Exchange, count: int, failure: bytes) -> None:
+async def _fail_after(x: RequestContext, count: int, failure: bytes) -> None:
     if x.stream:
         await _send(x, [*_pieces(x)[:count], failure])
     else:

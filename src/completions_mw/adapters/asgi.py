@@ -6,7 +6,7 @@ from typing import Any
 
 from completions_mw.adapters.support import check_gateway
 from completions_mw.core.streaming.chunks import SseBody
-from completions_mw.core.validation.headers import too_large
+from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response
@@ -138,7 +138,7 @@ class Client:
         finally:
             self._timer.cancel()
         if len(body) > limit:
-            raise too_large(limit)
+            raise body_too_large_error(limit)
         self._timer = self._loop.call_later(WATCH_AFTER, self._start_watching)
         return body
 

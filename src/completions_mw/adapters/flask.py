@@ -13,7 +13,7 @@ from completions_mw.core.budgets.budgets import OnBudget
 from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
-from completions_mw.core.validation.headers import too_large
+from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response
@@ -144,6 +144,6 @@ class FlaskBody:
         try:
             return self._request.get_data()
         except RequestEntityTooLarge:
-            raise too_large(limit) from None
+            raise body_too_large_error(limit) from None
         except ClientDisconnected:
             raise ClientDisconnectedError from None

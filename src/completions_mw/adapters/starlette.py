@@ -37,7 +37,7 @@ class GatewayRoute(Route):
     """A route for what the gateway owns: exactly its paths, and every verb but OPTIONS."""
 
     def __init__(self, gateway: AsyncGateway, path: str, name: str) -> None:
-        super().__init__(path, Endpoint(gateway), name=name)
+        super().__init__(path, GatewayEndpoint(gateway), name=name)
         self._gateway = gateway
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -46,7 +46,7 @@ class GatewayRoute(Route):
         return super().matches(scope)
 
 
-class Endpoint:
+class GatewayEndpoint:
     """An ASGI app: Starlette hands it the request as it came. A function would get it wrapped, and GET only."""
 
     def __init__(self, gateway: AsyncGateway) -> None:

@@ -12,7 +12,7 @@ from werkzeug.wsgi import get_input_stream
 
 from completions_mw.adapters.support import check_gateway
 from completions_mw.blocking import BlockingIterator
-from completions_mw.core.validation.headers import too_large
+from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.http import Headers, Request, Response
@@ -87,7 +87,7 @@ class WSGIBody:
             # One more than is accepted: werkzeug ends a chunked body at its limit without a word.
             return get_input_stream(self._environ, max_content_length=limit + 1).read()
         except RequestEntityTooLarge:
-            raise too_large(limit) from None
+            raise body_too_large_error(limit) from None
         except ClientDisconnected:
             raise ClientDisconnectedError from None
 

@@ -26,7 +26,7 @@ def _start_anew() -> None:
     for one in _all:
         _abandoned.append(vars(one).copy())
         one.start_anew()
-    throttle.mend()
+    throttle.rearm_after_fork()
 
 
 os.register_at_fork(after_in_child=_start_anew)

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from limits.storage import storage_from_string
 
 from completions_mw.backends.time_limit import TimeLimit
-from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 
@@ -25,7 +25,7 @@ _TIMEOUT: Final = 0.05
 """Seconds for each step."""
 _SLOW_TIMEOUT: Final = 0.5
 """For MongoDB, which first finds out who its servers are."""
-_LONGEST: Final = 30 * 86_400
+MAX_WINDOW_SECONDS: Final = 30 * 86_400
 """Memcached takes a longer time for a date, which has passed."""
 _CLIENTS: Final = {
     "memcached": ("pymemcache", "memcachio"),
@@ -43,7 +43,7 @@ def unsupported(limits: Limits) -> str | None:
         return "limits on tokens need memory:// or redis://"
     if limits.concurrency is not None:
         return "limits on concurrency need memory:// or redis://"
-    if any(rate.seconds > _LONGEST for rate in limits.requests):
+    if any(rate.seconds > MAX_WINDOW_SECONDS for rate in limits.requests):
         return "limits over more than 30 days need memory:// or redis://"
     return None
 
@@ -69,9 +69,9 @@ class LimitsAdmission:
         self._namespace = namespace
         self._time = clock.time
 
-    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
+    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Look at all windows, then charge them, one after another."""
-        if slots or any(window.refundable or window.seconds > _LONGEST for window in windows):
+        if leases or any(window.refundable or window.seconds > MAX_WINDOW_SECONDS for window in windows):
             raise StoreRefusalError("The storage counts requests only, over 30 days at most: other limits need memory:// or redis://")
         used = [await self._count("get", self._key(window)) for window in windows]
         admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
@@ -82,7 +82,7 @@ class LimitsAdmission:
         standings = [await self._standing(window, count) for window, count in zip(windows, used, strict=True)]
         return Admission(admitted, tuple(standings), ())
 
-    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+    async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Nothing is leased."""
         return []
 
@@ -102,11 +102,11 @@ class LimitsAdmission:
         """Close the connections of this process and event loop."""
         await self._session.aclose()
 
-    async def _standing(self, window: Window, used: int) -> Standing:
+    async def _standing(self, window: Window, used: int) -> LimitState:
         if not used:
-            return Standing(0, 0)
+            return LimitState(0, 0)
         end = await self._call("get_expiry", self._key(window))
-        return Standing(used, max(1, int((end - self._time()) * 1000)))
+        return LimitState(used, max(1, int((end - self._time()) * 1000)))
 
     async def _count(self, method: str, *arguments: str | int) -> int:
         return int(await self._call(method, *arguments))

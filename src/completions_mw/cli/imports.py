@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.cli.output import shown
 from completions_mw.core.keys.fields import ImportedKey, checked
-from completions_mw.core.keys.service import KeyRing
+from completions_mw.core.keys.service import KeyService
 from completions_mw.core.ports import KeyRecord
 from completions_mw.errors import ConfigurationError
 
@@ -20,7 +20,7 @@ class _Row(NamedTuple):
     value: Any
 
 
-def import_file(ring: KeyRing, file: str) -> list[KeyRecord]:
+def import_file(ring: KeyService, file: str) -> list[KeyRecord]:
     """Keep all keys of a file, or none of them.
 
     Args:
@@ -37,7 +37,7 @@ def import_file(ring: KeyRing, file: str) -> list[KeyRecord]:
         raise ConfigurationError("\n".join([*faults, "nothing was imported"]))
     if not keys:
         raise ConfigurationError(f"{shown(file)}: there is nothing in it")
-    return run(ring.import_keys([key for _, key in keys]))
+    return run_sync(ring.import_keys([key for _, key in keys]))
 
 
 def _text(file: str) -> str:
@@ -81,10 +81,10 @@ def _keys(rows: list[_Row], faults: list[str]) -> Iterator[tuple[str, ImportedKe
             faults += [f"{place}: {line}" for line in str(error).splitlines()]
 
 
-def _twins(ring: KeyRing, keys: list[tuple[str, ImportedKey]]) -> list[str]:
+def _twins(ring: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
     faults = []
     places: dict[bytes, str] = {}
-    for (place, key), owner in zip(keys, run(ring.owners([key for _, key in keys])), strict=True):
+    for (place, key), owner in zip(keys, run_sync(ring.owners([key for _, key in keys])), strict=True):
         if (first := places.setdefault(key.digest, place)) != place:
             faults.append(f"{place}: has the same secret as {first}")
         if owner is not None:

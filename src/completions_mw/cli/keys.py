@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.cli import options
 from completions_mw.cli.imports import import_file
 from completions_mw.cli.key_views import write_all, write_new, write_one
@@ -46,7 +46,7 @@ def create(
         expires=expires,
     )
     with opened_keys(config, ledger, may_create=True) as ring, options.named():
-        new = run(ring.create(name, **rules))
+        new = run_sync(ring.create(name, **rules))
     write_new(new, as_json)
 
 
@@ -59,7 +59,7 @@ def list_keys(
 ) -> None:
     """List the keys, the oldest first."""
     with opened_keys(config, ledger) as ring:
-        found = run(ring.list(tenant))
+        found = run_sync(ring.list(tenant))
     write_all(found, as_json)
 
 
@@ -67,7 +67,7 @@ def list_keys(
 def show(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
     """Show all of a key but its secrets."""
     with opened_keys(config, ledger) as ring:
-        key = run(ring.show(id))
+        key = run_sync(ring.show(id))
     write_one(key, as_json)
 
 
@@ -75,7 +75,7 @@ def show(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson =
 def disable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
     """Let nobody use a key, until it is enabled again."""
     with opened_keys(config, ledger) as ring:
-        key = run(ring.disable(id))
+        key = run_sync(ring.disable(id))
     write_one(key, as_json)
 
 
@@ -83,7 +83,7 @@ def disable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJso
 def enable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
     """Undo `disable`."""
     with opened_keys(config, ledger) as ring:
-        key = run(ring.enable(id))
+        key = run_sync(ring.enable(id))
     write_one(key, as_json)
 
 
@@ -98,7 +98,7 @@ def rotate(
     """Give a key a new secret and show it, this once."""
     period = options.duration(overlap)
     with opened_keys(config, ledger) as ring:
-        new = run(ring.rotate(id, period))
+        new = run_sync(ring.rotate(id, period))
     write_new(new, as_json)
 
 
@@ -116,7 +116,7 @@ def update(
     max_cost: options.MaxCost = None,
     metadata: options.Metadata = None,
     expires: options.Expires = None,
-    clear: Annotated[list[options.Rule] | None, typer.Option("--clear", help="A rule to take away.")] = None,
+    clear: Annotated[list[options.ClearableField] | None, typer.Option("--clear", help="A rule to take away.")] = None,
     config: Config = None,
     ledger: Ledger = None,
     as_json: AsJson = False,
@@ -137,8 +137,8 @@ def update(
     if name is None and not rules and not clear:
         raise ConfigurationError("nothing was asked for; `completions-mw keys update --help` lists what can be changed")
     with opened_keys(config, ledger) as ring, options.named():
-        changes = options.changed(run(ring.show(id)), rules, clear or [])
-        key = run(ring.update(id, **changes) if name is None else ring.update(id, name=name, **changes))
+        changes = options.changed(run_sync(ring.show(id)), rules, clear or [])
+        key = run_sync(ring.update(id, **changes) if name is None else ring.update(id, name=name, **changes))
     write_one(key, as_json)
 
 

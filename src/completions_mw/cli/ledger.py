@@ -10,12 +10,12 @@ from pydantic import SecretStr, ValidationError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.cli.errors import explained, sqlite_file
-from completions_mw.core.keys.service import KeyRing
+from completions_mw.core.keys.service import KeyService
 from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import Stores
+from completions_mw.settings import StoreSettings
 from completions_mw.settings.errors import explain
 from completions_mw.settings.sources import read_toml
 
@@ -24,7 +24,7 @@ _EXAMPLE: Final = 'write `ledger = "sqlite:///completions.db"` under [stores]'
 
 
 @contextmanager
-def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = False) -> Iterator[KeyRing]:
+def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = False) -> Iterator[KeyService]:
     """Open the keys of the ledger that is meant.
 
     Args:
@@ -37,7 +37,7 @@ def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = F
         StoreError: the database failed; says which one it is.
     """
     with _opened(config, ledger, may_create) as database:
-        yield KeyRing(SqlKeyStore(database), SYSTEM_CLOCK)
+        yield KeyService(SqlKeyStore(database), SYSTEM_CLOCK)
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def _opened(config: Path | None, ledger: str | None, may_create: bool) -> Iterat
     except StoreError as error:
         raise StoreError(explained(error, address)) from error
     finally:
-        run(database.aclose())
+        run_sync(database.aclose())
 
 
 def _is_missing(file: Path) -> bool:
@@ -98,7 +98,7 @@ def _configured(config: Path | None) -> SecretStr:
 
 def _checked(address: Any, folder: Path | None, place: str) -> SecretStr:
     try:
-        found = Stores.model_validate({"ledger": address}, context=folder).ledger
+        found = StoreSettings.model_validate({"ledger": address}, context=folder).ledger
     except ValidationError as error:
         message = explain(error)
     else:

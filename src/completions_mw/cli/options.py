@@ -64,7 +64,7 @@ def _notes(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-class Rule(StrEnum):
+class ClearableField(StrEnum):
     """What `keys update --clear` takes away."""
 
     TENANT = "tenant"
@@ -80,7 +80,9 @@ _ADVICE: Final = {
     "budget.period: is missing": "budget.period: is missing; give --period beside --budget",
     "budget.usd: is missing": "budget.usd: is missing; give --budget beside --period",
 }
-_FIELDS: Final[Mapping[Rule, str]] = {rule: rule.value.replace("-", "_") for rule in Rule} | {Rule.EXPIRES: "expires_at"}
+_FIELDS: Final[Mapping[ClearableField, str]] = {rule: rule.value.replace("-", "_") for rule in ClearableField} | {
+    ClearableField.EXPIRES: "expires_at"
+}
 
 
 def rules(
@@ -108,7 +110,7 @@ def rules(
     )
 
 
-def changed(key: KeyRecord, rules: Mapping[str, Any], clear: Iterable[Rule]) -> dict[str, Any]:
+def changed(key: KeyRecord, rules: Mapping[str, Any], clear: Iterable[ClearableField]) -> dict[str, Any]:
     """Return `rules` for a key that has some: limits, a budget and metadata are changed in their parts."""
     cleared = {_FIELDS[rule]: None for rule in clear}
     parts: dict[str, Mapping[str, Any]] = {

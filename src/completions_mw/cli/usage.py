@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import opened_ledger
 from completions_mw.cli.options import AsJson, Config, Ledger
 from completions_mw.cli.output import write_json, write_table
@@ -41,7 +41,7 @@ def usage(
     """Show how many requests there were, their tokens and what they cost."""
     query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model)
     with opened_ledger(config, ledger) as store:
-        rows = run(store.usage(query))
+        rows = run_sync(store.usage(query))
     if as_json:
         write_json([_document(row) for row in rows])
     else:

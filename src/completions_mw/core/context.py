@@ -18,7 +18,7 @@ event_log = logging.getLogger("completions_mw")
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """What is known of a request so far. Never holds content, a key or a header's value.
 
     Args:
@@ -45,7 +45,7 @@ class Exchange:
     limit_headers: Headers = ()
 
     @classmethod
-    def begin(cls, clock: Clock, debug: bool) -> "Exchange":
+    def begin(cls, clock: Clock, debug: bool) -> "RequestContext":
         """Return the record of a request that has just arrived."""
         return cls(clock, debug, f"req_{secrets.token_hex(16)}", clock.monotonic())
 

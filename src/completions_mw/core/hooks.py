@@ -4,7 +4,7 @@ import inspect
 from functools import partial
 
 
-def misfit(function: object, what: str = "request") -> str | None:
+def uncallable_reason(function: object, what: str = "request") -> str | None:
     """Say why `function` cannot be called with a request, or `what` it gets, or None if it can, as far as it tells."""
     if not callable(function):
         return f"should be a function, not {type(function).__name__}"

@@ -8,15 +8,22 @@ from typing import Any
 from pydantic_core import to_json
 
 from completions_mw.core.charging.charge import Charge
-from completions_mw.core.charging.charges import Meter
-from completions_mw.core.context import Exchange
+from completions_mw.core.charging.charges import Charges
+from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch import dispatch
 from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
-from completions_mw.core.keys.authentication import Authenticator, Caller, incorrect
+from completions_mw.core.keys.authentication import Authenticator, Caller, incorrect_key_error
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import Route, Routes
 from completions_mw.core.streaming.chunks import ChunkStream, SseBody
-from completions_mw.core.validation.headers import Head, parse_head, require_json, require_length, require_whole, too_large
+from completions_mw.core.validation.headers import (
+    RequestHeaders,
+    body_too_large_error,
+    parse_headers,
+    require_json,
+    require_length,
+    require_whole,
+)
 from completions_mw.core.validation.json_body import Bounds, parse_json_body
 from completions_mw.core.validation.request import Chat, UnknownParams, normalise, validate
 from completions_mw.errors import (
@@ -53,7 +60,7 @@ class Rules:
 class Pipeline:
     """The core: requests in, responses out. Awaits nothing but its ports."""
 
-    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, meter: Meter, rules: Rules, clock: Clock) -> None:
+    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, meter: Charges, rules: Rules, clock: Clock) -> None:
         self.routes = routes
         self._authenticator = authenticator
         self._catalog = catalog
@@ -63,7 +70,7 @@ class Pipeline:
 
     async def handle(self, request: Request) -> Response[SseBody]:
         """Answer a request of HTTP. The only place where failures become responses."""
-        exchange = Exchange.begin(self._clock, self._rules.debug)
+        exchange = RequestContext.begin(self._clock, self._rules.debug)
         try:
             response = await self._answer(request, exchange)
         except GatewayError as error:
@@ -101,7 +108,7 @@ class Pipeline:
         chat = self._validate({**normalise(fields, self._rules.bounds), "stream": True})
         return await self._stream(chat, caller, exchange, None, logged=False)
 
-    async def caller_of(self, key: str) -> Caller:
+    async def authenticate_key(self, key: str) -> Caller:
         """Return who a key belongs to.
 
         Raises:
@@ -110,14 +117,14 @@ class Pipeline:
         """
         caller = await self._authenticator.find(key)
         if caller is None:
-            raise incorrect(key)
+            raise incorrect_key_error(key)
         return caller
 
     def models(self, caller: Caller | None) -> ModelList:
         """Return the models that `caller` may use."""
         return self._catalog.visible(caller)
 
-    async def _answer(self, request: Request, exchange: Exchange) -> Response[SseBody]:
+    async def _answer(self, request: Request, exchange: RequestContext) -> Response[SseBody]:
         route = self.routes.match(request.path)
         if route is None:
             raise NotFoundError(f"Invalid URL ({request.method[:16]} {request.path[:256]})")
@@ -125,7 +132,7 @@ class Pipeline:
             raise MethodNotAllowedError(
                 f"Not allowed to {request.method[:16]} on {request.path[:256]} (HINT: use {route.method}).", allow=route.method
             )
-        head = parse_head(request.headers)
+        head = parse_headers(request.headers)
         exchange.client_request_id = head.client_request_id
         caller, by_key = await self._authenticator.authenticate(head, request)
         exchange.caller, exchange.tenant = caller.id, caller.tenant
@@ -135,7 +142,7 @@ class Pipeline:
             return await self._chat(request, head, caller, exchange)
         return self._list(route, request.path, caller, exchange)
 
-    def _list(self, route: Route, path: str, caller: Caller, exchange: Exchange) -> Response[SseBody]:
+    def _list(self, route: Route, path: str, caller: Caller, exchange: RequestContext) -> Response[SseBody]:
         if route is Route.MODELS:
             body = self._catalog.visible(caller).model_dump_json()
         else:
@@ -143,11 +150,11 @@ class Pipeline:
         exchange.log_access(200)
         return Response(200, JSON_HEADERS, body.encode())
 
-    async def _chat(self, request: Request, head: Head, caller: Caller, exchange: Exchange) -> Response[SseBody]:
+    async def _chat(self, request: Request, head: RequestHeaders, caller: Caller, exchange: RequestContext) -> Response[SseBody]:
         rules = self._rules
         body = request.body if isinstance(request.body, bytes) else await request.body.read(rules.max_body_bytes)
         if len(body) > rules.max_body_bytes:
-            raise too_large(rules.max_body_bytes)
+            raise body_too_large_error(rules.max_body_bytes)
         require_whole(head, body)
         chat = self._validate(parse_json_body(body, rules.bounds))
         if chat.stream:
@@ -158,7 +165,9 @@ class Pipeline:
         exchange.log_access(200)
         return Response(200, JSON_HEADERS, answer)
 
-    async def _complete(self, chat: Chat, caller: Caller | None, exchange: Exchange, connection: ClientConnection | None) -> Completion:
+    async def _complete(
+        self, chat: Chat, caller: Caller | None, exchange: RequestContext, connection: ClientConnection | None
+    ) -> Completion:
         model = self._resolve(chat, caller, exchange)
         chat, charge = await self._meter.open(chat, caller, model, exchange)
         if charge is None:
@@ -172,7 +181,7 @@ class Pipeline:
         return completion
 
     async def _stream(
-        self, chat: Chat, caller: Caller | None, exchange: Exchange, connection: ClientConnection | None, *, logged: bool
+        self, chat: Chat, caller: Caller | None, exchange: RequestContext, connection: ClientConnection | None, *, logged: bool
     ) -> ChunkStream:
         model = self._resolve(chat, caller, exchange)
         chat, charge = await self._meter.open(chat, caller, model, exchange)
@@ -187,8 +196,8 @@ class Pipeline:
         chunks.on_end = partial(_end, exchange, chunks, charge, logged)
         return chunks
 
-    def _begin(self, caller: Caller | None) -> Exchange:
-        exchange = Exchange.begin(self._clock, self._rules.debug)
+    def _begin(self, caller: Caller | None) -> RequestContext:
+        exchange = RequestContext.begin(self._clock, self._rules.debug)
         if caller is not None:
             exchange.caller, exchange.tenant = caller.id, caller.tenant
         return exchange
@@ -196,14 +205,14 @@ class Pipeline:
     def _validate(self, fields: dict[str, Any]) -> Chat:
         return validate(fields, unknown_params=self._rules.unknown_params)
 
-    def _resolve(self, chat: Chat, caller: Caller | None, exchange: Exchange) -> CatalogModel:
+    def _resolve(self, chat: Chat, caller: Caller | None, exchange: RequestContext) -> CatalogModel:
         model = self._catalog.resolve(chat.model, caller)
         exchange.model = model.name
         exchange.stream = chat.stream
         return model
 
 
-async def _end(exchange: Exchange, chunks: ChunkStream, charge: Charge | None, logged: bool, error: BaseException | None) -> None:
+async def _end(exchange: RequestContext, chunks: ChunkStream, charge: Charge | None, logged: bool, error: BaseException | None) -> None:
     """Keep what a stream has used: in the log, for requests of HTTP, and where it is charged."""
     exchange.usage, exchange.estimated, exchange.finish_reason = chunks.usage, chunks.estimated, chunks.finish_reason
     if logged:

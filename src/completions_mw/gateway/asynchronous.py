@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate, Somebody
+from completions_mw.core.keys.authentication import Authenticate, CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
 from completions_mw.core.streaming.chunks import ChunkReader, SseBody
-from completions_mw.gateway.backends import AsyncKit
+from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import AsyncKeys
 from completions_mw.http import Request, Response
@@ -41,20 +41,20 @@ class AsyncGateway(GatewayBase):
         transport: Transport | None = None,
         on_budget: OnBudget | None = None,
     ) -> None:
-        super().__init__(settings, AsyncKit(), models, authenticate, transport, on_budget)
+        super().__init__(settings, AsyncBackends(), models, authenticate, transport, on_budget)
 
     async def handle(self, request: Request) -> Response[SseBody]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""
         return await self._pipeline.handle(request)
 
     async def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> ChatCompletion:
         """Return the whole answer. Arguments and errors as `Gateway.complete`."""
         return await self._complete({"model": model, "messages": messages, **params}, key, caller)
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> ChunkReader:
         """Return an async iterator over the answer's chunks, which is also an async context manager that stops the answer.
 
@@ -62,7 +62,7 @@ class AsyncGateway(GatewayBase):
         """
         return self._reader({"model": model, "messages": messages, **params}, key, caller)
 
-    async def models(self, *, key: str | None = None, caller: Somebody | None = None) -> ModelList:
+    async def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
         """Return the models that a caller may use."""
         return await self._list(key, caller)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from completions_mw.core.budgets.spool import SpoolFile
 
 
-class Kit(Protocol):
+class Backends(Protocol):
     """Makes the backends of one kind."""
 
     def transport(self, settings: Settings) -> Transport: ...
@@ -23,7 +23,7 @@ class Kit(Protocol):
     def spool_file(self, path: str) -> "SpoolFile": ...
 
 
-class BlockingKit:
+class BlockingBackends:
     """Backends that do their I/O inline: for threads and greenlets."""
 
     def transport(self, settings: Settings) -> Transport:
@@ -62,7 +62,7 @@ class BlockingKit:
         return BlockingSpoolFile(path)
 
 
-class AsyncKit:
+class AsyncBackends:
     """Backends that suspend: for event loops."""
 
     def transport(self, settings: Settings) -> Transport:

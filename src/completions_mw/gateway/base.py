@@ -8,11 +8,11 @@ from typing import Any, get_args
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.forks import Forkable
 from completions_mw.core.budgets.budgets import Budgets, OnBudget
-from completions_mw.core.charging.charges import Meter
-from completions_mw.core.charging.maintenance import Upkeep
-from completions_mw.core.charging.max_cost import Tariff
+from completions_mw.core.charging.charges import Charges
+from completions_mw.core.charging.maintenance import Maintenance
+from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
-from completions_mw.core.keys.authentication import Authenticate, Authenticator, Caller, Somebody, caller_named, missing
+from completions_mw.core.keys.authentication import Authenticate, Authenticator, Caller, CallerLike, missing_key_error, to_caller
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
@@ -22,9 +22,9 @@ from completions_mw.core.streaming.chunks import ChunkReader, ChunkStream
 from completions_mw.core.streaming.reader import as_gateway_errors, typed
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.core.validation.request import prepare
-from completions_mw.gateway.backends import Kit
-from completions_mw.gateway.models import Assembly
-from completions_mw.gateway.stores import StoreSet, check_stores
+from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.models import ModelRegistry
+from completions_mw.gateway.stores import Stores, check_stores
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
 
@@ -37,7 +37,7 @@ class GatewayBase:
     def __init__(
         self,
         settings: Settings,
-        kit: Kit,
+        kit: Backends,
         models: Mapping[str, ModelFunction] | None,
         authenticate: Authenticate | None,
         transport: Transport | None,
@@ -48,19 +48,21 @@ class GatewayBase:
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self.settings = settings
-        self._assembly = Assembly(settings, models or {}, kit, transport)
-        self._stores = stores = StoreSet(settings, kit, SYSTEM_CLOCK)
+        self._assembly = ModelRegistry(settings, models or {}, kit, transport)
+        self._stores = stores = Stores(settings, kit, SYSTEM_CLOCK)
         if settings.stores.strict:
             check_stores(settings, SYSTEM_CLOCK)
         limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
         budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, on_budget)
-        upkeep = Upkeep(limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings)
-        self._child = _Child(upkeep)
+        maintenance = Maintenance(
+            limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings
+        )
+        self._child = _Child(maintenance)
         self._pipeline = Pipeline(
             Routes(settings.prefix),
             Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
             Catalog(self._assembly.models),
-            Meter(limiter, Tariff(settings), budgets, stores.guarded_ledger, upkeep, stores.completing),
+            Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing),
             Rules(
                 settings.unknown_params,
                 settings.max_body_bytes,
@@ -79,21 +81,21 @@ class GatewayBase:
         """Tell whether a request is for this gateway; adapters pass all others on to the host app."""
         return self._pipeline.routes.owns(method, path)
 
-    async def _caller(self, key: str | None, caller: Somebody | None) -> Caller | None:
+    async def _caller(self, key: str | None, caller: CallerLike | None) -> Caller | None:
         if key is not None and caller is not None:
             raise TypeError("give either `key` or `caller`, not both")
         if key is not None:
-            return await self._pipeline.caller_of(key)
-        found = caller_named(caller)
+            return await self._pipeline.authenticate_key(key)
+        found = to_caller(caller)
         if found is None and caller is not None:
             # None is the app itself, which may do everything; an empty id must not be.
-            raise missing()
+            raise missing_key_error()
         return found
 
-    async def _list(self, key: str | None, caller: Somebody | None) -> ModelList:
+    async def _list(self, key: str | None, caller: CallerLike | None) -> ModelList:
         return self._pipeline.models(await self._caller(key, caller))
 
-    async def _complete(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChatCompletion:
+    async def _complete(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChatCompletion:
         if fields.get("stream"):
             raise TypeError("complete() gives whole answers: use stream() instead of `stream=True`")
         who = await self._caller(key, caller)
@@ -101,12 +103,12 @@ class GatewayBase:
             completion = await self._pipeline.complete({**fields, "stream": False}, who)
             return typed(ChatCompletion, completion.data)
 
-    async def _open(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkStream:
+    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkStream:
         who = await self._caller(key, caller)
         with as_gateway_errors():
             return await self._pipeline.stream(fields, who)
 
-    def _reader(self, fields: dict[str, Any], key: str | None, caller: Somebody | None) -> ChunkReader:
+    def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkReader:
         return ChunkReader(partial(self._open, fields, key, caller))
 
     async def _usage(self, by: UsageBy, since: datetime | None, until: datetime | None, **only: str | None) -> list[UsageRow]:
@@ -127,12 +129,12 @@ class GatewayBase:
 class _Child(Forkable):
     """Lets a child process begin without the requests of its parent, whose leases it would renew for ever."""
 
-    def __init__(self, upkeep: Upkeep) -> None:
-        self._upkeep = upkeep
+    def __init__(self, maintenance: Maintenance) -> None:
+        self._maintenance = maintenance
         super().__init__()
 
     def start_anew(self) -> None:
-        self._upkeep.start_anew()
+        self._maintenance.start_anew()
 
 
 def _milliseconds(instant: datetime | None) -> int | None:

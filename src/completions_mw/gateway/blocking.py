@@ -5,13 +5,13 @@ from datetime import datetime
 from inspect import iscoroutinefunction
 from typing import Any, Literal, Self
 
-from completions_mw.blocking import BlockingIterator, iterate, run
+from completions_mw.blocking import BlockingIterator, iterate, run_sync
 from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate, Somebody
+from completions_mw.core.keys.authentication import Authenticate, CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
 from completions_mw.core.streaming.chunks import SseBody
 from completions_mw.errors import ConfigurationError
-from completions_mw.gateway.backends import BlockingKit
+from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import Keys
 from completions_mw.http import Request, Response
@@ -47,16 +47,16 @@ class Gateway(GatewayBase):
     ) -> None:
         if iscoroutinefunction(on_budget):
             raise ConfigurationError("on_budget: an async function needs an AsyncGateway")
-        super().__init__(settings, BlockingKit(), models, authenticate, transport, on_budget)
+        super().__init__(settings, BlockingBackends(), models, authenticate, transport, on_budget)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""
-        response: Response[SseBody] = run(self._pipeline.handle(request))
+        response: Response[SseBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
 
     def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> ChatCompletion:
         """Return the whole answer.
 
@@ -70,10 +70,10 @@ class Gateway(GatewayBase):
         Raises:
             GatewayError: the same failure that HTTP would answer, as an exception.
         """
-        return run(self._complete({"model": model, "messages": messages, **params}, key, caller))
+        return run_sync(self._complete({"model": model, "messages": messages, **params}, key, caller))
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: Somebody | None = None, **params: Any
+        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> BlockingIterator[ChatCompletionChunk]:
         """Return an iterator over the answer's chunks, which is also a context manager that stops the answer.
 
@@ -81,9 +81,9 @@ class Gateway(GatewayBase):
         """
         return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller))
 
-    def models(self, *, key: str | None = None, caller: Somebody | None = None) -> ModelList:
+    def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
         """Return the models that a caller may use."""
-        return run(self._list(key, caller))
+        return run_sync(self._list(key, caller))
 
     @property
     def keys(self) -> Keys:
@@ -118,15 +118,15 @@ class Gateway(GatewayBase):
             ConfigurationError: the settings name no ledger.
             StoreError: the ledger cannot be read.
         """
-        return run(self._usage(by, since, until, key=key, tenant=tenant, model=model))
+        return run_sync(self._usage(by, since, until, key=key, tenant=tenant, model=model))
 
     def balances(self, id: str, scope: Literal["key", "caller", "tenant"] = "key") -> list[Balance]:
         """Return how the budgets of a key, caller or tenant stand, the newest period first; errors as `usage`."""
-        return run(self._balances(scope, id))
+        return run_sync(self._balances(scope, id))
 
     def close(self) -> None:
         """Close connections and models. The gateway may be used again: it opens them anew."""
-        run(self._close())
+        run_sync(self._close())
 
     def __enter__(self) -> Self:
         return self

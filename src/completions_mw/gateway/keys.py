@@ -11,10 +11,10 @@ id that its secret contains. Changes are in effect on other workers within `stor
 from datetime import timedelta
 from typing import Unpack
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.keys.fields import KeyChanges, KeyRules
 from completions_mw.core.keys.secrets import NewKey
-from completions_mw.core.keys.service import DAY, KeyNotFoundError, KeyRing
+from completions_mw.core.keys.service import DAY, KeyNotFoundError, KeyService
 from completions_mw.core.ports import KeyExistsError, KeyRecord
 
 __all__ = ["AsyncKeys", "KeyChanges", "KeyExistsError", "KeyNotFoundError", "KeyRecord", "KeyRules", "Keys", "NewKey"]
@@ -27,7 +27,7 @@ class Keys:
     rules that cannot be, and `StoreError` if the database fails.
     """
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: KeyService) -> None:
         self._ring = ring
 
     def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
@@ -37,7 +37,7 @@ class Keys:
             name: for people; it need not be unique.
             **rules: `tenant`, `models`, `limits`, `budget`, `max_cost`, `metadata`, `expires_at`.
         """
-        return run(self._ring.create(name, **rules))
+        return run_sync(self._ring.create(name, **rules))
 
     def import_key(self, name: str, *, secret: str | None = None, secret_sha256: str | None = None, **rules: Unpack[KeyRules]) -> KeyRecord:
         """Keep a key that clients have already, of whatever origin.
@@ -51,37 +51,37 @@ class Keys:
         Raises:
             KeyExistsError: a stored key has this secret.
         """
-        return run(self._ring.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules}))
+        return run_sync(self._ring.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules}))
 
     def show(self, id: str) -> KeyRecord:
         """Return a key."""
-        return run(self._ring.show(id))
+        return run_sync(self._ring.show(id))
 
     def disable(self, id: str) -> KeyRecord:
         """Let nobody use a key, until it is enabled again."""
-        return run(self._ring.disable(id))
+        return run_sync(self._ring.disable(id))
 
     def enable(self, id: str) -> KeyRecord:
         """Undo `disable`."""
-        return run(self._ring.enable(id))
+        return run_sync(self._ring.enable(id))
 
     def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
         """Change what is given of a key, its `name` or rules, each as a whole; None takes a rule away."""
-        return run(self._ring.update(id, **changes))
+        return run_sync(self._ring.update(id, **changes))
 
     def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
         """Give a key a new secret, shown this once; the older ones are valid for another `overlap`, a day or so many seconds."""
-        return run(self._ring.rotate(id, overlap))
+        return run_sync(self._ring.rotate(id, overlap))
 
     def list(self, tenant: str | None = None) -> list[KeyRecord]:
         """Return all keys, or those of a tenant, the oldest first."""
-        return run(self._ring.list(tenant))
+        return run_sync(self._ring.list(tenant))
 
 
 class AsyncKeys:
     """The stored keys of an async gateway: `Keys`, to be awaited."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: KeyService) -> None:
         self._ring = ring
 
     async def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:

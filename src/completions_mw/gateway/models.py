@@ -6,10 +6,10 @@ from typing import TypeVar
 from completions_mw.core.costs.prices import FREE
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
-from completions_mw.core.hooks import misfit
+from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.errors import ConfigurationError
-from completions_mw.gateway.backends import Kit
+from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.prices import dearest, price_source
 from completions_mw.providers import openai
 from completions_mw.settings import LlamaCppSettings, ModelSettings, OpenAISettings, ProviderSettings, Settings
@@ -19,7 +19,7 @@ OWN_MODEL = ModelSettings(owned_by="python")
 BackendT = TypeVar("BackendT", bound="Transport | Model")
 
 
-class Assembly:
+class ModelRegistry:
     """The backends that some settings need, and the models that they make.
 
     Args:
@@ -32,7 +32,7 @@ class Assembly:
         ConfigurationError: the settings ask for something that cannot work.
     """
 
-    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], kit: Kit, transport: Transport | None) -> None:
+    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], kit: Backends, transport: Transport | None) -> None:
         self._settings = settings
         self._kit = kit
         self._transport = transport
@@ -91,7 +91,7 @@ def _faults(settings: Settings, functions: Mapping[str, ModelFunction]) -> Itera
             yield f"models.{name}: has targets, and is given as a Python function"
         if not model.targets and name not in functions:
             yield f"models.{name}.targets: at least one is needed, or a Python function of this name"
-    yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := misfit(function)))
+    yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := uncallable_reason(function)))
     known = settings.models.keys() | functions.keys()
     for id, key in settings.keys.items():
         yield from (f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in known)

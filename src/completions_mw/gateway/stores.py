@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 from completions_mw.backends.admission import CheckedAdmissionStore
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.backends.memory.key_cache import CachedKeys
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.keys.guarded_store import GuardedKeys
-from completions_mw.core.keys.service import KeyRing, Unsupported, everything_is_supported
+from completions_mw.core.keys.service import KeyService, Unsupported, everything_is_supported
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.ports import AdmissionStore, Background, Clock, Ledger, StoreError
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
-from completions_mw.gateway.backends import BlockingKit, Kit
-from completions_mw.settings import Settings, Stores
+from completions_mw.gateway.backends import Backends, BlockingBackends
+from completions_mw.settings import Settings, StoreSettings
 from completions_mw.settings.secrets import MEMORY
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ COUNTS_EVERYTHING: Final = (MEMORY.get_secret_value(), "redis://", "rediss://")
 """Stores of limits that know tokens and concurrency."""
 
 
-class StoreSet:
+class Stores:
     """The stores of one gateway. Nothing is opened before the first request.
 
     Args:
@@ -41,7 +41,7 @@ class StoreSet:
         ConfigurationError: a store needs a package that is not installed.
     """
 
-    def __init__(self, settings: Settings, kit: Kit, clock: Clock) -> None:
+    def __init__(self, settings: Settings, kit: Backends, clock: Clock) -> None:
         stores = settings.stores
         self.ttl_ms = int(stores.lease_ttl * 1000)
         self.background = kit.background()
@@ -53,7 +53,7 @@ class StoreSet:
         _refuse_what_cannot_be_counted(settings, unsupported)
         self.admission = self._admission(stores, kit)
         self.guarded_ledger: GuardedLedger | None = None
-        self.stored_keys: KeyRing | None = None
+        self.stored_keys: KeyService | None = None
         if stores.ledger is not None:
             from completions_mw.backends.sql import ledger_on
             from completions_mw.backends.sql.key_store import SqlKeyStore
@@ -62,7 +62,7 @@ class StoreSet:
             spool = Spool(clock, file=kit.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
             keys = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
-            self.stored_keys = KeyRing(keys, clock, unsupported)
+            self.stored_keys = KeyService(keys, clock, unsupported)
 
     @property
     def ledger(self) -> Ledger:
@@ -72,18 +72,18 @@ class StoreSet:
             ConfigurationError: there is none.
         """
         if self.guarded_ledger is None:
-            raise no_ledger()
+            raise no_ledger_error()
         return self.guarded_ledger
 
     @property
-    def keys(self) -> KeyRing:
+    def keys(self) -> KeyService:
         """The stored keys of operators.
 
         Raises:
             ConfigurationError: there is no place for them.
         """
         if self.stored_keys is None:
-            raise no_ledger()
+            raise no_ledger_error()
         return self.stored_keys
 
     @property
@@ -116,7 +116,7 @@ class StoreSet:
         if self.guarded_ledger is not None:
             await self.guarded_ledger.aclose()
 
-    def _admission(self, stores: Stores, kit: Kit) -> AdmissionStore:
+    def _admission(self, stores: StoreSettings, kit: Backends) -> AdmissionStore:
         if stores.admission == MEMORY:
             return MemoryAdmission(self._clock)
         store = kit.admission(stores.admission.get_secret_value(), stores.namespace, self._clock)
@@ -153,19 +153,19 @@ def check_stores(settings: Settings, clock: Clock) -> None:
     Raises:
         ConfigurationError: one does not answer, or is not as it should be.
     """
-    stores = StoreSet(settings, BlockingKit(), clock)
+    stores = Stores(settings, BlockingBackends(), clock)
     try:
-        faults = run(stores.check())
+        faults = run_sync(stores.check())
     except StoreError as error:
         faults = [f"stores: {error}"]
     finally:
-        run(stores.aclose())
+        run_sync(stores.aclose())
     if settings.stores.spool and not os.access(Path(settings.stores.spool).absolute().parent, os.W_OK):
         faults.append("stores.spool: its folder is not there, or cannot be written to")
     if faults:
         raise ConfigurationError("\n".join(faults))
 
 
-def no_ledger() -> ConfigurationError:
+def no_ledger_error() -> ConfigurationError:
     """Return the error for those who ask for what is kept where nothing is."""
     return ConfigurationError('stores.ledger: is needed for this, as "sqlite:///completions.db"')

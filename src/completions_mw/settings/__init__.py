@@ -1,8 +1,18 @@
 """What operators write: one frozen tree, the same in TOML, in code and in the environment."""
 
-from completions_mw.settings.providers import EchoSettings, LlamaCppSettings, OpenAISettings, ProviderSettings, Timeouts
+from completions_mw.settings.providers import EchoSettings, LlamaCppSettings, OpenAISettings, ProviderSettings, TimeoutSettings
 from completions_mw.settings.settings import Settings
-from completions_mw.settings.stores import Allowance, Budget, Connections, KeySettings, Limits, ModelSettings, Prices, Stores, Target
+from completions_mw.settings.stores import (
+    Allowance,
+    Budget,
+    Connections,
+    KeySettings,
+    Limits,
+    ModelSettings,
+    Prices,
+    StoreSettings,
+    TargetName,
+)
 from completions_mw.settings.types import Rate
 
 __all__ = [
@@ -19,7 +29,7 @@ __all__ = [
     "ProviderSettings",
     "Rate",
     "Settings",
-    "Stores",
-    "Target",
-    "Timeouts",
+    "StoreSettings",
+    "TargetName",
+    "TimeoutSettings",
 ]

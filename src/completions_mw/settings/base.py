@@ -26,7 +26,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return "known are " + ", ".join(f"`{one}`" for one in names) if names else "there are none"
 
 
-class Table(BaseModel):
+class SettingsModel(BaseModel):
     """A table of the settings. Its mappings are plain dicts: treat them as read-only, as the type says."""
 
     # Deferred, because a class builds its validator in milliseconds, and Settings needs a single one; an import should cost nothing.

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from completions_mw.settings.base import Table
+from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.secrets import ApiKey, HeaderValue
 from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
@@ -21,7 +21,7 @@ def _extra_header(name: str) -> str:
     return name
 
 
-class Timeouts(Table):
+class TimeoutSettings(SettingsModel):
     """How long an upstream may take, in seconds (FAULTS section 4.2)."""
 
     connect: Seconds = 3.0
@@ -30,7 +30,7 @@ class Timeouts(Table):
     total: Seconds = 600.0
 
 
-class OpenAISettings(Table):
+class OpenAISettings(SettingsModel):
     """An upstream that speaks OpenAI's chat completions API: OpenAI itself, and many others."""
 
     api: Literal["openai"]
@@ -41,11 +41,11 @@ class OpenAISettings(Table):
     """Sent with every request; names in lower case. The values are kept as secrets, because many are."""
     organization: Identifier | None = None
     project: Identifier | None = None
-    timeouts: Timeouts = Field(default_factory=Timeouts)
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """What is left out here comes from the general `timeouts`; complete once the settings are built."""
 
 
-class LlamaCppSettings(Table):
+class LlamaCppSettings(SettingsModel):
     """A model file that llama.cpp runs inside this process."""
 
     api: Literal["llama_cpp"]
@@ -58,7 +58,7 @@ class LlamaCppSettings(Table):
     """Answers at the same time."""
 
 
-class EchoSettings(Table):
+class EchoSettings(SettingsModel):
     """A model that repeats what it is told, for tests and first steps."""
 
     api: Literal["echo"]

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings.base import Location, Table, faults, suggestion
+from completions_mw.settings.base import Location, SettingsModel, faults, suggestion
 from completions_mw.settings.errors import explain
-from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, Timeouts
+from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, TimeoutSettings
 from completions_mw.settings.sources import place_variables, read_toml
-from completions_mw.settings.stores import Allowance, Connections, KeySettings, ModelSettings, Stores
+from completions_mw.settings.stores import Allowance, Connections, KeySettings, ModelSettings, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
 
 
-class Settings(Table):
+class Settings(SettingsModel):
     """Everything that an operator can say, in one frozen tree; README, "Settings", shows it all.
 
     `Settings(providers={...}, models={...}, keys={...})` takes the same tables as the TOML file. Everything is checked at once.
@@ -50,9 +50,9 @@ class Settings(Table):
     """For a client to send its whole request body."""
     debug: bool = False
     """Whether the log quotes the exceptions of functions and hooks; they may quote requests, so for development only."""
-    timeouts: Timeouts = Field(default_factory=Timeouts)
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     connections: Connections = Field(default_factory=Connections)
-    stores: Stores = Field(default_factory=Stores)
+    stores: StoreSettings = Field(default_factory=StoreSettings)
     max_cost: Amount | None = None
     """USD that one request of anybody may cost at most."""
     unpriced: Literal["deny", "free"] | None = None
@@ -114,7 +114,7 @@ class Settings(Table):
     @field_validator("providers")
     @classmethod
     def _complete_providers(cls, providers: Mapping[str, ProviderSettings], info: ValidationInfo) -> Mapping[str, ProviderSettings]:
-        general = info.data.get("timeouts", Timeouts())
+        general = info.data.get("timeouts", TimeoutSettings())
         return {name: _completed(name, provider, general) for name, provider in providers.items()}
 
     @field_validator("keys")
@@ -155,7 +155,7 @@ class Settings(Table):
                     yield at, f"`{target.provider}` is no provider; {suggestion(target.provider, self.providers)}"
 
 
-def _completed(name: str, provider: ProviderSettings, general: Timeouts) -> ProviderSettings:
+def _completed(name: str, provider: ProviderSettings, general: TimeoutSettings) -> ProviderSettings:
     if not isinstance(provider, OpenAISettings):
         return provider
     base_url = provider.base_url or KNOWN_BASE_URLS.get(name.lower(), OPENAI)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from completions_mw.settings.base import Table
+from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.secrets import MEMORY, AdmissionAddress, ClientSecret, LedgerAddress
 from completions_mw.settings.types import (
     Amount,
@@ -17,20 +17,20 @@ from completions_mw.settings.types import (
     Interval,
     ModelName,
     Name,
-    Price,
     Rate,
     Rates,
     Seconds,
     Sha256,
     Text,
     Timestamp,
+    UsdPerMillion,
     file_path,
     model_name,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetName:
     """Where a model's requests go: a provider of ours, and the model's name there."""
 
     provider: str
@@ -40,13 +40,13 @@ class Target:
         return f"{self.provider}/{self.model}"
 
 
-def _target(value: object) -> Target:
-    if isinstance(value, Target):
+def _target(value: object) -> TargetName:
+    if isinstance(value, TargetName):
         return value
     provider, _, model = value.partition("/") if isinstance(value, str) else ("", "", "")
     if not (provider and model):
         raise ValueError("should be `provider/model`")
-    return Target(provider, model_name(model))
+    return TargetName(provider, model_name(model))
 
 
 def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
@@ -59,16 +59,16 @@ def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
 _NOT_EMPTY = AfterValidator(_not_empty)
 
 
-class Prices(Table):
+class Prices(SettingsModel):
     """USD per million tokens."""
 
-    input: Price
-    output: Price
-    cached_input: Price | None = None
-    reasoning: Price | None = None
+    input: UsdPerMillion
+    output: UsdPerMillion
+    cached_input: UsdPerMillion | None = None
+    reasoning: UsdPerMillion | None = None
 
 
-class Limits(Table):
+class Limits(SettingsModel):
     """How often, how much and how many at once; any number of rates, in the syntax of the `limits` package."""
 
     requests: Rates = ()
@@ -84,7 +84,7 @@ class Limits(Table):
         ) -> None: ...
 
 
-class Budget(Table):
+class Budget(SettingsModel):
     """What may be spent in a calendar period, UTC. Weeks start on Monday."""
 
     usd: Amount
@@ -95,17 +95,17 @@ class Budget(Table):
         def __init__(self, *, usd: Decimal | str | float, period: Literal["hour", "day", "week", "month", "total"]) -> None: ...
 
 
-class Allowance(Table):
+class Allowance(SettingsModel):
     """What somebody may use: a tenant, or each caller that the `authenticate` hook names."""
 
     limits: Limits = Field(default_factory=Limits)
     budget: Budget | None = None
 
 
-class ModelSettings(Table):
+class ModelSettings(SettingsModel):
     """A model under the name that clients send."""
 
-    targets: Annotated[tuple[Annotated[Target, BeforeValidator(_target), PlainSerializer(str)], ...], _NOT_EMPTY] = ()
+    targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(str)], ...], _NOT_EMPTY] = ()
     """In the order in which they are tried; none for a Python function of the same name."""
     prices: Prices | None = None
     """Without them, those of the `price_table`."""
@@ -118,7 +118,7 @@ class ModelSettings(Table):
     """Both only for `GET /models` (SPEC section 12)."""
 
 
-class KeySettings(Table):
+class KeySettings(SettingsModel):
     """An API key that clients send. Of its secret only the digest is kept."""
 
     secret: ClientSecret | None = Field(default=None, exclude=True, repr=False)
@@ -148,7 +148,7 @@ class KeySettings(Table):
         return self
 
 
-class Stores(Table):
+class StoreSettings(SettingsModel):
     """Where state is kept, and what happens when it is down (DESIGN section 8). Addresses are secrets, because they hold passwords."""
 
     admission: AdmissionAddress = MEMORY
@@ -173,7 +173,7 @@ class Stores(Table):
     """For which rows of requests are kept; for ever by default."""
 
 
-class Connections(Table):
+class Connections(SettingsModel):
     """The connections to upstreams, for each process and event loop."""
 
     max: Count = 100

@@ -140,7 +140,7 @@ def _rates(value: object) -> tuple[Rate, ...]:
     if not isinstance(texts, list | tuple):
         raise ValueError(_A_RATE)
     rates = [rate for text in texts for rate in ([text] if isinstance(text, Rate) else _parsed(text))]
-    if not all(_within(rate.amount, _MOST) and _within(rate.seconds, _LONGEST) for rate in rates):
+    if not all(_within(rate.amount, MAX_AMOUNT) and _within(rate.seconds, MAX_WINDOW_SECONDS) for rate in rates):
         raise ValueError(_A_RATE)
     # Of two over the same span the smaller one says all.
     return tuple(rate for rate in dict.fromkeys(rates) if rate == min(other for other in rates if other.seconds == rate.seconds))
@@ -172,9 +172,9 @@ _A_RATE: Final = (
     "should be a rate as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them: whole numbers above 0, and second, "
     "minute, hour, day, month or year"
 )
-_MOST: Final = 10**15
+MAX_AMOUNT: Final = 10**15
 """Far below 2**53, so that sums are exact in Lua."""
-_LONGEST: Final = 366 * 86_400
+MAX_WINDOW_SECONDS: Final = 366 * 86_400
 
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates), PlainSerializer(_as_texts)]
 _Integer = Annotated[int, BeforeValidator(_not_boolean)]
@@ -189,7 +189,7 @@ Timestamp = Annotated[_Integer, Field(ge=0, le=2**53)]
 Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
 Interval = Annotated[_Number, Field(ge=0, le=300)]
 """Seconds; 0 means never."""
-Price = Annotated[_Money, Field(ge=0, le=1_000_000)]
+UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""
 Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
 """USD, to the nano-dollar (FAULTS section 3.3)."""

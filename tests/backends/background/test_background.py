@@ -19,7 +19,7 @@ import trio
 import uvloop
 
 from completions_mw.backends.background.background import AsyncBackground, BlockingBackground
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Background, StoreError
 
 WAIT = 10.0
@@ -85,7 +85,7 @@ def upkeep_threads() -> list[threading.Thread]:
 def blocking() -> Iterator[BlockingBackground]:
     background = BlockingBackground()
     yield background
-    run(background.aclose())
+    run_sync(background.aclose())
     assert upkeep_threads() == []
 
 
@@ -110,9 +110,9 @@ class Beats:
 
 
 def test_blocking_work_is_completed_inline(blocking: BlockingBackground) -> None:
-    assert run(blocking.complete(answer())) == 42
+    assert run_sync(blocking.complete(answer())) == 42
     with pytest.raises(StoreError):
-        run(blocking.complete(failing()))
+        run_sync(blocking.complete(failing()))
     assert upkeep_threads() == []
 
 
@@ -157,14 +157,14 @@ def test_blocking_work_that_fails_goes_on(blocking: BlockingBackground, caplog: 
     beats = Beats()
     blocking.keep(SOON, beats.fail)
     beats.wait(5)
-    run(blocking.aclose())
+    run_sync(blocking.aclose())
     assert lines(caplog) == [{"event": "background_failed", "work": "Beats.fail", "error": "StoreError"}]
 
 
 def test_the_thread_stops_at_once_and_may_start_again(blocking: BlockingBackground) -> None:
     beats = Beats()
     blocking.keep(3600, beats.beat)
-    run(blocking.aclose())
+    run_sync(blocking.aclose())
     assert upkeep_threads() == []
     blocking.keep(SOON, beats.beat)
     beats.wait(1)
@@ -208,7 +208,7 @@ def test_a_forked_child_has_a_thread_of_its_own(blocking: BlockingBackground) ->
         ours = Beats()
         blocking.keep(SOON, ours.beat)
         ours.wait(2)
-        run(blocking.aclose())
+        run_sync(blocking.aclose())
         os._exit(len(upkeep_threads()))
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
@@ -282,7 +282,7 @@ class Work:
         raise StoreError("canary")
 
 
-async def leave_by_scope(background: Background, work: Work, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
+async def leave_by_scope(background: Background, work: Work, run_sync: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Cancel the caller's scope while the work is under way; the caller is released at once."""
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
@@ -292,7 +292,7 @@ async def leave_by_scope(background: Background, work: Work, run: Callable[[], C
                 scope.cancel()
 
             tasks.start_soon(leave)
-            await background.complete(run())
+            await background.complete(run_sync())
     assert scope.cancelled_caught
     assert not work.done.is_set()
 
@@ -586,5 +586,5 @@ def test_everything_is_logged_at_error(caplog: pytest.LogCaptureFixture, blockin
     beats = Beats()
     blocking.keep(SOON, beats.fail)
     beats.wait(2)
-    run(blocking.aclose())
+    run_sync(blocking.aclose())
     assert {(record.name, record.levelno) for record in caplog.records} == {("completions_mw", logging.ERROR)}

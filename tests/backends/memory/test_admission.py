@@ -11,8 +11,8 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import MemoryAdmission
-from completions_mw.blocking import run
-from completions_mw.core.ports import Slot
+from completions_mw.blocking import run_sync
+from completions_mw.core.ports import Lease
 from tests.support.admission import LEASE_MS, MemoryStand, requests, tokens
 
 
@@ -38,7 +38,7 @@ def test_buckets_and_requests_that_are_over_leave_nothing(count: int) -> None:
 
     def pass_by(first: int, last: int) -> None:
         for number in range(first, last):
-            stand.admit(f"r{number}", requests(f"a{number}"), tokens(f"b{number}", 5), Slot(f"c{number}", 1))
+            stand.admit(f"r{number}", requests(f"a{number}"), tokens(f"b{number}", 5), Lease(f"c{number}", 1))
             stand.advance(0.5)
 
     pass_by(0, 2_000)
@@ -61,10 +61,10 @@ def test_what_is_held_survives_what_is_abandoned() -> None:
 def test_refused_requests_leave_nothing(count: int) -> None:
     """FAULTS FC-85."""
     stand = MemoryStand()
-    stand.admit("holder", Slot("full", 1))
+    stand.admit("holder", Lease("full", 1))
 
     def refuse(first: int, last: int) -> bool:
-        return any(stand.admit(f"r{number}", requests(f"a{number}"), Slot("full", 1)).admitted for number in range(first, last))
+        return any(stand.admit(f"r{number}", requests(f"a{number}"), Lease("full", 1)).admitted for number in range(first, last))
 
     assert not refuse(0, 100)
     before = blocks()
@@ -77,7 +77,7 @@ def test_finished_requests_are_forgotten() -> None:
 
     def serve(count: int) -> None:
         for number in range(count):
-            stand.admit(f"r{number}", requests("a", limit=10**9), Slot("c", 10))
+            stand.admit(f"r{number}", requests("a", limit=10**9), Lease("c", 10))
             stand.finish(f"r{number}")
             stand.advance(0.01)
 
@@ -97,23 +97,25 @@ def test_threads_share_a_limit_exactly() -> None:
     def worker(name: int) -> None:
         for number in range(100):
             request_id = f"r{name}-{number}"
-            verdict = run(store.admit(request_id, [requests("a", limit=1000), tokens("b", 10, limit=10**6)], [Slot("c", 10)], LEASE_MS))
+            verdict = run_sync(
+                store.admit(request_id, [requests("a", limit=1000), tokens("b", 10, limit=10**6)], [Lease("c", 10)], LEASE_MS)
+            )
             if verdict.admitted:
                 admitted.append(request_id)
                 holding.add(request_id)
                 most.append(len(holding))
                 holding.discard(request_id)
-                run(store.finish(request_id, 3))
+                run_sync(store.finish(request_id, 3))
 
     threads = [threading.Thread(target=worker, args=(name,)) for name in range(48)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    last = run(store.admit("last", [requests("a", limit=0), tokens("b", 0, limit=10**6)], [Slot("c", 10)], LEASE_MS))
+    last = run_sync(store.admit("last", [requests("a", limit=0), tokens("b", 0, limit=10**6)], [Lease("c", 10)], LEASE_MS))
     assert len(admitted) <= 1000
     assert max(most) <= 10
-    assert [standing.used for standing in last.windows + last.slots] == [len(admitted), 3 * len(admitted), 0]
+    assert [standing.used for standing in last.windows + last.leases] == [len(admitted), 3 * len(admitted), 0]
 
 
 class Closing(str):
@@ -122,7 +124,7 @@ class Closing(str):
     store: MemoryAdmission
 
     def __hash__(self) -> int:
-        run(self.store.finish("r", 7))
+        run_sync(self.store.finish("r", 7))
         return super().__hash__()
 
     __eq__ = str.__eq__
@@ -131,19 +133,19 @@ class Closing(str):
 def test_the_garbage_collector_may_finish_a_request_at_any_point() -> None:
     stand = MemoryStand()
     Closing.store = stand.store  # type: ignore[assignment]
-    stand.admit("r", tokens("b", 500), Slot("c", 1))
+    stand.admit("r", tokens("b", 500), Lease("c", 1))
     stand.admit("other", requests(Closing("a")), tokens("d", 1))
-    after = stand.admit("new", tokens("b", 1), Slot("c", 1))
-    assert [standing.used for standing in after.windows + after.slots] == [8, 0]
+    after = stand.admit("new", tokens("b", 1), Lease("c", 1))
+    assert [standing.used for standing in after.windows + after.leases] == [8, 0]
 
 
 def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     store = MemoryAdmission(SYSTEM_CLOCK)
-    run(store.admit("r", [requests("a")], [], LEASE_MS))
+    run_sync(store.admit("r", [requests("a")], [], LEASE_MS))
     with store._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
-            verdict = run(store.admit("r", [requests("a")], [Slot("c", 1)], LEASE_MS))
+            verdict = run_sync(store.admit("r", [requests("a")], [Lease("c", 1)], LEASE_MS))
             os._exit(0 if verdict.admitted and verdict.windows[0].used == 1 else 1)
         assert os.waitpid(child, 0)[1] == 0

@@ -10,7 +10,7 @@ from itertools import islice
 import pytest
 
 from completions_mw.backends.memory.key_cache import CachedKeys, Found
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
 from tests.support.fake_clock import FakeClock
 
@@ -70,39 +70,39 @@ def cached(notebook: Notebook, time: FakeClock) -> CachedKeys:
 @pytest.mark.parametrize("found", [FOUND, None], ids=["known", "unknown"])
 def test_a_look_up_is_believed_for_its_age(cached: CachedKeys, notebook: Notebook, time: FakeClock, found: Found | None) -> None:
     if found:
-        run(notebook.insert([found]))
-    assert [run(cached.find(DIGEST)) for _ in range(3)] == [found] * 3
+        run_sync(notebook.insert([found]))
+    assert [run_sync(cached.find(DIGEST)) for _ in range(3)] == [found] * 3
     time.advance(4.999)
-    assert (run(cached.find(DIGEST)), notebook.asked) == (found, 1)
+    assert (run_sync(cached.find(DIGEST)), notebook.asked) == (found, 1)
     time.advance(0.001)
-    assert (run(cached.find(DIGEST)), notebook.asked) == (found, 2)
+    assert (run_sync(cached.find(DIGEST)), notebook.asked) == (found, 2)
 
 
 def test_a_revocation_elsewhere_is_noticed_after_its_age(cached: CachedKeys, notebook: Notebook, time: FakeClock) -> None:
-    run(notebook.insert([FOUND]))
-    run(cached.find(DIGEST))
+    run_sync(notebook.insert([FOUND]))
+    run_sync(cached.find(DIGEST))
     notebook.keys.clear()
     time.advance(5)
-    assert run(cached.find(DIGEST)) is None
-    run(notebook.insert([FOUND]))
+    assert run_sync(cached.find(DIGEST)) is None
+    run_sync(notebook.insert([FOUND]))
     time.advance(5)
-    assert run(cached.find(DIGEST)) == FOUND
+    assert run_sync(cached.find(DIGEST)) == FOUND
 
 
 def test_the_age_counts_from_before_the_look_up(cached: CachedKeys, notebook: Notebook, time: FakeClock) -> None:
-    run(notebook.insert([FOUND]))
+    run_sync(notebook.insert([FOUND]))
     notebook.meanwhile = lambda: time.advance(4)
-    run(cached.find(DIGEST))
+    run_sync(cached.find(DIGEST))
     notebook.keys.clear()
     time.advance(1)
-    assert run(cached.find(DIGEST)) is None
+    assert run_sync(cached.find(DIGEST)) is None
 
 
 def test_the_wall_clock_is_of_no_matter(cached: CachedKeys, notebook: Notebook, time: FakeClock) -> None:
-    run(cached.find(DIGEST))
+    run_sync(cached.find(DIGEST))
     time.now -= 3600
     time.monotonic += 5
-    run(cached.find(DIGEST))
+    run_sync(cached.find(DIGEST))
     assert notebook.asked == 2
 
 
@@ -116,25 +116,25 @@ def test_the_wall_clock_is_of_no_matter(cached: CachedKeys, notebook: Notebook, 
     ids=["change", "rotate", "insert"],
 )
 def test_writes_are_in_effect_at_once(cached: CachedKeys, notebook: Notebook, write: Callable[[KeyStore], object]) -> None:
-    run(notebook.insert([FOUND]))
-    assert run(cached.find(DIGEST)) == FOUND
-    assert run(cached.find(OTHER.digest)) is None
-    run(write(cached))  # type: ignore[arg-type]
-    assert run(cached.find(DIGEST)) == notebook.keys[DIGEST] != FOUND
-    run(cached.find(OTHER.digest))
+    run_sync(notebook.insert([FOUND]))
+    assert run_sync(cached.find(DIGEST)) == FOUND
+    assert run_sync(cached.find(OTHER.digest)) is None
+    run_sync(write(cached))  # type: ignore[arg-type]
+    assert run_sync(cached.find(DIGEST)) == notebook.keys[DIGEST] != FOUND
+    run_sync(cached.find(OTHER.digest))
     assert notebook.asked == 4
 
 
 def test_a_write_during_a_look_up_is_not_forgotten(cached: CachedKeys, notebook: Notebook) -> None:
-    run(notebook.insert([FOUND]))
+    run_sync(notebook.insert([FOUND]))
 
     def disable() -> None:
         notebook.meanwhile = lambda: None
-        run(cached.change("key_1", lambda key: replace(key, disabled=True)))
+        run_sync(cached.change("key_1", lambda key: replace(key, disabled=True)))
 
     notebook.meanwhile = disable
-    assert run(cached.find(DIGEST)) == FOUND
-    found = run(cached.find(DIGEST))
+    assert run_sync(cached.find(DIGEST)) == FOUND
+    found = run_sync(cached.find(DIGEST))
     assert found is not None
     assert found[0].disabled
 
@@ -143,51 +143,51 @@ def test_failures_are_not_remembered(cached: CachedKeys, notebook: Notebook) -> 
     def fail() -> None:
         raise StoreError("down")
 
-    run(notebook.insert([FOUND]))
+    run_sync(notebook.insert([FOUND]))
     notebook.meanwhile = fail
     with pytest.raises(StoreError):
-        run(cached.find(DIGEST))
+        run_sync(cached.find(DIGEST))
     notebook.meanwhile = lambda: None
-    assert run(cached.find(DIGEST)) == FOUND
+    assert run_sync(cached.find(DIGEST)) == FOUND
 
 
 def test_no_age_is_no_cache(notebook: Notebook, time: FakeClock) -> None:
     cached = CachedKeys(notebook, time.clock(), age=0.0)
     for _ in range(3):
-        run(cached.find(DIGEST))
+        run_sync(cached.find(DIGEST))
     assert notebook.asked == 3
     assert sizes(cached) == (0, 0)
 
 
 def test_unknown_tokens_are_bounded_and_push_no_key_out(cached: CachedKeys, notebook: Notebook) -> None:
-    run(notebook.insert([FOUND]))
-    run(cached.find(DIGEST))
+    run_sync(notebook.insert([FOUND]))
+    run_sync(cached.find(DIGEST))
     for number in range(1, 1000):
-        run(cached.find(number.to_bytes(32)))
+        run_sync(cached.find(number.to_bytes(32)))
     assert sizes(cached) == (1, 10)
-    run(cached.find(DIGEST))
+    run_sync(cached.find(DIGEST))
     assert notebook.asked == 1000
 
 
 def test_keys_are_bounded(cached: CachedKeys, notebook: Notebook) -> None:
     for number in range(100):
-        run(notebook.insert([(FOUND[0], SecretRecord("p", number.to_bytes(32)))]))
-        run(cached.find(number.to_bytes(32)))
+        run_sync(notebook.insert([(FOUND[0], SecretRecord("p", number.to_bytes(32)))]))
+        run_sync(cached.find(number.to_bytes(32)))
     assert sizes(cached) == (10, 0)
 
 
 def test_threads(notebook: Notebook, time: FakeClock) -> None:
     cached = CachedKeys(notebook, time.clock(), age=5.0, size=50)
     known = {number.to_bytes(32): (FOUND[0], SecretRecord("p", number.to_bytes(32))) for number in range(0, 200, 2)}
-    run(notebook.insert(list(known.values())))
+    run_sync(notebook.insert(list(known.values())))
 
     def worker(seed: int) -> int:
         wrong = 0
         for number in islice(_numbers(seed), 5_000):
-            wrong += run(cached.find(number.to_bytes(32))) != known.get(number.to_bytes(32))
+            wrong += run_sync(cached.find(number.to_bytes(32))) != known.get(number.to_bytes(32))
             if number == 0:
                 time.monotonic += 5
-                run(cached.insert([]))
+                run_sync(cached.insert([]))
         return wrong
 
     with ThreadPoolExecutor(8) as pool:
@@ -208,10 +208,10 @@ def sizes(cached: CachedKeys) -> tuple[int, int]:
 
 def test_a_child_does_not_wait_for_a_thread_of_its_parent(notebook: Notebook, time: FakeClock) -> None:
     keys = CachedKeys(notebook, time.clock(), 30.0)
-    run(keys.insert([FOUND]))
+    run_sync(keys.insert([FOUND]))
     with keys._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
-            os._exit(0 if run(keys.find(DIGEST)) == FOUND else 1)
+            os._exit(0 if run_sync(keys.find(DIGEST)) == FOUND else 1)
         assert os.waitpid(child, 0)[1] == 0

@@ -15,13 +15,13 @@ import redis
 from completions_mw.backends.admission import admission_store
 from completions_mw.backends.redis.admission import Argument, RedisAdmission, Session
 from completions_mw.backends.redis.blocking import BlockingRedis
-from completions_mw.blocking import run
-from completions_mw.core.ports import Slot, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.blocking import run_sync
+from completions_mw.core.ports import Lease, StoreError, StoreRefusalError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-LIMITS = (requests("a"), tokens("b", 100), Slot("c", 1))
+LIMITS = (requests("a"), tokens("b", 100), Lease("c", 1))
 
 
 @pytest.fixture(params=[RedisStand, AsyncRedisStand], ids=["blocking", "async"])
@@ -42,7 +42,7 @@ def fails(stand: RedisStand, kind: type[StoreError], text: str) -> None:
     for step in (
         lambda: stand.admit("refused", *LIMITS),
         lambda: stand.finish("refused", 5),
-        lambda: stand.renew({"refused": [Slot("c", 1)]}),
+        lambda: stand.renew({"refused": [Lease("c", 1)]}),
     ):
         with pytest.raises(kind, match=text) as caught:
             step()
@@ -116,7 +116,7 @@ def test_out_of_memory(stand: RedisStand) -> None:
     stand.server.command("CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(StoreError, match=r"^Redis refused: OutOfMemoryError"):
         stand.admit("new", requests("a"))
-    assert stand.renew({"r": [Slot("c", 1)]}) == []
+    assert stand.renew({"r": [Lease("c", 1)]}) == []
     stand.finish("r", 30)
     stand.finish("no slot", 20)
     stand.server.command("CONFIG", "SET", "maxmemory", "0")
@@ -188,11 +188,11 @@ def test_wrong_credentials(credentials: str, text: str, blocking: bool) -> None:
         address = f"redis://{credentials}127.0.0.1:{server.port}{PATIENT.replace('?', '/0?')}"
         store = admission_store(address, "test", blocking=blocking)
         with pytest.raises(StoreError, match=text) as caught:
-            (run if blocking else asyncio.run)(store.check())
+            (run_sync if blocking else asyncio.run)(store.check())
         assert "canary" not in "".join(traceback.format_exception(caught.value))
         good = admission_store(address.replace("canary-password", "right"), "test", blocking=blocking)
         if credentials:
-            assert (run if blocking else asyncio.run)(_check_and_close(good)) == []
+            assert (run_sync if blocking else asyncio.run)(_check_and_close(good)) == []
 
 
 async def _check_and_close(store: Any) -> list[str]:
@@ -206,7 +206,7 @@ def test_tls_where_there_is_none(private_redis: RedisServer, blocking: bool) -> 
     """Redis waits for the rest of what it takes for a command."""
     store = admission_store(private_redis.url.replace("redis:", "rediss:"), "test", blocking=blocking)
     with pytest.raises(StoreTimeoutError):
-        (run if blocking else asyncio.run)(store.check())
+        (run_sync if blocking else asyncio.run)(store.check())
 
 
 @pytest.mark.parametrize("reset", ["restart", "SCRIPT FLUSH"])
@@ -218,7 +218,7 @@ def test_forgotten_scripts_are_loaded_again_and_the_operator_is_told_once(
 
     def use(name: str) -> None:
         assert stand.admit(name, *LIMITS).admitted
-        assert stand.renew({name: [Slot("c", 1)]}) == []
+        assert stand.renew({name: [Lease("c", 1)]}) == []
         stand.finish(name, 5)
 
     use("r1")
@@ -267,7 +267,7 @@ def test_a_redis_that_is_lost_while_it_is_asked_has_not_said_that_it_does_not_te
     """Whoever asks shall ask again."""
     session = AtInfo(BlockingRedis(f"{private_redis.url}?socket_timeout=0.5"), lambda: act(private_redis))
     with pytest.raises(kind) as caught:
-        run(RedisAdmission(session, "test").check())
+        run_sync(RedisAdmission(session, "test").check())
     assert type(caught.value) is kind
 
 
@@ -279,12 +279,12 @@ def _serve(url: str, name: int, gate: Any, counts: Any) -> None:
     def worker(thread: int) -> None:
         for number in range(10):
             request_id = f"{name}-{thread}-{number}"
-            if run(store.admit(request_id, [requests("a", limit=200)], [], LEASE_MS)).admitted:
+            if run_sync(store.admit(request_id, [requests("a", limit=200)], [], LEASE_MS)).admitted:
                 admitted.append(request_id)
-            verdict = run(store.admit(f"{request_id}!", [tokens("b", 10, limit=10**6)], [Slot("c", 10)], LEASE_MS))
+            verdict = run_sync(store.admit(f"{request_id}!", [tokens("b", 10, limit=10**6)], [Lease("c", 10)], LEASE_MS))
             if verdict.admitted:
-                held.append(verdict.slots[0].used)
-                run(store.finish(f"{request_id}!", 3))
+                held.append(verdict.leases[0].used)
+                run_sync(store.finish(f"{request_id}!", 3))
 
     threads = [threading.Thread(target=worker, args=(thread,)) for thread in range(12)]
     gate.wait()
@@ -292,7 +292,7 @@ def _serve(url: str, name: int, gate: Any, counts: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    run(store.aclose())
+    run_sync(store.aclose())
     counts.put((len(admitted), len(held), max(held, default=0)))
 
 
@@ -309,6 +309,6 @@ def test_processes_and_threads_share_limits_exactly(redis_server: RedisServer) -
     assert sum(admitted for admitted, _, _ in results) == 200
     assert max(most for _, _, most in results) <= 9
     stand = RedisStand(redis_server)
-    last = stand.admit("last", requests("a", limit=0), tokens("b", 0), Slot("c", 10))
-    assert [standing.used for standing in last.windows + last.slots] == [200, 3 * sum(held for _, held, _ in results), 0]
+    last = stand.admit("last", requests("a", limit=0), tokens("b", 0), Lease("c", 10))
+    assert [standing.used for standing in last.windows + last.leases] == [200, 3 * sum(held for _, held, _ in results), 0]
     stand.close()

@@ -22,9 +22,9 @@ from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.backends.redis import session
 from completions_mw.backends.redis.asynchronous import AsyncRedis
 from completions_mw.backends.redis.blocking import BlockingRedis
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.limits.guarded_store import GuardedAdmission
-from completions_mw.core.ports import Admission, Slot, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports import Admission, Lease, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from tests.support.admission import LEASE_MS, PATIENT, requests, tokens
@@ -45,7 +45,7 @@ def clients(server: RedisServer) -> int:
 @pytest.fixture(params=["blocking", "async"])
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner[Any]]:
     if request.param == "blocking":
-        yield run
+        yield run_sync
         return
     with asyncio.Runner() as loop:
         yield loop.run
@@ -53,17 +53,17 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Runner[Any]]:
 
 @pytest.fixture
 def session_class(runner: Runner[Any]) -> type[BlockingRedis | AsyncRedis]:
-    return BlockingRedis if runner is run else AsyncRedis
+    return BlockingRedis if runner is run_sync else AsyncRedis
 
 
 def test_an_admission_and_a_finish_are_one_round_trip_each(redis_server: RedisServer, runner: Runner[Any]) -> None:
     """Acceptance 8."""
-    store = admission_store(redis_server.url + PATIENT, "test", blocking=runner is run)
+    store = admission_store(redis_server.url + PATIENT, "test", blocking=runner is run_sync)
 
     async def serve(request_id: str) -> None:
         limits = [requests("a"), requests("b"), tokens("c", 10), tokens("d", 10)]
-        await store.admit(request_id, limits, [Slot("e", 5), Slot("f", 5)], LEASE_MS)
-        await store.renew({request_id: [Slot("e", 5), Slot("f", 5)]}, LEASE_MS)
+        await store.admit(request_id, limits, [Lease("e", 5), Lease("f", 5)], LEASE_MS)
+        await store.renew({request_id: [Lease("e", 5), Lease("f", 5)]}, LEASE_MS)
         await store.finish(request_id, 5)
 
     runner(serve("warm"))
@@ -75,8 +75,8 @@ def test_an_admission_and_a_finish_are_one_round_trip_each(redis_server: RedisSe
 
 
 def test_all_names_are_in_one_slot_of_a_cluster(redis_server: RedisServer, runner: Runner[Any]) -> None:
-    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
-    runner(store.admit("{r}", [requests("{a}"), tokens("}b{", 10)], [Slot("{}", 5)], LEASE_MS))
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
+    runner(store.admit("{r}", [requests("{a}"), tokens("}b{", 10)], [Lease("{}", 5)], LEASE_MS))
     names = redis_server.command("KEYS", "*")
     assert sorted(names) == [b"{app}:request:{r}", b"{app}:slot:{}", b"{app}:window:{a}", b"{app}:window:}b{"]
     assert len({key_slot(name) for name in names}) == 1
@@ -84,10 +84,10 @@ def test_all_names_are_in_one_slot_of_a_cluster(redis_server: RedisServer, runne
 
 
 def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]) -> None:
-    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
-    runner(store.admit("r1", [requests("a"), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
-    runner(store.admit("r2", [requests("a"), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
-    runner(store.renew({"r3": [Slot("d", 1)]}, LEASE_MS))
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
+    runner(store.admit("r1", [requests("a"), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
+    runner(store.admit("r2", [requests("a"), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
+    runner(store.renew({"r3": [Lease("d", 1)]}, LEASE_MS))
     runner(store.finish("r2", 1))
     assert all(0 < redis_server.command("PTTL", name) <= 60_000 for name in redis_server.command("KEYS", "*"))
     runner(store.aclose())
@@ -95,8 +95,8 @@ def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]
 
 def test_a_refusal_writes_nothing(redis_server: RedisServer, runner: Runner[Any]) -> None:
     """FAULTS FC-85."""
-    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run)
-    runner(store.admit("r", [requests("a", limit=0), tokens("b", 10)], [Slot("c", 5)], LEASE_MS))
+    store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
+    runner(store.admit("r", [requests("a", limit=0), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
     assert redis_server.command("DBSIZE") == 0
     runner(store.aclose())
 
@@ -108,7 +108,7 @@ def test_threads_get_their_own_answers(redis_server: RedisServer) -> None:
     def worker(name: int) -> None:
         for number in range(50):
             text = b"%d-%d" % (name, number)
-            if run(session.call("ECHO", text)) != text:
+            if run_sync(session.call("ECHO", text)) != text:
                 wrong.append(text)
 
     threads = [threading.Thread(target=worker, args=(name,)) for name in range(48)]
@@ -118,7 +118,7 @@ def test_threads_get_their_own_answers(redis_server: RedisServer) -> None:
         thread.join()
     assert wrong == []
     assert clients(redis_server) <= 32
-    run(session.aclose())
+    run_sync(session.aclose())
     wait_until(lambda: clients(redis_server) == 0)
 
 
@@ -236,14 +236,14 @@ def test_connections_to_a_redis_that_became_a_replica_are_dropped(
 
 
 def _ask_for_id(session: BlockingRedis, answers: Any) -> None:
-    answers.put((run(session.call("CLIENT", "ID")), run(session.call("ECHO", "child"))))
-    run(session.aclose())
+    answers.put((run_sync(session.call("CLIENT", "ID")), run_sync(session.call("ECHO", "child"))))
+    run_sync(session.aclose())
 
 
 def test_a_fork_shares_no_connection(redis_server: RedisServer) -> None:
     """FAULTS FC-118."""
     session = BlockingRedis(redis_server.url + PATIENT)
-    ours = run(session.call("CLIENT", "ID"))
+    ours = run_sync(session.call("CLIENT", "ID"))
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
     child = context.Process(target=_ask_for_id, args=(session, answers))
@@ -252,8 +252,8 @@ def test_a_fork_shares_no_connection(redis_server: RedisServer) -> None:
     child.join()
     assert (echo, child.exitcode) == (b"child", 0)
     assert theirs != ours
-    assert run(session.call("CLIENT", "ID")) == ours
-    run(session.aclose())
+    assert run_sync(session.call("CLIENT", "ID")) == ours
+    run_sync(session.aclose())
 
 
 @pytest.mark.parametrize(
@@ -328,8 +328,8 @@ def outcomes(session: BlockingRedis | AsyncRedis, callers: int) -> Counter[type[
     if isinstance(session, AsyncRedis):
         asyncio.run(ask_all())
     else:
-        in_threads(callers, lambda _: run(ask()))
-        run(session.aclose())
+        in_threads(callers, lambda _: run_sync(ask()))
+        run_sync(session.aclose())
     return Counter(seen)
 
 
@@ -381,7 +381,7 @@ def check_burst(verdicts: list[Admission], callers: int, health: StoreHealth) ->
 def test_a_burst_of_tasks_is_decided_by_a_healthy_redis(redis_server: RedisServer) -> None:
     async def main() -> list[Admission]:
         await store.admit("first", [], [], LEASE_MS)
-        verdicts = await asyncio.gather(*(store.admit(str(number), [], [Slot("c", 10)], LEASE_MS) for number in range(500)))
+        verdicts = await asyncio.gather(*(store.admit(str(number), [], [Lease("c", 10)], LEASE_MS) for number in range(500)))
         await store.aclose()
         return verdicts
 
@@ -392,9 +392,9 @@ def test_a_burst_of_tasks_is_decided_by_a_healthy_redis(redis_server: RedisServe
 def test_a_burst_of_threads_is_decided_by_a_healthy_redis(redis_server: RedisServer) -> None:
     store, health = guarded(redis_server, blocking=True)
     verdicts: list[Admission] = []
-    run(store.admit("first", [], [], LEASE_MS))
-    in_threads(200, lambda number: verdicts.append(run(store.admit(str(number), [], [Slot("c", 10)], LEASE_MS))))
-    run(store.aclose())
+    run_sync(store.admit("first", [], [], LEASE_MS))
+    in_threads(200, lambda number: verdicts.append(run_sync(store.admit(str(number), [], [Lease("c", 10)], LEASE_MS))))
+    run_sync(store.aclose())
     check_burst(verdicts, 200, health)
 
 
@@ -427,8 +427,8 @@ def test_a_thread_that_others_kept_from_asking_waits_for_its_answer(redis_server
         send(connection, *command, **options)  # type: ignore[no-untyped-call]
 
     session = BlockingRedis(redis_server.url)
-    run(session.call("PING"))
+    run_sync(session.call("PING"))
     monkeypatch.setattr(Connection, "send_packed_command", send_late)
     for _ in range(3):
-        assert run(session.call("ECHO", "hello")) == b"hello"
-    run(session.aclose())
+        assert run_sync(session.call("ECHO", "hello")) == b"hello"
+    run_sync(session.aclose())

@@ -16,7 +16,7 @@ import pytest
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Database, Rows, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
 from completions_mw.settings import Budget, Limits, Rate
 from tests.support.postgres_server import PostgresServer, postgres_server
@@ -67,7 +67,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def in_threads(address: str, scenario: Scenario) -> None:
-    run(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), scenario))
+    run_sync(use(open_database(address, blocking=True, clock=SYSTEM_CLOCK), scenario))
 
 
 def in_a_loop(address: str, scenario: Scenario) -> None:
@@ -209,7 +209,7 @@ def test_a_change_that_somebody_else_overtakes_is_made_again(address: str) -> No
         changed = await store.change("key_1", rename)
         assert changed == await store.get("key_1") == replace(KEY, name="new", disabled=True)
 
-    run(use(Overtaken(address, disable), scenario))
+    run_sync(use(Overtaken(address, disable), scenario))
     assert seen == [False, True]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from completions_mw.backends.sql.postgres import ledger as postgres_ledger
 from completions_mw.backends.sql.sqlite import ledger as sqlite_ledger
-from completions_mw.core.ports import Balance, Movement, Refusal, Tokens, UsageQuery
+from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
@@ -38,7 +38,7 @@ def test_what_is_reserved_is_settled_with_what_it_cost(all_books: Books) -> None
     assert run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS)) is None
     assert _balance(all_books) == (1000, 0, 300)
 
-    assert run(ledger.settle(entry("a"), outcome(120))) == [Movement("key", "key-1", "2026-11", 1000, 120, ())]
+    assert run(ledger.settle(entry("a"), outcome(120))) == [BudgetChange("key", "key-1", "2026-11", 1000, 120, ())]
 
     assert _balance(all_books) == (1000, 120, 0)
 
@@ -162,7 +162,7 @@ def test_a_late_settlement_corrects_upward_only_and_once(all_books: Books, cost:
     run(ledger.checkpoint("a", 120, Tokens(10, 5)))
     run(ledger.reap())
 
-    assert run(ledger.settle(entry("a"), outcome(cost))) == [Movement("key", "key-1", "2026-11", 200, spent, told)]
+    assert run(ledger.settle(entry("a"), outcome(cost))) == [BudgetChange("key", "key-1", "2026-11", 200, spent, told)]
     assert run(ledger.settle(entry("a"), outcome(cost + 1))) == []
 
     assert _balance(all_books) == (200, spent, 0)

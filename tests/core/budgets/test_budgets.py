@@ -11,9 +11,9 @@ import pytest
 
 from completions_mw import Budget, BudgetAlert, BudgetExceededError, Caller, ServiceUnavailableError, Settings
 from completions_mw.backends.sql import ledger_on, open_database
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets, OnBudget
-from completions_mw.core.context import Exchange
+from completions_mw.core.context import RequestContext
 from completions_mw.core.ports import Account, Entry, Outcome, Tokens
 from tests.support.fake_clock import FakeClock
 
@@ -40,21 +40,21 @@ class Bank:
         clock = self.time.clock()
         self.ledger = ledger_on(open_database("memory://", blocking=True, clock=clock))
         self.budgets = Budgets(self.ledger, Settings.from_mapping({**SETTINGS, **settings}), clock, 30_000, on_budget)
-        self.exchange = Exchange.begin(clock, debug=False)
+        self.exchange = RequestContext.begin(clock, debug=False)
         self._count = 0
 
     def accounts(self, caller: Caller | None) -> list[Account]:
-        return [share.account for share in self.budgets.shares_of(caller)]
+        return [share.account for share in self.budgets.budgets_for(caller)]
 
     def reserve(self, caller: Caller, amount: int) -> Entry:
         self._count += 1
         entry = Entry(f"req_{self._count}", caller.scope, caller.id, caller.tenant, "m", False, 0)
-        run(self.budgets.reserve(entry, amount, self.budgets.shares_of(caller), self.exchange))
+        run_sync(self.budgets.reserve(entry, amount, self.budgets.budgets_for(caller), self.exchange))
         return entry
 
     def spend(self, caller: Caller, amount: int) -> None:
         outcome = Outcome(200, None, "echo/m", "stop", Tokens(), amount, False, None, 1)
-        run(self.budgets.moved(run(self.ledger.settle(self.reserve(caller, amount), outcome)), self.exchange))
+        run_sync(self.budgets.notify(run_sync(self.ledger.settle(self.reserve(caller, amount), outcome)), self.exchange))
 
     def refuse(self, caller: Caller, amount: int) -> str:
         with pytest.raises(BudgetExceededError) as caught:
@@ -109,7 +109,7 @@ def test_all_or_nothing() -> None:
     rich, poor = (Caller("ada", tenant="acme", budget=Budget(usd=Decimal(usd), period="total")) for usd in (1000, 1))
     bank.refuse(poor, 2 * 10**9)
     assert "this tenant has spent $0.00 of its $100.00 total budget, and this request may cost $200.00." in bank.refuse(rich, 200 * 10**9)
-    assert [run(bank.ledger.balances(*of))[0][4:] for of in (("caller", "ada"), ("tenant", "acme"))] == [(0, 0), (0, 0)]
+    assert [run_sync(bank.ledger.balances(*of))[0][4:] for of in (("caller", "ada"), ("tenant", "acme"))] == [(0, 0), (0, 0)]
 
 
 def test_the_hook_is_told_of_each_threshold_once() -> None:
@@ -173,18 +173,18 @@ def test_a_hook_that_fails_fails_nothing_else(caplog: pytest.LogCaptureFixture) 
 def test_a_hook_that_fails_beside_requests_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     bank = Bank(broken)
     entry = bank.reserve(Caller("ada", budget=TEN), 10**10)
-    movements = run(bank.ledger.settle(entry, Outcome(200, None, None, None, Tokens(), 5 * 10**9, False, None, 1)))
+    movements = run_sync(bank.ledger.settle(entry, Outcome(200, None, None, None, Tokens(), 5 * 10**9, False, None, 1)))
     with fault_logged(caplog, "hook_failed"):
-        run(bank.budgets.moved(movements, None))
+        run_sync(bank.budgets.notify(movements, None))
 
 
 def test_without_a_ledger_nobody_with_a_budget_is_served(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock().clock()
     budgets = Budgets(None, Settings(), clock, 1000, None)
     caller = Caller("ada", budget=TEN)
-    exchange = Exchange.begin(clock, debug=False)
+    exchange = RequestContext.begin(clock, debug=False)
     with pytest.raises(ServiceUnavailableError) as caught:
-        run(budgets.reserve(Entry("req_1", "caller", "ada", "ada", "m", False, 0), 1, budgets.shares_of(caller), exchange))
+        run_sync(budgets.reserve(Entry("req_1", "caller", "ada", "ada", "m", False, 0), 1, budgets.budgets_for(caller), exchange))
     assert caught.value.code == "budget_unavailable"
     [line] = [json.loads(record.message) for record in caplog.records]
     assert (line["event"], line["missing"]) == ("no_ledger", "stores.ledger")

@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, RENEWED_AT_ONCE, GuardedLedger
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.ports import (
     Account,
     Balance,
+    BudgetChange,
     Entry,
     Ledger,
-    Movement,
     Outcome,
     StoreBrokenError,
     StoreError,
@@ -41,18 +41,18 @@ class Guarded:
         self.spool = Spool(self.time.clock())
         self.ledger = GuardedLedger(self.fault.store, self.spool, self.health)
 
-    def settle(self, number: int) -> list[Movement]:
-        return run(self.ledger.settle(*settlement(number)))
+    def settle(self, number: int) -> list[BudgetChange]:
+        return run_sync(self.ledger.settle(*settlement(number)))
 
-    def replay(self) -> list[Movement]:
-        return run(self.ledger.replay())
+    def replay(self) -> list[BudgetChange]:
+        return run_sync(self.ledger.replay())
 
     def refuse(self, numbers: set[int], error: StoreError) -> None:
         """Let the ledger never take some settlements."""
         settle = self.books.settle
         refused = {settlement(number).entry.request_id for number in numbers}
 
-        async def settle_some(entry: Entry, outcome: Outcome) -> list[Movement]:
+        async def settle_some(entry: Entry, outcome: Outcome) -> list[BudgetChange]:
             if entry.request_id in refused:
                 raise error
             return await settle(entry, outcome)
@@ -66,14 +66,14 @@ class Guarded:
 
 def test_a_ledger_that_answers() -> None:
     guarded = Guarded()
-    assert run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000)) is None
-    run(guarded.ledger.checkpoint("a", 3, Tokens(1)))
-    run(guarded.ledger.renew(["a"], 1000))
+    assert run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000)) is None
+    run_sync(guarded.ledger.checkpoint("a", 3, Tokens(1)))
+    run_sync(guarded.ledger.renew(["a"], 1000))
     assert guarded.books.noted == [(ENTRY, 5, ACCOUNTS, 1000), ("a", 3, Tokens(1)), (["a"], 1000)]
     assert [movement.name for movement in guarded.settle(1)] == ["team-a"]
-    assert (run(guarded.ledger.reap()), run(guarded.ledger.prune(7))) == (3, True)
-    assert run(guarded.ledger.balances("key", "a")) == [Balance("key", "a", "2026-11", 10, 5, 0)]
-    assert [row.group for row in run(guarded.ledger.usage(UsageQuery("day")))] == ["day"]
+    assert (run_sync(guarded.ledger.reap()), run_sync(guarded.ledger.prune(7))) == (3, True)
+    assert run_sync(guarded.ledger.balances("key", "a")) == [Balance("key", "a", "2026-11", 10, 5, 0)]
+    assert [row.group for row in run_sync(guarded.ledger.usage(UsageQuery("day")))] == ["day"]
     assert guarded.ledger.spooled == 0
 
 
@@ -85,7 +85,7 @@ def test_nobody_spends_without_the_ledger(error: StoreError) -> None:
     guarded.fault.error = error
     for _ in range(20):
         with pytest.raises(ServiceUnavailableError) as caught:
-            run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
+            run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
     assert error_body(caught.value)["error"] == {
         "message": "Budgets cannot be checked at the moment. Please try again.",
         "type": "server_error",
@@ -99,9 +99,9 @@ def test_nobody_spends_without_the_ledger(error: StoreError) -> None:
 def test_streams_go_on_without_the_ledger() -> None:
     guarded = Guarded()
     guarded.fault.error = StoreTimeoutError("slow")
-    run(guarded.ledger.checkpoint("a", 3, Tokens(1)))
+    run_sync(guarded.ledger.checkpoint("a", 3, Tokens(1)))
     with pytest.raises(StoreError):
-        run(guarded.ledger.renew(["a"], 1000))
+        run_sync(guarded.ledger.renew(["a"], 1000))
     assert guarded.health.snapshot().failures == 2
 
 
@@ -146,7 +146,7 @@ def test_upkeep_and_reports_fail_as_the_ledger_does() -> None:
     works = guarded.ledger.reap(), guarded.ledger.prune(7), guarded.ledger.balances("key", "a"), guarded.ledger.usage(UsageQuery("day"))
     for work in works:
         with pytest.raises(StoreError, match="down"):
-            run(work)
+            run_sync(work)
 
 
 def test_closing_posts_what_waits() -> None:
@@ -154,7 +154,7 @@ def test_closing_posts_what_waits() -> None:
     guarded.fault.error = StoreError("down")
     guarded.settle(1)
     guarded.fault.error = None
-    run(guarded.ledger.aclose())
+    run_sync(guarded.ledger.aclose())
     assert guarded.posted == [settlement(1)]
     assert guarded.fault.calls[-1] == "aclose"
 
@@ -163,7 +163,7 @@ def test_settlements_that_the_ledger_refuses_do_not_stand_in_the_way(caplog: pyt
     guarded = Guarded()
     guarded.refuse({0, 1, 2}, StoreRefusalError("constraint"))
     for number in range(10):
-        run(guarded.spool.put(settlement(number)))
+        run_sync(guarded.spool.put(settlement(number)))
     others = 10
     while guarded.ledger.spooled and others < 100:
         guarded.time.advance(1)
@@ -184,7 +184,7 @@ def test_a_ledger_that_fails_proves_nothing_against_a_settlement(failing: set[in
     guarded = Guarded()
     guarded.refuse(failing, StoreError("a full disk"))
     for number in range(3):
-        run(guarded.spool.put(settlement(number)))
+        run_sync(guarded.spool.put(settlement(number)))
     for _ in range(10 * MAX_TRIES):
         guarded.time.advance(1)
         guarded.replay()
@@ -200,8 +200,8 @@ def test_the_money_of_what_waits_stays_reserved() -> None:
     guarded = Guarded()
     waiting = [settlement(number) for number in range(RENEWED_AT_ONCE + 1)]
     for one in waiting:
-        run(guarded.spool.put(one))
-    assert run(guarded.ledger.renew(["running"], 1000)) == []
+        run_sync(guarded.spool.put(one))
+    assert run_sync(guarded.ledger.renew(["running"], 1000)) == []
     ids = ["running", *(one.entry.request_id for one in waiting)]
     assert guarded.books.noted == [(ids[:RENEWED_AT_ONCE], 1000), (ids[RENEWED_AT_ONCE:], 1000)]
 
@@ -211,7 +211,7 @@ def test_a_reservation_whose_answer_was_lost_is_given_back() -> None:
     guarded = Guarded()
     guarded.fault.error, guarded.fault.too_late = StoreTimeoutError("slow"), True
     with pytest.raises(ServiceUnavailableError):
-        run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
+        run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
     guarded.fault.error = None
     guarded.replay()
     [(entry, given_back)] = guarded.posted
@@ -224,25 +224,25 @@ def test_what_was_surely_not_reserved_leaves_no_row(error: StoreError) -> None:
     guarded = Guarded()
     guarded.fault.error = error
     with pytest.raises(ServiceUnavailableError):
-        run(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
+        run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
     assert guarded.ledger.spooled == 0
 
 
 def test_a_replay_posts_all_that_waits() -> None:
     guarded = Guarded()
     for number in range(2500):
-        run(guarded.spool.put(settlement(number)))
+        run_sync(guarded.spool.put(settlement(number)))
     assert [len(guarded.replay()) for _ in range(2)] == [2500, 0]
 
 
 def test_what_is_left_in_the_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
     guarded = Guarded()
     for number in range(2):
-        run(guarded.spool.put(settlement(number)))
+        run_sync(guarded.spool.put(settlement(number)))
     guarded.fault.error = StoreError("down")
     # Closing the ledger fails as well.
     with pytest.raises(StoreError):
-        run(guarded.ledger.aclose())
+        run_sync(guarded.ledger.aclose())
     [line] = [json.loads(record.message) for record in caplog.records if "settlements_left" in record.message]
     assert (line["settlements"], line["cost_nano_usd"]) == (2, sum(settlement(number).outcome.cost for number in range(2)))
 
@@ -251,23 +251,23 @@ def test_a_replay_is_bounded_by_the_clock() -> None:
     guarded = Guarded()
     settle = guarded.books.settle
 
-    async def slow(entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def slow(entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         guarded.time.advance(0.3)
         return await settle(entry, outcome)
 
     guarded.books.settle = slow  # type: ignore[method-assign]
     for number in range(100):
-        run(guarded.spool.put(settlement(number)))
+        run_sync(guarded.spool.put(settlement(number)))
     assert len(guarded.replay()) == 4
-    run(guarded.ledger.aclose())
+    run_sync(guarded.ledger.aclose())
     assert guarded.ledger.spooled == 100 - 4 - 5 * 4
 
 
 def test_closing_posts_all_that_there_is_time_for() -> None:
     guarded = Guarded()
     for number in range(250):
-        run(guarded.spool.put(settlement(number)))
-    run(guarded.ledger.aclose())
+        run_sync(guarded.spool.put(settlement(number)))
+    run_sync(guarded.ledger.aclose())
     assert len(guarded.posted) == 250
 
 
@@ -275,6 +275,6 @@ def test_closing_ends_though_one_is_always_refused() -> None:
     guarded = Guarded()
     guarded.refuse({0}, StoreRefusalError("constraint"))
     for number in range(3):
-        run(guarded.spool.put(settlement(number)))
-    run(guarded.ledger.aclose())
+        run_sync(guarded.spool.put(settlement(number)))
+    run_sync(guarded.ledger.aclose())
     assert (len(guarded.posted), guarded.ledger.spooled) == (2, 1)

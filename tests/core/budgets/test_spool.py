@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.spool import Settlement, Spool
 from completions_mw.core.ports import StoreError
 from tests.support.fake_clock import FakeClock
@@ -48,9 +48,9 @@ class Lines:
 
 def drained(spool: Spool) -> list[Settlement]:
     settlements = []
-    while (spooled := run(spool.oldest())) is not None:
+    while (spooled := run_sync(spool.oldest())) is not None:
         settlements.append(spooled.settlement)
-        run(spool.done(spooled))
+        run_sync(spool.done(spooled))
     return settlements
 
 
@@ -62,7 +62,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 def test_the_oldest_comes_first() -> None:
     spool = Spool(FakeClock().clock())
     for number in range(5):
-        run(spool.put(settlement(number)))
+        run_sync(spool.put(settlement(number)))
     assert len(spool) == 5
     assert drained(spool) == [settlement(number) for number in range(5)]
     assert len(spool) == 0
@@ -72,7 +72,7 @@ def test_a_full_spool_keeps_the_oldest_and_says_so(caplog: pytest.LogCaptureFixt
     time = FakeClock()
     spool = Spool(time.clock(), max=3)
     for number in range(10):
-        run(spool.put(settlement(number)))
+        run_sync(spool.put(settlement(number)))
         time.advance(2)
     assert spool.lost == 7
     assert events(caplog) == [{"event": "spool_full", "held": 3, "lost": 1}, {"event": "spool_full", "held": 3, "lost": 6}]
@@ -82,14 +82,14 @@ def test_a_full_spool_keeps_the_oldest_and_says_so(caplog: pytest.LogCaptureFixt
 def test_ten_thousand_are_held() -> None:
     spool = Spool(FakeClock().clock())
     for number in range(10_001):
-        run(spool.put(settlement(number)))
+        run_sync(spool.put(settlement(number)))
     assert (len(spool), spool.lost) == (10_000, 1)
 
 
 def test_what_is_done_leaves_the_file() -> None:
     file = Lines()
     spool = Spool(FakeClock().clock(), file=file)
-    run(spool.put(settlement(1)))
+    run_sync(spool.put(settlement(1)))
     assert len(file.kept) == 1
     assert drained(spool) == [settlement(1)]
     assert file.kept == {}
@@ -97,12 +97,12 @@ def test_what_is_done_leaves_the_file() -> None:
 
 def test_done_twice_is_done_once() -> None:
     spool = Spool(FakeClock().clock(), file=Lines())
-    run(spool.put(settlement(1)))
-    run(spool.put(settlement(2)))
-    oldest = run(spool.oldest())
+    run_sync(spool.put(settlement(1)))
+    run_sync(spool.put(settlement(2)))
+    oldest = run_sync(spool.oldest())
     assert oldest is not None
-    run(spool.done(oldest))
-    run(spool.done(oldest))
+    run_sync(spool.done(oldest))
+    run_sync(spool.done(oldest))
     assert drained(spool) == [settlement(2)]
 
 
@@ -111,7 +111,7 @@ def test_done_twice_is_done_once() -> None:
 )
 def test_what_another_process_left_is_read_back(name: str) -> None:
     file = Lines()
-    run(Spool(FakeClock().clock(), file=file).put(settlement(7, name)))
+    run_sync(Spool(FakeClock().clock(), file=file).put(settlement(7, name)))
     (line,) = file.kept.values()
     assert b"\n" not in line
     assert drained(Spool(FakeClock().clock(), file=Lines(line))) == [settlement(7, name)]
@@ -119,16 +119,16 @@ def test_what_another_process_left_is_read_back(name: str) -> None:
 
 def test_it_comes_after_what_is_our_own() -> None:
     file = Lines()
-    run(Spool(FakeClock().clock(), file=file).put(settlement(1)))
+    run_sync(Spool(FakeClock().clock(), file=file).put(settlement(1)))
     spool = Spool(FakeClock().clock(), file=Lines(*file.kept.values()))
-    run(spool.put(settlement(2)))
+    run_sync(spool.put(settlement(2)))
     assert drained(spool) == [settlement(2), settlement(1)]
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"nonsense", b'{"entry": 1, "outcome": 2}'], ids=ascii)
 def test_a_line_that_cannot_be_read_is_set_aside_and_told(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file = Lines()
-    run(Spool(FakeClock().clock(), file=file).put(settlement(1)))
+    run_sync(Spool(FakeClock().clock(), file=file).put(settlement(1)))
     left = Lines(line, *file.kept.values())
     assert drained(Spool(FakeClock().clock(), file=left)) == [settlement(1)]
     assert left.aside == [line]
@@ -137,7 +137,7 @@ def test_a_line_that_cannot_be_read_is_set_aside_and_told(line: bytes, caplog: p
 
 def test_a_line_of_a_version_with_other_fields_is_set_aside(caplog: pytest.LogCaptureFixture) -> None:
     file = Lines()
-    run(Spool(FakeClock().clock(), file=file).put(settlement(1, "canary")))
+    run_sync(Spool(FakeClock().clock(), file=file).put(settlement(1, "canary")))
     (line,) = (line.replace(b'"cost":', b'"new_cost":') for line in file.kept.values())
     left = Lines(line)
     assert drained(Spool(FakeClock().clock(), file=left)) == []
@@ -148,12 +148,12 @@ def test_a_line_of_a_version_with_other_fields_is_set_aside(caplog: pytest.LogCa
 def test_a_settlement_that_is_refused_is_set_aside_and_told(caplog: pytest.LogCaptureFixture) -> None:
     file = Lines()
     spool = Spool(FakeClock().clock(), file=file)
-    run(spool.put(settlement(1, "canary")))
+    run_sync(spool.put(settlement(1, "canary")))
     (line,) = file.kept.values()
-    refused = run(spool.oldest())
+    refused = run_sync(spool.oldest())
     assert refused is not None
-    run(spool.set_aside(refused))
-    run(spool.set_aside(refused))
+    run_sync(spool.set_aside(refused))
+    run_sync(spool.set_aside(refused))
     assert (len(spool), file.kept, file.aside) == (0, {}, [line])
     request_id = settlement(1).entry.request_id
     assert events(caplog) == [{"event": "settlement_refused", "request_id": request_id, "cost": 10**12 + 1, "file": "spool.1.aside"}]
@@ -163,11 +163,11 @@ def test_a_settlement_that_is_refused_is_set_aside_and_told(caplog: pytest.LogCa
 def test_what_cannot_be_set_aside_stays(caplog: pytest.LogCaptureFixture) -> None:
     file = Lines()
     spool = Spool(FakeClock().clock(), file=file)
-    run(spool.put(settlement(1)))
-    refused = run(spool.oldest())
+    run_sync(spool.put(settlement(1)))
+    refused = run_sync(spool.oldest())
     assert refused is not None
     file.error = StoreError("no space")
-    run(spool.set_aside(refused))
+    run_sync(spool.set_aside(refused))
     assert len(file.kept) == 1
     assert drained(spool) == [settlement(1)]
     assert events(caplog) == [{"event": "spool_file_failed", "error": "StoreError"}]
@@ -176,8 +176,8 @@ def test_what_cannot_be_set_aside_stays(caplog: pytest.LogCaptureFixture) -> Non
 def test_what_is_postponed_comes_last() -> None:
     spool = Spool(FakeClock().clock())
     for number in range(3):
-        run(spool.put(settlement(number)))
-    first = run(spool.oldest())
+        run_sync(spool.put(settlement(number)))
+    first = run_sync(spool.oldest())
     assert first is not None
     spool.postpone(first, tries=1)
     spool.postpone(first, tries=1)
@@ -190,7 +190,7 @@ def test_a_file_that_fails_leaves_the_memory(caplog: pytest.LogCaptureFixture) -
     file.error.__cause__ = OSError(28, "canary")
     spool = Spool(FakeClock().clock(), file=file)
     for number in range(3):
-        run(spool.put(settlement(number)))
+        run_sync(spool.put(settlement(number)))
     assert drained(spool) == [settlement(number) for number in range(3)]
     assert events(caplog) == [{"event": "spool_file_failed", "error": "OSError"}]
 
@@ -198,15 +198,15 @@ def test_a_file_that_fails_leaves_the_memory(caplog: pytest.LogCaptureFixture) -
 def test_what_is_only_in_memory_survives_a_close() -> None:
     file = Lines()
     spool = Spool(FakeClock().clock(), file=file)
-    run(spool.put(settlement(1)))
+    run_sync(spool.put(settlement(1)))
     file.error = StoreError("no space")
-    run(spool.put(settlement(2)))
-    run(spool.aclose())
+    run_sync(spool.put(settlement(2)))
+    run_sync(spool.aclose())
     assert drained(spool) == [settlement(2)]
 
 
 def test_the_log_of_a_full_spool_holds_no_values(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     spool = Spool(FakeClock().clock(), max=0, file=Lines())
-    run(spool.put(settlement(1, "canary")))
+    run_sync(spool.put(settlement(1, "canary")))
     assert "canary" not in caplog.text

@@ -12,7 +12,7 @@ import pytest
 
 from completions_mw import Budget, BudgetExceededError, Caller, GatewayError, Limits, ServiceUnavailableError, UpstreamError
 from completions_mw.backends.sql.values import MAX_INTEGER
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
 from completions_mw.core.streaming.chunks import ChunkStream
@@ -82,12 +82,12 @@ def read_all(charging: Charging) -> None:
 
 def leave(charging: Charging) -> None:
     stream = charging.stream(CALLER)
-    run(stream.__anext__())
-    run(stream.aclose())
+    run_sync(stream.__anext__())
+    run_sync(stream.aclose())
 
 
 def leave_at_once(charging: Charging) -> None:
-    run(charging.stream(CALLER).aclose())
+    run_sync(charging.stream(CALLER).aclose())
 
 
 ENDS: dict[str, tuple[Callable[[Charging], None], Callable[[object], object], int]] = {
@@ -194,7 +194,7 @@ def test_without_limits_budget_or_ledger_nothing_is_asked() -> None:
     charging = Charging(three_words)
     charging.complete(Caller("ada"))
     assert charging.faults.names == ["settle"]
-    assert charging.background.kept == [(1.0, charging.upkeep.tick)]
+    assert charging.background.kept == [(1.0, charging.maintenance.tick)]
 
 
 def test_a_request_that_only_counts_itself_is_finished_by_itself() -> None:
@@ -229,8 +229,8 @@ def batches(stream: ChunkStream) -> Iterator[list[Any]]:
     """Give what comes of a stream, without the end."""
     with suppress(StopAsyncIteration):
         while True:
-            yield [event for event in run(stream.__anext__()) if event is not DONE]
-    run(stream.aclose())
+            yield [event for event in run_sync(stream.__anext__()) if event is not DONE]
+    run_sync(stream.aclose())
 
 
 def slow_words(time: FakeClock, seconds: float) -> Callable[[object], Iterator[str]]:
@@ -255,14 +255,14 @@ def test_what_was_given_away_before_a_silence_is_noted_within_a_second() -> None
     charging = Charging(a_long_answer)
     stream = charging.stream(BUDGETED)
     for _ in range(5):
-        run(stream.__anext__())
+        run_sync(stream.__anext__())
     assert not charging.faults.of("checkpoint")
     charging.tick()
     charging.tick()
     ((_, amount, tokens),) = charging.faults.of("checkpoint")
     assert tokens.completion >= 4
     assert amount == price(tokens.prompt, tokens.completion)
-    run(stream.aclose())
+    run_sync(stream.aclose())
 
 
 def test_a_worker_that_dies_before_its_model_says_anything_has_used_the_prompt() -> None:
@@ -287,7 +287,7 @@ def test_what_a_dead_worker_left_is_posted_at_its_checkpoint() -> None:
     charging = Charging(a_long_answer)
     stream = charging.stream(BUDGETED)
     for _ in range(CHECKPOINT_CHUNKS + 1):
-        run(stream.__anext__())
+        run_sync(stream.__anext__())
     stream.on_end = None
     del stream
     noted = charging.faults.of("checkpoint")[-1]
@@ -307,11 +307,11 @@ def test_usage_that_is_reported_at_first_hides_nothing_of_what_comes_after(promp
 
     charging = Charging(reports_at_first)
     stream = charging.stream(BUDGETED)
-    words = sum(bool(event.data["choices"][0]["delta"].get("content")) for _ in range(400) for event in run(stream.__anext__()))
+    words = sum(bool(event.data["choices"][0]["delta"].get("content")) for _ in range(400) for event in run_sync(stream.__anext__()))
     [*_, (_, amount, noted)] = charging.faults.of("checkpoint")
     assert words - noted.completion <= CHECKPOINT_CHUNKS
     assert amount == price(*noted[:2])
-    run(stream.aclose())
+    run_sync(stream.aclose())
     usage = charging.usage(BUDGETED)
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (max(PROMPT, prompt), words, 1)
@@ -323,7 +323,7 @@ def test_a_late_settlement_corrects_what_was_reaped() -> None:
     charging = Charging(three_words)
     stream = charging.stream(BUDGETED)
     charging.time.advance(LEASE + 1)
-    assert run(charging.books.reap()) == 1
+    assert run_sync(charging.books.reap()) == 1
     assert charging.balance(BUDGETED)[4:] == (0, 0)
     read(stream)
     assert charging.balance(BUDGETED)[4:] == (price(PROMPT, 3), 0)
@@ -333,7 +333,7 @@ def test_a_stream_that_lost_its_place_ends() -> None:
     """FC-76: the worker slept for longer than its lease, and others have taken the place."""
     charging = Charging(a_long_answer)
     stream = charging.stream(CALLER)
-    run(stream.__anext__())
+    run_sync(stream.__anext__())
     charging.time.advance(LEASE + 1)
     others = [charging.stream(CALLER), charging.stream(CALLER)]
     charging.tick(0)
@@ -357,9 +357,9 @@ def test_a_lost_place_ends_a_stream_at_its_next_chunk() -> None:
     others = [charging.stream(CALLER) for _ in range(2)]
     charging.tick(0)
     with pytest.raises(ServiceUnavailableError):
-        run(stream.__anext__())
+        run_sync(stream.__anext__())
     for other in others:
-        run(other.aclose())
+        run_sync(other.aclose())
 
 
 def test_the_period_of_the_reservation_is_charged() -> None:
@@ -370,10 +370,10 @@ def test_the_period_of_the_reservation_is_charged() -> None:
     stream = charging.stream(monthly)
     charging.time.advance(2)
     read(stream)
-    [november] = run(charging.books.balances("caller", "ada"))
+    [november] = run_sync(charging.books.balances("caller", "ada"))
     assert (november.period, november.spent, november.reserved) == ("2026-11", price(PROMPT, 3), 0)
     charging.complete(monthly)
-    periods = {balance.period: balance.spent for balance in run(charging.books.balances("caller", "ada"))}
+    periods = {balance.period: balance.spent for balance in run_sync(charging.books.balances("caller", "ada"))}
     assert periods == {"2026-11": price(PROMPT, 3), "2026-12": price(PROMPT, 3)}
 
 

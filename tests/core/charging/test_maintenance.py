@@ -10,20 +10,20 @@ import pytest
 
 from completions_mw import Budget, Caller, Limits, RateLimitError, ServiceUnavailableError
 from completions_mw.backends.memory.admission import MemoryAdmission
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
-from completions_mw.core.charging.maintenance import PRUNING_SECONDS, Upkeep
-from completions_mw.core.context import Exchange
-from completions_mw.core.costs.estimate import Demand
-from completions_mw.core.limits.limiter import Pass, RateLimiter
-from completions_mw.core.ports import Entry, Slot, StoreError
-from completions_mw.settings import Settings, Stores
+from completions_mw.core.charging.maintenance import PRUNING_SECONDS, Maintenance
+from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.limits.limiter import Grant, RateLimiter
+from completions_mw.core.ports import Entry, Lease, StoreError
+from completions_mw.settings import Settings, StoreSettings
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
-SLOT = Slot("key:team:concurrency", 1)
+SLOT = Lease("key:team:concurrency", 1)
 LATE = 1.2
 """How much later than asked for the work runs, on a machine that has much to do."""
 
@@ -50,15 +50,15 @@ class Repeating:
 
     def work(self) -> None:
         assert self._work is not None
-        run(self._work())
+        run_sync(self._work())
 
 
 def charge_of(clock: FakeClock) -> Charge:
     """Return what a request holds that leases the slot."""
-    exchange = Exchange.begin(clock.clock(), debug=False)
+    exchange = RequestContext.begin(clock.clock(), debug=False)
     nobody: Any = None
-    charge = Charge(nobody, Entry("req_1", "key", "team", "team", "m", False, 0), nobody, exchange, Demand(1, 1, 1, 1, True))
-    charge.admitted = Pass((SLOT,), (), counts_tokens=False)
+    charge = Charge(nobody, Entry("req_1", "key", "team", "team", "m", False, 0), nobody, exchange, TokenEstimate(1, 1, 1, 1, True))
+    charge.admitted = Grant((SLOT,), (), counts_tokens=False)
     return charge
 
 
@@ -71,14 +71,14 @@ def test_a_lease_is_renewed_before_it_expires(seconds: float) -> None:
     limiter = RateLimiter(store, settings, lease_ms)
     background = Repeating(clock)
     budgets = Budgets(None, settings, clock.clock(), lease_ms, None)
-    upkeep = Upkeep(limiter, None, budgets, background, clock.clock(), Stores(lease_ttl=seconds))
+    maintenance = Maintenance(limiter, None, budgets, background, clock.clock(), StoreSettings(lease_ttl=seconds))
     charge = charge_of(clock)
-    run(store.admit("req_1", (), (SLOT,), lease_ms))
-    upkeep.watch(charge)
+    run_sync(store.admit("req_1", (), (SLOT,), lease_ms))
+    maintenance.watch(charge)
     end = clock.monotonic + 5 * seconds
     while clock.monotonic < end:
         background.wait()
-        assert not run(store.admit("req_2", (), (SLOT,), lease_ms)).admitted
+        assert not run_sync(store.admit("req_2", (), (SLOT,), lease_ms)).admitted
         background.work()
     assert not charge.lost
 
@@ -139,7 +139,7 @@ def test_money_that_was_given_away_is_taken_again_where_there_is_room() -> None:
     stream = charging.stream(CALLER)
     before = charging.balance(CALLER)
     charging.time.now += 3600
-    run(charging.books.reap())
+    run_sync(charging.books.reap())
     assert charging.balance(CALLER).reserved == 0
     for _ in range(5):
         charging.tick()
@@ -155,7 +155,7 @@ def test_a_stream_ends_whose_money_was_given_to_others() -> None:
     caller = Caller("ada", budget=Budget(usd=Decimal("0.25"), period="total"))
     first = charging.stream(caller, max_tokens=100)
     charging.time.now += 3600
-    run(charging.books.reap())
+    run_sync(charging.books.reap())
     second = charging.stream(caller, max_tokens=100)
     for _ in range(5):
         charging.tick()
@@ -201,7 +201,7 @@ def test_what_a_dead_worker_held_is_reaped_in_seconds() -> None:
     charging.complete(CALLER)
     entry = Entry("req_dead", "caller", "ada", "ada", "m", False, 0)
     account = charging.faults.of("reserve")[0][2]
-    run(charging.books.reserve(entry, 1000, account, 1000))
+    run_sync(charging.books.reserve(entry, 1000, account, 1000))
     charging.tick()
     for _ in range(5):
         charging.tick()
@@ -216,7 +216,7 @@ def test_dead_workers_are_reaped_although_a_renewal_failed_whose_request_has_end
     charging.tick(LEASE / 3)
     read(stream)
     charging.faults.stop()
-    run(charging.books.reserve(Entry("req_dead", "caller", "ada", "ada", "m", False, 0), 1000, account, 1000))
+    run_sync(charging.books.reserve(Entry("req_dead", "caller", "ada", "ada", "m", False, 0), 1000, account, 1000))
     for _ in range(10):
         charging.tick()
     assert charging.balance(CALLER).reserved == 0
@@ -274,8 +274,8 @@ def test_what_a_store_says_of_itself_is_told_once(caplog: pytest.LogCaptureFixtu
     limiter = RateLimiter(MemoryAdmission(clock.clock()), Settings(), 1000)
     budgets = Budgets(None, Settings(), clock.clock(), 1000, None)
     background = Repeating(clock)
-    upkeep = Upkeep(limiter, None, budgets, background, clock.clock(), Stores(), warnings)
-    upkeep.watch(charge_of(clock))
+    maintenance = Maintenance(limiter, None, budgets, background, clock.clock(), StoreSettings(), warnings)
+    maintenance.watch(charge_of(clock))
     for _ in range(4):
         background.wait()
         background.work()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw.core.costs.estimate import MEDIA_TOKENS, MESSAGE_BYTES, Demand, demand_of
+from completions_mw.core.costs.estimate import MEDIA_TOKENS, MESSAGE_BYTES, TokenEstimate, estimate_request
 from completions_mw.core.validation.request import validate
 
 MOST = 100
@@ -12,9 +12,9 @@ EMPTY = MESSAGE_BYTES + len("user")
 """Bytes of a message that says nothing."""
 
 
-def demand(*contents: Any, **fields: Any) -> Demand:
+def estimate(*contents: Any, **fields: Any) -> TokenEstimate:
     messages = [content if isinstance(content, dict) else {"role": "user", "content": content} for content in contents]
-    return demand_of(validate({"model": "m", "messages": messages, **fields}), MOST)
+    return estimate_request(validate({"model": "m", "messages": messages, **fields}), MOST)
 
 
 TOOL = {"type": "function", "function": {"name": "f", "description": "x" * 100}}
@@ -35,25 +35,25 @@ PROMPTS: dict[str, tuple[list[Any], dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(("contents", "fields", "size"), PROMPTS.values(), ids=PROMPTS)
 def test_a_prompt_has_no_more_tokens_than_bytes(contents: list[Any], fields: dict[str, Any], size: int) -> None:
-    found = demand(*contents, **fields)
+    found = estimate(*contents, **fields)
     assert (found.prompt, found.prompt_bound) == (-(-size // 4), size)
 
 
 def test_media_are_guessed_whatever_their_bytes() -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-    found = demand([{"type": "text", "text": "what is this"}, IMAGE, sound])
+    found = estimate([{"type": "text", "text": "what is this"}, IMAGE, sound])
     assert found.prompt_bound == EMPTY + len("what is this") + 2 * MEDIA_TOKENS
     assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + 2 * MEDIA_TOKENS
 
 
 def test_text_that_is_no_plain_content_counts() -> None:
     refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "x" * 1000}]}
-    assert demand("hi", refusal, "again").prompt_bound > 1000
-    assert demand("hi", prediction={"type": "content", "content": "x" * 1000}).prompt_bound > 1000
+    assert estimate("hi", refusal, "again").prompt_bound > 1000
+    assert estimate("hi", prediction={"type": "content", "content": "x" * 1000}).prompt_bound > 1000
 
 
 def test_a_file_has_no_more_tokens_than_bytes() -> None:
-    found = demand([{"type": "file", "file": {"file_data": "x" * 10_000, "filename": "a.pdf"}}])
+    found = estimate([{"type": "file", "file": {"file_data": "x" * 10_000, "filename": "a.pdf"}}])
     assert (found.prompt_bound, found.prompt) == (EMPTY + 10_000 + MEDIA_TOKENS, -(-EMPTY // 4) + MEDIA_TOKENS)
 
 
@@ -61,16 +61,16 @@ def test_the_calls_of_an_assistant_count() -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "x" * 1000}}
     assistant = {"role": "assistant", "content": None, "tool_calls": [call]}
     answer = {"role": "tool", "content": "done", "tool_call_id": "call_1"}
-    assert demand("hi", assistant, answer).prompt_bound > 1000
+    assert estimate("hi", assistant, answer).prompt_bound > 1000
 
 
 def test_fields_that_are_only_forwarded_count() -> None:
     """What vLLM calls `documents` becomes a part of the prompt."""
     fields = {"model": "m", "messages": [{"role": "user", "content": "x"}], "documents": [{"title": "é", "text": "x" * 1000}], "none": None}
     size = EMPTY + 1 + len('{"documents":[{"title":"","text":""}]}') + 2 + 1000
-    forwarded = demand_of(validate(fields, unknown_params="forward"), MOST)
+    forwarded = estimate_request(validate(fields, unknown_params="forward"), MOST)
     assert (forwarded.prompt, forwarded.prompt_bound) == (-(-size // 4), size)
-    assert demand_of(validate(fields, unknown_params="ignore"), MOST).prompt_bound == EMPTY + 1
+    assert estimate_request(validate(fields, unknown_params="ignore"), MOST).prompt_bound == EMPTY + 1
 
 
 OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
@@ -86,13 +86,13 @@ OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
 
 
 @pytest.mark.parametrize(("fields", "completion", "stated"), OUTPUTS.values(), ids=OUTPUTS)
-def test_the_maximum_of_all_choices(fields: dict[str, Any], completion: int, stated: bool) -> None:
-    found = demand("x", **fields)
-    assert (found.completion, found.choice * (fields.get("n") or 1), found.stated) == (completion, completion, stated)
+def test_the_maximum_of_all_choices(fields: dict[str, Any], completion: int, client_set_max: bool) -> None:
+    found = estimate("x", **fields)
+    assert (found.completion, found.per_choice * (fields.get("n") or 1), found.client_set_max) == (completion, completion, client_set_max)
 
 
 def test_half_a_character_is_counted() -> None:
     """A direct call may have one; it is refused elsewhere, and no fault of ours here."""
     chat = validate({"model": "m", "messages": [{"role": "user", "content": "x"}]})
     chat.fields["messages"] = [{"role": "user", "content": "\ud800"}]
-    assert demand_of(chat, MOST).prompt_bound == EMPTY + 3
+    assert estimate_request(chat, MOST).prompt_bound == EMPTY + 3

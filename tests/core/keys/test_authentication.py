@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from completions_mw import Caller, Limits, Settings
 from completions_mw.core.keys.authentication import Authenticate, Authenticator
 from completions_mw.core.ports import Clock
-from completions_mw.core.validation.headers import parse_head
+from completions_mw.core.validation.headers import parse_headers
 from completions_mw.errors import AuthenticationError
 from completions_mw.http import Request
 
@@ -28,7 +28,7 @@ def authenticator(hook: Authenticate | None = None, now: float = 0, **key: Any) 
 
 def authenticate(rules: Authenticator, *authorization: str) -> tuple[Caller, bool]:
     headers = tuple(("authorization", value) for value in authorization)
-    return asyncio.run(rules.authenticate(parse_head(headers), Request("POST", "/", headers)))
+    return asyncio.run(rules.authenticate(parse_headers(headers), Request("POST", "/", headers)))
 
 
 def refusal(rules: Authenticator, *authorization: str) -> AuthenticationError:

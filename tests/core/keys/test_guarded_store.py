@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.keys.guarded_store import GuardedKeys
 from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
 from completions_mw.core.resilience.store_health import StoreHealth
@@ -43,8 +43,8 @@ def guarded() -> tuple[GuardedKeys, Fault[KeyStore], StoreHealth]:
 
 def test_keys_are_found() -> None:
     keys, _, _ = guarded()
-    assert run(keys.find(b"digest")) == (KEY, SECRET)
-    assert run(keys.find(b"other")) is None
+    assert run_sync(keys.find(b"digest")) == (KEY, SECRET)
+    assert run_sync(keys.find(b"other")) is None
 
 
 def test_a_key_that_cannot_be_looked_up_is_not_wrong() -> None:
@@ -52,7 +52,7 @@ def test_a_key_that_cannot_be_looked_up_is_not_wrong() -> None:
     fault.error = StoreError("down")
     for _ in range(20):
         with pytest.raises(ServiceUnavailableError) as caught:
-            run(keys.find(b"digest"))
+            run_sync(keys.find(b"digest"))
     error = caught.value
     assert error_body(error)["error"] == {
         "message": "API keys cannot be checked at the moment. Please try again.",
@@ -66,10 +66,10 @@ def test_a_key_that_cannot_be_looked_up_is_not_wrong() -> None:
 
 def test_who_manages_keys_gets_the_stores_own_errors() -> None:
     keys, fault, health = guarded()
-    assert run(keys.get("k1")) == run(keys.change("k1", lambda key: key)) == KEY
-    assert run(keys.list()) == [KEY]
+    assert run_sync(keys.get("k1")) == run_sync(keys.change("k1", lambda key: key)) == KEY
+    assert run_sync(keys.list()) == [KEY]
     fault.error = StoreError("down")
     for work in (keys.insert([(KEY, SECRET)]), keys.rotate("k1", SECRET, 0.0)):
         with pytest.raises(StoreError, match="down"):
-            run(work)
+            run_sync(work)
     assert health.failures == 0

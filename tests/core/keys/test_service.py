@@ -12,11 +12,11 @@ import pytest
 
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.keys.authentication import Caller
 from completions_mw.core.keys.fields import ImportedKey, checked
 from completions_mw.core.keys.secrets import new_token
-from completions_mw.core.keys.service import KeyNotFoundError, KeyRing
+from completions_mw.core.keys.service import KeyNotFoundError, KeyService
 from completions_mw.core.ports import KeyExistsError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Budget, Limits, Rate
@@ -42,14 +42,14 @@ def time() -> FakeClock:
 
 
 @pytest.fixture
-def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyRing]:
+def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyService]:
     database = open_database(f"sqlite:///{tmp_path}/ledger.db", blocking=True, clock=time.clock())
-    yield KeyRing(SqlKeyStore(database), time.clock())
-    run(database.aclose())
+    yield KeyService(SqlKeyStore(database), time.clock())
+    run_sync(database.aclose())
 
 
-def test_a_new_key(ring: KeyRing, time: FakeClock) -> None:
-    new = run(ring.create("Team A", **RULES))
+def test_a_new_key(ring: KeyService, time: FakeClock) -> None:
+    new = run_sync(ring.create("Team A", **RULES))
     key = new.key
     assert re.fullmatch(r"key_[0-9a-f]{16}", key.id)
     assert re.fullmatch(rf"sk-cmw-{key.public_ids[0]}-[A-Za-z0-9]{{43}}", new.secret)
@@ -59,33 +59,33 @@ def test_a_new_key(ring: KeyRing, time: FakeClock) -> None:
     assert key.limits == Limits(requests=(Rate(60, 60), Rate(1000, 86_400)), tokens=(Rate(100_000, 60),), concurrency=8)
     assert (key.budget, key.max_cost) == (Budget(usd=Decimal(10), period="month"), Decimal("0.25"))
     assert (key.metadata, key.expires_at) == ({"owner": "ann"}, EXPIRES.timestamp())
-    assert run(ring.show(key.id)) == run(ring.show(key.public_ids[0])) == key
-    assert run(ring.list()) == run(ring.list("acme")) == [key]
+    assert run_sync(ring.show(key.id)) == run_sync(ring.show(key.public_ids[0])) == key
+    assert run_sync(ring.list()) == run_sync(ring.list("acme")) == [key]
 
 
-def test_its_secret_is_nowhere_else(ring: KeyRing, tmp_path: Path) -> None:
-    new = run(ring.create("Team A"))
+def test_its_secret_is_nowhere_else(ring: KeyService, tmp_path: Path) -> None:
+    new = run_sync(ring.create("Team A"))
     secret = new.secret.rpartition("-")[2]
-    assert secret not in repr(new) + repr(run(ring.show(new.key.id)))
+    assert secret not in repr(new) + repr(run_sync(ring.show(new.key.id)))
     files = list(tmp_path.iterdir())
     assert files
     assert all(secret.encode() not in file.read_bytes() for file in files)
 
 
-def test_no_rules(ring: KeyRing) -> None:
+def test_no_rules(ring: KeyService) -> None:
     nothing: dict[str, Any] = dict.fromkeys(RULES)
     for rules in ({}, nothing):
-        key = run(ring.create("n", **rules)).key
+        key = run_sync(ring.create("n", **rules)).key
         assert (key.tenant, key.models, key.limits, key.budget, key.max_cost) == (key.id, None, Limits(), None, None)
         assert (key.metadata, key.expires_at) == ({}, None)
 
 
-def test_the_caller_of_a_key(ring: KeyRing) -> None:
-    new = run(ring.create("Team A", **RULES))
+def test_the_caller_of_a_key(ring: KeyService) -> None:
+    new = run_sync(ring.create("Team A", **RULES))
     limits, budget = Limits(**RULES["limits"]), Budget(**RULES["budget"])
     models = frozenset(RULES["models"])
     expected = Caller(new.key.id, "acme", models, {"owner": "ann"}, limits, budget, Decimal("0.25"), scope="key")
-    assert run(ring.caller(new.secret)) == expected
+    assert run_sync(ring.caller(new.secret)) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,86 +93,86 @@ def test_the_caller_of_a_key(ring: KeyRing) -> None:
     [str.upper, lambda token: token[:-1], lambda token: token + "x", lambda token: "\udcff' OR 1=1--\0" + token],
     ids=["other case", "shorter", "longer", "surrogate"],
 )
-def test_unknown_tokens(ring: KeyRing, change: Callable[[str], str]) -> None:
-    new = run(ring.create("Team A"))
-    assert run(ring.caller(change(new.secret))) is None
-    assert run(ring.caller("")) is None
-    assert run(ring.caller(new.key.id)) is None
-    assert run(ring.caller(new_token())) is None
+def test_unknown_tokens(ring: KeyService, change: Callable[[str], str]) -> None:
+    new = run_sync(ring.create("Team A"))
+    assert run_sync(ring.caller(change(new.secret))) is None
+    assert run_sync(ring.caller("")) is None
+    assert run_sync(ring.caller(new.key.id)) is None
+    assert run_sync(ring.caller(new_token())) is None
 
 
-def test_disabled_and_enabled_again(ring: KeyRing) -> None:
-    new = run(ring.create("Team A"))
-    assert run(ring.disable(new.key.id)).disabled
-    assert run(ring.caller(new.secret)) is None
-    assert not run(ring.enable(new.key.public_ids[0])).disabled
-    assert run(ring.caller(new.secret)) is not None
+def test_disabled_and_enabled_again(ring: KeyService) -> None:
+    new = run_sync(ring.create("Team A"))
+    assert run_sync(ring.disable(new.key.id)).disabled
+    assert run_sync(ring.caller(new.secret)) is None
+    assert not run_sync(ring.enable(new.key.public_ids[0])).disabled
+    assert run_sync(ring.caller(new.secret)) is not None
 
 
-def test_a_key_expires(ring: KeyRing, time: FakeClock) -> None:
-    secret = run(ring.create("Team A", expires_at=EXPIRES)).secret
+def test_a_key_expires(ring: KeyService, time: FakeClock) -> None:
+    secret = run_sync(ring.create("Team A", expires_at=EXPIRES)).secret
     time.now = EXPIRES.timestamp() - 0.001
-    assert run(ring.caller(secret)) is not None
+    assert run_sync(ring.caller(secret)) is not None
     time.now = EXPIRES.timestamp()
-    assert run(ring.caller(secret)) is None
+    assert run_sync(ring.caller(secret)) is None
 
 
 @pytest.mark.parametrize("overlap", [60, timedelta(minutes=1)], ids=["seconds", "timedelta"])
-def test_rotation(ring: KeyRing, time: FakeClock, overlap: float | timedelta) -> None:
-    old = run(ring.create("Team A"))
+def test_rotation(ring: KeyService, time: FakeClock, overlap: float | timedelta) -> None:
+    old = run_sync(ring.create("Team A"))
     time.advance(1)
-    new = run(ring.rotate(old.key.id, overlap))
+    new = run_sync(ring.rotate(old.key.id, overlap))
     assert new.key.public_ids == (new.secret.split("-")[2], *old.key.public_ids)
-    assert run(ring.show(old.key.id)) == new.key
-    callers = [run(ring.caller(secret)) for secret in (old.secret, new.secret)]
+    assert run_sync(ring.show(old.key.id)) == new.key
+    callers = [run_sync(ring.caller(secret)) for secret in (old.secret, new.secret)]
     assert callers[0] == callers[1] is not None
     time.advance(60)
-    assert run(ring.caller(old.secret)) is None
-    assert run(ring.caller(new.secret)) == callers[1]
+    assert run_sync(ring.caller(old.secret)) is None
+    assert run_sync(ring.caller(new.secret)) == callers[1]
 
 
-def test_rotation_overlaps_by_a_day(ring: KeyRing, time: FakeClock) -> None:
-    old = run(ring.create("Team A"))
-    run(ring.rotate(old.key.id))
+def test_rotation_overlaps_by_a_day(ring: KeyService, time: FakeClock) -> None:
+    old = run_sync(ring.create("Team A"))
+    run_sync(ring.rotate(old.key.id))
     time.advance(86_399)
-    assert run(ring.caller(old.secret)) is not None
+    assert run_sync(ring.caller(old.secret)) is not None
     time.advance(1)
-    assert run(ring.caller(old.secret)) is None
+    assert run_sync(ring.caller(old.secret)) is None
 
 
-def test_rotation_at_once_and_again(ring: KeyRing, time: FakeClock) -> None:
-    first = run(ring.create("Team A"))
+def test_rotation_at_once_and_again(ring: KeyService, time: FakeClock) -> None:
+    first = run_sync(ring.create("Team A"))
     time.advance(1)
-    second = run(ring.rotate(first.key.id, 0))
-    assert run(ring.caller(first.secret)) is None
+    second = run_sync(ring.rotate(first.key.id, 0))
+    assert run_sync(ring.caller(first.secret)) is None
     time.advance(1)
-    third = run(ring.rotate(first.key.id, 10))
+    third = run_sync(ring.rotate(first.key.id, 10))
     assert third.key.public_ids == (third.key.public_ids[0], *second.key.public_ids)
-    assert run(ring.caller(first.secret)) is None
-    assert run(ring.caller(second.secret)) == run(ring.caller(third.secret)) is not None
+    assert run_sync(ring.caller(first.secret)) is None
+    assert run_sync(ring.caller(second.secret)) == run_sync(ring.caller(third.secret)) is not None
 
 
 @pytest.mark.parametrize("overlap", ["1h", "3600", None, True, Decimal(60)])
-def test_an_overlap_of_another_type(ring: KeyRing, overlap: Any) -> None:
-    key = run(ring.create("Team A")).key
+def test_an_overlap_of_another_type(ring: KeyService, overlap: Any) -> None:
+    key = run_sync(ring.create("Team A")).key
     with pytest.raises(ConfigurationError) as caught:
-        run(ring.rotate(key.id, overlap))
+        run_sync(ring.rotate(key.id, overlap))
     assert str(caught.value) == "overlap: should be seconds or a timedelta"
-    assert run(ring.show(key.id)) == key
+    assert run_sync(ring.show(key.id)) == key
 
 
 @pytest.mark.parametrize("overlap", [-1, float("nan"), float("inf"), timedelta(days=367)])
-def test_an_overlap_that_cannot_be(ring: KeyRing, overlap: float | timedelta) -> None:
-    key = run(ring.create("Team A")).key
+def test_an_overlap_that_cannot_be(ring: KeyService, overlap: float | timedelta) -> None:
+    key = run_sync(ring.create("Team A")).key
     with pytest.raises(ConfigurationError, match=r"^overlap: "):
-        run(ring.rotate(key.id, overlap))
-    assert run(ring.show(key.id)) == key
+        run_sync(ring.rotate(key.id, overlap))
+    assert run_sync(ring.show(key.id)) == key
 
 
-def test_an_update_changes_what_is_given(ring: KeyRing) -> None:
-    key = run(ring.create("Team A", **RULES)).key
-    changed = run(ring.update(key.id, name="Team B", limits={"tokens": "5/hour"}, budget=None))
-    assert run(ring.show(key.id)) == changed
+def test_an_update_changes_what_is_given(ring: KeyService) -> None:
+    key = run_sync(ring.create("Team A", **RULES)).key
+    changed = run_sync(ring.update(key.id, name="Team B", limits={"tokens": "5/hour"}, budget=None))
+    assert run_sync(ring.show(key.id)) == changed
     assert (changed.name, changed.limits, changed.budget) == ("Team B", Limits(tokens=(Rate(5, 3600),)), None)
     same = ("id", "tenant", "models", "max_cost", "metadata", "expires_at", "created_at", "public_ids", "disabled")
     assert [getattr(changed, name) for name in same] == [getattr(key, name) for name in same]
@@ -182,25 +182,25 @@ def test_an_update_changes_what_is_given(ring: KeyRing) -> None:
     ("written", "kept"),
     [("9998-12-31T23:59:59.999999Z", datetime(9999, 1, 1, tzinfo=UTC)), ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC))],
 )
-def test_a_key_with_the_first_or_the_last_end_can_be_changed_and_shown(ring: KeyRing, written: str, kept: datetime) -> None:
+def test_a_key_with_the_first_or_the_last_end_can_be_changed_and_shown(ring: KeyService, written: str, kept: datetime) -> None:
     """Of a time as late as that, a float keeps no microseconds."""
-    key = run(ring.create("Team A", expires_at=written)).key
-    changed = run(ring.update(key.id, name="Team B"))
+    key = run_sync(ring.create("Team A", expires_at=written)).key
+    changed = run_sync(ring.update(key.id, name="Team B"))
     assert changed.expires_at == key.expires_at
     assert datetime.fromtimestamp(key.expires_at or 0, UTC) == kept
 
 
-def test_an_update_to_nothing(ring: KeyRing) -> None:
-    key = run(ring.create("Team A", **RULES)).key
+def test_an_update_to_nothing(ring: KeyService) -> None:
+    key = run_sync(ring.create("Team A", **RULES)).key
     nothing: dict[str, Any] = dict.fromkeys(RULES)
-    changed = run(ring.update(key.id, **nothing))
+    changed = run_sync(ring.update(key.id, **nothing))
     assert (changed.tenant, changed.models, changed.limits, changed.metadata, changed.expires_at) == (key.id, None, Limits(), {}, None)
 
 
-def test_a_disabled_key_stays_disabled_when_it_is_updated(ring: KeyRing) -> None:
-    key = run(ring.create("Team A")).key
-    run(ring.disable(key.id))
-    assert run(ring.update(key.id, name="b")).disabled
+def test_a_disabled_key_stays_disabled_when_it_is_updated(ring: KeyService) -> None:
+    key = run_sync(ring.create("Team A")).key
+    run_sync(ring.disable(key.id))
+    assert run_sync(ring.update(key.id, name="b")).disabled
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
@@ -237,45 +237,45 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("field", "rules", "words"), WRONG, ids=[f"{field}-{number}" for number, (field, _, _) in enumerate(WRONG)])
-def test_rules_that_cannot_be(ring: KeyRing, field: str, rules: dict[str, Any], words: str) -> None:
-    key = run(ring.create("Team A", **RULES)).key
+def test_rules_that_cannot_be(ring: KeyService, field: str, rules: dict[str, Any], words: str) -> None:
+    key = run_sync(ring.create("Team A", **RULES)).key
     for work in (ring.create(**{"name": "n", **rules}), ring.update(key.id, **rules)):
         with pytest.raises(ConfigurationError) as caught:
-            run(work)
+            run_sync(work)
         assert str(caught.value).startswith(f"{field}: ")
         assert words in str(caught.value)
         assert "canary" not in str(caught.value)
         assert caught.value.__context__ is None
-    assert run(ring.list()) == [key]
+    assert run_sync(ring.list()) == [key]
 
 
-def test_a_key_that_is_not_there(ring: KeyRing) -> None:
+def test_a_key_that_is_not_there(ring: KeyService) -> None:
     for work in (ring.show(FOREIGN), ring.disable(FOREIGN), ring.enable(FOREIGN), ring.update(FOREIGN, name="n"), ring.rotate(FOREIGN)):
         with pytest.raises(KeyNotFoundError, match=r"no key with this id") as caught:
-            run(work)
+            run_sync(work)
         assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "secret", [{"secret": FOREIGN}, {"secret_sha256": sha256(FOREIGN.encode()).hexdigest().upper()}], ids=["secret", "digest"]
 )
-def test_a_key_of_another_origin(ring: KeyRing, secret: dict[str, str]) -> None:
-    key = run(ring.import_key({"name": "Team A", **RULES, **secret}))
-    caller = run(ring.caller(FOREIGN))
+def test_a_key_of_another_origin(ring: KeyService, secret: dict[str, str]) -> None:
+    key = run_sync(ring.import_key({"name": "Team A", **RULES, **secret}))
+    caller = run_sync(ring.caller(FOREIGN))
     assert caller is not None
     assert (caller.id, caller.tenant) == (key.id, "acme")
-    assert "canary" not in repr(run(ring.show(key.id)))
+    assert "canary" not in repr(run_sync(ring.show(key.id)))
     assert not any(part in FOREIGN for part in key.public_ids)
 
 
-def test_a_key_of_ours_keeps_its_public_id(ring: KeyRing) -> None:
+def test_a_key_of_ours_keeps_its_public_id(ring: KeyService) -> None:
     token = new_token()
-    assert run(ring.import_key({"name": "n", "secret": token})).public_ids == (token.split("-")[2],)
+    assert run_sync(ring.import_key({"name": "n", "secret": token})).public_ids == (token.split("-")[2],)
 
 
-def test_an_imported_key_may_be_disabled(ring: KeyRing) -> None:
-    assert run(ring.import_key({"name": "n", "secret": FOREIGN, "disabled": True})).disabled
-    assert run(ring.caller(FOREIGN)) is None
+def test_an_imported_key_may_be_disabled(ring: KeyService) -> None:
+    assert run_sync(ring.import_key({"name": "n", "secret": FOREIGN, "disabled": True})).disabled
+    assert run_sync(ring.caller(FOREIGN)) is None
 
 
 @pytest.mark.parametrize(
@@ -289,17 +289,17 @@ def test_an_imported_key_may_be_disabled(ring: KeyRing) -> None:
         ({"secret_sha256": "canary"}, "secret_sha256: should be 64 hexadecimal digits"),
     ],
 )
-def test_imports_that_cannot_be(ring: KeyRing, fields: dict[str, str], text: str) -> None:
+def test_imports_that_cannot_be(ring: KeyService, fields: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        run(ring.import_key({"name": "n", **fields}))
+        run_sync(ring.import_key({"name": "n", **fields}))
     assert str(caught.value) == text
 
 
-def test_a_secret_belongs_to_one_key(ring: KeyRing) -> None:
-    first = run(ring.import_key({"name": "n", "secret": FOREIGN}))
+def test_a_secret_belongs_to_one_key(ring: KeyService) -> None:
+    first = run_sync(ring.import_key({"name": "n", "secret": FOREIGN}))
     others = [checked(ImportedKey, {"name": "n", "secret": secret}) for secret in ("another-secret", FOREIGN)]
-    assert run(ring.owners(others)) == [None, first.id]
+    assert run_sync(ring.owners(others)) == [None, first.id]
     with pytest.raises(KeyExistsError, match="stored already"):
-        run(ring.import_keys(others))
-    assert run(ring.list()) == [first]
+        run_sync(ring.import_keys(others))
+    assert run_sync(ring.list()) == [first]
     assert "canary" not in repr(others)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from completions_mw.core.limits.errors import (
     Level,
-    budget_exceeded,
-    max_cost_exceeded,
+    budget_exceeded_error,
+    max_cost_exceeded_error,
+    rate_limit_error,
     rate_limit_headers,
-    rate_limited,
-    too_large,
-    unavailable,
-    unpriced,
+    tokens_too_large_error,
+    unavailable_error,
+    unpriced_error,
 )
 from completions_mw.errors import GatewayError, error_response
 
@@ -32,7 +32,7 @@ def wire(error: GatewayError) -> tuple[int, dict[str, Any], tuple[tuple[str, str
 
 
 def test_requests_per_minute() -> None:
-    assert wire(rate_limited("gpt-4o-mini", "acme", "requests", 60, 500, 500, 1, 120)) == (
+    assert wire(rate_limit_error("gpt-4o-mini", "acme", "requests", 60, 500, 500, 1, 120)) == (
         429,
         {
             "message": "Rate limit reached for gpt-4o-mini in organization acme on requests per min (RPM): "
@@ -46,7 +46,7 @@ def test_requests_per_minute() -> None:
 
 
 def test_tokens_per_minute() -> None:
-    assert wire(rate_limited("m", "acme", "tokens", 60, 10_000, 8554, 3082, 9816)) == (
+    assert wire(rate_limit_error("m", "acme", "tokens", 60, 10_000, 8554, 3082, 9816)) == (
         429,
         {
             "message": "Rate limit reached for m in organization acme on tokens per min (TPM): "
@@ -60,7 +60,7 @@ def test_tokens_per_minute() -> None:
 
 
 def test_concurrent_requests() -> None:
-    assert wire(rate_limited("m", "acme", "concurrency", 0, 8, 8, 1, 1000)) == (
+    assert wire(rate_limit_error("m", "acme", "concurrency", 0, 8, 8, 1, 1000)) == (
         429,
         {
             "message": "Rate limit reached for m in organization acme on concurrent requests: "
@@ -89,7 +89,7 @@ def test_concurrent_requests() -> None:
     ],
 )
 def test_windows_in_words(kind: Literal["requests", "tokens"], seconds: int, words: str) -> None:
-    assert f" on {words}: Limit 5, " in rate_limited("m", "t", kind, seconds, 5, 5, 1, 1).message
+    assert f" on {words}: Limit 5, " in rate_limit_error("m", "t", kind, seconds, 5, 5, 1, 1).message
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_windows_in_words(kind: Literal["requests", "tokens"], seconds: int, wor
     ],
 )
 def test_the_advice_to_wait_is_exact_up_to_a_minute(wait_ms: int, text: str, seconds: str, milliseconds: str) -> None:
-    error = rate_limited("m", "t", "requests", 60, 5, 5, 1, wait_ms)
+    error = rate_limit_error("m", "t", "requests", 60, 5, 5, 1, wait_ms)
     assert error.message.endswith(f"Please try again in {text}.")
     advice = (("retry-after", seconds), ("retry-after-ms", milliseconds))
     assert error.headers == (advice if wait_ms <= 60_000 else (*advice, ("x-should-retry", "false")))
 
 
 def test_a_request_that_is_too_large_for_the_window() -> None:
-    assert wire(too_large("gpt-4o", "acme", 60, 30_000, 30_601)) == (
+    assert wire(tokens_too_large_error("gpt-4o", "acme", 60, 30_000, 30_601)) == (
         429,
         {
             "message": "Request too large for gpt-4o in organization acme on tokens per min (TPM): Limit 30000, Requested 30601. "
@@ -125,7 +125,7 @@ def test_a_request_that_is_too_large_for_the_window() -> None:
 
 
 def test_a_spent_budget() -> None:
-    assert wire(budget_exceeded("key", 1000 * CENT, 1000 * CENT, 0, CENT, "month", DECEMBER)) == (
+    assert wire(budget_exceeded_error("key", 1000 * CENT, 1000 * CENT, 0, CENT, "month", DECEMBER)) == (
         429,
         {
             "message": "Budget limit exceeded: this API key has spent $10.00 of its $10.00 monthly budget. "
@@ -163,13 +163,13 @@ def test_a_spent_budget() -> None:
     ids=["overspent", "does not fit", "reserved", "total", "too dear for ever"],
 )
 def test_a_budget_says_what_is_spent_and_what_is_asked(values: tuple[Any, ...], text: str) -> None:
-    error = budget_exceeded(*values)
+    error = budget_exceeded_error(*values)
     assert error.message == f"Budget limit exceeded: {text}"
     assert error.headers == NO_RETRY
 
 
 def test_a_request_that_may_cost_too_much() -> None:
-    assert wire(max_cost_exceeded(10 * CENT, 12 * CENT + 500_000)) == (
+    assert wire(max_cost_exceeded_error(10 * CENT, 12 * CENT + 500_000)) == (
         400,
         {
             "message": "This request may cost $0.1205, and a single request may cost $0.10 at most. "
@@ -183,7 +183,7 @@ def test_a_request_that_may_cost_too_much() -> None:
 
 
 def test_a_model_without_a_price() -> None:
-    assert wire(unpriced("m")) == (
+    assert wire(unpriced_error("m")) == (
         403,
         {
             "message": "The model `m` cannot be used because it has no price.",
@@ -196,7 +196,7 @@ def test_a_model_without_a_price() -> None:
 
 
 def test_a_store_that_is_down() -> None:
-    assert wire(unavailable("Not now.", "budget_unavailable")) == (
+    assert wire(unavailable_error("Not now.", "budget_unavailable")) == (
         503,
         {"message": "Not now.", "type": "server_error", "param": None, "code": "budget_unavailable"},
         (("retry-after", "1"),),
@@ -206,10 +206,10 @@ def test_a_store_that_is_down() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        rate_limited("m", "t", "requests", 60, 5, 5, 1, 1),
-        too_large("m", "t", 60, 5, 6),
-        budget_exceeded("key", 1, 1, 0, 1, "total", None),
-        unavailable("Not now.", "rate_limit_unavailable"),
+        rate_limit_error("m", "t", "requests", 60, 5, 5, 1, 1),
+        tokens_too_large_error("m", "t", 60, 5, 6),
+        budget_exceeded_error("key", 1, 1, 0, 1, "total", None),
+        unavailable_error("Not now.", "rate_limit_unavailable"),
     ],
     ids=["limit", "size", "budget", "store"],
 )
@@ -219,13 +219,13 @@ def test_no_other_target_is_tried(error: GatewayError) -> None:
 
 @given(st.text(st.characters(), max_size=600), st.text(st.characters(), max_size=600))
 def test_any_name_can_be_told(model: str, tenant: str) -> None:
-    _, body, headers = wire(rate_limited(model, tenant, "requests", 60, 5, 5, 1, 120))
+    _, body, headers = wire(rate_limit_error(model, tenant, "requests", 60, 5, 5, 1, 120))
     assert len(body["message"]) < 700
     assert headers == (("retry-after", "1"), ("retry-after-ms", "120"))
 
 
 def test_a_tenant_that_is_no_unicode() -> None:
-    assert "in organization a?b on" in rate_limited("m", "a\ud800b", "requests", 60, 5, 5, 1, 1).message
+    assert "in organization a?b on" in rate_limit_error("m", "a\ud800b", "requests", 60, 5, 5, 1, 1).message
 
 
 def test_headers_of_all_families() -> None:
@@ -267,7 +267,7 @@ def test_what_remains_is_never_negative() -> None:
 
 
 def test_the_host_app_is_no_organization() -> None:
-    assert rate_limited("m", "", "requests", 60, 5, 5, 1, 1).message.startswith(
+    assert rate_limit_error("m", "", "requests", 60, 5, 5, 1, 1).message.startswith(
         "Rate limit reached for m on requests per min (RPM): Limit 5,"
     )
-    assert too_large("m", "", 60, 5, 6).message.startswith("Request too large for m on tokens per min (TPM): Limit 5,")
+    assert tokens_too_large_error("m", "", 60, 5, 6).message.startswith("Request too large for m on tokens per min (TPM): Limit 5,")

@@ -4,10 +4,10 @@ from typing import Literal
 import pytest
 
 from completions_mw.backends.memory.admission import MemoryAdmission
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.limits import guarded_store
 from completions_mw.core.limits.guarded_store import GuardedAdmission
-from completions_mw.core.ports import Admission, AdmissionStore, Slot, Standing, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body
 from tests.support.fake_clock import FakeClock
@@ -15,9 +15,9 @@ from tests.support.faulty import Fault
 
 REQUESTS = Window("requests", 10, 60, 1, refundable=False)
 TOKENS = Window("tokens", 1000, 60, 100, refundable=True)
-ASSUMED = Window("tokens", 1000, 60, 1000, refundable=True, spare=900)
+ASSUMED = Window("tokens", 1000, 60, 1000, refundable=True, reducible=900)
 """The request may use 100; the rest is what we think that an answer may take."""
-PLACES = Slot("places", 4)
+PLACES = Lease("places", 4)
 LEASE_MS = 30_000
 
 
@@ -41,29 +41,29 @@ class Guarded:
         self.fault.error = None
         self.time.advance(1.0)
 
-    def admit(self, id: str, *windows: Window, slots: tuple[Slot, ...] = ()) -> Admission:
-        return run(self.store.admit(id, windows or (REQUESTS,), slots, LEASE_MS))
+    def admit(self, id: str, *windows: Window, leases: tuple[Lease, ...] = ()) -> Admission:
+        return run_sync(self.store.admit(id, windows or (REQUESTS,), leases, LEASE_MS))
 
     def finish(self, id: str, tokens: int | None = None) -> None:
-        run(self.store.finish(id, tokens))
+        run_sync(self.store.finish(id, tokens))
 
 
 def used(store: AdmissionStore, window: Window) -> int:
     """Return how much of a window is used, without using any of it."""
     probe = window._replace(cost=window.limit + 1)
-    return run(store.admit("probe", [probe], [], LEASE_MS)).windows[0].used
+    return run_sync(store.admit("probe", [probe], [], LEASE_MS)).windows[0].used
 
 
 def held(store: AdmissionStore) -> int:
     """Return how many places are leased."""
     impossible = Window("impossible", 1, 1, 2, refundable=False)
-    return run(store.admit("probe", [impossible], [PLACES], LEASE_MS)).slots[0].used
+    return run_sync(store.admit("probe", [impossible], [PLACES], LEASE_MS)).leases[0].used
 
 
 def test_a_store_that_answers_decides() -> None:
     guarded = Guarded(workers=2)
-    assert guarded.admit("a", TOKENS, slots=(PLACES,)) == Admission(True, (Standing(100, 60_000),), (Standing(0, 0),))
-    assert run(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
+    assert guarded.admit("a", TOKENS, leases=(PLACES,)) == Admission(True, (LimitState(100, 60_000),), (LimitState(0, 0),))
+    assert run_sync(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
     guarded.finish("a", 30)
     assert guarded.fault.calls == ["admit", "renew", "finish"]
     assert used(guarded.shared, TOKENS) == 30
@@ -81,25 +81,25 @@ def test_without_the_store_each_process_has_its_share(workers: int, share: int) 
 def test_a_share_stands_as_the_whole_limit_does_if_others_use_theirs() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
-    first = guarded.admit("a", slots=(PLACES,))
-    assert first == Admission(True, (Standing(8, 60_000),), (Standing(3, 0),))
-    second = guarded.admit("b", slots=(PLACES,))
-    assert second == Admission(False, (Standing(8, 60_000),), (Standing(4, 0),))
+    first = guarded.admit("a", leases=(PLACES,))
+    assert first == Admission(True, (LimitState(8, 60_000),), (LimitState(3, 0),))
+    second = guarded.admit("b", leases=(PLACES,))
+    assert second == Admission(False, (LimitState(8, 60_000),), (LimitState(4, 0),))
 
 
 def test_what_never_fits_into_a_share_may_be_tried_again_when_the_store_may_be_back() -> None:
     guarded = Guarded(workers=20)
     guarded.break_store()
-    assert guarded.admit("a", TOKENS) == Admission(False, (Standing(950, 1000),), ())
+    assert guarded.admit("a", TOKENS) == Admission(False, (LimitState(950, 1000),), ())
 
 
 def test_what_we_assume_is_cut_to_the_share() -> None:
     """Else no request without a maximum of its own gets in for the whole outage."""
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert guarded.admit("a", ASSUMED) == Admission(True, (Standing(1000, 60_000),), ())
+    assert guarded.admit("a", ASSUMED) == Admission(True, (LimitState(1000, 60_000),), ())
     assert used(guarded.local, TOKENS) == 250
-    assert guarded.admit("b", ASSUMED) == Admission(False, (Standing(250, 60_000),), ())
+    assert guarded.admit("b", ASSUMED) == Admission(False, (LimitState(250, 60_000),), ())
     guarded.finish("a", 30)
     assert used(guarded.local, TOKENS) == 30
 
@@ -107,25 +107,25 @@ def test_what_we_assume_is_cut_to_the_share() -> None:
 def test_what_a_request_asks_for_is_not_cut() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert not guarded.admit("a", ASSUMED._replace(spare=749)).admitted
-    assert guarded.admit("a", ASSUMED._replace(spare=750)).admitted
+    assert not guarded.admit("a", ASSUMED._replace(reducible=749)).admitted
+    assert guarded.admit("a", ASSUMED._replace(reducible=750)).admitted
 
 
 def test_what_is_cut_is_not_what_is_in_the_way() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
     one = PLACES._replace(limit=1)
-    guarded.admit("a", slots=(one,))
-    verdict = guarded.admit("b", ASSUMED, slots=(one,))
-    assert verdict == Admission(False, (Standing(0, 1000),), (Standing(1, 0),))
+    guarded.admit("a", leases=(one,))
+    verdict = guarded.admit("b", ASSUMED, leases=(one,))
+    assert verdict == Admission(False, (LimitState(0, 1000),), (LimitState(1, 0),))
 
 
 def test_the_share_is_finished_where_it_was_admitted() -> None:
     guarded = Guarded(workers=2)
     guarded.break_store()
-    guarded.admit("a", TOKENS, slots=(PLACES,))
+    guarded.admit("a", TOKENS, leases=(PLACES,))
     guarded.mend_store()
-    assert run(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
+    assert run_sync(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
     assert (held(guarded.local), held(guarded.shared)) == (1, 0)
     guarded.finish("a", 30)
     assert (used(guarded.local, TOKENS), held(guarded.local)) == (30, 0)
@@ -134,39 +134,39 @@ def test_the_share_is_finished_where_it_was_admitted() -> None:
 
 def test_requests_of_both_stores_are_renewed_together() -> None:
     guarded = Guarded()
-    guarded.admit("shared", slots=(PLACES,))
+    guarded.admit("shared", leases=(PLACES,))
     guarded.break_store()
-    guarded.admit("local", slots=(PLACES,))
+    guarded.admit("local", leases=(PLACES,))
     guarded.mend_store()
     guarded.time.advance(20)
-    assert run(guarded.store.renew({"shared": [PLACES], "local": [PLACES]}, LEASE_MS)) == []
+    assert run_sync(guarded.store.renew({"shared": [PLACES], "local": [PLACES]}, LEASE_MS)) == []
     guarded.time.advance(20)
     assert (held(guarded.local), held(guarded.shared)) == (1, 1)
 
 
 def test_lost_leases_of_both_stores_are_told() -> None:
     guarded = Guarded()
-    one = Slot("places", 1)
-    guarded.admit("shared", slots=(one,))
+    one = Lease("places", 1)
+    guarded.admit("shared", leases=(one,))
     guarded.break_store()
-    guarded.admit("local", slots=(one,))
+    guarded.admit("local", leases=(one,))
     guarded.mend_store()
     guarded.time.advance(31)
-    run(guarded.shared.admit("thief", [], [one], LEASE_MS))
-    run(guarded.local.admit("thief", [], [one], LEASE_MS))
-    assert sorted(run(guarded.store.renew({"shared": [one], "local": [one]}, LEASE_MS))) == ["local", "shared"]
+    run_sync(guarded.shared.admit("thief", [], [one], LEASE_MS))
+    run_sync(guarded.local.admit("thief", [], [one], LEASE_MS))
+    assert sorted(run_sync(guarded.store.renew({"shared": [one], "local": [one]}, LEASE_MS))) == ["local", "shared"]
 
 
 def test_leases_that_cannot_be_renewed_are_not_lost_yet() -> None:
     guarded = Guarded()
-    guarded.admit("a", slots=(PLACES,))
+    guarded.admit("a", leases=(PLACES,))
     guarded.break_store()
-    assert run(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
+    assert run_sync(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
 
 
 def test_a_finish_that_fails_does_not_raise() -> None:
     guarded = Guarded()
-    guarded.admit("a", slots=(PLACES,))
+    guarded.admit("a", leases=(PLACES,))
     guarded.break_store()
     guarded.finish("a", 3)
     guarded.time.advance(30)
@@ -176,7 +176,7 @@ def test_a_finish_that_fails_does_not_raise() -> None:
 def test_what_may_have_been_admitted_by_both_is_finished_in_both() -> None:
     guarded = Guarded()
     guarded.break_store(timeout=True, too_late=True)
-    assert guarded.admit("a", TOKENS, slots=(PLACES,)).admitted
+    assert guarded.admit("a", TOKENS, leases=(PLACES,)).admitted
     assert (held(guarded.local), held(guarded.shared)) == (1, 1)
     guarded.mend_store()
     guarded.admit("next")
@@ -188,7 +188,7 @@ def test_what_may_have_been_admitted_by_both_is_finished_in_both() -> None:
 def test_a_request_waits_once_for_a_store_that_does_not_answer() -> None:
     guarded = Guarded()
     guarded.break_store(timeout=True, too_late=True)
-    guarded.admit("a", TOKENS, slots=(PLACES,))
+    guarded.admit("a", TOKENS, leases=(PLACES,))
     guarded.finish("a", 30)
     assert guarded.fault.calls == ["admit"]
     guarded.mend_store()
@@ -216,8 +216,8 @@ def test_everybody_gets_in() -> None:
     guarded = Guarded("open")
     guarded.break_store()
     for number in range(100):
-        verdict = guarded.admit(str(number), TOKENS, slots=(PLACES,))
-        assert verdict == Admission(True, (Standing(100, 0),), (Standing(0, 0),))
+        verdict = guarded.admit(str(number), TOKENS, leases=(PLACES,))
+        assert verdict == Admission(True, (LimitState(100, 0),), (LimitState(0, 0),))
         guarded.finish(str(number), 5)
 
 
@@ -241,7 +241,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1000):
         guarded.admit(f"abandoned-{number}", plenty)
     assert len(guarded.store._newer) + len(guarded.store._older) <= 20
-    guarded.admit("last", plenty, slots=(PLACES,))
+    guarded.admit("last", plenty, leases=(PLACES,))
     guarded.finish("last")
     assert held(guarded.local) == 0
 
@@ -249,18 +249,18 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_both_stores_are_closed() -> None:
     guarded = Guarded()
     local: Fault[AdmissionStore] = Fault(guarded.local)
-    run(GuardedAdmission(guarded.fault.store, "local", local.store, 1, guarded.health).aclose())
+    run_sync(GuardedAdmission(guarded.fault.store, "local", local.store, 1, guarded.health).aclose())
     assert (guarded.fault.calls, local.calls) == (["aclose"], ["aclose"])
 
 
 @pytest.mark.parametrize("policy", ["closed", "local"])
 def test_what_the_store_holds_for_a_request_that_did_not_go_on_is_given_back(policy: Literal["local", "closed"]) -> None:
     guarded = Guarded(policy)
-    run(guarded.local.admit("other", [], [PLACES._replace(limit=1)], LEASE_MS))
+    run_sync(guarded.local.admit("other", [], [PLACES._replace(limit=1)], LEASE_MS))
     guarded.break_store(timeout=True, too_late=True)
     one = PLACES._replace(limit=1)
     with suppress(ServiceUnavailableError):
-        assert not guarded.admit("refused", TOKENS, slots=(one,)).admitted
+        assert not guarded.admit("refused", TOKENS, leases=(one,)).admitted
     assert guarded.fault.calls == ["admit"]
     assert (held(guarded.shared), used(guarded.shared, TOKENS)) == (1, 100)
     guarded.mend_store()
@@ -276,7 +276,7 @@ def test_it_is_given_back_by_whoever_meets_the_store_again() -> None:
     guarded.break_store(timeout=True, too_late=True)
     for request_id in ("a", "b"):
         with pytest.raises(ServiceUnavailableError):
-            guarded.admit(request_id, slots=(PLACES,))
+            guarded.admit(request_id, leases=(PLACES,))
     guarded.finish("running")
     assert held(guarded.shared) == 2
     guarded.mend_store()
@@ -288,7 +288,7 @@ def test_it_is_given_back_by_whoever_meets_the_store_again() -> None:
 def test_a_finish_that_did_not_get_there_is_said_once_more(error: StoreError) -> None:
     """Else a place is held by nobody until its lease ends."""
     guarded = Guarded()
-    guarded.admit("a", TOKENS, slots=(PLACES,))
+    guarded.admit("a", TOKENS, leases=(PLACES,))
     guarded.fault.error = error
     guarded.finish("a", 30)
     guarded.mend_store()

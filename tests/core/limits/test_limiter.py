@@ -6,14 +6,14 @@ import pytest
 
 from completions_mw import Caller, Limits, RateLimitError, Settings
 from completions_mw.backends.memory.admission import MemoryAdmission
-from completions_mw.blocking import run
-from completions_mw.core.costs.estimate import Demand
-from completions_mw.core.limits.limiter import Pass, RateLimiter
+from completions_mw.blocking import run_sync
+from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.limits.limiter import Grant, RateLimiter
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
 
-SMALL = Demand(prompt=10, prompt_bound=40, completion=20, choice=20, stated=True)
-ASSUMED = Demand(prompt=10, prompt_bound=40, completion=4096, choice=4096, stated=False)
+SMALL = TokenEstimate(prompt=10, prompt_bound=40, completion=20, per_choice=20, client_set_max=True)
+ASSUMED = TokenEstimate(prompt=10, prompt_bound=40, completion=4096, per_choice=4096, client_set_max=False)
 ECHO: dict[str, Any] = {"providers": {"echo": {"api": "echo"}}}
 LEASE_MS = 30_000
 SHOWN = ("limit", "remaining", "reset")
@@ -34,25 +34,25 @@ class Limiter:
         found = self.limiter.limits_of(caller, model)
         if found is None:
             return []
-        run(self.limiter.admit("req_0", found, Demand(0, 0, 1, 1, stated=True), model, "acme"))
-        _, windows, slots, _ = self.calls.of("admit")[-1]
-        run(self.limiter.finish("req_0", None))
-        return [limit.bucket for limit in (*windows, *slots)]
+        run_sync(self.limiter.admit("req_0", found, TokenEstimate(0, 0, 1, 1, client_set_max=True), model, "acme"))
+        _, windows, leases, _ = self.calls.of("admit")[-1]
+        run_sync(self.limiter.finish("req_0", None))
+        return [limit.bucket for limit in (*windows, *leases)]
 
-    def admit(self, limits: Limits, demand: Demand = SMALL) -> Pass:
+    def admit(self, limits: Limits, estimate: TokenEstimate = SMALL) -> Grant:
         self.admitted += 1
         found = self.limiter.limits_of(Caller("ada", limits=limits), "m")
         assert found is not None
-        return run(self.limiter.admit(self.last, found, demand, "m", "acme"))
+        return run_sync(self.limiter.admit(self.last, found, estimate, "m", "acme"))
 
-    def refuse(self, limits: Limits, demand: Demand = SMALL) -> RateLimitError:
+    def refuse(self, limits: Limits, estimate: TokenEstimate = SMALL) -> RateLimitError:
         with pytest.raises(RateLimitError) as caught:
-            self.admit(limits, demand)
+            self.admit(limits, estimate)
         return caught.value
 
     def finish(self, tokens: int | None, number: int | None = None) -> None:
         """Finish a request, by its number or the last one."""
-        run(self.limiter.finish(self.last if number is None else f"req_{number}", tokens))
+        run_sync(self.limiter.finish(self.last if number is None else f"req_{number}", tokens))
 
     @property
     def last(self) -> str:
@@ -140,11 +140,11 @@ def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(("demand", "cost", "spare"), [(ASSUMED, 100, 90), (SMALL, 30, 0)], ids=["ours", "stated"])
-def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(demand: Demand, cost: int, spare: int) -> None:
+def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(estimate: TokenEstimate, cost: int, reducible: int) -> None:
     limiter = Limiter()
-    limiter.admit(Limits(tokens="100/minute"), demand)
+    limiter.admit(Limits(tokens="100/minute"), estimate)
     [(_, [window], _, _)] = limiter.calls.of("admit")
-    assert (window.cost, window.spare) == (cost, spare)
+    assert (window.cost, window.reducible) == (cost, reducible)
 
 
 def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:
@@ -187,7 +187,7 @@ def test_the_refusal_that_lasts_longest_is_told() -> None:
 def test_only_places_are_missing() -> None:
     limiter, limits = Limiter(), Limits(requests="10/minute", concurrency=2)
     passes = [limiter.admit(limits) for _ in range(2)]
-    assert [len(one.slots) for one in passes] == [1, 1]
+    assert [len(one.leases) for one in passes] == [1, 1]
     error = limiter.refuse(limits)
     assert "on concurrent requests: Limit 2, Used 2, Requested 1. Please try again in 1s." in error.message
     assert dict(error.headers)["x-ratelimit-remaining-requests"] == "8"
@@ -198,12 +198,12 @@ def test_a_place_is_free_after_its_lease_unless_it_is_renewed() -> None:
     held = limiter.admit(limits)
     id = limiter.last
     limiter.time.advance(20)
-    assert run(limiter.limiter.renew({id: held.slots})) == []
+    assert run_sync(limiter.limiter.renew({id: held.leases})) == []
     limiter.time.advance(20)
     limiter.refuse(limits)
     limiter.time.advance(10)
     limiter.admit(limits)
-    assert run(limiter.limiter.renew({id: held.slots})) == [id]
+    assert run_sync(limiter.limiter.renew({id: held.leases})) == [id]
 
 
 @pytest.mark.parametrize(("limits", "counts"), [(Limits(requests="1/second"), False), (Limits(tokens="100/second"), True)])

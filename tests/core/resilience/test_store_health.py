@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.resilience.store_health import Policy, StoreHealth, StoreSnapshot
 from tests.support.fake_clock import FakeClock
@@ -46,11 +46,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, str]]]:
 
 def fail(health: StoreHealth, store: Store, policy: Policy = "local") -> None:
     with pytest.raises(StoreError):
-        run(health.call(policy, store.ask, 1))
+        run_sync(health.call(policy, store.ask, 1))
 
 
 def test_a_store_that_answers(health: StoreHealth, caplog: pytest.LogCaptureFixture) -> None:
-    assert run(health.call("local", Store().ask, 40, plus=2)) == 42
+    assert run_sync(health.call("local", Store().ask, 40, plus=2)) == 42
     assert health.snapshot() == StoreSnapshot("admission", open=False, failures=0, degraded=0)
     assert lines(caplog) == []
 
@@ -59,7 +59,7 @@ def test_the_failure_is_the_stores_own(health: StoreHealth) -> None:
     store = Store()
     store.error = StoreTimeoutError("no answer")
     with pytest.raises(StoreTimeoutError) as caught:
-        run(health.call("local", store.ask, 1))
+        run_sync(health.call("local", store.ask, 1))
     assert caught.value is store.error
     assert health.snapshot() == StoreSnapshot("admission", open=False, failures=1, degraded=1)
 
@@ -68,7 +68,7 @@ def test_what_is_no_failure_of_the_store_is_passed_on(health: StoreHealth) -> No
     store = Store()
     store.error = ValueError("there already")
     with pytest.raises(ValueError, match="there already"):
-        run(health.call("closed", store.ask, 1))
+        run_sync(health.call("closed", store.ask, 1))
     assert health.failures == 0
 
 
@@ -92,7 +92,7 @@ def test_a_store_that_is_back_is_asked_by_everybody(health: StoreHealth, time: F
         fail(health, store)
     store.error = None
     time.advance(1.0)
-    assert [run(health.call("local", store.ask, number)) for number in range(3)] == [0, 1, 2]
+    assert [run_sync(health.call("local", store.ask, number)) for number in range(3)] == [0, 1, 2]
     assert not health.snapshot().open
 
 
@@ -104,8 +104,8 @@ def test_the_operator_is_told(health: StoreHealth, caplog: pytest.LogCaptureFixt
     store.error = StoreBrokenError(WORDS)
     fail(health, store, policy)
     store.error = None
-    run(health.call(policy, store.ask, 1))
-    run(health.call(policy, store.ask, 1))
+    run_sync(health.call(policy, store.ask, 1))
+    run_sync(health.call(policy, store.ask, 1))
     assert lines(caplog) == [
         (level, {"event": "store_degraded", "store": "admission", "policy": policy, "error": "StoreBrokenError"}),
         ("INFO", {"event": "store_recovered", "store": "admission", "policy": policy}),

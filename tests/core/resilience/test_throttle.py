@@ -6,17 +6,17 @@ from threading import Barrier, Thread
 import pytest
 
 import completions_mw.backends.forks  # noqa: F401 - what mends turns in a child
-from completions_mw.core.resilience.throttle import Turns
+from completions_mw.core.resilience.throttle import Throttle
 
 
 def test_a_turn_at_most_every_so_many_seconds() -> None:
-    turns = Turns(10.0)
-    assert [turns.take(now) for now in (0.0, 9.9, 10.0, 10.1, 35.0, 44.9, 45.0)] == [True, False, True, False, True, False, True]
+    turns = Throttle(10.0)
+    assert [turns.ready(now) for now in (0.0, 9.9, 10.0, 10.1, 35.0, 44.9, 45.0)] == [True, False, True, False, True, False, True]
 
 
 def test_the_first_turn_may_be_later() -> None:
-    turns = Turns(1.0, first=5.0)
-    assert [turns.take(now) for now in (4.9, 5.0, 5.9, 6.0)] == [False, True, False, True]
+    turns = Throttle(1.0, first=5.0)
+    assert [turns.ready(now) for now in (4.9, 5.0, 5.9, 6.0)] == [False, True, False, True]
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def hasty() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hasty")
 def test_one_thread_of_many_gets_the_turn() -> None:
-    turns = Turns(1.0)
+    turns = Throttle(1.0)
     taken: list[int] = []
     start = Barrier(8)
 
     def ask() -> None:
         start.wait()
-        taken.extend([now for now in range(200) if turns.take(now)])
+        taken.extend([now for now in range(200) if turns.ready(now)])
 
     threads = [Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -48,10 +48,10 @@ def test_one_thread_of_many_gets_the_turn() -> None:
 
 
 def test_a_child_of_a_process_in_which_a_thread_was_asking_has_turns() -> None:
-    turns = Turns(10.0)
+    turns = Throttle(10.0)
     turns._next.clear()
     child = os.fork()
     if child == 0:
-        os._exit(0 if [turns.take(now) for now in (0.0, 9.9, 10.0)] == [True, False, True] else 1)
+        os._exit(0 if [turns.ready(now) for now in (0.0, 9.9, 10.0)] == [True, False, True] else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert not turns.take(0.0)
+    assert not turns.ready(0.0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from completions_mw.core.costs.tokens import usage_object
-from completions_mw.core.streaming.grammar import Grammar, is_usage
+from completions_mw.core.streaming.grammar import ChunkGrammar, is_usage
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
@@ -14,8 +14,10 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 ESTIMATE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
-def grammar(*, renamed: bool = False, include_usage: bool = False) -> Grammar:
-    return Grammar(id="own", created=7, model="asked", renamed=renamed, include_usage=include_usage, estimate=lambda characters: ESTIMATE)
+def grammar(*, renamed: bool = False, include_usage: bool = False) -> ChunkGrammar:
+    return ChunkGrammar(
+        id="own", created=7, model="asked", renamed=renamed, include_usage=include_usage, estimate=lambda characters: ESTIMATE
+    )
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **more: Any) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **mo
     return {"id": "up", "object": "chat.completion.chunk", "created": 1, "model": "upstream", "choices": [choice], **more}
 
 
-def follow(rules: Grammar, chunks: list[dict[str, Any]], *, done: bool = True) -> list[Event]:
+def follow(rules: ChunkGrammar, chunks: list[dict[str, Any]], *, done: bool = True) -> list[Event]:
     fed = [event for data in chunks for event in rules.feed(Event(copy.deepcopy(data), b"raw"))]
     return [*fed, *rules.end(done=done)]
 
@@ -93,9 +95,9 @@ def test_the_last_sane_usage_wins() -> None:
     assert rules.usage == USAGE
 
 
-def counting(*, include_usage: bool = False) -> Grammar:
+def counting(*, include_usage: bool = False) -> ChunkGrammar:
     """Return rules whose estimate is a prompt of 10 tokens, and a token for each character."""
-    return Grammar(
+    return ChunkGrammar(
         id="own", created=7, model="asked", renamed=False, include_usage=include_usage, estimate=lambda size: usage_object(10, size)
     )
 
@@ -204,14 +206,14 @@ def test_an_estimate_counts_text_and_arguments_and_survives_nonsense() -> None:
         counted.append(characters)
         return ESTIMATE
 
-    rules = Grammar(id="own", created=7, model="asked", renamed=False, include_usage=True, estimate=estimate)
+    rules = ChunkGrammar(id="own", created=7, model="asked", renamed=False, include_usage=True, estimate=estimate)
     calls = [{"index": 0, "function": {"arguments": "12345"}}, {"function": {"arguments": 7}}, {"function": 7}, 7]
     follow(rules, [ROLE, TEXT, chunk({"tool_calls": calls}), chunk({"content": 5}), chunk({"tool_calls": 5}), STOP])
     assert counted == [len("Hi") + 5]
 
 
 def test_choices_that_never_came_are_missed() -> None:
-    rules = Grammar(id="own", created=7, model="asked", renamed=False, include_usage=False, n=2, estimate=lambda characters: ESTIMATE)
+    rules = ChunkGrammar(id="own", created=7, model="asked", renamed=False, include_usage=False, n=2, estimate=lambda characters: ESTIMATE)
     with pytest.raises(UpstreamError):
         follow(rules, [ROLE, STOP], done=False)
 

@@ -9,13 +9,13 @@ import pytest
 from completions_mw import Gateway, GatewayError, InternalError, RateLimitError, Settings, UpstreamError
 from tests.support import upstream_answers as answers
 from tests.support.upstream import MockUpstream
-from tests.support.upstream_exchange import Exchange
+from tests.support.upstream_exchange import RequestContext
 
 CANARY = "canary"
 HELLO = [{"role": "user", "content": "hi"}]
 
 
-async def unreadable(x: Exchange) -> None:
+async def unreadable(x: RequestContext) -> None:
     """Answer with log probabilities that are none."""
     if x.stream:
         await x.start()

@@ -1,13 +1,13 @@
 import pytest
 
-from completions_mw.core.validation.headers import parse_head, require_json, require_length
+from completions_mw.core.validation.headers import parse_headers, require_json, require_length
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers
 
 
 def code_of(headers: Headers, *, declared: bool = False) -> str | int:
     with pytest.raises(GatewayError) as caught:
-        require_json(parse_head(headers), declared=declared)
+        require_json(parse_headers(headers), declared=declared)
     return caught.value.code or caught.value.status
 
 
@@ -23,7 +23,7 @@ def test_two_content_lengths_are_ambiguous() -> None:
 def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
     headers = (("content-length", "5"), ("transfer-encoding", "chunked"))
     with pytest.raises(GatewayError) as caught:
-        parse_head(headers)
+        parse_headers(headers)
     assert caught.value.status == 400
     assert ("connection", "close") in caught.value.headers
 
@@ -39,7 +39,7 @@ def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
     ],
 )
 def test_json_in_utf_8_is_accepted(content_type: str) -> None:
-    require_json(parse_head((("content-type", content_type),)), declared=True)
+    require_json(parse_headers((("content-type", content_type),)), declared=True)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_other_media_types_are_refused(content_type: str) -> None:
 
 
 def test_a_body_without_a_type_passes_for_json() -> None:
-    require_json(parse_head(()), declared=False)
+    require_json(parse_headers(()), declared=False)
 
 
 def test_a_body_without_a_type_is_refused_where_a_cookie_may_have_sent_it() -> None:
@@ -81,5 +81,5 @@ def test_a_client_request_id_is_bounded_ascii(client_request_id: str) -> None:
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read() -> None:
     with pytest.raises(GatewayError) as caught:
-        require_length(parse_head((("content-length", "11"),)), 10)
+        require_length(parse_headers((("content-length", "11"),)), 10)
     assert caught.value.code == "request_too_large"

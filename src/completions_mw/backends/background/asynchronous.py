@@ -14,7 +14,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Completion(Protocol[T_co]):
+class CompletingTask(Protocol[T_co]):
     """Work with somebody who waits for it, at first."""
 
     loop: Hashable
@@ -26,7 +26,7 @@ class Completion(Protocol[T_co]):
     async def wait(self) -> None: ...
 
 
-class _AsyncioCompletion(Generic[T]):
+class _AsyncioCompletingTask(Generic[T]):
     def __init__(self, work: Coroutine[Any, Any, T], loop: Hashable, on_end: Callable[[object], None]) -> None:
         self.loop = loop
         self._work = work
@@ -59,7 +59,7 @@ class _AsyncioCompletion(Generic[T]):
             log_failure(self._work, error)
 
 
-class _TrioCompletion(Generic[T]):
+class _TrioCompletingTask(Generic[T]):
     def __init__(self, work: Coroutine[Any, Any, T], loop: Hashable, on_end: Callable[[object], None]) -> None:
         self.loop = loop
         self._work = work
@@ -101,7 +101,7 @@ class _TrioCompletion(Generic[T]):
             self._on_end(self)
 
 
-class Upkeep(Protocol):
+class PeriodicTask(Protocol):
     """Work that repeats itself on an event loop."""
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class Upkeep(Protocol):
     async def wait(self) -> None: ...
 
 
-class _TimerUpkeep:
+class _TimerTask:
     """For asyncio, by timers: a loop that ends forgets them, and complains about a task that sleeps if nobody cancels it."""
 
     def __init__(self, interval: float, work: Work) -> None:
@@ -147,7 +147,7 @@ class _TimerUpkeep:
                 self._schedule()
 
 
-class _TaskUpkeep:
+class _TrioTask:
     """For trio, by a system task, which ends with its loop."""
 
     def __init__(self, interval: float, work: Work) -> None:
@@ -167,15 +167,15 @@ class _TaskUpkeep:
             await self._work.once()
 
 
-def complete(work: Coroutine[Any, Any, T], on_end: Callable[[object], None]) -> Completion[T]:
+def complete(work: Coroutine[Any, Any, T], on_end: Callable[[object], None]) -> CompletingTask[T]:
     """Start `work` in a task of its own, in a copy of the caller's context; `on_end` is told when it has ended."""
     loop = event_loop()
-    return (_AsyncioCompletion if _is_asyncio(loop) else _TrioCompletion)(work, loop, on_end)
+    return (_AsyncioCompletingTask if _is_asyncio(loop) else _TrioCompletingTask)(work, loop, on_end)
 
 
-def repeat(interval: float, work: Work) -> Upkeep:
+def repeat(interval: float, work: Work) -> PeriodicTask:
     """Start to repeat `work`, in a context of its own: it outlives the request that asks for it."""
-    kind: Callable[[float, Work], Upkeep] = _TimerUpkeep if _is_asyncio(event_loop()) else _TaskUpkeep
+    kind: Callable[[float, Work], PeriodicTask] = _TimerTask if _is_asyncio(event_loop()) else _TrioTask
     return Context().run(kind, interval, work)
 
 

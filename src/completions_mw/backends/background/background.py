@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-from completions_mw.backends.background.asynchronous import Completion, Upkeep, complete, event_loop, repeat
-from completions_mw.backends.background.blocking import UpkeepThread
+from completions_mw.backends.background.asynchronous import CompletingTask, PeriodicTask, complete, event_loop, repeat
+from completions_mw.backends.background.blocking import PeriodicThread
 from completions_mw.backends.background.work import Work
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class BlockingBackground:
 
     def __init__(self) -> None:
         # A fork takes along no thread, and locks as they happen to be: a child starts anew.
-        self._threads: dict[int, UpkeepThread] = {}
+        self._threads: dict[int, PeriodicThread] = {}
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -31,7 +31,7 @@ class BlockingBackground:
         process = os.getpid()
         thread = self._threads.get(process)
         if thread is None:
-            thread = self._threads.setdefault(process, UpkeepThread())
+            thread = self._threads.setdefault(process, PeriodicThread())
         thread.keep(interval, work)
 
     async def aclose(self) -> None:
@@ -45,8 +45,8 @@ class AsyncBackground:
     """Runs everything in tasks of its own, on the event loop that asks for it, asyncio's or trio's."""
 
     def __init__(self) -> None:
-        self._running: set[Completion[Any]] = set()
-        self._kept: WeakKeyDictionary[Hashable, dict[Work, Upkeep]] = WeakKeyDictionary()
+        self._running: set[CompletingTask[Any]] = set()
+        self._kept: WeakKeyDictionary[Hashable, dict[Work, PeriodicTask]] = WeakKeyDictionary()
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         completion = complete(work, self._running.discard)
@@ -66,9 +66,9 @@ class AsyncBackground:
         """Stop what `keep` started on this event loop, and wait a moment for what is to be completed on it."""
         loop = event_loop()
         kept = tuple(self._kept.pop(loop, {}).values())
-        for upkeep in kept:
-            upkeep.stop()
+        for periodic in kept:
+            periodic.stop()
         running = [completion for completion in tuple(self._running) if completion.loop is loop]
         with anyio.move_on_after(CLOSE_SECONDS):
-            for wait in [upkeep.wait for upkeep in kept] + [completion.wait for completion in running]:
+            for wait in [periodic.wait for periodic in kept] + [completion.wait for completion in running]:
                 await wait()

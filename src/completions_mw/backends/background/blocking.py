@@ -7,13 +7,13 @@ from typing import Final
 
 from completions_mw.backends.background.work import RepeatedWork, Work, log_failure
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 
 JOIN_SECONDS: Final = 5.0
 """How long an ending gateway or process waits for what is under way."""
 
 
-class UpkeepThread:
+class PeriodicThread:
     """Repeats work in a thread, which starts with the first of it."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class UpkeepThread:
     def _run(self) -> None:
         while (work := self._next()) is not None:
             try:
-                run(work.once())
+                run_sync(work.once())
             except RuntimeError as error:
                 # Something of the host app waits for an event loop; the rest goes on.
                 log_failure(work, error)
@@ -81,7 +81,7 @@ class UpkeepThread:
         return None
 
 
-_threads: set[UpkeepThread] = set()
+_threads: set[PeriodicThread] = set()
 
 
 @atexit.register

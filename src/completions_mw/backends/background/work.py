@@ -6,7 +6,7 @@ from typing import Any
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.resilience.store_health import LOG_SECONDS, log_event
-from completions_mw.core.resilience.throttle import Turns
+from completions_mw.core.resilience.throttle import Throttle
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -16,14 +16,14 @@ class RepeatedWork:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._lines = Turns(LOG_SECONDS)
+        self._lines = Throttle(LOG_SECONDS)
 
     async def once(self) -> None:
         """Do it."""
         try:
             await self._work()
         except Exception as error:
-            if self._lines.take(SYSTEM_CLOCK.monotonic()):
+            if self._lines.ready(SYSTEM_CLOCK.monotonic()):
                 log_failure(self._work, error)
 
 

@@ -16,10 +16,10 @@ import httpcore2
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream, current_time
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from completions_mw.backends.http.channel import Channel
+from completions_mw.backends.http.channel import DeadlineStream
 
 
-class AsyncLine:
+class AsyncSocketStream:
     """An anyio stream under the names and errors of httpcore2."""
 
     __slots__ = ("stream",)
@@ -54,7 +54,7 @@ class AsyncStream(httpcore2.AsyncNetworkStream):
         self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self.channel = Channel(AsyncLine(stream))
+        self.channel = DeadlineStream(AsyncSocketStream(stream))
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return await self.channel.read(max_bytes)

@@ -9,8 +9,8 @@ import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import current_call
-from completions_mw.backends.http.channel import Channel
-from completions_mw.blocking import run
+from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.blocking import run_sync
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
@@ -18,7 +18,7 @@ WATCH_AFTER = 0.02
 """Seconds of silence after which the client is watched too; before that, two more system calls would be most of what an answer costs."""
 
 
-class BlockingLine:
+class BlockingSocketStream:
     """A blocking stream under the names of an async one; a read also ends when the client leaves."""
 
     __slots__ = ("_call", "_stream")
@@ -72,13 +72,13 @@ class BlockingStream(httpcore2.NetworkStream):
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
-        self.channel = Channel(BlockingLine(stream))
+        self.channel = DeadlineStream(BlockingSocketStream(stream))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return run(self.channel.read(max_bytes))
+        return run_sync(self.channel.read(max_bytes))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        run(self.channel.write(buffer))
+        run_sync(self.channel.write(buffer))
 
     def close(self) -> None:
         self._stream.close()

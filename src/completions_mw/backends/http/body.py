@@ -6,15 +6,15 @@ from typing import Protocol, cast
 import anyio
 import httpcore2
 
-from completions_mw.backends.http.call import Call
-from completions_mw.backends.http.channel import Channel
-from completions_mw.backends.http.failures import FAILURES, gateway_error, wordless
+from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
 
 DRAIN_SECONDS = 0.1
 """How long a complete answer may take to end its body before its connection is closed instead of reused."""
 
 
-class Pieces(Protocol):
+class ChunkSource(Protocol):
     """A body as httpcore2 gives it."""
 
     def __anext__(self) -> Awaitable[bytes]: ...
@@ -24,7 +24,7 @@ class Pieces(Protocol):
         ...
 
 
-class AsyncPieces:
+class AsyncChunkSource:
     """Of the async pool."""
 
     __slots__ = ("_iterator", "_response")
@@ -44,7 +44,7 @@ class AsyncPieces:
             await self._response.aclose()
 
 
-class BlockingPieces:
+class BlockingChunkSource:
     """Of the blocking pool."""
 
     __slots__ = ("_iterator", "_response")
@@ -76,7 +76,7 @@ class Body:
 
     __slots__ = ("_call", "_channel", "_closed", "_failure", "_pieces", "_tick")
 
-    def __init__(self, pieces: Pieces, call: Call, channel: Channel, tick: float) -> None:
+    def __init__(self, pieces: ChunkSource, call: UpstreamCall, channel: DeadlineStream, tick: float) -> None:
         self._pieces = pieces
         self._call = call
         self._channel = channel
@@ -90,17 +90,17 @@ class Body:
         try:
             if self._failure is not None:
                 raise self._failure
-            if self._tick and self._call.drained() and not await self._channel.wait(self._tick):
+            if self._tick and self._call.is_drained() and not await self._channel.wait(self._tick):
                 return b""
             piece = await self._pieces.__anext__()
-            self._call.took(piece)
-            return await self._with_what_is_there(piece) if self._call.holds_more() else piece
+            self._call.consumed(piece)
+            return await self._with_what_is_there(piece) if self._call.has_next() else piece
         except StopAsyncIteration:
             await self._close(ended=True)
             raise
         except FAILURES as error:
             await self.aclose()
-            raise gateway_error(error, in_body=True) from wordless(error)
+            raise gateway_error(error, in_body=True) from without_message(error)
         except BaseException:
             await self.aclose()
             raise
@@ -109,9 +109,9 @@ class Body:
         """Return a piece with all that came in the same batch: together they cost little more than one, and nobody waits."""
         pieces = [first]
         try:
-            while self._call.holds_more():
+            while self._call.has_next():
                 piece = await self._pieces.__anext__()
-                self._call.took(piece)
+                self._call.consumed(piece)
                 pieces.append(piece)
         except FAILURES as error:
             self._failure = error
@@ -122,7 +122,7 @@ class Body:
         self._call.connection = None
         ended = False
         try:
-            if not self._closed and (not self._call.drained() or await self._channel.wait(DRAIN_SECONDS)):
+            if not self._closed and (not self._call.is_drained() or await self._channel.wait(DRAIN_SECONDS)):
                 await self._pieces.__anext__()
         except StopAsyncIteration:
             ended = True

@@ -18,7 +18,7 @@ _ANOTHER_PIECE = re.compile(rb"(?:\r\n)?0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[\x00-\xff]
 """The size of a further chunk, and at least one byte of it."""
 
 
-class Call:
+class UpstreamCall:
     """The state of one call to an upstream, followed by the connection that serves it."""
 
     __slots__ = ("batch", "connection", "deadline", "has_length", "head_bytes", "in_head", "offset", "read_by", "timeouts")
@@ -55,12 +55,12 @@ class Call:
         self.offset = self.batch.find(b"\r\n\r\n") + 4
         self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.between_events
 
-    def took(self, piece: bytes) -> None:
+    def consumed(self, piece: bytes) -> None:
         """Note that the parser gave `piece` of the batch."""
         at = self.batch.find(piece, self.offset)
         self.offset = at + len(piece) if at >= 0 else 0
 
-    def drained(self) -> bool:
+    def is_drained(self) -> bool:
         """Tell whether the parser surely holds no further piece, so that the next one must come from the network.
 
         Never of a body with a length: its end needs no further byte, so waiting for one would be waiting in vain.
@@ -71,7 +71,7 @@ class Call:
         # The chunk's end alone is what nearly always follows.
         return rest == 0 or (rest == 2 and self.batch.endswith(b"\r\n")) or _NOTHING_WHOLE.fullmatch(self.batch, self.offset) is not None
 
-    def holds_more(self) -> bool:
+    def has_next(self) -> bool:
         """Tell whether the parser surely holds a further piece, so that the next one comes without waiting."""
         return not self.has_length and _ANOTHER_PIECE.match(self.batch, self.offset) is not None
 
@@ -87,5 +87,5 @@ class Call:
         return left
 
 
-current_call: ContextVar[Call] = ContextVar("current_call")
+current_call: ContextVar[UpstreamCall] = ContextVar("current_call")
 """Whose request is being sent: the connection that sends it belongs to it until the next one."""

@@ -14,19 +14,19 @@ from completions_mw.backends.http.call import current_call
 READ_BYTES = 64 * 1024
 
 
-class Line(Protocol):
+class Stream(Protocol):
     """A connection's bytes, with httpcore2's errors."""
 
     async def read(self, max_bytes: int, timeout: float) -> bytes: ...
     async def write(self, buffer: bytes, timeout: float) -> None: ...
 
 
-class Channel:
+class DeadlineStream:
     """Reads and writes for the call that the connection serves at the moment."""
 
     __slots__ = ("_ahead", "_call", "_line")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Stream) -> None:
         self._line = line
         self._ahead: bytes | None = None
 

@@ -31,6 +31,6 @@ def _meaning(error: Exception, in_body: bool) -> GatewayError:
     return UpstreamError("The upstream provider did not answer in valid HTTP.", code="upstream_protocol_error")
 
 
-def wordless(error: Exception) -> Exception:
+def without_message(error: Exception) -> Exception:
     """Return the cause of a failure as tracebacks may show it: what is not HTTP is quoted in its text, whatever it is."""
     return type(error)() if isinstance(error, httpcore2.ProtocolError) else error

@@ -16,9 +16,9 @@ from anyio.lowlevel import RunVar
 
 from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncStream
 from completions_mw.backends.http.blocking import BlockingBackend, BlockingStream
-from completions_mw.backends.http.body import AsyncPieces, BlockingPieces, Body
-from completions_mw.backends.http.call import Call, current_call
-from completions_mw.backends.http.failures import FAILURES, gateway_error, wordless
+from completions_mw.backends.http.body import AsyncChunkSource, BlockingChunkSource, Body
+from completions_mw.backends.http.call import UpstreamCall, current_call
+from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
 from completions_mw.errors import UpstreamError
 from completions_mw.http import UpstreamRequest, UpstreamResponse
 
@@ -62,16 +62,16 @@ class BlockingTransport(_Transport):
         self._pools: dict[int, httpcore2.ConnectionPool] = {}
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        call = Call(request)
+        call = UpstreamCall(request)
         token = current_call.set(call)
         try:
             response = self._pool().handle_request(_translate(request))
         except FAILURES as error:
-            raise gateway_error(error) from wordless(error)
+            raise gateway_error(error) from without_message(error)
         finally:
             current_call.reset(token)
         channel = cast("BlockingStream", response.extensions["network_stream"]).channel
-        return await _answer(response, Body(BlockingPieces(response), call, channel, self._tick), call)
+        return await _answer(response, Body(BlockingChunkSource(response), call, channel, self._tick), call)
 
     async def aclose(self) -> None:
         pool = self._pools.pop(os.getpid(), None)
@@ -94,16 +94,16 @@ class AsyncTransport(_Transport):
         self._pools: RunVar[httpcore2.AsyncConnectionPool | None] = RunVar(f"completions_mw-pool-{id(self)}", None)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        call = Call(request)
+        call = UpstreamCall(request)
         token = current_call.set(call)
         try:
             response = await self._pool().handle_async_request(_translate(request))
         except FAILURES as error:
-            raise gateway_error(error) from wordless(error)
+            raise gateway_error(error) from without_message(error)
         finally:
             current_call.reset(token)
         channel = cast("AsyncStream", response.extensions["network_stream"]).channel
-        return await _answer(response, Body(AsyncPieces(response), call, channel, self._tick), call)
+        return await _answer(response, Body(AsyncChunkSource(response), call, channel, self._tick), call)
 
     async def aclose(self) -> None:
         pool = self._pools.get()
@@ -119,7 +119,7 @@ class AsyncTransport(_Transport):
         return pool
 
 
-async def _answer(response: httpcore2.Response, body: Body, call: Call) -> UpstreamResponse:
+async def _answer(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
     try:
         return _checked(response, body, call)
     except BaseException:
@@ -127,7 +127,7 @@ async def _answer(response: httpcore2.Response, body: Body, call: Call) -> Upstr
         raise
 
 
-def _checked(response: httpcore2.Response, body: Body, call: Call) -> UpstreamResponse:
+def _checked(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
     names = dict(headers)
     call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)

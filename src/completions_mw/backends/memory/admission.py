@@ -6,11 +6,12 @@ from threading import Lock
 from typing import Final
 
 from completions_mw.backends.forks import Forkable
-from completions_mw.core.ports import Admission, Clock, Slot, Standing, Window
+from completions_mw.core.ports import Admission, Clock, Lease, LimitState, Window
 
 FINISHED_MS: Final = 5_000
 """For how long it is remembered that a request is finished, so that what was under way meanwhile cannot revive it."""
-_FEW: Final = 1_000
+MIN_RECORDS: Final = 1_000
+"""Records that are kept before abandoned ones are looked for."""
 
 
 class _Counter:
@@ -23,8 +24,8 @@ class _Counter:
         self.used = 0
 
 
-class _Leases:
-    """Who holds places of a slot."""
+class _Holders:
+    """The requests that hold leases under one limit."""
 
     __slots__ = ("_earliest", "until")
 
@@ -40,7 +41,7 @@ class _Leases:
         return len(self.until)
 
     def take(self, holder: str, until: int) -> None:
-        """Lease a place, or extend the lease."""
+        """Grant a lease, or extend it."""
         self.until[holder] = until
         self._earliest = min(self._earliest, until) or until
 
@@ -48,12 +49,12 @@ class _Leases:
 class _Record:
     """What an admitted request holds."""
 
-    __slots__ = ("charges", "slots", "until", "verdict")
+    __slots__ = ("charges", "leases", "until", "verdict")
 
-    def __init__(self, verdict: Admission | None, charges: Sequence[tuple[_Counter, Window]], slots: Sequence[Slot], until: int) -> None:
+    def __init__(self, verdict: Admission | None, charges: Sequence[tuple[_Counter, Window]], leases: Sequence[Lease], until: int) -> None:
         self.verdict = verdict
         self.charges = charges
-        self.slots = slots
+        self.leases = leases
         self.until = until
 
 
@@ -98,29 +99,29 @@ class MemoryAdmission(Forkable):
     def start_anew(self) -> None:
         self._lock = Lock()
         self._windows: OrderedDict[str, _Counter] = OrderedDict()
-        self._slots: dict[str, _Leases] = {}
+        self._holders: dict[str, _Holders] = {}
         self._records: dict[str, _Record] = {}
-        self._most_records = _FEW
+        self._most_records = MIN_RECORDS
         self._finished = _Finished()
         self._endings: deque[tuple[str, int | None]] = deque()
 
-    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
-        """Charge all windows and lease all slots, or none of them."""
+    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+        """Charge all windows and grant all leases, or none of them."""
         now = int(self._monotonic() * 1000)
         with self._lock:
             if self._endings:
                 self._end_requests(now)
-            verdict = self._admit(request_id, windows, slots, lease_ms, now)
+            verdict = self._admit(request_id, windows, leases, lease_ms, now)
         if self._endings:
             self._settle(now)
         return verdict
 
-    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+    async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; return the requests that lost one for good."""
         now = int(self._monotonic() * 1000)
         with self._lock:
             self._end_requests(now)
-            lost = [request_id for request_id, slots in holds.items() if not self._renew(request_id, slots, now, now + lease_ms)]
+            lost = [request_id for request_id, leases in holds.items() if not self._renew(request_id, leases, now, now + lease_ms)]
         self._settle(now)
         return lost
 
@@ -145,7 +146,7 @@ class MemoryAdmission(Forkable):
             finally:
                 self._lock.release()
 
-    def _admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int, now: int) -> Admission:
+    def _admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int, now: int) -> Admission:
         record = self._records.get(request_id)
         if record is not None and record.verdict is not None and record.until > now:
             return record.verdict
@@ -159,40 +160,40 @@ class MemoryAdmission(Forkable):
             elif counter.used + cost > limit:
                 admitted = False
             counters.append(counter)
-        places = []
-        for bucket, limit in slots:
-            leases = self._slots.get(bucket)
-            held = 0 if leases is None else leases.held(now)
+        concurrent = []
+        for bucket, limit in leases:
+            holders = self._holders.get(bucket)
+            held = 0 if holders is None else holders.held(now)
             admitted = admitted and held < limit
-            places.append(Standing(held, 0))
+            concurrent.append(LimitState(held, 0))
         if not admitted:
-            return Admission(False, tuple([_standing(counter, now) for counter in counters]), tuple(places))
+            return Admission(False, tuple([_state_of(counter, now) for counter in counters]), tuple(concurrent))
         charges = [
             (self._open(window, now) if counter is None else counter, window) for window, counter in zip(windows, counters, strict=True)
         ]
-        return self._charge(request_id, charges, slots, tuple(places), now, now + lease_ms)
+        return self._charge(request_id, charges, leases, tuple(concurrent), now, now + lease_ms)
 
     def _charge(
         self,
         request_id: str,
         charges: list[tuple[_Counter, Window]],
-        slots: Sequence[Slot],
-        places: tuple[Standing, ...],
+        leases: Sequence[Lease],
+        concurrent: tuple[LimitState, ...],
         now: int,
         until: int,
     ) -> Admission:
-        kept, standings, longest = [], [], until
+        kept, states, longest = [], [], until
         for charge in charges:
             counter, (_, _, _, cost, refundable, _) = charge
             counter.used += cost
-            standings.append(_standing(counter, now))
+            states.append(_state_of(counter, now))
             if refundable:
                 kept.append(charge)
                 longest = max(longest, counter.end)
-        for slot in slots:
-            self._leases(slot).take(request_id, until)
-        verdict = Admission(True, tuple(standings), places)
-        self._keep(request_id, _Record(verdict, kept, slots, longest), now)
+        for lease in leases:
+            self._holders_of(lease).take(request_id, until)
+        verdict = Admission(True, tuple(states), concurrent)
+        self._keep(request_id, _Record(verdict, kept, leases, longest), now)
         return verdict
 
     def _open(self, window: Window, now: int) -> _Counter:
@@ -204,11 +205,11 @@ class MemoryAdmission(Forkable):
         counter = self._windows[window.bucket] = _Counter(now + window.seconds * 1000)
         return counter
 
-    def _leases(self, slot: Slot) -> _Leases:
-        leases = self._slots.get(slot.bucket)
-        if leases is None:
-            leases = self._slots[slot.bucket] = _Leases()
-        return leases
+    def _holders_of(self, lease: Lease) -> _Holders:
+        holders = self._holders.get(lease.bucket)
+        if holders is None:
+            holders = self._holders[lease.bucket] = _Holders()
+        return holders
 
     def _keep(self, request_id: str, record: _Record, now: int) -> None:
         if len(self._records) >= self._most_records:
@@ -217,33 +218,33 @@ class MemoryAdmission(Forkable):
 
     def _drop_abandoned(self, now: int) -> None:
         for request_id in [request_id for request_id, record in self._records.items() if record.until <= now]:
-            self._release(request_id, self._records.pop(request_id).slots)
-        self._most_records = 2 * len(self._records) + _FEW
+            self._release(request_id, self._records.pop(request_id).leases)
+        self._most_records = 2 * len(self._records) + MIN_RECORDS
 
-    def _release(self, request_id: str, slots: Sequence[Slot]) -> None:
-        for slot in slots:
-            leases = self._slots.get(slot.bucket)
-            if leases is not None:
-                leases.until.pop(request_id, None)
-                if not leases.until:
-                    del self._slots[slot.bucket]
+    def _release(self, request_id: str, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            holders = self._holders.get(lease.bucket)
+            if holders is not None:
+                holders.until.pop(request_id, None)
+                if not holders.until:
+                    del self._holders[lease.bucket]
 
-    def _renew(self, request_id: str, slots: Sequence[Slot], now: int, until: int) -> bool:
+    def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
         if self._finished.holds(request_id, now):
             return True
         record = self._records.get(request_id)
         if record is not None and record.until > now:
             record.until = max(record.until, until)
         else:
-            self._keep(request_id, _Record(None, (), slots, until), now)
-        granted = [self._extend(request_id, slot, now, until) for slot in slots]
+            self._keep(request_id, _Record(None, (), leases, until), now)
+        granted = [self._extend(request_id, lease, now, until) for lease in leases]
         return all(granted)
 
-    def _extend(self, request_id: str, slot: Slot, now: int, until: int) -> bool:
-        leases = self._leases(slot)
-        if leases.held(now) >= slot.limit and request_id not in leases.until:
+    def _extend(self, request_id: str, lease: Lease, now: int, until: int) -> bool:
+        holders = self._holders_of(lease)
+        if holders.held(now) >= lease.limit and request_id not in holders.until:
             return False
-        leases.take(request_id, until)
+        holders.take(request_id, until)
         return True
 
     def _end_requests(self, now: int) -> None:
@@ -257,8 +258,8 @@ class MemoryAdmission(Forkable):
                 # Windows that ended are out of reach for everybody else by now.
                 for counter, window in record.charges:
                     counter.used += tokens - window.cost
-            self._release(request_id, record.slots)
+            self._release(request_id, record.leases)
 
 
-def _standing(counter: _Counter | None, now: int) -> Standing:
-    return Standing(counter.used, counter.end - now) if counter is not None and counter.used else Standing(0, 0)
+def _state_of(counter: _Counter | None, now: int) -> LimitState:
+    return LimitState(counter.used, counter.end - now) if counter is not None and counter.used else LimitState(0, 0)

@@ -12,7 +12,7 @@ from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 Found = tuple[KeyRecord, SecretRecord]
 
 
-class _Entry(NamedTuple):
+class _CachedLookup(NamedTuple):
     found: Found | None
     until: float
 
@@ -38,8 +38,8 @@ class CachedKeys(Forkable):
         super().__init__()
 
     def start_anew(self) -> None:
-        self._known: LRUCache[bytes, _Entry] = LRUCache(self._size)
-        self._unknown: LRUCache[bytes, _Entry] = LRUCache(self._size)
+        self._known: LRUCache[bytes, _CachedLookup] = LRUCache(self._size)
+        self._unknown: LRUCache[bytes, _CachedLookup] = LRUCache(self._size)
         self._lock = Lock()
         self._writes = 0
 
@@ -52,7 +52,7 @@ class CachedKeys(Forkable):
             return entry.found
         found = await self._store.find(digest)
         # Counted from before the look-up: what it found may have been changed while it was under way.
-        self._remember(digest, _Entry(found, now + self._age), writes)
+        self._remember(digest, _CachedLookup(found, now + self._age), writes)
         return found
 
     async def insert(self, keys: Sequence[Found]) -> None:
@@ -79,7 +79,7 @@ class CachedKeys(Forkable):
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:
         return await self._store.list(tenant)
 
-    def _remember(self, digest: bytes, entry: _Entry, writes: int) -> None:
+    def _remember(self, digest: bytes, entry: _CachedLookup, writes: int) -> None:
         if not self._age:
             return
         cache, other = (self._unknown, self._known) if entry.found is None else (self._known, self._unknown)

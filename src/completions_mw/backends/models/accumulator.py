@@ -11,7 +11,7 @@ _ADDED_ALREADY = ("role", "tool_calls", "function_call")
 _ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
-class Answer:
+class Accumulator:
     """What a model has said so far.
 
     Args:
@@ -22,7 +22,7 @@ class Answer:
 
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, _ChoiceAccumulator] = {}
         self._envelope: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
 
@@ -51,17 +51,17 @@ class Answer:
         ]
         return {**self._envelope, "object": "chat.completion", "choices": choices, "usage": self._usage or self._estimate()}
 
-    def _choice(self, index: int) -> "_Choice":
-        return self._choices.setdefault(index, _Choice())
+    def _choice(self, index: int) -> "_ChoiceAccumulator":
+        return self._choices.setdefault(index, _ChoiceAccumulator())
 
-    def _sorted(self) -> list[tuple[int, "_Choice"]]:
+    def _sorted(self) -> list[tuple[int, "_ChoiceAccumulator"]]:
         return sorted(self._choices.items())
 
     def _estimate(self) -> dict[str, Any]:
         return estimate_usage(self._request, sum(choice.characters() for choice in self._choices.values()))
 
 
-class _Choice:
+class _ChoiceAccumulator:
     """One choice of an answer."""
 
     __slots__ = ("_calls", "_fields", "_function_call", "_texts", "finish_reason", "logprobs")

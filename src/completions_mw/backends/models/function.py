@@ -16,7 +16,7 @@ from completions_mw.backends.models.chunks import opened
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import EventSource, ModelFunction
 from completions_mw.schemas import ChatRequest
 
@@ -106,7 +106,7 @@ class BlockingFunctionSource:
     def _open(self) -> Callable[[], Any]:
         result = self._function(self._request)
         if inspect.isawaitable(result):
-            result = run(_named(_wait_for(result), self._function))
+            result = run_sync(_named(_wait_for(result), self._function))
         if isinstance(result, AsyncIterable):
             step, self._close = _async_steps(result)
             return step
@@ -160,14 +160,14 @@ def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callabl
 
     def step() -> Any:
         try:
-            return run(_named(_wait_for(anext(items)), items))
+            return run_sync(_named(_wait_for(anext(items)), items))
         except StopAsyncIteration:
             raise StopIteration from None
 
     def close() -> None:
         # One that suspended is closed already, and Python 3.11 still takes it for running.
         if not getattr(items, "ag_running", False):
-            run(_named(_wait_for(getattr(items, "aclose", _wait_for_nothing)()), items))
+            run_sync(_named(_wait_for(getattr(items, "aclose", _wait_for_nothing)()), items))
 
     return step, close
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-ROOM: Final = 16
+MAX_QUEUED_ITEMS: Final = 16
 """Items that may wait for a slow reader before the model has to."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from completions_mw.backends.models.accumulator import Answer
+from completions_mw.backends.models.accumulator import Accumulator
 from completions_mw.backends.models.chunks import chunks_of, completed, is_completion, plain, split
 from completions_mw.schemas import ChatRequest
 from completions_mw.sse import DONE, Event
@@ -26,7 +26,7 @@ class ModelStream:
 
     def __init__(self, source: ItemSource, request: ChatRequest) -> None:
         self._source = source
-        self._answer = Answer(request)
+        self._answer = Accumulator(request)
         self._ended = False
 
     async def __anext__(self) -> list[Event]:
@@ -51,7 +51,7 @@ class ModelStream:
 
 async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
     """Return the whole answer of `source` as one `chat.completion`, and close it."""
-    answer = Answer(request)
+    answer = Accumulator(request)
     try:
         while True:
             for item in map(plain, await source.__anext__()):
@@ -65,7 +65,7 @@ async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
         await source.aclose()
 
 
-def _complete(completion: dict[str, Any], answer: Answer) -> dict[str, Any]:
+def _complete(completion: dict[str, Any], answer: Accumulator) -> dict[str, Any]:
     """Return a model's own completion with the members that SPEC section 7 requires."""
     for part in split(completion):
         answer.add(part)

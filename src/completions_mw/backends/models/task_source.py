@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from completions_mw.backends.models.inbox import ROOM, Inbox
+from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
 from completions_mw.errors import UpstreamError
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -93,7 +93,7 @@ class AsyncTaskSource:
     def __init__(self, produce: AsyncProduce, keep_alive: float) -> None:
         self._produce = produce
         self._inbox = Inbox(keep_alive)
-        self._room = anyio.Semaphore(ROOM)
+        self._room = anyio.Semaphore(MAX_QUEUED_ITEMS)
         self._task: Task | None = None
 
     async def __anext__(self) -> list[Any]:

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
-from completions_mw.backends.models.inbox import ROOM, Inbox
+from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
 from completions_mw.backends.models.task_source import call_from_thread
 
 Emit = Callable[[Any], bool]
@@ -33,7 +33,7 @@ class Worker:
         self._produce = produce
         self._deliver = deliver
         self._end = end
-        self._room = threading.Semaphore(ROOM)
+        self._room = threading.Semaphore(MAX_QUEUED_ITEMS)
         self._stopped = False
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="completions-mw-model", daemon=True)
 

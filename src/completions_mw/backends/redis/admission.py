@@ -13,12 +13,12 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import FINISHED_MS
-from completions_mw.core.ports import Admission, Clock, Slot, Standing, StoreError, Window
+from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, Window
 
 Argument = str | bytes | int
 
 _LOG: Final = logging.getLogger("completions_mw")
-_QUIET: Final = 10.0
+LOG_INTERVAL: Final = 10.0
 """Seconds between two lines about the same thing."""
 _MOST_RENEWED: Final = 100
 """Requests in one call of the script: nothing else runs in Redis meanwhile."""
@@ -69,26 +69,26 @@ class RedisAdmission:
         # A name ends with what callers choose, so no two of them can meet.
         self._record, self._window, self._slot = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
-    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
+    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Charge all windows and lease all slots, or none of them."""
         keys = [
             self._record + _bytes(request_id),
             *[self._window + _bytes(window.bucket) for window in windows],
-            *[self._slot + _bytes(slot.bucket) for slot in slots],
+            *[self._slot + _bytes(lease.bucket) for lease in leases],
         ]
         arguments: list[Argument] = [_bytes(request_id), lease_ms, len(windows)]
         for _, limit, seconds, cost, refundable, _ in windows:
             arguments += (limit, seconds * 1000, cost, int(refundable))
-        arguments += [slot.limit for slot in slots]
+        arguments += [lease.limit for lease in leases]
         admitted, *values = await self._run("admit", keys, arguments)
         split = 2 * len(windows)
         return Admission(
             bool(admitted),
-            tuple([Standing(values[at], values[at + 1]) for at in range(0, split, 2)]),
-            tuple([Standing(held, 0) for held in values[split:]]),
+            tuple([LimitState(values[at], values[at + 1]) for at in range(0, split, 2)]),
+            tuple([LimitState(held, 0) for held in values[split:]]),
         )
 
-    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+    async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; return the requests that lost one for good."""
         names = {_bytes(request_id): request_id for request_id in holds}
         lost: list[str] = []
@@ -96,9 +96,9 @@ class RedisAdmission:
             keys: list[bytes] = []
             arguments: list[Argument] = [lease_ms]
             for name in some:
-                slots = holds[names[name]]
-                keys += (self._record + name, *[self._slot + _bytes(slot.bucket) for slot in slots])
-                arguments += (name, len(slots), *[slot.limit for slot in slots])
+                leases = holds[names[name]]
+                keys += (self._record + name, *[self._slot + _bytes(lease.bucket) for lease in leases])
+                arguments += (name, len(leases), *[lease.limit for lease in leases])
             lost += [names[name] for name in await self._run("renew", keys, arguments)]
         return lost
 
@@ -155,7 +155,7 @@ class RedisAdmission:
     def _log_reset(self) -> None:
         """Tell the operator that Redis was restarted, or told to forget: its counters may have gone with the scripts (FAULTS FC-93)."""
         self._known.clear()
-        if self._monotonic() - self._logged < _QUIET:
+        if self._monotonic() - self._logged < LOG_INTERVAL:
             return
         self._logged = self._monotonic()
         # A handler of the host app that fails must not fail the request.

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio.connection import Connection, SSLConnection
 
 from completions_mw.backends.redis.admission import Argument
-from completions_mw.backends.redis.session import MOST, Pool, RedisSession, nameless, options_of
+from completions_mw.backends.redis.session import MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
 from completions_mw.backends.time_limit import TimeLimit
 
 _AsyncConnection = Connection | SSLConnection
@@ -37,7 +37,7 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
 
     def _pool(self) -> _Tasks:
         loop = asyncio.get_running_loop()
-        return self._pools.get(loop) or self._pools.setdefault(loop, Pool(asyncio.Semaphore(MOST)))
+        return self._pools.get(loop) or self._pools.setdefault(loop, Pool(asyncio.Semaphore(MAX_CONNECTIONS)))
 
     async def _enter(self, pool: _Tasks, seconds: float) -> bool:
         try:
@@ -64,7 +64,7 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
     def _connection(self) -> _AsyncConnection:
         # The timeout around the whole call is the only one: redis-py's own ones cost a task each.
         if self._tls is None:
-            return nameless(Connection(**options_of(self._options, None)))
-        connection = nameless(SSLConnection(**options_of(self._options, None)))
+            return without_client_info(Connection(**options_of(self._options, None)))
+        connection = without_client_info(SSLConnection(**options_of(self._options, None)))
         connection.ssl_context = self._tls
         return connection

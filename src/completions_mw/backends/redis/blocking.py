@@ -12,10 +12,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.redis.admission import Argument
-from completions_mw.backends.redis.session import MOST, Pool, RedisSession, nameless, options_of
+from completions_mw.backends.redis.session import MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
 from completions_mw.backends.time_limit import PARTS
 
-_LEAST: Final = 0.01
+MIN_TIMEOUT: Final = 0.01
 """Seconds for an answer to a thread that has used up its time before it came to ask: others may have kept it from that."""
 
 
@@ -27,7 +27,7 @@ class _WithDeadline:
     @property
     def left(self) -> float:
         """Seconds until then."""
-        return max(_LEAST, self.deadline - SYSTEM_CLOCK.monotonic())
+        return max(MIN_TIMEOUT, self.deadline - SYSTEM_CLOCK.monotonic())
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         # As in `TimeLimit`: a while in which the whole machine stands still costs one of them.
@@ -76,7 +76,7 @@ class BlockingRedis(RedisSession[_BlockingConnection, "SimpleQueue[None]"]):
     def _first_pool(self) -> _Threads:
         # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
         places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(MOST):
+        for _ in range(MAX_CONNECTIONS):
             places.put(None)
         pool = self._pools.setdefault(os.getpid(), Pool(places))
         for parent in set(self._pools) - {os.getpid()}:
@@ -106,7 +106,7 @@ class BlockingRedis(RedisSession[_BlockingConnection, "SimpleQueue[None]"]):
 
     def _connection(self) -> _BlockingConnection:
         options = {name: value for name, value in self._options.items() if not name.startswith("ssl_")}
-        connection = nameless(_BlockingConnection(**options_of(options, self._first_timeout)))  # type: ignore[no-untyped-call]
+        connection = without_client_info(_BlockingConnection(**options_of(options, self._first_timeout)))  # type: ignore[no-untyped-call]
         if self._tls is not None:
             connection.tls = self._tls.get()
         return connection

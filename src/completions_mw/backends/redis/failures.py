@@ -26,7 +26,7 @@ def store_error(error: Exception) -> StoreError:
     return StoreError(f"Redis cannot be reached: {name}")
 
 
-def wordless(error: Exception) -> Exception | None:
+def without_message(error: Exception) -> Exception | None:
     """Return the cause as tracebacks may show it: redis-py's texts quote addresses."""
     if not isinstance(error, RedisError):
         return None

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from completions_mw.backends.redis.admission import Argument
-from completions_mw.backends.redis.failures import FAILURES, store_error, wordless
+from completions_mw.backends.redis.failures import FAILURES, store_error, without_message
 from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
@@ -22,11 +22,11 @@ TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
 FIRST_TIMEOUT: Final = 0.5
 """The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
-PATIENCE: Final = 1.0
+ACQUIRE_TIMEOUT: Final = 1.0
 """Seconds for which a call waits for its turn at least, before the time that it has with Redis begins."""
-MOST: Final = 32
+MAX_CONNECTIONS: Final = 32
 """Connections of a process or event loop: a call is so short that the others can wait their turn."""
-_OURS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
+RESERVED_OPTIONS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
 
 C = TypeVar("C")
 """A connection."""
@@ -68,7 +68,7 @@ class RedisSession(ABC, Generic[C, P]):
             given = options.get("socket_timeout")
             self._timeout: float = given or TIMEOUT
             self._first_timeout: float = given or FIRST_TIMEOUT
-            self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OURS}
+            self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in RESERVED_OPTIONS}
             # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
             self._connection()
@@ -87,7 +87,7 @@ class RedisSession(ABC, Generic[C, P]):
         """
         pool = self._pool()
         timeouts = pool.timeouts
-        if not await self._enter(pool, max(PATIENCE, self._timeout)):
+        if not await self._enter(pool, max(ACQUIRE_TIMEOUT, self._timeout)):
             raise StoreRefusalError("Redis was not asked, since no connection became free")
         try:
             if pool.timeouts != timeouts:
@@ -99,7 +99,7 @@ class RedisSession(ABC, Generic[C, P]):
         except FAILURES as error:
             failure = store_error(error)
             pool.timeouts += isinstance(failure, StoreTimeoutError)
-            raise failure from wordless(error)
+            raise failure from without_message(error)
         finally:
             self._leave(pool)
 
@@ -153,7 +153,7 @@ class RedisSession(ABC, Generic[C, P]):
             await self._drop(connection)
 
 
-def nameless(connection: C) -> C:
+def without_client_info(connection: C) -> C:
     """Let a connection not tell Redis which library this is: that would be two round trips of the few that its deadline has room for."""
     for name in ("driver_info", "lib_name", "lib_version"):
         setattr(connection, name, None)

@@ -7,12 +7,12 @@ from logging import ERROR
 from typing import NamedTuple
 
 from completions_mw.core.budgets.periods import Period, period_end, period_of
-from completions_mw.core.context import Exchange
+from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import NANO, nano
-from completions_mw.core.hooks import misfit
+from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.authentication import Caller
-from completions_mw.core.limits.errors import budget_exceeded
-from completions_mw.core.ports import Account, Clock, Entry, Ledger, Movement, Refusal
+from completions_mw.core.limits.errors import budget_exceeded_error
+from completions_mw.core.ports import Account, BudgetChange, Clock, Entry, Ledger, Refusal
 from completions_mw.core.resilience.store_health import log_event
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
 from completions_mw.settings import Budget, Settings
@@ -38,7 +38,7 @@ class BudgetAlert(NamedTuple):
 OnBudget = Callable[[BudgetAlert], object]
 
 
-class Share(NamedTuple):
+class AppliedBudget(NamedTuple):
     """A budget that a request is charged to, and the kind of its period."""
 
     account: Account
@@ -66,10 +66,10 @@ class Budgets:
         self._clock = clock
         self._ttl_ms = ttl_ms
         self._on_budget = on_budget
-        if on_budget is not None and (fault := misfit(on_budget, "alert")):
+        if on_budget is not None and (fault := uncallable_reason(on_budget, "alert")):
             raise ConfigurationError(f"on_budget: {fault}")
 
-    def shares_of(self, caller: Caller | None) -> tuple[Share, ...]:
+    def budgets_for(self, caller: Caller | None) -> tuple[AppliedBudget, ...]:
         """Return the budgets that `caller` is charged to, in their periods of now."""
         if caller is None:
             return ()
@@ -80,7 +80,7 @@ class Budgets:
             shares.append(self._share("tenant", caller.tenant, shared))
         return tuple(shares)
 
-    async def reserve(self, entry: Entry, amount: int, shares: tuple[Share, ...], exchange: Exchange) -> None:
+    async def reserve(self, entry: Entry, amount: int, shares: tuple[AppliedBudget, ...], exchange: RequestContext) -> None:
         """Hold `amount` in all budgets.
 
         Raises:
@@ -95,17 +95,17 @@ class Budgets:
             period = next(share.period for share in shares if share.account == refusal.account)
             raise await self._refused(refusal, amount, period, exchange)
 
-    async def moved(self, movements: list[Movement], exchange: Exchange | None) -> None:
+    async def notify(self, changes: list[BudgetChange], exchange: RequestContext | None) -> None:
         """Tell the operator's hook of the thresholds that a settlement has reached."""
-        for movement in movements:
-            for threshold in movement.told:
-                await self._tell(BudgetAlert(*movement[:3], _usd(movement.limit), _usd(movement.spent), threshold), exchange)
+        for change in changes:
+            for threshold in change.told:
+                await self._tell(BudgetAlert(*change[:3], _usd(change.limit), _usd(change.spent), threshold), exchange)
 
-    def _share(self, scope: str, name: str, budget: Budget) -> Share:
+    def _share(self, scope: str, name: str, budget: Budget) -> AppliedBudget:
         account = Account(scope, name, period_of(budget.period, self._clock.time()), nano(budget.usd))
-        return Share(account, budget.period)
+        return AppliedBudget(account, budget.period)
 
-    async def _refused(self, refusal: Refusal, amount: int, period: Period, exchange: Exchange) -> BudgetExceededError:
+    async def _refused(self, refusal: Refusal, amount: int, period: Period, exchange: RequestContext) -> BudgetExceededError:
         account = refusal.account
         if refusal.first:
             reached = refusal.spent * 100 // account.limit
@@ -114,9 +114,9 @@ class Budgets:
             )
             await self._tell(alert, exchange)
         ends = period_end(period, self._clock.time())
-        return budget_exceeded(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends)
+        return budget_exceeded_error(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends)
 
-    async def _tell(self, alert: BudgetAlert, exchange: Exchange | None) -> None:
+    async def _tell(self, alert: BudgetAlert, exchange: RequestContext | None) -> None:
         if self._on_budget is None:
             return
         try:

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Final
 
 from completions_mw.core.budgets.spool import Settlement, Spool, Spooled
-from completions_mw.core.limits.errors import unavailable
+from completions_mw.core.limits.errors import unavailable_error
 from completions_mw.core.ports import (
     Account,
     Balance,
+    BudgetChange,
     Entry,
     Ledger,
-    Movement,
     Outcome,
     Refusal,
     StoreError,
@@ -67,14 +67,14 @@ class GuardedLedger:
             if isinstance(error, StoreTimeoutError):
                 # It may be held, for a request that will not be: clients that try again would use up the budget with nothing.
                 await self._spool.put(Settlement(entry, _NOT_BEGUN))
-            raise unavailable("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE) from error
+            raise unavailable_error("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE) from error
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         """Note what a stream has cost so far, if the ledger takes it: the stream goes on anyway."""
         with suppress(StoreError):
             await self._health.call("spool", self._ledger.checkpoint, request_id, amount, tokens)
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         """Post what a request cost, now or later; later there are no movements yet."""
         try:
             return await self._health.call("spool", self._ledger.settle, entry, outcome)
@@ -82,17 +82,17 @@ class GuardedLedger:
             await self._spool.put(Settlement(entry, outcome))
             return []
 
-    async def replay(self) -> list[Movement]:
+    async def replay(self) -> list[BudgetChange]:
         """Post some of what waits, the oldest first, until the ledger fails again. Posting twice what was posted changes nothing."""
         deadline = self._now() + REPLAY_SECONDS
         put_off: set[str] = set()
-        movements: list[Movement] = []
+        changes: list[BudgetChange] = []
         while self._now() < deadline:
             spooled = await self._spool.oldest()
             if spooled is None or spooled.settlement.entry.request_id in put_off:
                 break
             try:
-                movements += await self._health.call("spool", self._post, spooled)
+                changes += await self._health.call("spool", self._post, spooled)
             except StoreRefusalError:
                 put_off.add(spooled.settlement.entry.request_id)
                 await self._put_off(spooled)
@@ -100,7 +100,7 @@ class GuardedLedger:
                 # Whatever is wrong with this one, the next time another one is the first.
                 self._spool.postpone(spooled, spooled.tries)
                 break
-        return movements
+        return changes
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         """Extend reservations, and those of the settlements that wait: as long as they do, the money is not free."""
@@ -132,11 +132,11 @@ class GuardedLedger:
     def _now(self) -> float:
         return self._health.clock.monotonic()
 
-    async def _post(self, spooled: Spooled) -> list[Movement]:
-        movements = await self._ledger.settle(*spooled.settlement)
+    async def _post(self, spooled: Spooled) -> list[BudgetChange]:
+        changes = await self._ledger.settle(*spooled.settlement)
         self._replayed += 1
         await self._spool.done(spooled)
-        return movements
+        return changes
 
     async def _put_off(self, spooled: Spooled) -> None:
         tries = spooled.tries + 1

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from completions_mw.core.ports import Clock, Entry, Outcome, StoreError
 from completions_mw.core.resilience.store_health import LOG_SECONDS, log_event
-from completions_mw.core.resilience.throttle import Turns
+from completions_mw.core.resilience.throttle import Throttle
 
 MAX_SETTLEMENTS: Final = 10_000
 _UNWRITABLE: Final = re.compile("[\ufdd0\ud800-\udfff]")
@@ -95,8 +95,8 @@ class Spool:
         self._max = max
         self._file = file
         self._queue: deque[Spooled] = deque()
-        self._full_lines = Turns(LOG_SECONDS)
-        self._file_lines = Turns(LOG_SECONDS)
+        self._full_lines = Throttle(LOG_SECONDS)
+        self._file_lines = Throttle(LOG_SECONDS)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -109,7 +109,7 @@ class Spool:
         """Add a settlement. Never fails: what could not be kept is logged."""
         if len(self._queue) >= self._max:
             self.lost += 1
-            if self._full_lines.take(self._clock.monotonic()):
+            if self._full_lines.ready(self._clock.monotonic()):
                 log_event(logging.ERROR, "spool_full", held=len(self._queue), lost=self.lost)
             return
         receipt: object = None
@@ -200,7 +200,7 @@ class Spool:
             log_event(logging.ERROR, "spool_unreadable", bytes=len(line), file=name)
 
     def _complain(self, error: StoreError) -> None:
-        if self._file_lines.take(self._clock.monotonic()):
+        if self._file_lines.ready(self._clock.monotonic()):
             log_event(logging.ERROR, "spool_file_failed", error=type(error.__cause__ or error).__name__)
 
 

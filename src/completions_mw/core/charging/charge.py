@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from completions_mw.core.context import Exchange
-from completions_mw.core.costs.estimate import Demand
+from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.costs.prices import FREE, cost, tokens_of
 from completions_mw.core.costs.tokens import estimate_tokens
 from completions_mw.core.dispatch.catalog import CatalogModel
-from completions_mw.core.limits.limiter import Pass
-from completions_mw.core.ports import Entry, Outcome, Slot, Tokens
+from completions_mw.core.limits.limiter import Grant
+from completions_mw.core.ports import Entry, Lease, Outcome, Tokens
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, ServiceUnavailableError
 
 CHECKPOINT_SECONDS: Final = 1.0
@@ -45,8 +45,8 @@ class Charge:
         "_noted",
         "admitted",
         "checkpointed",
-        "demand",
         "entry",
+        "estimate",
         "exchange",
         "is_open",
         "lost",
@@ -54,7 +54,7 @@ class Charge:
         "usage",
     )
 
-    def __init__(self, books: Books, entry: Entry, model: CatalogModel, exchange: Exchange, demand: Demand) -> None:
+    def __init__(self, books: Books, entry: Entry, model: CatalogModel, exchange: RequestContext, estimate: TokenEstimate) -> None:
         self._books = books
         self.checkpointed = exchange.clock.monotonic()
         self._chunks = 0
@@ -63,8 +63,8 @@ class Charge:
         self.entry = entry
         self._model = model
         self.exchange = exchange
-        self.demand = demand
-        self.admitted: Pass | None = None
+        self.estimate = estimate
+        self.admitted: Grant | None = None
         self.reserved: int | None = None
         """Nano-dollars."""
         self.usage: Callable[[], dict[str, Any]] | None = None
@@ -73,14 +73,14 @@ class Charge:
         """Whether its place or its money was given to others, because nobody could renew it in time (FAULTS FC-76)."""
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
+    def leases(self) -> tuple[Lease, ...]:
         """The places that the request leases."""
-        return () if self.admitted is None else self.admitted.slots
+        return () if self.admitted is None else self.admitted.leases
 
     @property
     def holds_limits(self) -> bool:
         """Whether the store of limits has something to take back: places, or tokens that were not used."""
-        return self.admitted is not None and (self.admitted.counts_tokens or bool(self.admitted.slots))
+        return self.admitted is not None and (self.admitted.counts_tokens or bool(self.admitted.leases))
 
     def is_due(self, chunks: int) -> bool:
         """Tell whether there is something to do after so many more chunks."""
@@ -149,15 +149,15 @@ class Charge:
             return (self._at_least_the_prompt(tokens), True) if self.exchange.estimated else (tokens, False)
         if self.exchange.target is not None and _has_left(error):
             # The upstream was at work for a client that left: it has read the prompt at least.
-            return Tokens(prompt=self.demand.prompt), True
+            return Tokens(prompt=self.estimate.prompt), True
         if isinstance(error, GatewayError) and error.received is not None:
             # No more than was reserved: much of a body is no text.
-            return Tokens(self.demand.prompt, min(estimate_tokens(error.received), self.demand.completion)), True
+            return Tokens(self.estimate.prompt, min(estimate_tokens(error.received), self.estimate.completion)), True
         return _NOTHING, False
 
     def _at_least_the_prompt(self, tokens: Tokens) -> Tokens:
         """Return an estimate with all that we know of the prompt, which is more than the usage that a client gets says."""
-        return tokens._replace(prompt=max(tokens.prompt, self.demand.prompt))
+        return tokens._replace(prompt=max(tokens.prompt, self.estimate.prompt))
 
     def _cost(self, tokens: Tokens) -> int:
         return cost(self._model.prices.get(self.exchange.target or "", FREE), tokens)

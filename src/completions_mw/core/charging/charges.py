@@ -3,12 +3,12 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from completions_mw.core.budgets.budgets import Budgets, Share
+from completions_mw.core.budgets.budgets import AppliedBudget, Budgets
 from completions_mw.core.charging.charge import Charge
-from completions_mw.core.charging.maintenance import Upkeep
-from completions_mw.core.charging.max_cost import Tariff
-from completions_mw.core.context import Exchange
-from completions_mw.core.costs.estimate import demand_of
+from completions_mw.core.charging.maintenance import Maintenance
+from completions_mw.core.charging.max_cost import MaxCost
+from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.estimate import estimate_request
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.authentication import Caller
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter
@@ -17,7 +17,7 @@ from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError
 
 
-class Meter:
+class Charges:
     """Opens a charge for each request, and settles it.
 
     Args:
@@ -30,16 +30,22 @@ class Meter:
     """
 
     def __init__(
-        self, limiter: RateLimiter, tariff: Tariff, budgets: Budgets, ledger: Ledger | None, upkeep: Upkeep, background: Background | None
+        self,
+        limiter: RateLimiter,
+        tariff: MaxCost,
+        budgets: Budgets,
+        ledger: Ledger | None,
+        maintenance: Maintenance,
+        background: Background | None,
     ) -> None:
         self._limiter = limiter
         self._tariff = tariff
         self._budgets = budgets
         self._ledger = ledger
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._background = background
 
-    async def open(self, chat: Chat, caller: Caller | None, model: CatalogModel, exchange: Exchange) -> tuple[Chat, Charge | None]:
+    async def open(self, chat: Chat, caller: Caller | None, model: CatalogModel, exchange: RequestContext) -> tuple[Chat, Charge | None]:
         """Let a request in and reserve what it may cost.
 
         Returns:
@@ -52,19 +58,19 @@ class Meter:
             ServiceUnavailableError: nobody can tell at the moment.
         """
         limits = self._limiter.limits_of(caller, model.name)
-        shares = self._budgets.shares_of(caller)
+        shares = self._budgets.budgets_for(caller)
         is_priced = bool(shares) or self._tariff.applies(caller)
         if limits is None and not is_priced and self._ledger is None:
             return chat, None
-        demand = demand_of(chat, model.max_output_tokens)
-        amount = self._tariff.amount(model, chat, demand, caller, budgeted=bool(shares)) if is_priced else 0
-        charge = Charge(self, _entry(caller, model, exchange), model, exchange, demand)
+        estimate = estimate_request(chat, model.max_output_tokens)
+        amount = self._tariff.amount(model, chat, estimate, caller, budgeted=bool(shares)) if is_priced else 0
+        charge = Charge(self, _entry(caller, model, exchange), model, exchange, estimate)
         if limits is not None:
             await self._admit(charge, limits)
         if shares and amount:
             await self._reserve(charge, shares, amount)
-        self._upkeep.watch(charge)
-        return (chat.capped(demand.choice) if amount else chat), charge
+        self._maintenance.watch(charge)
+        return (chat.capped(estimate.per_choice) if amount else chat), charge
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         """Note what a stream has cost so far."""
@@ -73,7 +79,7 @@ class Meter:
 
     async def settle(self, charge: Charge, tokens: Tokens, estimated: bool, error: BaseException | None) -> None:
         """Post what a request used, even if it is cancelled meanwhile."""
-        self._upkeep.forget(charge)
+        self._maintenance.forget(charge)
         total = tokens.prompt + tokens.completion
         if self._ledger is not None:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
@@ -87,8 +93,8 @@ class Meter:
             if charge.holds_limits:
                 await self._limiter.finish(charge.entry.request_id, tokens)
         finally:
-            movements = await ledger.settle(charge.entry, outcome)
-        await self._budgets.moved(movements, charge.exchange)
+            changes = await ledger.settle(charge.entry, outcome)
+        await self._budgets.notify(changes, charge.exchange)
 
     def _complete(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
         return work if self._background is None else self._background.complete(work)
@@ -96,7 +102,7 @@ class Meter:
     async def _admit(self, charge: Charge, limits: LimitSet) -> None:
         entry = charge.entry
         try:
-            charge.admitted = await self._limiter.admit(entry.request_id, limits, charge.demand, entry.model, entry.tenant)
+            charge.admitted = await self._limiter.admit(entry.request_id, limits, charge.estimate, entry.model, entry.tenant)
         except GatewayError:
             raise
         except BaseException:
@@ -105,7 +111,7 @@ class Meter:
             raise
         charge.exchange.limit_headers = charge.admitted.headers
 
-    async def _reserve(self, charge: Charge, shares: tuple[Share, ...], amount: int) -> None:
+    async def _reserve(self, charge: Charge, shares: tuple[AppliedBudget, ...], amount: int) -> None:
         try:
             await self._budgets.reserve(charge.entry, amount, shares, charge.exchange)
         except GatewayError as error:
@@ -118,7 +124,7 @@ class Meter:
         charge.reserved = amount
 
 
-def _entry(caller: Caller | None, model: CatalogModel, exchange: Exchange) -> Entry:
+def _entry(caller: Caller | None, model: CatalogModel, exchange: RequestContext) -> Entry:
     scope, key, tenant = ("app", "", "") if caller is None else (caller.scope, caller.id, caller.tenant)
     started_ms = int(exchange.clock.time() * 1000)
     return Entry(exchange.id, scope, key, tenant, model.name, exchange.stream, started_ms)

@@ -13,8 +13,8 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Clock, StoreError
 from completions_mw.core.resilience.store_health import log_event
-from completions_mw.core.resilience.throttle import Turns
-from completions_mw.settings import Stores
+from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.settings import StoreSettings
 
 Warnings = Callable[[], Awaitable[list[str]]]
 
@@ -28,7 +28,7 @@ PRUNING_SECONDS: Final = 0.2
 DAY_MS: Final = 86_400_000
 
 
-class Upkeep:
+class Maintenance:
     """Looks after everything that lives longer than a moment.
 
     Args:
@@ -48,7 +48,7 @@ class Upkeep:
         budgets: Budgets,
         background: Background,
         clock: Clock,
-        settings: Stores,
+        settings: StoreSettings,
         warnings: Warnings | None = None,
     ) -> None:
         self._limiter = limiter
@@ -66,12 +66,12 @@ class Upkeep:
         """Whether the ledger could not renew what is reserved."""
         self._is_pruning = False
         """Whether there are more old rows to remove."""
-        self._rounds = Turns(min(REAP_SECONDS, self._ttl / 3))
-        self._prunings = Turns(PRUNE_SECONDS)
+        self._rounds = Throttle(min(REAP_SECONDS, self._ttl / 3))
+        self._prunings = Throttle(PRUNE_SECONDS)
 
     def watch(self, charge: Charge) -> None:
         """Renew what a request holds, until `forget` or until nobody has it any more."""
-        holds = bool(charge.slots) or charge.reserved is not None
+        holds = bool(charge.leases) or charge.reserved is not None
         if holds:
             self._live.add(ref(charge, self._live.discard))
         if holds or self._ledger is not None or self._warnings is not None:
@@ -94,7 +94,7 @@ class Upkeep:
         if self._ledger is not None:
             await self._look_after(self._ledger, now)
             await self._catch_up(now)
-            await self._budgets.moved(await self._ledger.replay(), None)
+            await self._budgets.notify(await self._ledger.replay(), None)
             await self._prune(self._ledger, now)
 
     async def _warn(self, warnings: Warnings) -> None:
@@ -111,14 +111,14 @@ class Upkeep:
 
     async def _renew_leases(self) -> None:
         # Each time: a store that was restarted has forgotten them, and would give the places away.
-        holds = {charge.entry.request_id: charge.slots for charge in self._running() if charge.slots}
+        holds = {charge.entry.request_id: charge.leases for charge in self._running() if charge.leases}
         if holds:
             self._end(await self._limiter.renew(holds))
 
     async def _look_after(self, ledger: GuardedLedger, now: float) -> None:
         """Renew what requests have reserved, and then post what the dead have."""
         was_behind = self._is_behind
-        if self._rounds.take(now) or was_behind:
+        if self._rounds.ready(now) or was_behind:
             await self._renew_reservations(ledger)
             # After an outage those who live have a tick's time to renew before anybody is taken for dead.
             if not (was_behind or self._is_behind):
@@ -150,7 +150,7 @@ class Upkeep:
 
     async def _prune(self, ledger: GuardedLedger, now: float) -> None:
         """Remove old rows for a moment, if that is due; the next tick goes on."""
-        if self._retention_ms is None or not (self._prunings.take(now) or self._is_pruning):
+        if self._retention_ms is None or not (self._prunings.ready(now) or self._is_pruning):
             return
         before_ms = int(self._clock.time() * 1000) - self._retention_ms
         enough = self._clock.monotonic() + PRUNING_SECONDS

@@ -3,11 +3,11 @@
 from decimal import Decimal
 from typing import Final, Literal
 
-from completions_mw.core.costs.estimate import Demand
+from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.costs.prices import FREE, Price, ceiling, nano
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.authentication import Caller
-from completions_mw.core.limits.errors import max_cost_exceeded, unpriced
+from completions_mw.core.limits.errors import max_cost_exceeded_error, unpriced_error
 from completions_mw.core.validation.request import Chat
 from completions_mw.settings import Settings
 
@@ -15,7 +15,7 @@ DEARER_TIERS: Final = {"fast", "priority", "scale"}
 """What providers bill at more than the price that is known."""
 
 
-class Tariff:
+class MaxCost:
     """Prices requests before they are sent.
 
     Args:
@@ -30,7 +30,7 @@ class Tariff:
         """Tell whether requests of `caller` may be refused for their price alone."""
         return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
 
-    def amount(self, model: CatalogModel, chat: Chat, demand: Demand, caller: Caller | None, *, budgeted: bool) -> int:
+    def amount(self, model: CatalogModel, chat: Chat, estimate: TokenEstimate, caller: Caller | None, *, budgeted: bool) -> int:
         """Return the most that a request can cost, in nano-dollars.
 
         Raises:
@@ -38,14 +38,14 @@ class Tariff:
             InvalidRequestError: that is more than one request may cost.
         """
         if chat.request.service_tier in DEARER_TIERS and model.ceiling != FREE:
-            raise unpriced(f"{model.name} (service_tier {chat.request.service_tier})")
-        asked = ceiling(self._price(model, budgeted), demand.prompt_bound, demand.completion)
+            raise unpriced_error(f"{model.name} (service_tier {chat.request.service_tier})")
+        asked = ceiling(self._price(model, budgeted), estimate.prompt_bound, estimate.completion)
         most = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
         if most is not None and asked > nano(most):
-            raise max_cost_exceeded(nano(most), asked)
+            raise max_cost_exceeded_error(nano(most), asked)
         return asked
 
     def _price(self, model: CatalogModel, budgeted: bool) -> Price:
         if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
-            raise unpriced(model.name)
+            raise unpriced_error(model.name)
         return model.ceiling

@@ -15,7 +15,7 @@ _OTHERS: Final = ("tools", "functions", "response_format", "prediction")
 """What a model reads beside the messages."""
 
 
-class Demand(NamedTuple):
+class TokenEstimate(NamedTuple):
     """Tokens that a request may take."""
 
     prompt: int
@@ -24,13 +24,13 @@ class Demand(NamedTuple):
     """At most, for money: no tokenizer makes more tokens than there are bytes. Media are guessed."""
     completion: int
     """At most, of all choices together."""
-    choice: int
+    per_choice: int
     """At most, of one choice."""
-    stated: bool
+    client_set_max: bool
     """Whether the request itself sets that maximum."""
 
 
-def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
+def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
     """Return what `chat` may take.
 
     Args:
@@ -41,10 +41,12 @@ def demand_of(chat: Chat, max_output_tokens: int) -> Demand:
     if forwarded := chat.request.model_extra:
         # Of fields that nobody here knows, some become a part of the prompt, as the `documents` of vLLM.
         size += len(to_json(forwarded))
-    stated = chat.max_tokens
-    choice = max_output_tokens if stated is None else stated
+    client_set_max = chat.max_tokens
+    per_choice = max_output_tokens if client_set_max is None else client_set_max
     extra = media * MEDIA_TOKENS
-    return Demand(estimate_tokens(size) + extra, size + attached + extra, choice * chat.n, choice, stated is not None)
+    return TokenEstimate(
+        estimate_tokens(size) + extra, size + attached + extra, per_choice * chat.n, per_choice, client_set_max is not None
+    )
 
 
 def _prompt(fields: dict[str, Any]) -> tuple[int, int, int]:

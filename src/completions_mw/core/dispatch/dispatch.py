@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from completions_mw.core.context import Exchange
+from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import estimate_usage, size_of
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.streaming.chunks import ChunkStream
-from completions_mw.core.streaming.grammar import Grammar, is_usage
+from completions_mw.core.streaming.grammar import ChunkGrammar, is_usage
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection
@@ -22,7 +22,7 @@ from completions_mw.providers.base import Completion
 T = TypeVar("T")
 
 
-async def complete(model: CatalogModel, chat: Chat, exchange: Exchange, connection: ClientConnection | None) -> Completion:
+async def complete(model: CatalogModel, chat: Chat, exchange: RequestContext, connection: ClientConnection | None) -> Completion:
     """Return the whole answer of the first target that gives one.
 
     Raises:
@@ -35,7 +35,7 @@ async def complete(model: CatalogModel, chat: Chat, exchange: Exchange, connecti
     return await _first_to_answer(model, attempt, exchange)
 
 
-async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection: ClientConnection | None) -> ChunkStream:
+async def stream(model: CatalogModel, chat: Chat, exchange: RequestContext, connection: ClientConnection | None) -> ChunkStream:
     """Return the answer of the first target that begins one, its first event already there.
 
     Raises:
@@ -43,7 +43,7 @@ async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection
     """
 
     async def attempt(target: Target) -> ChunkStream:
-        grammar = Grammar(
+        grammar = ChunkGrammar(
             id=_answer_id(),
             created=int(exchange.clock.time()),
             model=model.name,
@@ -60,7 +60,7 @@ async def stream(model: CatalogModel, chat: Chat, exchange: Exchange, connection
     return await _first_to_answer(model, attempt, exchange)
 
 
-async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awaitable[T]], exchange: Exchange) -> T:
+async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awaitable[T]], exchange: RequestContext) -> T:
     for target in model.targets:
         exchange.target = target.name
         try:
@@ -73,7 +73,7 @@ async def _first_to_answer(model: CatalogModel, attempt: Callable[[Target], Awai
     raise AssertionError("a model has at least one target")
 
 
-def _finished(completion: Completion, name: str, target: Target, chat: Chat, exchange: Exchange) -> Completion:
+def _finished(completion: Completion, name: str, target: Target, chat: Chat, exchange: RequestContext) -> Completion:
     """Fill in what SPEC section 7 requires and the target left out; an answer that has it all keeps its bytes."""
     data = completion.data
     if not (data.get("id") and data.get("object") and data.get("created") and data.get("model")):

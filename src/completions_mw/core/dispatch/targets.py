@@ -128,7 +128,7 @@ class UpstreamEvents:
         try:
             self._room -= len(piece)
             if self._room < 0:
-                raise too_large()
+                raise answer_too_large_error()
             parse = self._target.wire.parse_event
             for event in self._decoder.feed(piece):
                 events.append(parse(event))  # noqa: PERF401 - a comprehension would lose the events before a fault
@@ -162,7 +162,7 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
             pieces.append(piece)
             size += len(piece)
         await body.aclose()
-        raise too_large()
+        raise answer_too_large_error()
     except StopAsyncIteration:
         return b"".join(pieces)
     except GatewayError as error:
@@ -170,6 +170,6 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
         raise
 
 
-def too_large() -> UpstreamError:
+def answer_too_large_error() -> UpstreamError:
     """Return the error for an answer beyond its bounds (FAULTS section 1, promise 5)."""
     return UpstreamError("The upstream provider sent more than is accepted.", code=TOO_LARGE)

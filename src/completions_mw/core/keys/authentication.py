@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import Final, Literal, Protocol
 
-from completions_mw.core.hooks import misfit
+from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.ports import Clock
-from completions_mw.core.validation.headers import Head
+from completions_mw.core.validation.headers import RequestHeaders
 from completions_mw.errors import AuthenticationError, ConfigurationError, GatewayError, ServiceUnavailableError
 from completions_mw.http import Request
 from completions_mw.settings import Budget, KeySettings, Limits
@@ -81,9 +81,9 @@ def _id(value: object) -> str:
     raise TypeError(f"a caller's `id` should be text or a number, and not empty, not {type(value).__name__}")
 
 
-Somebody = Caller | str | int
+CallerLike = Caller | str | int
 """Who is calling: a `Caller` with rules of its own, or just an id."""
-Authenticate = Callable[[Request], "Somebody | Awaitable[Somebody | None] | None"]
+Authenticate = Callable[[Request], "CallerLike | Awaitable[CallerLike | None] | None"]
 """A hook of the host app: who sent this request? None, an empty id and False are nobody."""
 
 
@@ -124,10 +124,10 @@ class Authenticator:
         self._clock = clock
         self._hook = hook
         self._stored = stored
-        if hook is not None and (fault := misfit(hook)):
+        if hook is not None and (fault := uncallable_reason(hook)):
             raise ConfigurationError(f"authenticate: {fault}")
 
-    async def authenticate(self, head: Head, request: Request) -> tuple[Caller, bool]:
+    async def authenticate(self, head: RequestHeaders, request: Request) -> tuple[Caller, bool]:
         """Return who sent `request`, and whether a key said so.
 
         Raises:
@@ -135,7 +135,7 @@ class Authenticator:
             ServiceUnavailableError: nobody that we know without the stored keys, which cannot be read.
         """
         token = _bearer(head)
-        unknown: GatewayError = missing() if token is None else incorrect(token)
+        unknown: GatewayError = missing_key_error() if token is None else incorrect_key_error(token)
         try:
             caller = await self.find(token) if token else None
         except ServiceUnavailableError as error:
@@ -170,10 +170,10 @@ class Authenticator:
             answer = await answer
         if answer is True or not isinstance(answer, Caller | str | int | None):
             raise TypeError(f"`authenticate` should return a Caller, an id or None, and returned {type(answer).__name__}")
-        return caller_named(answer)
+        return to_caller(answer)
 
 
-def caller_named(who: Somebody | None) -> Caller | None:
+def to_caller(who: CallerLike | None) -> Caller | None:
     """Return the caller that the host app names; None where it names nobody."""
     return who if isinstance(who, Caller) else Caller(_id(who)) if who else None
 
@@ -185,7 +185,7 @@ def _key(id: str, settings: KeySettings) -> _Key:
     return _Key(bytes.fromhex(settings.secret_sha256), caller, settings.disabled, expires_at)
 
 
-def _bearer(head: Head) -> str | None:
+def _bearer(head: RequestHeaders) -> str | None:
     """Return the token, or None where none was given; an empty one where it cannot be a key of ours, as a host app's token may be."""
     if not head.authorization:
         return None
@@ -195,7 +195,7 @@ def _bearer(head: Head) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def missing() -> AuthenticationError:
+def missing_key_error() -> AuthenticationError:
     """Return the error for nobody."""
     return AuthenticationError(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -203,7 +203,7 @@ def missing() -> AuthenticationError:
     )
 
 
-def incorrect(token: str) -> AuthenticationError:
+def incorrect_key_error(token: str) -> AuthenticationError:
     """Return the error for a key that is not known, disabled or expired; of the key it shows the two ends at most."""
     shown = f"{token[:5]}***{token[-2:]}" if _SHOWABLE.fullmatch(token) else "***"
     return AuthenticationError(f"Incorrect API key provided: {shown}.", code="invalid_api_key")

@@ -12,7 +12,7 @@ from completions_mw.core.keys.secrets import digest_of, new_public_id, secret_of
 from completions_mw.core.ports import KeyRecord, SecretRecord
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Budget, Limits
-from completions_mw.settings.base import Table, faults
+from completions_mw.settings.base import SettingsModel, faults
 from completions_mw.settings.errors import explain
 from completions_mw.settings.secrets import client_secret
 from completions_mw.settings.types import Amount, Instant, ModelName, Sha256
@@ -66,7 +66,7 @@ _Label = Annotated[str, AfterValidator(_label)]
 _Storable = Annotated[str, AfterValidator(_storable)]
 
 
-class KeyFields(Table):
+class KeyFields(SettingsModel):
     """A key without its secret."""
 
     name: _Label

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from completions_mw.core.limits.errors import unavailable
+from completions_mw.core.limits.errors import unavailable_error
 from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
 from completions_mw.core.resilience.store_health import StoreHealth
 
@@ -23,7 +23,7 @@ class GuardedKeys:
         try:
             return await self._health.call("closed", self._store.find, digest)
         except StoreError as error:
-            raise unavailable("API keys cannot be checked at the moment. Please try again.", "auth_unavailable") from error
+            raise unavailable_error("API keys cannot be checked at the moment. Please try again.", "auth_unavailable") from error
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
         await self._store.insert(keys)

@@ -33,7 +33,7 @@ class KeyNotFoundError(LookupError):
         super().__init__("there is no key with this id or public id")
 
 
-class KeyRing:
+class KeyService:
     """Makes, finds and changes the keys of a store.
 
     Args:

@@ -47,7 +47,7 @@ class Level(NamedTuple):
     reset_ms: int
 
 
-def rate_limited(
+def rate_limit_error(
     model: str,
     tenant: str,
     kind: Literal["requests", "tokens", "concurrency"],
@@ -84,14 +84,14 @@ def rate_limited(
     return _final(RateLimitError(text, type="tokens" if kind == "tokens" else "requests", headers=headers))
 
 
-def too_large(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
+def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
     """Return the error for a request that asks for more tokens than a whole window has, so that no retry helps."""
     text = f"Request too large for {_shown(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
     return _final(RateLimitError(text, type="tokens", headers=_DO_NOT_RETRY))
 
 
-def budget_exceeded(
+def budget_exceeded_error(
     scope: str, limit: int, spent: int, reserved: int, asked: int, period: Period, ends: datetime | None
 ) -> BudgetExceededError:
     """Return the error for a request that does not fit into a budget; amounts are nano-dollars.
@@ -113,18 +113,18 @@ def budget_exceeded(
     return _final(BudgetExceededError(text, headers=_DO_NOT_RETRY))
 
 
-def max_cost_exceeded(ceiling: int, asked: int) -> InvalidRequestError:
+def max_cost_exceeded_error(ceiling: int, asked: int) -> InvalidRequestError:
     """Return the error for a request that may cost more than one request may; amounts are nano-dollars."""
     text = f"This request may cost {usd(asked)}, and a single request may cost {usd(ceiling)} at most. "
     return InvalidRequestError(f"{text}Reduce the input or the maximum of output tokens.", code="max_cost_exceeded")
 
 
-def unpriced(model: str) -> PermissionDeniedError:
+def unpriced_error(model: str) -> PermissionDeniedError:
     """Return the error for a model of which nobody knows what it costs."""
     return PermissionDeniedError(f"The model `{_shown(model)}` cannot be used because it has no price.", code="model_not_priced")
 
 
-def unavailable(text: str, code: str) -> ServiceUnavailableError:
+def unavailable_error(text: str, code: str) -> ServiceUnavailableError:
     """Return the error for a request that nobody can decide on while a store is down (FAULTS section 3.4)."""
     return _final(ServiceUnavailableError(text, code=code, headers=_RETRY_SOON))
 

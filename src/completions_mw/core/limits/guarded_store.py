@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
-from completions_mw.core.limits.errors import unavailable
-from completions_mw.core.ports import Admission, AdmissionStore, Slot, Standing, StoreError, StoreTimeoutError, Window
+from completions_mw.core.limits.errors import unavailable_error
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreTimeoutError, Window
 from completions_mw.core.resilience.store_health import StoreHealth
 
 MAX_REMEMBERED: Final = 50_000
@@ -47,33 +47,33 @@ class GuardedAdmission:
         self._unheard: deque[tuple[str, int | None]] = deque(maxlen=_MAX_UNHEARD)
         """Requests that the store may hold something for, though they are finished or did not go on; and the tokens that they used."""
 
-    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
+    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Let a request in by the store, or by the policy.
 
         Raises:
             ServiceUnavailableError: the policy is `closed`.
         """
         try:
-            verdict = await self._health.call(self._policy, self._store.admit, request_id, windows, slots, lease_ms)
+            verdict = await self._health.call(self._policy, self._store.admit, request_id, windows, leases, lease_ms)
         except StoreError as error:
             timed_out = isinstance(error, StoreTimeoutError)
             if self._policy == "closed":
                 if timed_out:
                     self._unheard.append((request_id, 0))
                 text = "Rate limits cannot be checked at the moment. Please try again."
-                raise unavailable(text, "rate_limit_unavailable") from error
+                raise unavailable_error(text, "rate_limit_unavailable") from error
         else:
             await self._give_back()
             return verdict
         if self._policy == "open":
-            return _unchecked(windows, slots)
-        return await self._admit_locally(request_id, windows, slots, lease_ms, timed_out)
+            return _unchecked(windows, leases)
+        return await self._admit_locally(request_id, windows, leases, lease_ms, timed_out)
 
-    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+    async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; those that cannot be extended because the store is down are not lost yet."""
-        ours = {request_id: self._shares(slots) for request_id, slots in holds.items() if self._is_local(request_id)}
+        ours = {request_id: self._local_leases(leases) for request_id, leases in holds.items() if self._is_local(request_id)}
         lost = await self._local.renew(ours, lease_ms) if ours else []
-        others = {request_id: slots for request_id, slots in holds.items() if request_id not in ours}
+        others = {request_id: leases for request_id, leases in holds.items() if request_id not in ours}
         if others:
             with suppress(StoreError):
                 lost = [*lost, *await self._health.call(self._policy, self._store.renew, others, lease_ms)]
@@ -100,17 +100,17 @@ class GuardedAdmission:
         await self._local.aclose()
 
     async def _admit_locally(
-        self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int, timed_out: bool
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int, timed_out: bool
     ) -> Admission:
-        ours, places = [self._ours(window) for window in windows], self._shares(slots)
-        verdict = await self._local.admit(request_id, ours, places, lease_ms)
+        ours, local_leases = [self._ours(window) for window in windows], self._local_leases(leases)
+        verdict = await self._local.admit(request_id, ours, local_leases, lease_ms)
         if verdict.admitted:
             self._remember(request_id, timed_out)
         elif timed_out:
             self._unheard.append((request_id, 0))
         standings = tuple(_as_whole(*one, verdict.admitted) for one in zip(windows, ours, verdict.windows, strict=True))
-        held = (at.used + slot.limit - our.limit for slot, our, at in zip(slots, places, verdict.slots, strict=True))
-        return Admission(verdict.admitted, standings, tuple(Standing(used, 0) for used in held))
+        held = (at.used + lease.limit - our.limit for lease, our, at in zip(leases, local_leases, verdict.leases, strict=True))
+        return Admission(verdict.admitted, standings, tuple(LimitState(used, 0) for used in held))
 
     async def _give_back(self) -> None:
         """Finish what the store has not heard of: not at once, when it would not answer either, but as soon as it answers anything."""
@@ -124,10 +124,10 @@ class GuardedAdmission:
 
     def _ours(self, window: Window) -> Window:
         share = self._share(window.limit)
-        return window._replace(limit=share, cost=max(window.cost - window.spare, min(window.cost, share)))
+        return window._replace(limit=share, cost=max(window.cost - window.reducible, min(window.cost, share)))
 
-    def _shares(self, slots: Sequence[Slot]) -> list[Slot]:
-        return [slot._replace(limit=self._share(slot.limit)) for slot in slots]
+    def _local_leases(self, leases: Sequence[Lease]) -> list[Lease]:
+        return [lease._replace(limit=self._share(lease.limit)) for lease in leases]
 
     def _is_local(self, request_id: str) -> bool:
         return request_id in self._newer or request_id in self._older
@@ -144,15 +144,15 @@ class GuardedAdmission:
         return self._older.pop(request_id, None) if newer is None else newer
 
 
-def _as_whole(window: Window, ours: Window, at: Standing, admitted: bool) -> Standing:
+def _as_whole(window: Window, ours: Window, at: LimitState, admitted: bool) -> LimitState:
     """Return how a whole limit stands, if the other processes use their shares."""
     used = at.used + window.limit - ours.limit
     if admitted:
-        return Standing(used, at.reset_ms)
+        return LimitState(used, at.reset_ms)
     # Without what was cut: it is not in the way, so the whole cost fits if the rest of it did.
-    return Standing(used - window.cost + ours.cost, at.reset_ms or _RETRY_MS)
+    return LimitState(used - window.cost + ours.cost, at.reset_ms or _RETRY_MS)
 
 
-def _unchecked(windows: Sequence[Window], slots: Sequence[Slot]) -> Admission:
-    standings = tuple(Standing(min(window.cost, window.limit), 0) for window in windows)
-    return Admission(True, standings, tuple(Standing(0, 0) for _ in slots))
+def _unchecked(windows: Sequence[Window], leases: Sequence[Lease]) -> Admission:
+    standings = tuple(LimitState(min(window.cost, window.limit), 0) for window in windows)
+    return Admission(True, standings, tuple(LimitState(0, 0) for _ in leases))

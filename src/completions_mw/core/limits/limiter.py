@@ -7,10 +7,10 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
-from completions_mw.core.costs.estimate import Demand
+from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.keys.authentication import Caller
-from completions_mw.core.limits.errors import Level, rate_limit_headers, rate_limited, too_large
-from completions_mw.core.ports import Admission, AdmissionStore, Slot, Window
+from completions_mw.core.limits.errors import Level, rate_limit_error, rate_limit_headers, tokens_too_large_error
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from completions_mw.errors import RateLimitError
 from completions_mw.http import Headers
 from completions_mw.settings import Limits, Settings
@@ -31,7 +31,7 @@ class LimitSet(NamedTuple):
     """Of each window: which of the `x-ratelimit-` headers shows it (SPEC section 10)."""
     windows: tuple[Window, ...]
     """Those on tokens do not have their cost yet: it depends on the request."""
-    slots: tuple[Slot, ...]
+    leases: tuple[Lease, ...]
     counts_tokens: bool
 
 
@@ -42,15 +42,15 @@ def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
     tokens = [Window(f"{owner}:tokens:{rate.seconds}", rate.amount, rate.seconds, 0, refundable=True) for rate in limits.tokens]
     families: list[Family] = ["requests"] * len(requests)
     families += ["project-tokens" if scope == "tenant" else "tokens"] * len(tokens)
-    slots = (Slot(f"{owner}:concurrency", limits.concurrency),) if limits.concurrency else ()
-    return LimitSet(tuple(families), (*requests, *tokens), slots, bool(tokens))
+    leases = (Lease(f"{owner}:concurrency", limits.concurrency),) if limits.concurrency else ()
+    return LimitSet(tuple(families), (*requests, *tokens), leases, bool(tokens))
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Grant:
     """A request that was let in."""
 
-    slots: tuple[Slot, ...]
+    leases: tuple[Lease, ...]
     """What it leases."""
     headers: Headers
     counts_tokens: bool
@@ -82,7 +82,7 @@ class RateLimiter:
         limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
         return self._found(None if limits is None else (caller.scope, caller.id, limits), model, caller.tenant)
 
-    async def admit(self, request_id: str, limits: LimitSet, demand: Demand, model: str, tenant: str) -> Pass:
+    async def admit(self, request_id: str, limits: LimitSet, estimate: TokenEstimate, model: str, tenant: str) -> Grant:
         """Charge a request to all of its limits.
 
         Raises:
@@ -91,26 +91,26 @@ class RateLimiter:
         """
         windows = limits.windows
         if limits.counts_tokens:
-            windows = tuple([_asked(window, demand) if window.refundable else window for window in windows])
-        admission = await self._store.admit(request_id, windows, limits.slots, self._lease_ms)
+            windows = tuple([_asked(window, estimate) if window.refundable else window for window in windows])
+        admission = await self._store.admit(request_id, windows, limits.leases, self._lease_ms)
         headers = rate_limit_headers(_levels(limits, admission))
         if not admission.admitted:
             error = _refusal(limits, windows, admission, model, tenant)
             error.headers = (*error.headers, *headers)
             raise error
-        return Pass(limits.slots, headers, limits.counts_tokens)
+        return Grant(limits.leases, headers, limits.counts_tokens)
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
         """Give back what a request holds; tokens are what it used, or None if that is not known."""
         await self._store.finish(request_id, tokens)
 
-    async def renew(self, holds: Mapping[str, tuple[Slot, ...]]) -> list[str]:
+    async def renew(self, holds: Mapping[str, tuple[Lease, ...]]) -> list[str]:
         """Extend leases; return the requests that lost theirs."""
         return await self._store.renew(holds, self._lease_ms)
 
     def _find(self, own: tuple[Scope, str, Limits] | None, model: str, tenant: str | None = None) -> LimitSet | None:
         found = [self._models.get(model), None if own is None else limit_set(*own), self._tenants.get(tenant or "")]
-        sets = [one for one in found if one is not None and (one.windows or one.slots)]
+        sets = [one for one in found if one is not None and (one.windows or one.leases)]
         return _together(sets) if sets else None
 
 
@@ -118,7 +118,7 @@ def _together(sets: Sequence[LimitSet]) -> LimitSet:
     return LimitSet(
         tuple(family for one in sets for family in one.families),
         tuple(window for one in sets for window in one.windows),
-        tuple(slot for one in sets for slot in one.slots),
+        tuple(lease for one in sets for lease in one.leases),
         any(one.counts_tokens for one in sets),
     )
 
@@ -127,15 +127,15 @@ def _sets(scope: Scope, limits: Mapping[str, Limits]) -> dict[str, LimitSet]:
     return {name: limit_set(scope, name, one) for name, one in limits.items()}
 
 
-def _asked(window: Window, demand: Demand) -> Window:
+def _asked(window: Window, estimate: TokenEstimate) -> Window:
     """Return what a request asks of a limit on tokens."""
     bucket, limit, seconds, *_ = window
-    asked, spare = demand.prompt + demand.completion, 0
-    if not demand.stated:
+    asked, reducible = estimate.prompt + estimate.completion, 0
+    if not estimate.client_set_max:
         # The maximum is ours, not the request's, so it is no reason to refuse it for ever.
-        asked = max(demand.prompt, min(asked, limit))
-        spare = asked - demand.prompt
-    return Window(bucket, limit, seconds, asked, refundable=True, spare=spare)
+        asked = max(estimate.prompt, min(asked, limit))
+        reducible = asked - estimate.prompt
+    return Window(bucket, limit, seconds, asked, refundable=True, reducible=reducible)
 
 
 def _levels(limits: LimitSet, admission: Admission) -> list[Level]:
@@ -149,7 +149,7 @@ def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, 
     """Return the error for the limit that is in the way for ever, or the longest, so that a retry after it is not in vain."""
     smallest = min((window for window in windows if window.cost > window.limit), key=attrgetter("limit"), default=None)
     if smallest is not None:
-        return too_large(model, tenant, smallest.seconds, smallest.limit, smallest.cost)
+        return tokens_too_large_error(model, tenant, smallest.seconds, smallest.limit, smallest.cost)
     refusing = [
         (standing.reset_ms, family, window, standing.used)
         for family, window, standing in zip(limits.families, windows, admission.windows, strict=True)
@@ -158,10 +158,10 @@ def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, 
     if refusing:
         wait_ms, family, window, used = max(refusing, key=lambda one: one[0])
         kind: Literal["requests", "tokens"] = "requests" if family == "requests" else "tokens"
-        return rate_limited(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms, _scope(window))
-    slot, used = next((slot, at.used) for slot, at in zip(limits.slots, admission.slots, strict=True) if at.used >= slot.limit)
-    return rate_limited(model, tenant, "concurrency", 0, slot.limit, used, 1, SLOT_RETRY_MS, _scope(slot))
+        return rate_limit_error(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms, _scope(window))
+    lease, used = next((lease, at.used) for lease, at in zip(limits.leases, admission.leases, strict=True) if at.used >= lease.limit)
+    return rate_limit_error(model, tenant, "concurrency", 0, lease.limit, used, 1, SLOT_RETRY_MS, _scope(lease))
 
 
-def _scope(limit: Window | Slot) -> str:
+def _scope(limit: Window | Lease) -> str:
     return limit.bucket.partition(":")[0]

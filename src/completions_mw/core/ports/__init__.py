@@ -4,12 +4,12 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 `async def` methods that never suspend (see `core/blocking.py`).
 """
 
-from completions_mw.core.ports.admission import Admission, AdmissionStore, Slot, Standing, Window
+from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, LimitState, Window
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.ports.keys import KeyExistsError, KeyRecord, KeyStore, SecretRecord
-from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, Entry, Ledger, Movement, Outcome, Refusal, Tokens
+from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
 from completions_mw.core.ports.models import Model, ModelFunction
 from completions_mw.core.ports.upstreams import EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
@@ -21,21 +21,21 @@ __all__ = [
     "AdmissionStore",
     "Background",
     "Balance",
+    "BudgetChange",
     "Clock",
     "Entry",
     "EventSource",
     "KeyExistsError",
     "KeyRecord",
     "KeyStore",
+    "Lease",
     "Ledger",
+    "LimitState",
     "Model",
     "ModelFunction",
-    "Movement",
     "Outcome",
     "Refusal",
     "SecretRecord",
-    "Slot",
-    "Standing",
     "StoreBrokenError",
     "StoreError",
     "StoreRefusalError",

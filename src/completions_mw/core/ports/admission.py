@@ -17,40 +17,40 @@ class Window(NamedTuple):
     cost: int
     refundable: bool
     """Whether the cost is a reservation that `finish` corrects (tokens), or final (requests)."""
-    spare: int = 0
+    reducible: int = 0
     """How much of the cost may be left out where less than the limit is to be had: what we assume, and the request does not ask for."""
 
 
-class Slot(NamedTuple):
+class Lease(NamedTuple):
     """A limit on how many requests run at the same time."""
 
     bucket: str
     limit: int
 
 
-class Standing(NamedTuple):
+class LimitState(NamedTuple):
     """How a limit stands."""
 
     used: int
-    """Of a window, with the cost of the request if it was admitted; of a slot, the leases that others hold."""
+    """Of a window, with the cost of the request if it was admitted; of a lease, how many others hold."""
     reset_ms: int
-    """Milliseconds until the window ends, and with it all that was used; 0 where nothing was used, and for slots."""
+    """Milliseconds until the window ends, and with it all that was used; 0 where nothing was used, and for leases."""
 
 
 class Admission(NamedTuple):
     """The verdict on a request. If it is not admitted, nothing was charged anywhere."""
 
     admitted: bool
-    windows: tuple[Standing, ...]
+    windows: tuple[LimitState, ...]
     """In the order in which they were asked for."""
-    slots: tuple[Standing, ...]
+    leases: tuple[LimitState, ...]
 
 
 class AdmissionStore(Protocol):
     """Counters and leases (DESIGN section 8). Each method is one atomic step; limits are below 2**53."""
 
-    async def admit(self, request_id: str, windows: Sequence[Window], slots: Sequence[Slot], lease_ms: int) -> Admission:
-        """Charge all windows and lease all slots, or none of them.
+    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+        """Charge all windows and grant all leases, or none of them.
 
         Asked again with a request id that was admitted and is not finished, it charges nothing and gives the same verdict. One that was
         finished a moment ago is refused: a late copy of the call must not charge anybody.
@@ -58,18 +58,18 @@ class AdmissionStore(Protocol):
         Args:
             request_id: whom the charges and leases belong to.
             windows: the limits on requests and tokens, no bucket twice.
-            slots: the limits on concurrency, no bucket twice.
+            leases: the limits on concurrency, no bucket twice.
             lease_ms: for how long the leases hold unless they are renewed.
         """
         ...
 
-    async def renew(self, holds: Mapping[str, Sequence[Slot]], lease_ms: int) -> list[str]:
+    async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend the leases of requests, by their ids; one that expired, or that the store forgot, is taken anew where there is room.
 
         What was finished a moment ago is left alone.
 
         Args:
-            holds: for each request the slots that it was admitted with.
+            holds: for each request the leases that it was admitted with.
             lease_ms: for how long the leases hold now.
 
         Returns:

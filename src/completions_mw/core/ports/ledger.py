@@ -73,7 +73,7 @@ class Refusal(NamedTuple):
     """Whether it is the first refusal of this period under this limit, before any settlement told of 100 per cent: told once."""
 
 
-class Movement(NamedTuple):
+class BudgetChange(NamedTuple):
     """What a settlement did to a budget."""
 
     scope: str
@@ -131,7 +131,7 @@ class Ledger(Protocol):
         """Note what a stream has cost so far: what is charged if its worker dies now. Never lowers it."""
         ...
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         """Post what a request cost, once: release its reservation, if it has one, charge the accounts of the reservation, keep the row.
 
         A request that was settled already is not touched. One that was reaped is corrected upward, if it cost more than its checkpoint;

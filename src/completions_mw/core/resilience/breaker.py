@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from completions_mw.core.ports import Clock
-from completions_mw.core.resilience.throttle import Turns
+from completions_mw.core.resilience.throttle import Throttle
 
 FAILURES: Final = 5
 WITHIN_SECONDS: Final = 10.0
@@ -24,7 +24,7 @@ class Breaker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=FAILURES)
-        self._probes: Turns | None = None
+        self._probes: Throttle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -39,7 +39,7 @@ class Breaker:
     def allows(self) -> bool:
         """Tell whether the store may be asked; while the breaker is open, that makes the asker the probe."""
         probes = self._probes
-        return probes is None or probes.take(self._clock.monotonic())
+        return probes is None or probes.ready(self._clock.monotonic())
 
     def succeeded(self) -> None:
         """Note that the store answered."""
@@ -55,4 +55,4 @@ class Breaker:
         # A copy, as another thread's success may empty it between two looks.
         recent = tuple(self._failures)
         if self._probes is None and len(recent) == FAILURES and recent[0] >= now - WITHIN_SECONDS:
-            self._probes = Turns(OPEN_SECONDS, now + OPEN_SECONDS)
+            self._probes = Throttle(OPEN_SECONDS, now + OPEN_SECONDS)

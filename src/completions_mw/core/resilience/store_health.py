@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from completions_mw.core.ports import Clock, StoreError, StoreRefusalError
 from completions_mw.core.resilience.breaker import Breaker
-from completions_mw.core.resilience.throttle import Turns
+from completions_mw.core.resilience.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class StoreHealth:
         self.failures = 0
         self.degraded = 0
         self.clock = clock
-        self._lines = Turns(LOG_SECONDS)
+        self._lines = Throttle(LOG_SECONDS)
         self._told: list[Policy] = []
         """Holds the policy of the last line about a failure, until a line about the recovery."""
 
@@ -87,7 +87,7 @@ class StoreHealth:
             self.breaker.failed()
             self.failures += 1
         self.degraded += 1
-        if self._lines.take(self.clock.monotonic()):
+        if self._lines.ready(self.clock.monotonic()):
             self._told[:] = [policy]
             level = logging.WARNING if policy in _HARMLESS else logging.ERROR
             # Names of classes alone: what drivers say may quote addresses.

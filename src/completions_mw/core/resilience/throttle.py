@@ -4,7 +4,7 @@ from typing import Final
 from weakref import WeakSet
 
 
-class Turns:
+class Throttle:
     """Gives a turn at most every so many seconds. No lock is needed: `list.pop` hands an item to one thread only.
 
     Args:
@@ -19,7 +19,7 @@ class Turns:
         self._next = [first]
         _all.add(self)
 
-    def take(self, now: float) -> bool:
+    def ready(self, now: float) -> bool:
         """Tell whether it is the asker's turn."""
         try:
             due = self._next.pop()
@@ -31,10 +31,10 @@ class Turns:
         return taken
 
 
-_all: Final[WeakSet[Turns]] = WeakSet()
+_all: Final[WeakSet[Throttle]] = WeakSet()
 
 
-def mend() -> None:
+def rearm_after_fork() -> None:
     """In a new child process: give a turn where a thread of the parent was asking for it. Only one thread goes on in a child."""
     for turns in _all:
         if not turns._next:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, Self
 
 from completions_mw.core.ports import EventSource
-from completions_mw.core.streaming.grammar import Grammar
+from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.core.streaming.reader import as_gateway_errors, typed
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, error_body
 from completions_mw.schemas import ChatCompletionChunk
@@ -42,7 +42,7 @@ class ChunkStream:
 
     __slots__ = ("_closed", "_first", "_grammar", "_source", "checkpoints", "done", "on_end")
 
-    def __init__(self, source: EventSource, grammar: Grammar) -> None:
+    def __init__(self, source: EventSource, grammar: ChunkGrammar) -> None:
         self._source = source
         self._grammar = grammar
         self.checkpoints: Checkpoints | None = None

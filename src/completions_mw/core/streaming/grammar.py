@@ -17,7 +17,7 @@ MAX_TOKENS: Final = 2**40
 """No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
 
 
-class Grammar:
+class ChunkGrammar:
     """One answer's way through the grammar.
 
     Args:

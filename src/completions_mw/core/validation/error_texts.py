@@ -133,18 +133,18 @@ def unknown_parameter(name: str) -> Fault:
 def describe(details: ErrorDetails) -> Fault:
     """Return what OpenAI's API says of one of pydantic's errors."""
     field, rank = str(details["loc"][0]), _rank(details)
-    kind, slots = _interpret(details)
+    kind, leases = _interpret(details)
     if rank == _MODEL and kind in {"missing", "string_too_short"}:
         return Fault(rank, InvalidRequestError("you must provide a model parameter"))
     code, text = _SAYINGS.get(kind, _ANYTHING_ELSE)
-    value = slots["input"]
-    slots |= {
+    value = leases["input"]
+    leases |= {
         "value": _shown(value),
         "length": len(value) if isinstance(value, str | list | dict) else 0,
         "got": TYPE_NAMES.get(type(value), "an object"),
         "number": "decimal" if field in _DECIMALS else "integer",
     }
-    return Fault(rank, InvalidRequestError(text.format_map(slots), param=slots["path"], code=code.format_map(slots)))
+    return Fault(rank, InvalidRequestError(text.format_map(leases), param=leases["path"], code=code.format_map(leases)))
 
 
 def _rank(details: ErrorDetails) -> int:
@@ -161,37 +161,37 @@ def _interpret(details: ErrorDetails) -> tuple[str, dict[str, Any]]:
     kind, location = details["type"], details["loc"]
     of_name = len(location) > 2 and location[-1] == "[key]"
     path, site = _locate(location[:-1] if of_name else location)
-    slots: dict[str, Any] = {"path": path, "parent": location[0], "input": details["input"], **details.get("ctx", {})}
+    leases: dict[str, Any] = {"path": path, "parent": location[0], "input": details["input"], **details.get("ctx", {})}
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        return _choice(site, slots)
+        return _choice(site, leases)
     if kind == "literal_error":
-        return _literal(site, slots, slots["expected"])
+        return _literal(site, leases, leases["expected"])
     if kind in _TYPES:
-        return "wrong_type", slots | {"expected": _EXPECTED.get(site, _TYPES[kind])}
-    if kind == "too_long" and slots["field_type"] == "Dictionary":
-        return "too_many_members", slots
-    return "name_too_long" if kind == "string_too_long" and of_name else kind, slots
+        return "wrong_type", leases | {"expected": _EXPECTED.get(site, _TYPES[kind])}
+    if kind == "too_long" and leases["field_type"] == "Dictionary":
+        return "too_many_members", leases
+    return "name_too_long" if kind == "string_too_long" and of_name else kind, leases
 
 
-def _choice(site: str, slots: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    discriminator = slots["discriminator"]
+def _choice(site: str, leases: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    discriminator = leases["discriminator"]
     # Quoted, it names a member of the object; else it is one of our functions, which tell by the JSON type.
     if not discriminator.startswith("'"):
-        return "wrong_type", slots | {"expected": _EXPECTED[site]}
+        return "wrong_type", leases | {"expected": _EXPECTED[site]}
     member = discriminator.strip("'")
-    slots["path"] += f".{member}"
-    if member not in slots["input"]:
-        return "missing", slots
-    slots["input"] = slots["input"][member]
-    return _literal(site, slots, slots["expected_tags"])
+    leases["path"] += f".{member}"
+    if member not in leases["input"]:
+        return "missing", leases
+    leases["input"] = leases["input"][member]
+    return _literal(site, leases, leases["expected_tags"])
 
 
-def _literal(site: str, slots: dict[str, Any], expected: str) -> tuple[str, dict[str, Any]]:
+def _literal(site: str, leases: dict[str, Any], expected: str) -> tuple[str, dict[str, Any]]:
     values = [f"'{value}'" for value in re.findall("'([^']*)'", expected) if value not in _UNLISTED]
-    if type(slots["input"]) is not str:
-        return "wrong_type", slots | {"expected": f"one of {_series(values, 'or')}"}
+    if type(leases["input"]) is not str:
+        return "wrong_type", leases | {"expected": f"one of {_series(values, 'or')}"}
     kind = "unsupported_value" if site == "reasoning_effort" else "wrong_value"
-    return kind, slots | {"supported": _series(values, "and")}
+    return kind, leases | {"supported": _series(values, "and")}
 
 
 def _series(values: list[str], last: str) -> str:

@@ -24,7 +24,7 @@ _JSON = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IG
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHeaders:
     """The headers that this endpoint reads."""
 
     authorization: tuple[str, ...]
@@ -35,7 +35,7 @@ class Head:
     client_request_id: str | None
 
 
-def parse_head(headers: Headers) -> Head:
+def parse_headers(headers: Headers) -> RequestHeaders:
     """Read the headers of a request (SPEC section 1, FAULTS section 2).
 
     Raises:
@@ -51,7 +51,9 @@ def parse_head(headers: Headers) -> Head:
             named[name] = value if name not in named else f"{named[name]},{value}"
         elif name == "authorization":
             authorization = (*authorization, value)
-    return Head(authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named))
+    return RequestHeaders(
+        authorization, named.get("content-type"), named.get("content-encoding"), _content_length(named), _client_request_id(named)
+    )
 
 
 def _content_length(named: dict[str, str]) -> int | None:
@@ -76,7 +78,7 @@ def _client_request_id(named: dict[str, str]) -> str | None:
     return text
 
 
-def require_json(head: Head, *, declared: bool) -> None:
+def require_json(head: RequestHeaders, *, declared: bool) -> None:
     """Refuse a body that is not plain JSON in UTF-8.
 
     Args:
@@ -95,17 +97,17 @@ def require_json(head: Head, *, declared: bool) -> None:
         raise UnsupportedMediaTypeError("The Content-Type of the request must be application/json, in UTF-8.")
 
 
-def require_length(head: Head, limit: int) -> None:
+def require_length(head: RequestHeaders, limit: int) -> None:
     """Refuse a body that says beforehand that it is too large.
 
     Raises:
         RequestTooLargeError: it has more than `limit` bytes.
     """
     if head.content_length is not None and head.content_length > limit:
-        raise too_large(limit)
+        raise body_too_large_error(limit)
 
 
-def require_whole(head: Head, body: bytes) -> None:
+def require_whole(head: RequestHeaders, body: bytes) -> None:
     """Refuse the beginning of a body: gunicorn takes the end of the connection for its end (FAULTS FC-05).
 
     Raises:
@@ -115,6 +117,6 @@ def require_whole(head: Head, body: bytes) -> None:
         raise ClientDisconnectedError
 
 
-def too_large(limit: int) -> RequestTooLargeError:
+def body_too_large_error(limit: int) -> RequestTooLargeError:
     """Return the error for a body of more than `limit` bytes."""
     return RequestTooLargeError(f"The request body is larger than {limit} bytes.")

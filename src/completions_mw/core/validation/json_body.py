@@ -16,7 +16,7 @@ _MALFORMED: Final = (
 )
 _LARGEST: Final = sys.float_info.max
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'"{[,'))
-_SMALL: Final = 256 * 1024
+COUNTED_AFTER_PARSING_BYTES: Final = 256 * 1024
 """A body of this size cannot fill the memory, so its items are counted after they were built: counting bytes costs more."""
 
 TYPE_NAMES: Final[dict[type, str]] = {
@@ -47,7 +47,7 @@ def parse_json_body(body: bytes, bounds: Bounds) -> dict[str, Any]:
     Raises:
         InvalidRequestError: not strict JSON (RFC 8259, UTF-8, finite numbers), no object, or out of bounds.
     """
-    if len(body) > _SMALL:
+    if len(body) > COUNTED_AFTER_PARSING_BYTES:
         _check_size(body, bounds.max_items)
     try:
         fields = from_json(body, allow_inf_nan=False)

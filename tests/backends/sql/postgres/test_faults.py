@@ -19,7 +19,7 @@ import trio
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Step, ledger_on, open_database
 from completions_mw.backends.sql.postgres.database import CONNECTIONS, REPORTS
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
 from tests.support.ledgers import TTL_MS, Books, account, books, entry, outcome, spend
@@ -273,7 +273,7 @@ def test_the_garbage_collector_may_settle_while_a_place_is_given_back(monkeypatc
     def ask() -> None:
         asking.append(threading.get_ident())
         try:
-            run(database.fetch("check"))
+            run_sync(database.fetch("check"))
         except StoreError as error:
             refused.append(str(error))
 
@@ -294,7 +294,7 @@ def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> N
     with books(postgres.new_database(), blocking=True) as opened, ThreadPoolExecutor(CONNECTIONS) as threads:
         opened.run(opened.database.fetch("check"))
         with _reports_wait(opened):
-            reports = [threads.submit(lambda: run(opened.ledger.usage(UsageQuery("key")))) for _ in range(CONNECTIONS)]
+            reports = [threads.submit(lambda: run_sync(opened.ledger.usage(UsageQuery("key")))) for _ in range(CONNECTIONS)]
             wait_until(lambda: _waiting(postgres, opened) == REPORTS)
             assert opened.run(opened.database.fetch("check")) == [(1,)]
         assert [report.result() for report in reports] == [[]] * CONNECTIONS

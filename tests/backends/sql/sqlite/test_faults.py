@@ -15,7 +15,7 @@ import pytest
 
 from completions_mw.backends.sql import ConflictError, Step
 from completions_mw.backends.sql.sqlite.file import Session
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from tests.support.ledgers import EXPIRED, TTL_MS, Books, account, books, entry, outcome, spend
 
@@ -304,7 +304,7 @@ def test_the_garbage_collector_does_not_wait_for_the_transaction_that_it_interru
     def interrupted(opened: Books, session: Session) -> None:
         session.change("ledger_open", scope="key", name="outer", period="total", limit=1)
         try:
-            run(opened.ledger.settle(entry("inner"), outcome(1)))
+            run_sync(opened.ledger.settle(entry("inner"), outcome(1)))
         except StoreRefusalError as error:
             refusals.append(str(error))
 

@@ -45,7 +45,7 @@ def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
     return pgconn
 
 
-class BlockingWire(psycopg.Connection[Row]):
+class BlockingConnection(psycopg.Connection[Row]):
     """A connection for threads and greenlets.
 
     Args:
@@ -66,7 +66,7 @@ class BlockingWire(psycopg.Connection[Row]):
         return waiting.wait(_until(self.deadline, gen), self.pgconn.socket, _left(self.deadline))
 
 
-class AsyncWire(psycopg.AsyncConnection[Row]):
+class AsyncConnection(psycopg.AsyncConnection[Row]):
     """A connection for event loops, asyncio's or trio's; a cancel scope around it is its deadline.
 
     Args:
@@ -92,21 +92,21 @@ class AsyncWire(psycopg.AsyncConnection[Row]):
             return end.value  # type: ignore[no-any-return]
 
 
-Wire = BlockingWire | AsyncWire
+Connection = BlockingConnection | AsyncConnection
 
 
-def is_usable(wire: Wire) -> bool:
+def is_usable(connection: Connection) -> bool:
     """Tell whether an idle connection is still one: after the server has closed it, there is something to read."""
-    if wire.closed:
+    if connection.closed:
         return False
     poll = select.poll()
-    poll.register(wire.pgconn.socket, select.POLLIN)
+    poll.register(connection.pgconn.socket, select.POLLIN)
     return not poll.poll(0)
 
 
-def _tell_types(wire: Wire) -> None:
+def _tell_types(connection: Connection) -> None:
     # All integers have one type, so that a statement is prepared once, not for each of their sizes.
-    wire.adapters.register_dumper(int, Int8Dumper)
+    connection.adapters.register_dumper(int, Int8Dumper)
 
 
 def _until(deadline: float, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:

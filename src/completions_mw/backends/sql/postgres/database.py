@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.forks import Forkable
 from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
-from completions_mw.backends.sql.postgres.connection import AsyncWire, BlockingWire, Wire, connect, conninfo, is_usable
+from completions_mw.backends.sql.postgres.connection import AsyncConnection, BlockingConnection, Connection, connect, conninfo, is_usable
 from completions_mw.backends.sql.postgres.failures import named_failures
 from completions_mw.backends.sql.postgres.schema import bring_up_to_date, is_up_to_date
 from completions_mw.backends.sql.statements import statement
@@ -50,84 +50,84 @@ class _Postgres(Forkable):
         super().__init__()
 
     def start_anew(self) -> None:
-        self._idle: deque[Wire] = deque()
+        self._idle: deque[Connection] = deque()
         self._prepared = False
 
     async def fetch(self, name: str, /, **params: Any) -> Rows:
-        async with self._prepared_wire(TIMEOUT) as wire:
-            return await wire.run(statement(DIALECT, name), params)
+        async with self._prepared_connection(TIMEOUT) as connection:
+            return await connection.run(statement(DIALECT, name), params)
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
-        async with self._prepared_wire(TIMEOUT) as wire:
-            await wire.run("BEGIN")
-            rows = [await wire.run(statement(DIALECT, step.statement), step.params) for step in steps]
-            await wire.run("COMMIT")
+        async with self._prepared_connection(TIMEOUT) as connection:
+            await connection.run("BEGIN")
+            rows = [await connection.run(statement(DIALECT, step.statement), step.params) for step in steps]
+            await connection.run("COMMIT")
             return rows
 
     async def report(self, name: str, /, **params: Any) -> Rows:
-        async with self._prepared_wire(REPORT_TIMEOUT, is_report=True) as wire:
-            await wire.run("BEGIN READ ONLY")
-            await wire.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
-            rows = await wire.run(statement(DIALECT, name), params)
-            await wire.run("COMMIT")
+        async with self._prepared_connection(REPORT_TIMEOUT, is_report=True) as connection:
+            await connection.run("BEGIN READ ONLY")
+            await connection.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
+            rows = await connection.run(statement(DIALECT, name), params)
+            await connection.run("COMMIT")
             return rows
 
     async def aclose(self) -> None:
         idle = [self._idle.pop() for _ in range(len(self._idle))]
-        for wire in idle:
-            wire.pgconn.finish()
+        for connection in idle:
+            connection.pgconn.finish()
 
     @asynccontextmanager
-    async def _prepared_wire(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Wire]:
+    async def _prepared_connection(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Connection]:
         if not self._prepared:
             await self._prepare()
-        async with self._wire(seconds, is_report=is_report) as wire:
-            yield wire
+        async with self._connection(seconds, is_report=is_report) as connection:
+            yield connection
 
     async def _prepare(self) -> None:
-        async with self._wire(TIMEOUT) as wire:
-            self._prepared = await is_up_to_date(wire)
+        async with self._connection(TIMEOUT) as connection:
+            self._prepared = await is_up_to_date(connection)
         if not self._prepared:
-            async with self._wire(MIGRATION_TIMEOUT) as wire:
-                await bring_up_to_date(wire, MIGRATION_TIMEOUT)
+            async with self._connection(MIGRATION_TIMEOUT) as connection:
+                await bring_up_to_date(connection, MIGRATION_TIMEOUT)
             self._prepared = True
 
     @asynccontextmanager
-    async def _wire(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Wire]:
+    async def _connection(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Connection]:
         deadline = SYSTEM_CLOCK.monotonic() + seconds
         with named_failures():
             async with self._turn(seconds, is_report):
-                wire = self._usable() or await self._connected(deadline)
-                wire.deadline = deadline
+                connection = self._usable() or await self._connected(deadline)
+                connection.deadline = deadline
                 try:
-                    yield wire
+                    yield connection
                 except errors.ReadOnlySqlTransaction:
                     # It became a replica: the next connection may find its successor.
-                    wire.pgconn.finish()
+                    connection.pgconn.finish()
                     raise
                 finally:
-                    self._give_back(wire)
+                    self._give_back(connection)
 
-    def _usable(self) -> Wire | None:
+    def _usable(self) -> Connection | None:
         while self._idle:
-            wire = self._idle.pop()
-            if is_usable(wire):
-                return wire
-            wire.pgconn.finish()
+            connection = self._idle.pop()
+            if is_usable(connection):
+                return connection
+            connection.pgconn.finish()
         return None
 
-    def _give_back(self, wire: Wire) -> None:
+    def _give_back(self, connection: Connection) -> None:
         # Where something is still under way nobody knows when it ends, and psycopg would wait for it.
-        if wire.pgconn.transaction_status == TransactionStatus.IDLE:
-            self._idle.append(wire)
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(connection)
         else:
-            wire.pgconn.finish()
+            connection.pgconn.finish()
 
     def _turn(self, seconds: float, is_report: bool) -> AbstractAsyncContextManager[None]:
         """Wait for one of the places, those of reports or the others, and leave it at the end."""
         raise NotImplementedError
 
-    async def _connected(self, deadline: float) -> Wire:
+    async def _connected(self, deadline: float) -> Connection:
         raise NotImplementedError
 
 
@@ -150,10 +150,10 @@ class BlockingPostgres(_Postgres):
         finally:
             places.put(None)
 
-    async def _connected(self, deadline: float) -> Wire:
-        wire = BlockingWire(connect(self._conninfo, deadline))
-        wire.autocommit = True
-        return wire
+    async def _connected(self, deadline: float) -> Connection:
+        connection = BlockingConnection(connect(self._conninfo, deadline))
+        connection.autocommit = True
+        return connection
 
 
 def _places(number: int) -> SimpleQueue[None]:
@@ -183,9 +183,9 @@ class AsyncPostgres(_Postgres):
             async with places:
                 yield
 
-    async def _connected(self, deadline: float) -> Wire:
+    async def _connected(self, deadline: float) -> Connection:
         # libpq looks up names without asking the event loop.
         pgconn = await to_thread.run_sync(partial(connect, self._conninfo, deadline), abandon_on_cancel=True)
-        wire = AsyncWire(pgconn)
-        await wire.set_autocommit(True)
-        return wire
+        connection = AsyncConnection(pgconn)
+        await connection.set_autocommit(True)
+        return connection

@@ -5,7 +5,7 @@ from typing import Final
 
 from completions_mw.backends.sql.database import Database
 from completions_mw.backends.sql.ledger_rows import entry_params, old_periods, outcome_params, usage_params, usage_rows
-from completions_mw.core.ports import Account, Balance, Entry, Movement, Outcome, Refusal, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
 
 BATCH: Final = 1000
 """Rows that one transaction touches, so that others do not wait long."""
@@ -36,9 +36,9 @@ class PostgresLedger:
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         await self._database.fetch("ledger_checkpoint", request_id=request_id, amount=amount, **tokens._asdict())
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
-        return [Movement(*row)._replace(told=tuple(row[-1])) for row in rows]
+        return [BudgetChange(*row)._replace(told=tuple(row[-1])) for row in rows]
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))

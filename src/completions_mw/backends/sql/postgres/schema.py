@@ -2,40 +2,40 @@
 
 from psycopg import errors
 
-from completions_mw.backends.sql.postgres.connection import Wire
+from completions_mw.backends.sql.postgres.connection import Connection
 from completions_mw.backends.sql.statements import migrations, statement
 from completions_mw.core.ports import StoreBrokenError
 
 
-async def is_up_to_date(wire: Wire) -> bool:
+async def is_up_to_date(connection: Connection) -> bool:
     """Tell whether the schema is the one of this library.
 
     Raises:
         StoreBrokenError: it is newer.
     """
     try:
-        rows = await wire.run(statement("postgres", "schema_version"))
+        rows = await connection.run(statement("postgres", "schema_version"))
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return False
     return _missing(rows[0][0]) == 0
 
 
-async def bring_up_to_date(wire: Wire, seconds: float) -> None:
+async def bring_up_to_date(connection: Connection, seconds: float) -> None:
     """Run the migrations that are missing; of many who do so at the same time, one after the other.
 
     Raises:
         StoreBrokenError: the schema is newer than this library.
     """
-    await wire.run("BEGIN")
-    await wire.run(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
-    await wire.run(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
-    await wire.run(statement("postgres", "schema_lock"))
-    await wire.run(statement("postgres", "schema_create"))
-    version = (await wire.run(statement("postgres", "schema_version")))[0][0]
+    await connection.run("BEGIN")
+    await connection.run(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
+    await connection.run(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+    await connection.run(statement("postgres", "schema_lock"))
+    await connection.run(statement("postgres", "schema_create"))
+    version = (await connection.run(statement("postgres", "schema_version")))[0][0]
     for step in migrations("postgres")[len(migrations("postgres")) - _missing(version) :]:
-        await wire.run(step.sql)
-        await wire.run(statement("postgres", "schema_applied"), {"version": step.version})
-    await wire.run("COMMIT")
+        await connection.run(step.sql)
+        await connection.run(statement("postgres", "schema_applied"), {"version": step.version})
+    await connection.run("COMMIT")
 
 
 def _missing(version: int) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 from completions_mw.backends.sql.ledger_rows import old_periods, usage_params, usage_rows
 from completions_mw.backends.sql.sqlite import transactions
 from completions_mw.backends.sql.sqlite.database import AsyncSqlite, BlockingSqlite
-from completions_mw.core.ports import Account, Balance, Entry, Movement, Outcome, Refusal, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
 
 BATCH: Final = 1000
 """Rows that one transaction removes, so that others do not wait long."""
@@ -33,7 +33,7 @@ class SqliteLedger:
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         await self._database.fetch("ledger_checkpoint", request_id=request_id, amount=amount, **tokens._asdict())
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[Movement]:
+    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         self._settled += 1
         if self._database.volatile and self._settled % BATCH == 0:
             await self._trim(self._now() - DAY_MS)

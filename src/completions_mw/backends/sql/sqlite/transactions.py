@@ -6,10 +6,10 @@ from typing import NamedTuple
 from completions_mw.backends.sql.ledger_rows import entry_params, old_periods, outcome_params
 from completions_mw.backends.sql.sqlite.file import Session
 from completions_mw.backends.sql.values import MAX_INTEGER
-from completions_mw.core.ports import THRESHOLDS, Account, Entry, Movement, Outcome, Refusal
+from completions_mw.core.ports import THRESHOLDS, Account, BudgetChange, Entry, Outcome, Refusal
 
 
-class Budget(NamedTuple):
+class BudgetRow(NamedTuple):
     """A row of `budgets`."""
 
     id: int
@@ -57,7 +57,7 @@ def reserve(session: Session, entry: Entry, amount: int, accounts: Sequence[Acco
     return None
 
 
-def settle(session: Session, entry: Entry, outcome: Outcome) -> list[Movement]:
+def settle(session: Session, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
     """Post what a request cost, once."""
     found = session.fetch("ledger_find", request_id=entry.request_id)
     if not found:
@@ -73,7 +73,7 @@ def settle(session: Session, entry: Entry, outcome: Outcome) -> list[Movement]:
     final = {**outcome_params(outcome), "cost": amount, "adjustment": adjustment, "request_id": entry.request_id}
     session.change("ledger_settle", **final)
     charged, released = (adjustment, 0) if late else (amount, old.reserved)
-    return [movement for id in (old.budget, old.other_budget) for movement in _posted(session, id, charged, released)]
+    return [change for id in (old.budget, old.other_budget) for change in _posted(session, id, charged, released)]
 
 
 def renew(session: Session, request_ids: Sequence[str], expires_ms: int) -> list[str]:
@@ -111,7 +111,7 @@ def _restore(session: Session, request_id: str, expires_ms: int) -> bool:
     entry = _Entry(*found[0])
     if entry.state == "reaped":
         ids = [id for id in (entry.budget, entry.other_budget) if id is not None]
-        budgets = [Budget(*row) for id in ids for row in session.fetch("ledger_budget_by_id", id=id)]
+        budgets = [BudgetRow(*row) for id in ids for row in session.fetch("ledger_budget_by_id", id=id)]
         if not all(budget.has_room(entry.reserved - entry.amount) for budget in budgets):
             return False
         for budget in budgets:
@@ -121,18 +121,18 @@ def _restore(session: Session, request_id: str, expires_ms: int) -> bool:
     return True
 
 
-def _budget_of(session: Session, account: Account) -> Budget:
+def _budget_of(session: Session, account: Account) -> BudgetRow:
     key = {"scope": account.scope, "name": account.name, "period": account.period}
     limit = min(account.limit, MAX_INTEGER)
     rows = session.fetch("ledger_budget", **key)
     if not rows:
         session.change("ledger_open", **key, limit=limit)
         rows = session.fetch("ledger_budget", **key)
-    budget = Budget(*rows[0])
+    budget = BudgetRow(*rows[0])
     return budget if budget.limit == limit else _under(session, budget, limit)
 
 
-def _under(session: Session, budget: Budget, limit: int) -> Budget:
+def _under(session: Session, budget: BudgetRow, limit: int) -> BudgetRow:
     # What is no longer reached under the new limit will be told when it is reached again.
     budget = budget._replace(limit=limit, refused=0)
     budget = budget._replace(told=min(budget.told, budget.reached()))
@@ -140,20 +140,20 @@ def _under(session: Session, budget: Budget, limit: int) -> Budget:
     return budget
 
 
-def _posted(session: Session, id: int | None, charged: int, released: int) -> list[Movement]:
+def _posted(session: Session, id: int | None, charged: int, released: int) -> list[BudgetChange]:
     budget = _charge(session, id, charged, released)
     if budget is None:
         return []
     told = tuple(threshold for threshold in THRESHOLDS if budget.told < threshold <= budget.reached())
     if told:
         session.change("ledger_tell", id=id, told=told[-1])
-    return [Movement(budget.scope, budget.name, budget.period, budget.limit, budget.spent, told)]
+    return [BudgetChange(budget.scope, budget.name, budget.period, budget.limit, budget.spent, told)]
 
 
-def _charge(session: Session, id: int | None, charged: int, released: int) -> Budget | None:
+def _charge(session: Session, id: int | None, charged: int, released: int) -> BudgetRow | None:
     """Return the budget as it stands then; None where there is none, or none any more."""
     for row in session.fetch("ledger_budget_by_id", id=id) if id is not None else ():
-        budget = Budget(*row)
+        budget = BudgetRow(*row)
         budget = budget._replace(spent=min(budget.spent + charged, MAX_INTEGER), reserved=budget.reserved - released)
         session.change("ledger_charge", id=id, spent=budget.spent, reserved=budget.reserved)
         return budget
