@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from completions_mw.core.budgets.budgets import BudgetAlert
-    from completions_mw.core.keys.authentication import Caller
+    from completions_mw.core.keys.caller import Caller
     from completions_mw.core.keys.secrets import NewKey
     from completions_mw.core.keys.service import KeyNotFoundError
     from completions_mw.core.ports import Balance, KeyExistsError, KeyRecord, StoreError, UsageRow
@@ -87,7 +87,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "completions_mw.core.keys.authentication": ("Caller",),
+    "completions_mw.core.keys.caller": ("Caller",),
     "completions_mw.core.budgets.budgets": ("BudgetAlert",),
     "completions_mw.core.keys.service": ("KeyNotFoundError",),
     "completions_mw.core.keys.secrets": ("NewKey",),

@@ -23,11 +23,15 @@
 Adapters never see one: the pipeline turns them into the envelope of SPEC section 9. A direct call raises them.
 """
 
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
 from pydantic_core import to_json
 
 from completions_mw.http import Headers, Response
+
+DO_NOT_RETRY: Final = (("x-should-retry", "false"),)
+"""Stops the retries of OpenAI's SDKs, which would be in vain (docs/contract.md, Client retries)."""
+_MAX_SHOWN_NAME: Final = 256
 
 
 class GatewayError(Exception):
@@ -238,3 +242,8 @@ def error_response(error: GatewayError) -> Response[Any]:
         headers=(("content-type", "application/json"), *error.headers),
         body=to_json(error_body(error)),
     )
+
+
+def shown_name(name: str) -> str:
+    """Return a name of the host app, which may be anything, as error texts have it: bounded, and valid Unicode."""
+    return name[:_MAX_SHOWN_NAME].encode("utf-8", "replace").decode()

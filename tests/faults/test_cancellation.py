@@ -12,7 +12,7 @@ from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.backends.http.blocking import BlockingSocketStream
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream

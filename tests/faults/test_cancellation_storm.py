@@ -16,7 +16,7 @@ from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.adapters.wsgi import ClientSocket
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from tests.faults.conftest import request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext

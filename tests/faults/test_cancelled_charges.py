@@ -7,7 +7,7 @@ import pytest
 
 from completions_mw import AsyncGateway, Settings
 from completions_mw.core.ports import Balance
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from tests.faults.conftest import KEY, UPSTREAM_KEY, request
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream

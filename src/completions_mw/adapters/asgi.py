@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from completions_mw.adapters.support import check_gateway
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 from completions_mw.gateway import AsyncGateway

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.costs.prices import Price, price_of
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings.stores import Prices
+from completions_mw.settings.models import Prices
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

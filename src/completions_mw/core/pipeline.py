@@ -12,10 +12,12 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch import dispatch
 from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
-from completions_mw.core.keys.authentication import Authenticator, Caller, incorrect_key_error
+from completions_mw.core.keys.authentication import Authenticator, incorrect_key_error
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import Route, Routes
-from completions_mw.core.streaming.chunks import ChunkStream, SseBody
+from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.core.validation.headers import (
     RequestHeaders,
     body_too_large_error,

@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate, CallerLike
+from completions_mw.core.keys.authentication import Authenticate
+from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
-from completions_mw.core.streaming.chunks import ChunkReader, SseBody
+from completions_mw.core.streaming.reader import ChunkReader
+from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import AsyncKeys

@@ -6,20 +6,21 @@ from functools import partial
 from typing import Any, get_args
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.forks import Forkable
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.budgets.budgets import Budgets, OnBudget
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
-from completions_mw.core.keys.authentication import Authenticate, Authenticator, Caller, CallerLike, missing_key_error, to_caller
+from completions_mw.core.keys.authentication import Authenticate, Authenticator, missing_key_error
+from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline, Rules
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.routes import Routes
-from completions_mw.core.streaming.chunks import ChunkReader, ChunkStream
-from completions_mw.core.streaming.reader import as_gateway_errors, typed
+from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.core.validation.request import prepare
 from completions_mw.gateway.backends import Backends
@@ -126,15 +127,15 @@ class GatewayBase:
         await self._stores.aclose()
 
 
-class _Child(Forkable):
+class _Child(PerProcess):
     """Lets a child process begin without the requests of its parent, whose leases it would renew for ever."""
 
     def __init__(self, maintenance: Maintenance) -> None:
         self._maintenance = maintenance
         super().__init__()
 
-    def start_anew(self) -> None:
-        self._maintenance.start_anew()
+    def reset(self) -> None:
+        self._maintenance.reset()
 
 
 def _milliseconds(instant: datetime | None) -> int | None:

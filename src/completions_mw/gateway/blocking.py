@@ -7,9 +7,10 @@ from typing import Any, Literal, Self
 
 from completions_mw.blocking import BlockingIterator, iterate, run_sync
 from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate, CallerLike
+from completions_mw.core.keys.authentication import Authenticate
+from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase

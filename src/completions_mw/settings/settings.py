@@ -10,9 +10,12 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.base import Location, SettingsModel, faults, suggestion
 from completions_mw.settings.errors import explain
+from completions_mw.settings.keys import KeySettings
+from completions_mw.settings.limits import Allowance
+from completions_mw.settings.models import ModelSettings
 from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, TimeoutSettings
 from completions_mw.settings.sources import place_variables, read_toml
-from completions_mw.settings.stores import Allowance, Connections, KeySettings, ModelSettings, StoreSettings
+from completions_mw.settings.stores import Connections, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
 
 

@@ -194,3 +194,13 @@ UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]
 Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
 """USD, to the nano-dollar (FAULTS section 3.3)."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
+    # pydantic's own `min_length` would also count an item that has an error of its own as missing.
+    if not values:
+        raise ValueError("should have at least one item")
+    return values
+
+
+NOT_EMPTY: Final = AfterValidator(_not_empty)

@@ -14,9 +14,9 @@ from completions_mw import Budget, BudgetExceededError, Caller, GatewayError, Li
 from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
+from completions_mw.core.costs.tokens import MAX_TOKENS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
 from completions_mw.core.streaming.chunks import ChunkStream
-from completions_mw.core.streaming.grammar import MAX_TOKENS
 from completions_mw.sse import DONE
 from tests.support.charging import LEASE, Charging, read
 from tests.support.failing_calls import FailingCalls

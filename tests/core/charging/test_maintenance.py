@@ -121,7 +121,7 @@ def test_places_that_the_store_forgot_are_taken_again_within_a_second() -> None:
     """FC-93: it was restarted, empty."""
     charging = Charging(answer)
     streams = [charging.stream(CALLER) for _ in range(2)]
-    charging.store.start_anew()
+    charging.store.reset()
     charging.tick()
     with pytest.raises(RateLimitError):
         charging.stream(CALLER)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from completions_mw.core.costs.prices import FREE, NANO, Price, ceiling, cost, nano, price_of, tokens_of, usd
 from completions_mw.core.ports import Tokens
-from completions_mw.settings.stores import Prices
+from completions_mw.settings.models import Prices
 
 MINI = Price(150_000_000, 600_000_000, 75_000_000, 600_000_000)
 amounts = st.integers(0, 10**15)

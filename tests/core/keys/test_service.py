@@ -13,7 +13,7 @@ import pytest
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
-from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.fields import ImportedKey, checked
 from completions_mw.core.keys.secrets import new_token
 from completions_mw.core.keys.service import KeyNotFoundError, KeyService

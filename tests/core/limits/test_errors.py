@@ -6,16 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from completions_mw.core.limits.errors import (
-    Level,
-    budget_exceeded_error,
-    max_cost_exceeded_error,
-    rate_limit_error,
-    rate_limit_headers,
-    tokens_too_large_error,
-    unavailable_error,
-    unpriced_error,
-)
+from completions_mw.core.budgets.errors import budget_exceeded_error
+from completions_mw.core.charging.max_cost import max_cost_exceeded_error, unpriced_error
+from completions_mw.core.limits.errors import Level, rate_limit_error, rate_limit_headers, tokens_too_large_error
+from completions_mw.core.resilience.store_health import unavailable_error
 from completions_mw.errors import GatewayError, error_response
 
 CENT = 10_000_000

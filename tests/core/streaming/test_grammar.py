@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from completions_mw.core.costs.tokens import usage_object
-from completions_mw.core.streaming.grammar import ChunkGrammar, is_usage
+from completions_mw.core.costs.tokens import is_usage, usage_object
+from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 

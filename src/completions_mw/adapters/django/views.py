@@ -8,7 +8,7 @@ from weakref import finalize
 
 from completions_mw.adapters import asgi, wsgi
 from completions_mw.adapters.support import needs
-from completions_mw.core.streaming.chunks import SseBody
+from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway, Gateway
 from completions_mw.http import Request, RequestBody, Response

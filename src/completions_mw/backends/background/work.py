@@ -5,8 +5,8 @@ from logging import ERROR
 from typing import Any
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.core.resilience.store_health import LOG_SECONDS, log_event
 from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 

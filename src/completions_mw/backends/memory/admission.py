@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final
 
-from completions_mw.backends.forks import Forkable
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, Window
 
 FINISHED_MS: Final = 5_000
@@ -83,7 +83,7 @@ class _Finished:
             self._turn = now + FINISHED_MS
 
 
-class MemoryAdmission(Forkable):
+class MemoryAdmission(PerProcess):
     """The `AdmissionStore` port in memory, for both gateways: it waits for nothing. Every process has its own.
 
     What expired is dropped bit by bit, so that there is never much more of it than of what is in use.
@@ -96,7 +96,7 @@ class MemoryAdmission(Forkable):
         self._monotonic = clock.monotonic
         super().__init__()
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         self._lock = Lock()
         self._windows: OrderedDict[str, _Counter] = OrderedDict()
         self._holders: dict[str, _Holders] = {}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from completions_mw.backends.forks import Forkable
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 
 Found = tuple[KeyRecord, SecretRecord]
@@ -17,7 +17,7 @@ class _CachedLookup(NamedTuple):
     until: float
 
 
-class CachedKeys(Forkable):
+class CachedKeys(PerProcess):
     """A key store whose answers are believed for a while.
 
     What is written through this object is in effect at once here, and within `age` elsewhere. Failures are not remembered.
@@ -37,7 +37,7 @@ class CachedKeys(Forkable):
         self._size = size
         super().__init__()
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         self._known: LRUCache[bytes, _CachedLookup] = LRUCache(self._size)
         self._unknown: LRUCache[bytes, _CachedLookup] = LRUCache(self._size)
         self._lock = Lock()

@@ -1,25 +1,22 @@
 """Counters and leases in Redis, shared by all workers and hosts. Every step is one script there, so it is one round trip and atomic."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from logging import WARNING
 from typing import Any, Final, NamedTuple, Protocol
 
-from pydantic_core import to_json
 from redis.exceptions import NoScriptError, ResponseError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import FINISHED_MS
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, Window
+from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 Argument = str | bytes | int
 
-_LOG: Final = logging.getLogger("completions_mw")
-LOG_INTERVAL: Final = 10.0
-"""Seconds between two lines about the same thing."""
 _MOST_RENEWED: Final = 100
 """Requests in one call of the script: nothing else runs in Redis meanwhile."""
 
@@ -65,7 +62,7 @@ class RedisAdmission:
         self._session = session
         self._monotonic = clock.monotonic
         self._known: set[str] = set()
-        self._logged = float("-inf")
+        self._log_lines = Throttle(LOG_SECONDS)
         # A name ends with what callers choose, so no two of them can meet.
         self._record, self._window, self._slot = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
@@ -155,12 +152,8 @@ class RedisAdmission:
     def _log_reset(self) -> None:
         """Tell the operator that Redis was restarted, or told to forget: its counters may have gone with the scripts (FAULTS FC-93)."""
         self._known.clear()
-        if self._monotonic() - self._logged < LOG_INTERVAL:
-            return
-        self._logged = self._monotonic()
-        # A handler of the host app that fails must not fail the request.
-        with suppress(Exception):
-            _LOG.warning("%s", to_json({"event": "store_reset", "store": "admission"}).decode())
+        if self._log_lines.ready(self._monotonic()):
+            log_event(WARNING, "store_reset", store="admission")
 
 
 def _bytes(text: str) -> bytes:

@@ -6,14 +6,14 @@ from decimal import Decimal
 from logging import ERROR
 from typing import NamedTuple
 
+from completions_mw.core.budgets.errors import budget_exceeded_error
 from completions_mw.core.budgets.periods import Period, period_end, period_of
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import NANO, nano
 from completions_mw.core.hooks import uncallable_reason
-from completions_mw.core.keys.authentication import Caller
-from completions_mw.core.limits.errors import budget_exceeded_error
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Account, BudgetChange, Clock, Entry, Ledger, Refusal
-from completions_mw.core.resilience.store_health import log_event
+from completions_mw.core.telemetry.log import log_event
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
 from completions_mw.settings import Budget, Settings
 

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Final
 
 from completions_mw.core.budgets.spool import Settlement, Spool, Spooled
-from completions_mw.core.limits.errors import unavailable_error
 from completions_mw.core.ports import (
     Account,
     Balance,
@@ -21,7 +20,7 @@ from completions_mw.core.ports import (
     UsageQuery,
     UsageRow,
 )
-from completions_mw.core.resilience.store_health import StoreHealth
+from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 REPLAY_SECONDS: Final = 1.0
 """For how long a replay keeps other upkeep waiting at most."""

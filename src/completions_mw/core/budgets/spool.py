@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from completions_mw.core.ports import Clock, Entry, Outcome, StoreError
-from completions_mw.core.resilience.store_health import LOG_SECONDS, log_event
 from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
 _UNWRITABLE: Final = re.compile("[\ufdd0\ud800-\udfff]")

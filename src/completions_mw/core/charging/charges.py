@@ -10,7 +10,7 @@ from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.estimate import estimate_request
 from completions_mw.core.dispatch.catalog import CatalogModel
-from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter
 from completions_mw.core.ports import Background, Entry, Ledger, Outcome, Tokens
 from completions_mw.core.validation.request import Chat

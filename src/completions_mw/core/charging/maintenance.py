@@ -12,8 +12,8 @@ from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Clock, StoreError
-from completions_mw.core.resilience.store_health import log_event
 from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.core.telemetry.log import log_event
 from completions_mw.settings import StoreSettings
 
 Warnings = Callable[[], Awaitable[list[str]]]
@@ -81,7 +81,7 @@ class Maintenance:
         """Renew a request no longer."""
         self._live.discard(ref(charge))
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         """Forget the requests of the parent process, of whose end a child never hears."""
         self._live = set()
 

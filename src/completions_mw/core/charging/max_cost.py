@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from completions_mw.core.costs.estimate import TokenEstimate
-from completions_mw.core.costs.prices import FREE, Price, ceiling, nano
+from completions_mw.core.costs.prices import FREE, Price, ceiling, nano, usd
 from completions_mw.core.dispatch.catalog import CatalogModel
-from completions_mw.core.keys.authentication import Caller
-from completions_mw.core.limits.errors import max_cost_exceeded_error, unpriced_error
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.validation.request import Chat
+from completions_mw.errors import InvalidRequestError, PermissionDeniedError, shown_name
 from completions_mw.settings import Settings
 
 DEARER_TIERS: Final = {"fast", "priority", "scale"}
@@ -49,3 +49,14 @@ class MaxCost:
         if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
             raise unpriced_error(model.name)
         return model.ceiling
+
+
+def max_cost_exceeded_error(ceiling: int, asked: int) -> InvalidRequestError:
+    """Return the error for a request that may cost more than one request may; amounts are nano-dollars."""
+    text = f"This request may cost {usd(asked)}, and a single request may cost {usd(ceiling)} at most. "
+    return InvalidRequestError(f"{text}Reduce the input or the maximum of output tokens.", code="max_cost_exceeded")
+
+
+def unpriced_error(model: str) -> PermissionDeniedError:
+    """Return the error for a model of which nobody knows what it costs."""
+    return PermissionDeniedError(f"The model `{shown_name(model)}` cannot be used because it has no price.", code="model_not_priced")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final, NamedTuple
 
+from completions_mw.core.costs.tokens import MAX_TOKENS
 from completions_mw.core.ports import Tokens
-from completions_mw.core.streaming.grammar import MAX_TOKENS
-from completions_mw.settings.stores import Prices
+from completions_mw.settings.models import Prices
 
 NANO: Final = 10**9
 """Nano-dollars of a dollar."""

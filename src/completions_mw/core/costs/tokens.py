@@ -1,11 +1,13 @@
 """Usage where a model reports none: an estimate. A tokenizer would need vocabularies that nobody should have to download."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from completions_mw.schemas import ChatRequest
 
-CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN: Final = 4
+MAX_TOKENS: Final = 2**40
+"""No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
 
 
 def estimate_tokens(characters: int) -> int:
@@ -52,3 +54,11 @@ def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str,
 def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
     """Return the three members of `usage` that SPEC section 7 requires."""
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": prompt_tokens + completion_tokens}
+
+
+def is_usage(usage: object) -> bool:
+    """Tell whether `usage` is one: an object whose totals are sane counts (FAULTS FC-82)."""
+    if not isinstance(usage, dict):
+        return False
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens"))
+    return all(type(count) is int and 0 <= count < MAX_TOKENS for count in counts)

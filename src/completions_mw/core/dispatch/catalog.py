@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from completions_mw.core.costs.prices import FREE, Price
 from completions_mw.core.dispatch.targets import Target
-from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.keys.caller import Caller
 from completions_mw.errors import NotFoundError
 from completions_mw.schemas import ModelCard, ModelList
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.tokens import estimate_usage, size_of
+from completions_mw.core.costs.tokens import estimate_usage, is_usage, size_of
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.streaming.chunks import ChunkStream
-from completions_mw.core.streaming.grammar import ChunkGrammar, is_usage
+from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection

@@ -4,85 +4,22 @@ import hmac
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from completions_mw.core.hooks import uncallable_reason
+from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import RequestHeaders
 from completions_mw.errors import AuthenticationError, ConfigurationError, GatewayError, ServiceUnavailableError
 from completions_mw.http import Request
-from completions_mw.settings import Budget, KeySettings, Limits
+from completions_mw.settings import KeySettings
 
 MAX_AUTHORIZATION: Final = 512
 _SHOWABLE = re.compile(r"[A-Za-z0-9._-]{12,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Somebody who may use the endpoint; what an `authenticate` hook returns.
-
-    Args:
-        id: the key's id, or the user's in the host app (a number becomes text); appears in logs.
-        tenant: on whose behalf the caller acts; its limits and budget are shared. The caller's own id by default.
-        models: names that the caller may use; None for all.
-        metadata: the operator's own notes.
-        limits: instead of those that the settings have for all `callers`.
-        budget: likewise.
-        max_cost: USD that one request may cost at most; the general one by default.
-        scope: `key` for the owners of keys, whose limits are not those of a caller with the same id.
-
-    Raises:
-        TypeError: it is nobody, or a rule is not what it should be, as one name for `models` instead of a set of names.
-    """
-
-    id: str
-    tenant: str = ""
-    models: frozenset[str] | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
-    limits: Limits | None = None
-    budget: Budget | None = None
-    max_cost: Decimal | str | None = None
-    scope: Literal["key", "caller"] = "caller"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.models, str):
-            raise TypeError("a caller's `models` should be a set of names, not str")
-        object.__setattr__(self, "id", _id(self.id))
-        if self.limits is not None and not isinstance(self.limits, Limits):
-            raise TypeError(f"a caller's `limits` should be a Limits, not {type(self.limits).__name__}")
-        if self.budget is not None and not isinstance(self.budget, Budget):
-            raise TypeError(f"a caller's `budget` should be a Budget, not {type(self.budget).__name__}")
-        if self.max_cost is not None:
-            object.__setattr__(self, "max_cost", _usd(self.max_cost))
-        object.__setattr__(self, "tenant", self.tenant or self.id)
-
-    def may_use(self, model: str) -> bool:
-        """Tell whether `model` is on the caller's allow list."""
-        return self.models is None or model in self.models
-
-
-def _usd(value: object) -> Decimal:
-    try:
-        usd = Decimal(value) if isinstance(value, str | int | Decimal) else Decimal("NaN")
-    except InvalidOperation:
-        usd = Decimal("NaN")
-    if not (usd.is_finite() and usd >= 0):
-        raise TypeError("a caller's `max_cost` should be USD as a Decimal or as text")
-    return usd
-
-
-def _id(value: object) -> str:
-    # False, 0 and "" are what apps have for nobody; True would be somebody of that name.
-    if isinstance(value, str | int) and value and value is not True:
-        return str(value)
-    raise TypeError(f"a caller's `id` should be text or a number, and not empty, not {type(value).__name__}")
-
-
-CallerLike = Caller | str | int
-"""Who is calling: a `Caller` with rules of its own, or just an id."""
 Authenticate = Callable[[Request], "CallerLike | Awaitable[CallerLike | None] | None"]
 """A hook of the host app: who sent this request? None, an empty id and False are nobody."""
 
@@ -171,11 +108,6 @@ class Authenticator:
         if answer is True or not isinstance(answer, Caller | str | int | None):
             raise TypeError(f"`authenticate` should return a Caller, an id or None, and returned {type(answer).__name__}")
         return to_caller(answer)
-
-
-def to_caller(who: CallerLike | None) -> Caller | None:
-    """Return the caller that the host app names; None where it names nobody."""
-    return who if isinstance(who, Caller) else Caller(_id(who)) if who else None
 
 
 def _key(id: str, settings: KeySettings) -> _Key:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from completions_mw.core.limits.errors import unavailable_error
 from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
-from completions_mw.core.resilience.store_health import StoreHealth
+from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 
 class GuardedKeys:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Unpack
 
-from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.fields import ImportedKey, KeyChanges, KeyFields, KeyRules, checked, fields_of
 from completions_mw.core.keys.secrets import NewKey, digest_of, new_id, new_token, secret_of
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord

@@ -4,29 +4,14 @@ Headers hold numbers and durations alone, so nothing that a caller chose can get
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple
 
-from completions_mw.core.budgets.periods import Period, adjective
-from completions_mw.core.costs.prices import usd
 from completions_mw.core.limits.durations import go_duration
-from completions_mw.errors import (
-    BudgetExceededError,
-    GatewayError,
-    InvalidRequestError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServiceUnavailableError,
-)
+from completions_mw.errors import DO_NOT_RETRY, RateLimitError, shown_name
 from completions_mw.http import Headers
 
-ErrorT = TypeVar("ErrorT", bound=GatewayError)
-
-_DO_NOT_RETRY: Final = (("x-should-retry", "false"),)
-_RETRY_SOON: Final = (("retry-after", "1"),)
 _LONGEST_RETRY_MS: Final = 60_000
 """openai-node sleeps for as long as it is told, be it an hour (SPEC section 11)."""
-_LONGEST_NAME: Final = 256
 _UNITS: Final = {1: ("second", "S"), 60: ("min", "M"), 3600: ("hour", "H"), 86_400: ("day", "D")}
 _SPANS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
 _NAMES: Final = {
@@ -34,7 +19,6 @@ _NAMES: Final = {
     for family in ("requests", "tokens", "project-tokens")
 }
 _SHARED: Final = {"model": " The limit is shared by all who use the model.", "tenant": " The limit is shared by the whole organization."}
-_OWNERS: Final = {"key": "this API key", "caller": "this caller", "tenant": "this tenant"}
 
 
 class Level(NamedTuple):
@@ -74,59 +58,21 @@ def rate_limit_error(
     # The SDKs take 0 for no advice at all, and wait as they like.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
-    text = f"Rate limit reached for {_shown(model)}{_of(tenant)} on {what}: "
+    text = f"Rate limit reached for {shown_name(model)}{_of(tenant)} on {what}: "
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED.get(scope, '')}"
     soon = min(wait_ms, _LONGEST_RETRY_MS)
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:
         # It would wait for the longest time that we can advise, in vain.
-        headers = (*headers, *_DO_NOT_RETRY)
-    return _final(RateLimitError(text, type="tokens" if kind == "tokens" else "requests", headers=headers))
+        headers = (*headers, *DO_NOT_RETRY)
+    return _refusal(text, "tokens" if kind == "tokens" else "requests", headers)
 
 
 def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
     """Return the error for a request that asks for more tokens than a whole window has, so that no retry helps."""
-    text = f"Request too large for {_shown(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
+    text = f"Request too large for {shown_name(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
-    return _final(RateLimitError(text, type="tokens", headers=_DO_NOT_RETRY))
-
-
-def budget_exceeded_error(
-    scope: str, limit: int, spent: int, reserved: int, asked: int, period: Period, ends: datetime | None
-) -> BudgetExceededError:
-    """Return the error for a request that does not fit into a budget; amounts are nano-dollars.
-
-    Args:
-        scope: whose budget it is: `key`, `caller` or `tenant`.
-        limit: the budget.
-        spent: what was spent of it.
-        reserved: what other requests may still spend.
-        asked: what this one may cost.
-        period: of the budget.
-        ends: when the budget begins anew.
-    """
-    text = f"Budget limit exceeded: {_OWNERS[scope]} has spent {usd(spent)} of its {usd(limit)} {adjective(period)} budget"
-    if spent < limit:
-        text += f", {usd(reserved)} is reserved for its other requests" if reserved else ""
-        text += f", and this request may cost {usd(asked)}"
-    text += "." if ends is None else f". It resets at {ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}."
-    return _final(BudgetExceededError(text, headers=_DO_NOT_RETRY))
-
-
-def max_cost_exceeded_error(ceiling: int, asked: int) -> InvalidRequestError:
-    """Return the error for a request that may cost more than one request may; amounts are nano-dollars."""
-    text = f"This request may cost {usd(asked)}, and a single request may cost {usd(ceiling)} at most. "
-    return InvalidRequestError(f"{text}Reduce the input or the maximum of output tokens.", code="max_cost_exceeded")
-
-
-def unpriced_error(model: str) -> PermissionDeniedError:
-    """Return the error for a model of which nobody knows what it costs."""
-    return PermissionDeniedError(f"The model `{_shown(model)}` cannot be used because it has no price.", code="model_not_priced")
-
-
-def unavailable_error(text: str, code: str) -> ServiceUnavailableError:
-    """Return the error for a request that nobody can decide on while a store is down (FAULTS section 3.4)."""
-    return _final(ServiceUnavailableError(text, code=code, headers=_RETRY_SOON))
+    return _refusal(text, "tokens", DO_NOT_RETRY)
 
 
 def rate_limit_headers(levels: Iterable[Level]) -> Headers:
@@ -148,6 +94,13 @@ def _rank(level: Level) -> tuple[float, int]:
     return max(level.limit - level.used, 0) / level.limit, -level.reset_ms
 
 
+def _refusal(text: str, type: str, headers: Headers) -> RateLimitError:
+    error = RateLimitError(text, type=type, headers=headers)
+    # It is we who refuse, so another target is no way around it.
+    error.next_target = False
+    return error
+
+
 def _per(kind: str, seconds: int) -> str:
     if seconds in _UNITS:
         unit, letter = _UNITS[seconds]
@@ -157,15 +110,4 @@ def _per(kind: str, seconds: int) -> str:
 
 
 def _of(tenant: str) -> str:
-    return f" in organization {_shown(tenant)}" if tenant else ""
-
-
-def _shown(name: str) -> str:
-    # The host app's login may name a tenant as it likes, even by what is no Unicode.
-    return name[:_LONGEST_NAME].encode("utf-8", "replace").decode()
-
-
-def _final(error: ErrorT) -> ErrorT:
-    # It is we who refuse, so another target is no way around it.
-    error.next_target = False
-    return error
+    return f" in organization {shown_name(tenant)}" if tenant else ""

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
-from completions_mw.core.limits.errors import unavailable_error
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreTimeoutError, Window
-from completions_mw.core.resilience.store_health import StoreHealth
+from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 MAX_REMEMBERED: Final = 50_000
 """Requests that were let in without the store and are not finished, to remember before the older ones are forgotten."""

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from completions_mw.core.costs.estimate import TokenEstimate
-from completions_mw.core.keys.authentication import Caller
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.errors import Level, rate_limit_error, rate_limit_headers, tokens_too_large_error
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from completions_mw.errors import RateLimitError

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
-from pydantic_core import to_json
-
 from completions_mw.core.ports import Clock, StoreError, StoreRefusalError
 from completions_mw.core.resilience.breaker import Breaker
 from completions_mw.core.resilience.throttle import Throttle
+from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
+from completions_mw.errors import ServiceUnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,9 +17,8 @@ T = TypeVar("T")
 Policy = Literal["local", "open", "closed", "spool"]
 """What happens without the store: a share of the limits, everybody gets in, nobody does, or it is done later."""
 
-event_log = logging.getLogger("completions_mw")
-LOG_SECONDS: Final = 10.0
 _HARMLESS: Final = {"local", "open"}
+_RETRY_SOON: Final = (("retry-after", "1"),)
 
 
 class StoreSnapshot(NamedTuple):
@@ -91,8 +90,8 @@ class StoreHealth:
             self._told[:] = [policy]
             level = logging.WARNING if policy in _HARMLESS else logging.ERROR
             # Names of classes alone: what drivers say may quote addresses.
-            cause = {} if error.__cause__ is None else {"cause": type(error.__cause__).__name__}
-            log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__, **cause)
+            cause = None if error.__cause__ is None else type(error.__cause__).__name__
+            log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__, cause=cause)
 
     def _recovered(self) -> None:
         with suppress(IndexError):
@@ -100,7 +99,8 @@ class StoreHealth:
             log_event(logging.INFO, "store_recovered", store=self.name, policy=policy)
 
 
-def log_event(level: int, event: str, **values: object) -> None:
-    """Write one line of JSON for the operator. A handler of the host app that fails must not fail the request."""
-    with suppress(Exception):
-        event_log.log(level, "%s", to_json({"event": event, **values}, ensure_ascii=True).decode())
+def unavailable_error(text: str, code: str) -> ServiceUnavailableError:
+    """Return the error for a request that nobody can decide on while a store is down."""
+    error = ServiceUnavailableError(text, code=code, headers=_RETRY_SOON)
+    error.next_target = False
+    return error

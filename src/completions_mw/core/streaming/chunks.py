@@ -1,18 +1,12 @@
-"""A streamed answer on its way out: chunks for a direct caller, server-sent events for HTTP.
+"""The chunks of one answer, on their way from a target to a client."""
 
-Both are objects, not generators: a generator that was never started does not run its `finally`, and the upstream would stay open.
-"""
-
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from completions_mw.core.ports import EventSource
 from completions_mw.core.streaming.grammar import ChunkGrammar
-from completions_mw.core.streaming.reader import as_gateway_errors, typed
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, error_body
-from completions_mw.schemas import ChatCompletionChunk
-from completions_mw.sse import DONE, KEEP_ALIVE, Event, encode
+from completions_mw.errors import ClientDisconnectedError, GatewayError
+from completions_mw.sse import DONE, Event
 
 OnEnd = Callable[[BaseException | None], Awaitable[None]]
 """Told once how the answer ended: None where it was complete."""
@@ -158,101 +152,3 @@ class ChunkStream:
         finally:
             if on_end is not None:
                 await on_end(error)
-
-
-class SseBody:
-    """A `ByteStream` of server-sent events. A failure is its last event, without `[DONE]` after it (SPEC section 8)."""
-
-    __slots__ = ("_chunks", "_failed")
-
-    def __init__(self, chunks: ChunkStream) -> None:
-        self._chunks = chunks
-        self._failed = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last piece was given, so that a server can be told with it."""
-        return self._failed or self._chunks.given
-
-    async def __anext__(self) -> bytes:
-        if self._failed:
-            raise StopAsyncIteration
-        try:
-            events = await self._chunks.__anext__()
-            if len(events) == 1:
-                return encode(events[0])
-            return b"".join(map(encode, events)) if events else KEEP_ALIVE
-        except ClientDisconnectedError:
-            raise StopAsyncIteration from None
-        except GatewayError as error:
-            return self._fail(error)
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            # A model in this process can give what is not JSON.
-            await self._chunks.abort(error)
-            return self._fail(InternalError())
-
-    def _fail(self, error: GatewayError) -> bytes:
-        self._failed = True
-        return encode(Event(dict(error_body(error))))
-
-    async def aclose(self) -> None:
-        await self._chunks.aclose()
-
-
-class ChunkReader:
-    """The chunks of a direct call, one by one and typed. The request is sent when the first is asked for.
-
-    Also an async context manager: leaving it closes the upstream, wherever the answer was.
-    """
-
-    __slots__ = ("_chunks", "_closed", "_open", "_waiting")
-
-    def __init__(self, open: Callable[[], Awaitable[ChunkStream]]) -> None:
-        self._open = open
-        self._chunks: ChunkStream | None = None
-        self._waiting: deque[Event] = deque()
-        self._closed = False
-
-    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        # A generator, because event loops close those that an `async for` left without a word.
-        try:
-            while True:
-                try:
-                    chunk = await self.__anext__()
-                except StopAsyncIteration:
-                    return
-                yield chunk
-        finally:
-            await self.aclose()
-
-    async def __anext__(self) -> ChatCompletionChunk:
-        if self._closed:
-            raise StopAsyncIteration
-        try:
-            if self._chunks is None:
-                self._chunks = await self._open()
-                if self._closed:
-                    # It was closed while it was being opened.
-                    await self._chunks.aclose()
-                    raise StopAsyncIteration
-            with as_gateway_errors():
-                while not self._waiting:
-                    self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
-                return typed(ChatCompletionChunk, self._waiting.popleft().data)
-        except (StopAsyncIteration, GatewayError):
-            await self.aclose()
-            raise
-
-    async def aclose(self) -> None:
-        """Stop the answer. May be called twice, and before the first chunk."""
-        self._closed = True
-        if self._chunks is not None:
-            await self._chunks.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()

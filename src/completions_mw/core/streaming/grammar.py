@@ -7,14 +7,12 @@ grammar at once (role and text, text and finish_reason) becomes two; usage moves
 from collections.abc import Callable
 from typing import Any, Final
 
-from completions_mw.core.costs.tokens import at_least, size_of
+from completions_mw.core.costs.tokens import at_least, is_usage, size_of
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
 CHUNK: Final = "chat.completion.chunk"
 _ENVELOPE: Final = ("id", "object", "created", "model")
-MAX_TOKENS: Final = 2**40
-"""No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
 
 
 class ChunkGrammar:
@@ -204,11 +202,3 @@ def _opens(delta: dict[str, Any]) -> bool:
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
     return {"index": index, "delta": delta, "finish_reason": finish_reason}
-
-
-def is_usage(usage: object) -> bool:
-    """Tell whether `usage` is one: an object whose totals are sane counts (FAULTS FC-82)."""
-    if not isinstance(usage, dict):
-        return False
-    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens"))
-    return all(type(count) is int and 0 <= count < MAX_TOKENS for count in counts)

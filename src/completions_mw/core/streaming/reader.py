@@ -1,12 +1,16 @@
 """What direct calls from Python get: typed answers, and no other exceptions than HTTP would answer with."""
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.errors import GatewayError, InternalError, UpstreamError
+from completions_mw.schemas import ChatCompletionChunk
+from completions_mw.sse import DONE, Event
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
@@ -38,3 +42,60 @@ def as_gateway_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise InternalError from error
+
+
+class ChunkReader:
+    """The chunks of a direct call, one by one and typed. The request is sent when the first is asked for.
+
+    Also an async context manager: leaving it closes the upstream, wherever the answer was.
+    """
+
+    __slots__ = ("_chunks", "_closed", "_open", "_waiting")
+
+    def __init__(self, open: Callable[[], Awaitable[ChunkStream]]) -> None:
+        self._open = open
+        self._chunks: ChunkStream | None = None
+        self._waiting: deque[Event] = deque()
+        self._closed = False
+
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        # A generator, because event loops close those that an `async for` left without a word.
+        try:
+            while True:
+                try:
+                    chunk = await self.__anext__()
+                except StopAsyncIteration:
+                    return
+                yield chunk
+        finally:
+            await self.aclose()
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            if self._chunks is None:
+                self._chunks = await self._open()
+                if self._closed:
+                    # It was closed while it was being opened.
+                    await self._chunks.aclose()
+                    raise StopAsyncIteration
+            with as_gateway_errors():
+                while not self._waiting:
+                    self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
+                return typed(ChatCompletionChunk, self._waiting.popleft().data)
+        except (StopAsyncIteration, GatewayError):
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Stop the answer. May be called twice, and before the first chunk."""
+        self._closed = True
+        if self._chunks is not None:
+            await self._chunks.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.forks import Forkable
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
 from completions_mw.backends.sql.postgres.connection import AsyncConnection, BlockingConnection, Connection, connect, conninfo, is_usable
 from completions_mw.backends.sql.postgres.failures import named_failures
@@ -32,7 +32,7 @@ REPORTS: Final = 2
 MIGRATION_TIMEOUT: Final = 30.0
 
 
-class _Postgres(Forkable):
+class _Postgres(PerProcess):
     """What both kinds do, once they have a connection.
 
     Args:
@@ -49,7 +49,7 @@ class _Postgres(Forkable):
             raise ConfigurationError("stores.ledger: is not an address that PostgreSQL's driver can read") from None
         super().__init__()
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         self._idle: deque[Connection] = deque()
         self._prepared = False
 
@@ -134,8 +134,8 @@ class _Postgres(Forkable):
 class BlockingPostgres(_Postgres):
     """A PostgreSQL database for threads and greenlets."""
 
-    def start_anew(self) -> None:
-        super().start_anew()
+    def reset(self) -> None:
+        super().reset()
         self._places, self._report_places = _places(CONNECTIONS), _places(REPORTS)
 
     @asynccontextmanager
@@ -167,8 +167,8 @@ def _places(number: int) -> SimpleQueue[None]:
 class AsyncPostgres(_Postgres):
     """A PostgreSQL database for event loops, asyncio's or trio's."""
 
-    def start_anew(self) -> None:
-        super().start_anew()
+    def reset(self) -> None:
+        super().reset()
         self._places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres")
         self._report_places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres_reports")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.forks import Forkable
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
 from completions_mw.backends.sql.sqlite.schema import check, prepare
 from completions_mw.backends.sql.statements import statement
@@ -45,7 +45,7 @@ class Session:
         return self._connection.execute(statement(DIALECT, name), bound(params)).rowcount
 
 
-class SqliteFile(Forkable):
+class SqliteFile(PerProcess):
     """Runs transactions, one at a time in this process.
 
     Args:
@@ -57,7 +57,7 @@ class SqliteFile(Forkable):
         self._identity: tuple[int, int] | None = None
         super().__init__()
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         self._lock = threading.RLock()
         self._is_busy = False
         self._connection: sqlite3.Connection | None = None

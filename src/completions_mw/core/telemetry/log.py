@@ -1,0 +1,63 @@
+"""Structured logs: the message is the event's name, and its fields are attributes of the record (`extra`).
+
+So Sentry and its like show one group for each kind of event, and every handler of the host app gets the fields as values. No field ever
+holds content, a key or an address.
+"""
+
+import json
+import logging
+from contextlib import suppress
+from traceback import format_tb
+from typing import Any, Final
+
+access_log: Final = logging.getLogger("completions_mw.access")
+event_log: Final = logging.getLogger("completions_mw")
+LOG_SECONDS: Final = 10.0
+"""Between two lines about the same trouble."""
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def log_event(
+    level: int, event: str, *, exc_info: BaseException | None = None, logger: logging.Logger = event_log, **fields: object
+) -> None:
+    """Log an event of the gateway. A handler of the host app that fails must not fail the request.
+
+    Args:
+        level: as in `logging`.
+        event: the event's name, which is the message.
+        exc_info: the exception that is logged with its traceback.
+        logger: `completions_mw`, or `completions_mw.access`.
+        **fields: what is known of the event; those that are None are left out.
+    """
+    with suppress(Exception):
+        logger.log(level, event, exc_info=exc_info, extra={name: value for name, value in fields.items() if value is not None})
+
+
+def without_text(error: BaseException) -> BaseException:
+    """Return an exception with the class name and traceback of `error`, and without its text, which may quote a request.
+
+    What caused `error` is left out, as its text may quote the request too.
+    """
+    kind = type(error)
+    silent: type[Exception] = type(kind.__name__, (Exception,), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    return silent().with_traceback(error.__traceback__)
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats each record as one line of JSON, with all of its fields: no value can forge another line.
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+        logging.basicConfig(level="INFO", handlers=[handler])
+
+    A line of the access log: `{"level":"INFO","logger":"completions_mw.access","event":"request","request_id":"req_...","status":200}`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {"level": record.levelname, "logger": record.name, "event": record.getMessage()}
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            line |= {"exception": type(error).__qualname__, "text": str(error) or None, "trace": "".join(format_tb(error.__traceback__))}
+        return json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
