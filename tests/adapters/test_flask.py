@@ -59,6 +59,36 @@ def test_what_is_for_the_gateway_is_not_taken_beside_one(app: flask.Flask) -> No
         Completions(app, gateway, authenticate=lambda request: None)
 
 
+def test_a_factory_gives_each_app_what_is_its_own(app: flask.Flask) -> None:
+    completions = Completions(models={"my-bot": lambda request: "of all apps"}, authenticate=lambda request: None)
+    other = flask.Flask("other")
+    other.config["COMPLETIONS_MW"] = TREE
+    completions.init_app(app)
+    completions.init_app(other, models={"my-bot": lambda request: "of the other app"}, authenticate=lambda request: "ada")
+    body = CHAT_BODY.replace(b'"m"', b'"my-bot"')
+    assert post(app, body).json()["choices"][0]["message"]["content"] == "of all apps"
+    assert post(app, body, HEADERS[1:]).status == 401
+    assert post(other, body, HEADERS[1:]).json()["choices"][0]["message"]["content"] == "of the other app"
+
+
+def test_a_factory_may_be_given_a_gateway_for_one_app(app: flask.Flask) -> None:
+    with Gateway(settings()) as gateway:
+        Completions().init_app(app, gateway)
+        assert app.extensions["completions_mw"] is gateway
+
+
+def test_a_factory_takes_no_options_beside_a_gateway(app: flask.Flask) -> None:
+    with Gateway(settings()) as gateway, pytest.raises(TypeError, match=r"^`authenticate`: for the gateway itself"):
+        Completions(authenticate=lambda request: None).init_app(app, gateway)
+
+
+def test_an_option_with_a_slip_in_it_is_refused_at_once(app: flask.Flask) -> None:
+    with pytest.raises(TypeError, match="did you mean `authenticate`"):
+        Completions(authentcate=lambda request: None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="did you mean `models`"):
+        Completions().init_app(app, modles={})  # type: ignore[call-arg]
+
+
 def test_an_app_without_settings_is_told_so() -> None:
     with pytest.raises(ConfigurationError, match=r'^app\.config\["COMPLETIONS_MW"\]: is not set'):
         Completions(flask.Flask(__name__))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from completions_mw import AsyncGateway, AuthenticationError, Caller, ConfigurationError, Gateway, NotFoundError, Request, Settings
+from completions_mw.gateway.options import GatewayOptions
 
 KEY = "sk-team-0123456789"
 TREE: dict[str, Any] = {
@@ -93,6 +94,38 @@ class Untold:
 )
 def test_whatever_takes_a_request_is_taken(kind: Kind, function: Any) -> None:
     assert kind(Settings(), models={"my-bot": function}, authenticate=function).owns("POST", "/api/v1/chat/completions")
+
+
+async def wait_for(argument: object) -> str:
+    return "ada"
+
+
+class WaitsFor:
+    async def __call__(self, argument: object) -> str:
+        return "ada"
+
+
+@pytest.mark.parametrize("hook", ["authenticate", "on_budget"])
+@pytest.mark.parametrize("function", [wait_for, partial(wait_for), WaitsFor()], ids=["function", "partial", "object"])
+def test_a_blocking_gateway_refuses_a_hook_that_nothing_can_wait_for(hook: str, function: Any) -> None:
+    options: Any = {hook: function}
+    with pytest.raises(ConfigurationError) as caught:
+        Gateway(Settings(**TREE), **options)
+    assert str(caught.value) == f"{hook}: an async function needs an AsyncGateway"
+    assert AsyncGateway(Settings(**TREE), **options).owns("POST", "/api/v1/chat/completions")
+
+
+@both
+def test_an_option_with_a_slip_in_it_is_refused(kind: Kind) -> None:
+    with pytest.raises(TypeError) as caught:
+        kind(Settings(**TREE), modles={})  # type: ignore[call-arg]
+    assert str(caught.value) == "`modles` is no option of a gateway; did you mean `models`?"
+
+
+@both
+def test_the_help_of_an_editor_lists_the_options(kind: Kind) -> None:
+    assert kind.__doc__ is not None
+    assert all(f"- {name}: " in kind.__doc__ for name in GatewayOptions.__annotations__)
 
 
 @both

@@ -1,21 +1,19 @@
 """Flask: `Completions(app)`, or `init_app(app)` in an app factory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
 from completions_mw.blocking import BlockingIterator
-from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate
-from completions_mw.core.ports import ModelFunction
 from completions_mw.core.routes import Routes
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
+from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.http import Request, Response
 
 with needs("flask"):
@@ -38,54 +36,64 @@ class Completions:
         app: gets the paths at once; None to call `init_app` later.
         gateway: answers; without one, each app gets its own from `app.config["COMPLETIONS_MW"]`: a mapping, the path of a TOML
             file, or a `Settings`.
-        models: for the gateway that is built: Python functions as models.
-        authenticate: for the gateway that is built: the app's own login, as `lambda request: current_user.get_id()`.
-        on_budget: for the gateway that is built: told when a budget reaches 50, 80 and 100 per cent.
+        **options: for the gateway that is built, any of `GatewayOptions`:
+
+            - models: Python functions as models, by the name that clients send.
+            - authenticate: the app's own login, as `lambda request: current_user.get_id()`.
+            - transport: makes the calls to all upstreams instead of the built-in HTTP client.
+            - on_budget: called once with a `BudgetAlert` when a budget reaches 50, 80 and 100 per cent, or refuses its first
+              request.
 
     Raises:
         ConfigurationError: the settings ask for something that cannot work.
-        TypeError: `app` is no app, or the gateway is not a blocking one.
+        TypeError: `app` is no app, the gateway is not a blocking one, an option is not known, or options come beside a gateway.
     """
 
-    def __init__(
-        self,
-        app: flask.Flask | None = None,
-        gateway: Gateway | None = None,
-        *,
-        models: Mapping[str, ModelFunction] | None = None,
-        authenticate: Authenticate | None = None,
-        on_budget: OnBudget | None = None,
-    ) -> None:
-        if gateway is not None and (models, authenticate, on_budget) != (None, None, None):
-            raise TypeError("`models`, `authenticate` and `on_budget` are for the gateway itself")
-        if gateway is not None:
-            check_gateway(gateway, Gateway)
+    def __init__(self, app: flask.Flask | None = None, gateway: Gateway | None = None, **options: Unpack[GatewayOptions]) -> None:
         self._gateway = gateway
-        self._models = models
-        self._authenticate = authenticate
-        self._on_budget = on_budget
+        self._options = options
+        check_arguments(gateway, options)
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: flask.Flask) -> None:
+    def init_app(self, app: flask.Flask, gateway: Gateway | None = None, **options: Unpack[GatewayOptions]) -> None:
         """Add the gateway's paths to `app`, and the gateway as `app.extensions["completions_mw"]`.
+
+        Args:
+            app: gets the paths.
+            gateway: answers for this app, instead of the constructor's.
+            **options: as for the constructor, whose options they replace one by one.
 
         Raises:
             ConfigurationError: the settings ask for something that cannot work.
-            TypeError: `app` is no app.
+            TypeError: `app` is no app, the gateway is not a blocking one, an option is not known, or options come beside a gateway.
         """
         if not isinstance(app, flask.Flask):
             raise TypeError(f'`app` should be a Flask app, not {type(app).__name__}; settings belong in app.config["COMPLETIONS_MW"]')
-        gateway = self._gateway or self._build(app)
+        gateway = gateway or self._gateway
+        options = {**self._options, **options}
+        check_arguments(gateway, options)
+        if gateway is None:
+            settings = settings_of(app.config.get("COMPLETIONS_MW"), 'app.config["COMPLETIONS_MW"]')
+            gateway = Gateway(settings, **options)
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)
         for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<path:model>")):
-            # Two slashes are another path (FAULTS FC-18), where Flask would redirect.
+            # Two slashes are another path, where Flask would redirect.
             app.add_url_rule(path, f"completions_mw_{name}", answer, methods=VERBS, merge_slashes=False)
 
-    def _build(self, app: flask.Flask) -> Gateway:
-        settings = settings_of(app.config.get("COMPLETIONS_MW"), 'app.config["COMPLETIONS_MW"]')
-        return Gateway(settings, models=self._models, authenticate=self._authenticate, on_budget=self._on_budget)
+
+def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
+    """Refuse what would only fail later, at the call of `init_app` or at the first request.
+
+    Raises:
+        TypeError: the gateway is not a blocking one, an option is not known, or options come beside a gateway.
+    """
+    check_option_names(options)
+    if gateway is not None:
+        check_gateway(gateway, Gateway)
+        if given := [f"`{name}`" for name, value in options.items() if value is not None]:
+            raise TypeError(f"{', '.join(given)}: for the gateway itself, as in `Gateway(settings, ...)`")
 
 
 def answer(model: str = "") -> flask.Response:

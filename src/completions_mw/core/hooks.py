@@ -19,6 +19,14 @@ def uncallable_reason(function: object, what: str = "request") -> str | None:
     return None
 
 
+def is_async(function: object) -> bool:
+    """Tell whether calling `function` gives something to await, or to iterate with `async for`."""
+    while isinstance(function, partial):
+        function = function.func
+    candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async
+    return any(inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate) for candidate in candidates)
+
+
 def _name(function: object) -> str:
     while isinstance(function, partial):
         function = function.func

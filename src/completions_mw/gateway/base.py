@@ -1,22 +1,21 @@
 """What both gateways share: everything but how they wait."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, get_args
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.core.budgets.budgets import Budgets, OnBudget
+from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
-from completions_mw.core.keys.authentication import Authenticate, Authenticator, missing_key_error
+from completions_mw.core.keys.authentication import Authenticator, missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline, Rules
-from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
+from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.routes import Routes
 from completions_mw.core.streaming.chunks import ChunkStream
@@ -25,6 +24,7 @@ from completions_mw.core.validation.json_body import Bounds
 from completions_mw.core.validation.request import prepare
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.models import ModelRegistry
+from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.stores import Stores, check_stores
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
@@ -35,33 +35,26 @@ SCOPES = ("key", "caller", "tenant")
 class GatewayBase:
     """What both gateways share: everything but how they wait."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        kit: Backends,
-        models: Mapping[str, ModelFunction] | None,
-        authenticate: Authenticate | None,
-        transport: Transport | None,
-        on_budget: OnBudget | None,
-    ) -> None:
+    def __init__(self, settings: Settings, kit: Backends, options: GatewayOptions) -> None:
+        check_option_names(options)
         if not isinstance(settings, Settings):
             text = 'from a file by Settings.from_toml("completions.toml"), or from a mapping by Settings.from_mapping({...})'
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self.settings = settings
-        self._assembly = ModelRegistry(settings, models or {}, kit, transport)
+        self._assembly = ModelRegistry(settings, options.get("models") or {}, kit, options.get("transport"))
         self._stores = stores = Stores(settings, kit, SYSTEM_CLOCK)
         if settings.stores.strict:
             check_stores(settings, SYSTEM_CLOCK)
         limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
-        budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, on_budget)
+        budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, options.get("on_budget"))
         maintenance = Maintenance(
             limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings
         )
         self._child = _Child(maintenance)
         self._pipeline = Pipeline(
             Routes(settings.prefix),
-            Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
+            Authenticator(settings.keys, SYSTEM_CLOCK, options.get("authenticate"), stores.stored_keys),
             Catalog(self._assembly.models),
             Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing),
             Rules(

@@ -1,57 +1,54 @@
-"""The gateway of blocking code."""
+"""`Gateway`: for blocking code."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from inspect import iscoroutinefunction
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 from completions_mw.blocking import BlockingIterator, iterate, run_sync
-from completions_mw.core.budgets.budgets import OnBudget
-from completions_mw.core.keys.authentication import Authenticate
+from completions_mw.core.hooks import is_async
 from completions_mw.core.keys.caller import CallerLike
-from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
+from completions_mw.core.ports import Balance, UsageBy, UsageRow
 from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import Keys
+from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
 from completions_mw.settings import Settings
 
 
 class Gateway(GatewayBase):
-    """Answers chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
+    """Answer chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
 
     One gateway serves all threads. It opens nothing until the first request, so it may be made before a fork.
 
     Args:
-        settings: from a file, a mapping or code; README, "Settings".
-        models: Python functions as models, by the name that clients send.
-        authenticate: the host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id or None.
-        transport: instead of the built-in one, for all upstreams; the caller closes it.
-        on_budget: told once, by a `BudgetAlert`, when a budget reaches 50, 80 and 100 per cent.
+        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`.
+        **options: any of `GatewayOptions`:
+
+            - models: Python functions as models, by the name that clients send.
+            - authenticate: the host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id
+              or None.
+            - transport: makes the calls to all upstreams instead of the built-in HTTP client; whoever made it closes it.
+            - on_budget: called once with a `BudgetAlert` when a budget reaches 50, 80 and 100 per cent, or refuses its first
+              request.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work, or a function cannot be called with a request.
-        TypeError: `settings` is a path or a mapping instead.
+        ConfigurationError: the settings ask for something that cannot work, or a function cannot be called, or is async where
+            nothing can wait for it.
+        TypeError: `settings` is a path or a mapping instead, or an option is not known.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        models: Mapping[str, ModelFunction] | None = None,
-        authenticate: Authenticate | None = None,
-        transport: Transport | None = None,
-        on_budget: OnBudget | None = None,
-    ) -> None:
-        if iscoroutinefunction(on_budget):
-            raise ConfigurationError("on_budget: an async function needs an AsyncGateway")
-        super().__init__(settings, BlockingBackends(), models, authenticate, transport, on_budget)
+    def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
+        for name in ("authenticate", "on_budget"):
+            if is_async(options.get(name)):
+                raise ConfigurationError(f"{name}: an async function needs an AsyncGateway")
+        super().__init__(settings, BlockingBackends(), options)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
-        """Answer a request of HTTP; never raises for what is wrong with the request."""
+        """Answer an HTTP request; a faulty request gets an error response, and raises nothing."""
         response: Response[SseBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
@@ -59,13 +56,14 @@ class Gateway(GatewayBase):
     def complete(
         self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> ChatCompletion:
-        """Return the whole answer.
+        """Answer chat messages, and return the whole completion.
 
         Args:
             model: a name of the settings.
             messages: as in the API: dicts, or messages of earlier answers.
             key: the API key to answer for; its rules apply.
-            caller: the same for somebody that the app knows, by id or as a `Caller`; neither is the app itself, which may use every model.
+            caller: somebody whom the app knows, by id or as a `Caller`, to answer for instead. Without a key and a caller the app itself
+                asks, which may use every model.
             **params: all other parameters of the API.
 
         Raises:
@@ -76,7 +74,7 @@ class Gateway(GatewayBase):
     def stream(
         self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> BlockingIterator[ChatCompletionChunk]:
-        """Return an iterator over the answer's chunks, which is also a context manager that stops the answer.
+        """Answer chat messages, and return an iterator over the chunks, which is also a context manager that stops the answer.
 
         Arguments and errors as `complete`; the request is sent, and may fail, when the first chunk is asked for.
         """
@@ -88,7 +86,7 @@ class Gateway(GatewayBase):
 
     @property
     def keys(self) -> Keys:
-        """The keys that are kept in the ledger's database: made, listed, changed and rotated here or by `completions-mw keys`.
+        """The API keys in the ledger's database: create, list, change and rotate them here or by `completions-mw keys`.
 
         Raises:
             ConfigurationError: the settings name no ledger.
@@ -105,15 +103,15 @@ class Gateway(GatewayBase):
         tenant: str | None = None,
         model: str | None = None,
     ) -> list[UsageRow]:
-        """Return what was used, a row for each key, tenant, model or day (UTC).
+        """Return requests, tokens and cost, a row for each key, tenant, model or day (UTC).
 
         Args:
-            by: what the rows are for.
-            since: the first moment that counts.
-            until: the first that does not count any more.
-            key: only requests of this key or caller.
-            tenant: only those of this tenant.
-            model: only those for this model.
+            by: what one row stands for.
+            since: start of the time, included.
+            until: end of the time, not included.
+            key: count only requests of the key or caller with this id.
+            tenant: count only requests of this tenant.
+            model: count only requests for this model.
 
         Raises:
             ConfigurationError: the settings name no ledger.
@@ -122,11 +120,20 @@ class Gateway(GatewayBase):
         return run_sync(self._usage(by, since, until, key=key, tenant=tenant, model=model))
 
     def balances(self, id: str, scope: Literal["key", "caller", "tenant"] = "key") -> list[Balance]:
-        """Return how the budgets of a key, caller or tenant stand, the newest period first; errors as `usage`."""
+        """Return what is spent and reserved of the budgets of a key, caller or tenant, the newest period first.
+
+        Args:
+            id: of the key, caller or tenant.
+            scope: which of the three `id` names.
+
+        Raises:
+            ConfigurationError: the settings name no ledger.
+            StoreError: the ledger cannot be read.
+        """
         return run_sync(self._balances(scope, id))
 
     def close(self) -> None:
-        """Close connections and models. The gateway may be used again: it opens them anew."""
+        """Close connections and models. The gateway may be used again, and opens them anew."""
         run_sync(self._close())
 
     def __enter__(self) -> Self:

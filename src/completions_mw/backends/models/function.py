@@ -7,7 +7,6 @@ fault of the host app's code, and the pipeline's to report.
 
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterator
-from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +16,7 @@ from completions_mw.backends.models.stream import ItemSource, ModelStream, colle
 from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
 from completions_mw.blocking import run_sync
+from completions_mw.core.hooks import is_async
 from completions_mw.core.ports import EventSource, ModelFunction
 from completions_mw.schemas import ChatRequest
 
@@ -113,14 +113,6 @@ class BlockingFunctionSource:
         items = opened(result)
         self._close = getattr(items, "close", _nothing)
         return items.__next__
-
-
-def is_async(function: ModelFunction) -> bool:
-    """Tell whether calling `function` gives something to await, or to iterate with `async for`."""
-    while isinstance(function, partial):
-        function = function.func
-    candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async
-    return any(inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate) for candidate in candidates)
 
 
 def _produce(result: Any, emit: Emit) -> None:
