@@ -5,12 +5,11 @@ Logs say less (`core.ports.failures`): more people read them, and an operator at
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from completions_mw.core.ports import StoreError
+from completions_mw.settings.secrets import sqlite_file
 
-_SQLITE: Final = "sqlite:///"
 _PLACE: Final = {"host": "host", "port": "port", "dbname": "database"}
 """The names that libpq has for the parts of an address, and ours."""
 _REASONS: Final = (
@@ -34,11 +33,6 @@ _REASONS: Final = (
 """Picked from the driver's text, which as a whole may hold anything."""
 _is_unmistakable = re.compile(r"postgresql://([^@/?#]*@)?[^@]*").fullmatch
 """Where a password holds an `@` or a `/` that is not percent-encoded, libpq takes pieces of it for the host, port or database."""
-
-
-def sqlite_file(address: str) -> Path | None:
-    """Return the file of a SQLite address; None for other addresses."""
-    return Path(address.removeprefix(_SQLITE)).absolute() if address.startswith(_SQLITE) else None
 
 
 def explained(error: StoreError, address: str) -> str:

@@ -11,12 +11,13 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import Database, ledger_on, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
-from completions_mw.cli.errors import explained, sqlite_file
+from completions_mw.cli.errors import explained
 from completions_mw.core.keys.service import KeyService
 from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import StoreSettings
 from completions_mw.settings.errors import explain
+from completions_mw.settings.secrets import sqlite_file
 from completions_mw.settings.sources import read_toml
 
 _DEFAULT: Final = Path("completions.toml")

@@ -25,6 +25,7 @@ from completions_mw.core.validation.request import prepare
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.models import ModelRegistry
 from completions_mw.gateway.options import GatewayOptions, check_option_names
+from completions_mw.gateway.setup_warnings import SetupReport, SetupWarning
 from completions_mw.gateway.stores import Stores, check_stores
 from completions_mw.schemas import ChatCompletion, ModelList
 from completions_mw.settings import Settings
@@ -61,10 +62,20 @@ class GatewayBase:
                 settings.unknown_params,
                 settings.max_body_bytes,
                 Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages),
-                settings.debug,
+                bool(settings.debug),
             ),
             SYSTEM_CLOCK,
         )
+        self._setup = SetupReport(settings, self._assembly.models, has_login=options.get("authenticate") is not None)
+
+    @property
+    def setup_warnings(self) -> tuple[SetupWarning, ...]:
+        """Faults in the settings that stop no gateway; each is also logged when the gateway is built."""
+        return self._setup.warnings
+
+    def note_processes(self) -> None:
+        """Log, once, that limits in memory are not shared; adapters call this where the server runs several processes."""
+        self._setup.note_processes()
 
     @property
     def stores(self) -> tuple[StoreSnapshot, ...]:

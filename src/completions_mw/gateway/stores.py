@@ -18,6 +18,7 @@ from completions_mw.core.ports import AdmissionStore, Background, Clock, Ledger,
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends, BlockingBackends
+from completions_mw.gateway.setup_warnings import ledger_fault
 from completions_mw.settings import Settings, StoreSettings
 from completions_mw.settings.secrets import MEMORY
 
@@ -153,6 +154,8 @@ def check_stores(settings: Settings, clock: Clock) -> None:
     Raises:
         ConfigurationError: one does not answer, or is not as it should be.
     """
+    if reason := ledger_fault(settings):
+        raise ConfigurationError(f"stores.ledger: {reason}")
     stores = Stores(settings, BlockingBackends(), clock)
     try:
         faults = run_sync(stores.check())

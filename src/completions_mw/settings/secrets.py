@@ -24,7 +24,13 @@ OTHER_STORAGES = (
 )
 """Of the `limits` package, for limits on requests only."""
 _MAX_FILE_BYTES = 65_536
+_SQLITE = "sqlite:///"
 _check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
+
+
+def sqlite_file(address: str) -> Path | None:
+    """Return the file of a SQLite address; None for all other addresses."""
+    return Path(address.removeprefix(_SQLITE)).absolute() if address.startswith(_SQLITE) else None
 
 
 def _from_environment(name: str) -> str:

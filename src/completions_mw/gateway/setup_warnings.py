@@ -1,0 +1,135 @@
+"""What the operator should know of the settings when a gateway is built: they can be followed, but hardly do what was meant."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from logging import WARNING
+from typing import Any, NamedTuple
+
+from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.telemetry.log import log_event
+from completions_mw.errors import ConfigurationError
+from completions_mw.settings import KeySettings, Limits, Settings
+from completions_mw.settings.secrets import MEMORY, sqlite_file
+
+
+class SetupWarning(NamedTuple):
+    """A fault in the settings that stops no gateway: logged as `event` when the gateway is built, and shown by `completions-mw check`."""
+
+    event: str
+    """Name of the event in the log."""
+    text: str
+    """For people: the field, what is wrong with it, and what helps."""
+    fields: Mapping[str, Any]
+    """Of the event in the log."""
+
+
+class SetupReport:
+    """Looks at the settings when a gateway is built, and logs what the operator should know.
+
+    Args:
+        settings: the whole tree.
+        models: all models, those of Python functions too.
+        has_login: whether the host app's own login names callers, and with them tenants that the settings do not know.
+
+    Raises:
+        ConfigurationError: a key would be refused at every request.
+    """
+
+    def __init__(self, settings: Settings, models: Mapping[str, CatalogModel], *, has_login: bool) -> None:
+        if useless := list(_useless_keys(settings, models)):
+            raise ConfigurationError("\n".join(useless))
+        self.warnings = tuple(_setup_warnings(settings, models, has_login=has_login))
+        is_told = any(warning.event == "limits_not_shared" for warning in self.warnings)
+        self._of_processes = () if is_told else tuple(_limits_not_shared(settings))
+        _log(self.warnings)
+
+    def note_processes(self) -> None:
+        """Log, once, what is wrong with the settings where a server runs several processes."""
+        warnings, self._of_processes = self._of_processes, ()
+        _log(warnings)
+
+
+def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, has_login: bool) -> Iterator[SetupWarning]:
+    if unpriced := sorted(_refused_for_no_price(settings, models)):
+        who = "nobody may use them" if settings.unpriced == "deny" else "callers with a budget get 403"
+        help = 'set `prices`, `price_table = "genai-prices"` or `unpriced = "free"`'
+        yield SetupWarning("unpriced_models", f"models: no price for {', '.join(unpriced)}: {who}; {help}", {"models": unpriced})
+    used = {key.tenant for key in settings.keys.values()}
+    unused = [name for name in settings.tenants if name not in used]
+    if unused and not has_login and not _may_store_keys(settings):
+        text = f"tenants: no key belongs to {', '.join(unused)}; a key says `tenant`, and a caller of `authenticate` may"
+        yield SetupWarning("unused_tenants", text, {"tenants": unused})
+    if reason := ledger_fault(settings):
+        yield SetupWarning("ledger_unwritable", f"stores.ledger: {reason}", {"reason": reason})
+    if settings.stores.workers > 1 or os.environ.get("WEB_CONCURRENCY", "1").strip() not in ("", "0", "1"):
+        yield from _limits_not_shared(settings)
+
+
+def _limits_not_shared(settings: Settings) -> Iterator[SetupWarning]:
+    """Warn where there are limits, and each process counts them alone: with several processes a caller gets each limit several times."""
+    if settings.stores.admission == MEMORY and (settings.stores.workers > 1 or any(map(_is_limited, _limits(settings)))):
+        text = "stores.admission: each process counts limits alone; name a store that all of them share, as redis://localhost"
+        yield SetupWarning("limits_not_shared", text, {"admission": MEMORY.get_secret_value()})
+
+
+def _useless_keys(settings: Settings, models: Mapping[str, CatalogModel]) -> Iterator[str]:
+    """Return a line for each key of the settings that is refused at every request, as no model that it may use has a price."""
+    for id, key in settings.keys.items():
+        allowed = [models[name] for name in key.models or models]
+        if not key.disabled and _needs_prices(settings, key) and not any(model.is_priced for model in allowed):
+            why = '`unpriced` is "deny"' if settings.unpriced == "deny" else "there is a budget"
+            help = 'set `prices` of a model, `price_table = "genai-prices"` or `unpriced = "free"`'
+            yield f"keys.{id}: can use no model, because {why} and no model that it may use has a price; {help}"
+
+
+def ledger_fault(settings: Settings) -> str | None:
+    """Say why the SQLite file of the ledger can be neither opened nor made; None if nothing stands in the way, or for other ledgers."""
+    file = None if settings.stores.ledger is None else sqlite_file(settings.stores.ledger.get_secret_value())
+    if file is None:
+        return None
+    if not file.parent.is_dir():
+        return f"the folder {file.parent} is missing"
+    if file.is_dir():
+        return f"{file} is a folder"
+    # SQLite writes files of its own beside the database.
+    unwritable = next((path for path in (file.parent, file) if path.exists() and not os.access(path, os.W_OK)), None)
+    return None if unwritable is None else f"the {'file' if unwritable == file else 'folder'} {unwritable} cannot be written to"
+
+
+def _needs_prices(settings: Settings, key: KeySettings) -> bool:
+    tenant = settings.tenants.get(key.tenant)
+    is_budgeted = key.budget is not None or (tenant is not None and tenant.budget is not None)
+    return settings.unpriced == "deny" or (settings.unpriced is None and is_budgeted)
+
+
+def _refused_for_no_price(settings: Settings, models: Mapping[str, CatalogModel]) -> set[str]:
+    unpriced = {name for name, model in models.items() if not model.is_priced}
+    if settings.unpriced is not None:
+        return unpriced if settings.unpriced == "deny" else set()
+    members = {key.tenant for key in settings.keys.values()}
+    if settings.callers.budget or any(tenant.budget and name not in members for name, tenant in settings.tenants.items()):
+        return unpriced
+    budgeted = (key for key in settings.keys.values() if _needs_prices(settings, key))
+    return {name for key in budgeted for name in key.models or models} & unpriced
+
+
+def _log(warnings: Iterable[SetupWarning]) -> None:
+    for warning in warnings:
+        log_event(WARNING, warning.event, **warning.fields)
+
+
+def _may_store_keys(settings: Settings) -> bool:
+    if settings.stores.ledger is None:
+        return False
+    file = sqlite_file(settings.stores.ledger.get_secret_value())
+    return file is None or file.exists()
+
+
+def _limits(settings: Settings) -> Iterator[Limits]:
+    for table in (settings.keys, settings.tenants, settings.models):
+        yield from (one.limits for one in table.values())
+    yield settings.callers.limits
+
+
+def _is_limited(limits: Limits) -> bool:
+    return bool(limits.requests or limits.tokens or limits.concurrency)
