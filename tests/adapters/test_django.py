@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
+from django.test.utils import override_settings
 from django.urls import reverse
 from django.utils.asyncio import async_unsafe
 
@@ -69,6 +71,58 @@ def test_a_project_without_settings_is_told_so(portal: BlockingPortal) -> None:
         pass
 
 
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "slip": (
+        {"COMPLETIONS_MW_AUTHENTICATOR": greet},
+        "COMPLETIONS_MW_AUTHENTICATOR: is no setting of completions_mw; did you mean `COMPLE",
+    ),
+    "unknown": ({"COMPLETIONS_MW_X": 1}, "COMPLETIONS_MW_X: is no setting of completions_mw; "),
+    "module": ({"COMPLETIONS_MW_AUTHENTICATE": "no.such.thing"}, "COMPLETIONS_MW_AUTHENTICATE: No module named 'no'"),
+    "attribute": ({"COMPLETIONS_MW_ON_BUDGET": f"{__name__}.nothing"}, "COMPLETIONS_MW_ON_BUDGET: Module "),
+    "path": ({"COMPLETIONS_MW_MODELS": {"bot": "greet"}}, "COMPLETIONS_MW_MODELS['bot']: greet doesn't look like a module path"),
+    "number": ({"COMPLETIONS_MW_MODELS": {"bot": 7}}, "COMPLETIONS_MW_MODELS['bot']: should be a function or its dotted path, not int"),
+    "list": ({"COMPLETIONS_MW_MODELS": [greet]}, "COMPLETIONS_MW_MODELS: should be a mapping of names to functions"),
+}
+
+
+@pytest.mark.parametrize(("more", "text"), WRONG.values(), ids=WRONG)
+def test_a_wrong_setting_is_named(portal: BlockingPortal, more: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught, host(portal, False, **more):
+        pass
+    assert str(caught.value).startswith(f"settings.{text}")
+
+
+def one_model(name: str, **more: Any) -> dict[str, Any]:
+    return {**TREE, "models": {name: {"targets": ["echo/m"]}}, **more}
+
+
+@every_server
+def test_a_test_may_override_the_settings(portal: BlockingPortal, is_async: bool) -> None:
+    def asked(project: Host, path: str = CHAT, model: bytes = b"m") -> int:
+        return project.request("POST", path, HEADERS, CHAT_BODY.replace(b'"m"', b'"%s"' % model)).status
+
+    with host(portal, is_async) as project:
+        assert asked(project) == 200
+        with override_settings(COMPLETIONS_MW=one_model("other", prefix="/v9")):
+            assert asked(project, "/v9/chat/completions", b"other") == 200
+            with project.stream("POST", CHAT, HEADERS, CHAT_BODY) as answer:
+                assert answer.status == 404
+            assert reverse("completions_mw:chat") == "/v9/chat/completions"
+        with override_settings(COMPLETIONS_MW_MODELS={"bot": greet}, COMPLETIONS_MW=one_model("m")):
+            assert asked(project, model=b"bot") == 200
+        assert asked(project, model=b"bot") == 404
+        assert asked(project) == 200
+        assert reverse("completions_mw:chat") == CHAT
+        with pytest.raises(ConfigurationError, match="prefix"), override_settings(COMPLETIONS_MW=one_model("m", prefix="v9")):
+            pass
+        assert asked(project) == 200
+
+
+def test_the_urls_have_nothing_else(portal: BlockingPortal) -> None:
+    with django.configured(Project(settings(), portal)) as urls, pytest.raises(AttributeError, match="no attribute 'gatewey'"):
+        _ = urls.gatewey
+
+
 @every_server
 def test_the_login_may_use_the_database(portal: BlockingPortal, is_async: bool) -> None:
     @async_unsafe  # type: ignore[untyped-decorator]
@@ -85,9 +139,21 @@ async def ask_later(request: Request) -> str | None:
     return user_of(request)
 
 
-@pytest.mark.parametrize("hook", [ask_later, lambda request: ask_later(request)], ids=["async", "returns-a-coroutine"])
-def test_the_login_may_be_async_under_asgi(portal: BlockingPortal, hook: Callable[[Request], object]) -> None:
-    with host(portal, True, COMPLETIONS_MW_AUTHENTICATE=hook) as project:
+class AsksLater:
+    async def __call__(self, request: Request) -> str | None:
+        return await ask_later(request)
+
+
+@every_server
+@pytest.mark.parametrize("hook", [ask_later, partial(ask_later), AsksLater()], ids=["function", "partial", "object"])
+def test_the_login_may_be_async(portal: BlockingPortal, is_async: bool, hook: object) -> None:
+    with host(portal, is_async, COMPLETIONS_MW_AUTHENTICATE=hook) as project:
+        assert project.request("POST", CHAT, USER_HEADERS, CHAT_BODY).status == 200
+        assert project.request("POST", CHAT, USER_HEADERS[:1], CHAT_BODY).status == 401
+
+
+def test_the_login_may_return_something_to_await_under_asgi(portal: BlockingPortal) -> None:
+    with host(portal, True, COMPLETIONS_MW_AUTHENTICATE=lambda request: ask_later(request)) as project:
         assert project.request("POST", CHAT, USER_HEADERS, CHAT_BODY).status == 200
 
 

@@ -95,7 +95,7 @@ class Charging:
             Authenticator(settings.keys, clock),
             Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
             Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background),
-            Rules("reject", settings.max_body_bytes, Bounds(), settings.debug),
+            Rules("reject", settings.max_body_bytes, Bounds(), bool(settings.debug)),
             clock,
         )
 

@@ -78,6 +78,8 @@ def to_request(scope: Scope, body: RequestBody, native: object = None) -> Reques
         body=body,
         client=address[0] if address else None,
         native=scope if native is None else native,
+        # Starlette and FastAPI put themselves into the scope.
+        debug=getattr(scope.get("app"), "debug", None) is True,
     )
 
 

@@ -103,12 +103,14 @@ def answer(model: str = "") -> flask.Response:
     if not gateway.owns(request.method, request.path):
         # Flask takes `//api` for `/api`.
         flask.abort(404)
+    if flask.request.is_multiprocess:
+        gateway.note_processes()
     return to_flask_response(gateway.handle(request))
 
 
 def to_request(request: flask.Request) -> Request:
     """Return a request of Flask as the gateway takes it."""
-    return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request))
+    return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request), debug=flask.current_app.debug)
 
 
 def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:

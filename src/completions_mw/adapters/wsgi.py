@@ -44,6 +44,8 @@ class CompletionsMiddleware:
         request = to_request(environ)
         if self._app is not None and not self._gateway.owns(request.method, request.path):
             return self._app(environ, start_response)
+        if environ.get("wsgi.multiprocess"):
+            self._gateway.note_processes()
         return to_wsgi(self._gateway.handle(request), start_response)
 
 

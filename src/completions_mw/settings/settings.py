@@ -51,8 +51,9 @@ class Settings(SettingsModel):
     """Seconds of silence after which a stream gets a comment; 0 for none."""
     body_timeout: Seconds = 30.0
     """For a client to send its whole request body."""
-    debug: bool = False
-    """Whether the log quotes the exceptions of functions and hooks; they may quote requests, so for development only."""
+    debug: bool | None = None
+    """Whether the log quotes the exceptions of functions and hooks, which may quote requests, so for development only; as the host app's
+    own debug mode unless it is set."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     connections: Connections = Field(default_factory=Connections)
     stores: StoreSettings = Field(default_factory=StoreSettings)

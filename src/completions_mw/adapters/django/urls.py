@@ -1,64 +1,66 @@
-"""The URLconf.
+"""The URLconf: `path("", include("completions_mw.adapters.django.urls"))`.
 
-It makes the gateways of this process when it is imported, one for each kind of server; neither opens anything before its first request.
-Django code that wants to ask a model itself imports `gateway` or `async_gateway` from here.
+Its import builds the gateways of the process, so that wrong settings are told at once. Django code that wants to ask a model itself uses
+`urls.gateway`, or `urls.async_gateway` in async views:
+
+    from completions_mw.adapters.django import urls
+
+    answer = urls.gateway.complete(model="gpt-3.5-turbo", messages=[...])
+
+Where a test changes Django's settings (`override_settings`), paths and gateways follow; a gateway that was imported by its name does not.
 """
 
-from collections.abc import Awaitable, Callable
-from inspect import isawaitable
 from typing import Any
 
+from completions_mw.adapters.django.gateways import TREE, gateways, tree
 from completions_mw.adapters.django.views import View
-from completions_mw.adapters.support import needs, settings_of
+from completions_mw.adapters.support import needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
 
 with needs("django"):
-    from asgiref.sync import iscoroutinefunction, sync_to_async
     from django.conf import settings
+    from django.core.signals import setting_changed
     from django.db import connections, transaction
-    from django.urls import path
-    from django.utils.module_loading import import_string
-
-Hook = Callable[[Any], Any]
+    from django.urls import URLPattern, clear_url_caches, path
 
 app_name = "completions_mw"
+gateway: Gateway
+async_gateway: AsyncGateway
 
 
-def _imported(value: Any) -> Any:
-    return import_string(value) if isinstance(value, str) else value
+def __getattr__(name: str) -> Any:
+    if name in ("gateway", "async_gateway"):
+        return gateways().blocking if name == "gateway" else gateways().asynchronous
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _awaitable(hook: Hook | None) -> Hook | None:
-    """Let a hook that is not async use the database under ASGI, too, in the thread that Django keeps for that."""
-    if hook is None or iscoroutinefunction(hook):
-        return hook
-    call_in_thread: Callable[[Any], Awaitable[Any]] = sync_to_async(hook)
-
-    async def call(argument: Any) -> Any:
-        answer = await call_in_thread(argument)
-        return await answer if isawaitable(answer) else answer
-
-    return call
+def _patterns(prefix: str) -> list[URLPattern]:
+    routes = Routes(prefix)
+    return [
+        path(routes.chat[1:], _view, {"path": routes.chat}, name="chat"),
+        path(routes.models[1:], _view, {"path": routes.models}, name="models"),
+        path(f"{routes.models[1:]}/<path:model>", _view, {"path": f"{routes.models}/"}, name="model"),
+    ]
 
 
-_tree = settings_of(getattr(settings, "COMPLETIONS_MW", None), "settings.COMPLETIONS_MW")
-_models = {name: _imported(function) for name, function in getattr(settings, "COMPLETIONS_MW_MODELS", {}).items()}
-_authenticate = _imported(getattr(settings, "COMPLETIONS_MW_AUTHENTICATE", None))
+def _follow(*, setting: str, **_: object) -> None:
+    """Forget what was built from a setting that a test has changed."""
+    if not setting.startswith(TREE):
+        return
+    if gateways.cache_info().currsize:
+        gateways().blocking.close()
+    gateways.cache_clear()
+    # Not there any more after a test that alone has set it.
+    if setting == TREE and getattr(settings, TREE, None) is not None:
+        urlpatterns[:] = _patterns(tree().prefix)
+        clear_url_caches()
 
-_on_budget = _imported(getattr(settings, "COMPLETIONS_MW_ON_BUDGET", None))
 
-gateway = Gateway(_tree, models=_models, authenticate=_authenticate, on_budget=_on_budget)
-async_gateway = AsyncGateway(_tree, models=_models, authenticate=_awaitable(_authenticate), on_budget=_awaitable(_on_budget))
-
-_view = View(gateway, async_gateway)
+_view = View(gateways)
 for _alias in connections:
     # A transaction must not wait for a model.
     transaction.non_atomic_requests(using=_alias)(_view)
 
-_routes = Routes(_tree.prefix)
-urlpatterns = [
-    path(_routes.chat[1:], _view, {"path": _routes.chat}, name="chat"),
-    path(_routes.models[1:], _view, {"path": _routes.models}, name="models"),
-    path(f"{_routes.models[1:]}/<path:model>", _view, {"path": f"{_routes.models}/"}, name="model"),
-]
+urlpatterns = _patterns(gateways().blocking.settings.prefix)
+setting_changed.connect(_follow)

@@ -1,58 +1,63 @@
 """The view of all paths, and the translation between Django's requests and ours."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 from weakref import finalize
 
 from completions_mw.adapters import asgi, wsgi
+from completions_mw.adapters.django.gateways import Gateways
 from completions_mw.adapters.support import needs
 from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.errors import ClientDisconnectedError
-from completions_mw.gateway import AsyncGateway, Gateway
+from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response
 
 with needs("django"):
+    from django.conf import settings
     from django.core.handlers.asgi import ASGIRequest
     from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 
 
 class View:
-    """Answers with the gateway that fits the server that sent the request (DESIGN section 3).
+    """The view of all paths: answers with the `Gateway` under WSGI, and with the `AsyncGateway` under ASGI.
 
-    It is no coroutine function, so Django calls it alike in both worlds; what it returns under ASGI is awaited on the event loop.
+    It is no coroutine function, so Django calls it the same way under both; what it returns under ASGI is awaited on the event loop.
+
+    Args:
+        gateways: returns the gateways of this process, which are built anew after a change of Django's settings.
     """
 
     csrf_exempt = True
     login_required = False
 
-    def __init__(self, gateway: Gateway, async_gateway: AsyncGateway) -> None:
-        self._gateway = gateway
-        self._async_gateway = async_gateway
+    def __init__(self, gateways: Callable[[], Gateways]) -> None:
+        self._gateways = gateways
 
     def __call__(self, request: HttpRequest, path: str, model: str = "") -> Any:
         ours = to_request(request, path + model)
-        if not self._gateway.owns(ours.method, ours.path):
+        gateways = self._gateways()
+        if not gateways.blocking.owns(ours.method, ours.path):
             raise Http404
         # GZipMiddleware would collect a stream, or compress each piece as a file of its own.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)
         if isinstance(request, ASGIRequest):
-            return Deferred(lambda: self._answer(ours))
-        return to_django_response(self._gateway.handle(ours))
-
-    async def _answer(self, request: Request) -> HttpResponse:
-        return to_django_response(await self._async_gateway.handle(request))
+            return Deferred(gateways.asynchronous, ours)
+        if request.environ.get("wsgi.multiprocess"):
+            gateways.blocking.note_processes()
+        return to_django_response(gateways.blocking.handle(ours))
 
 
 class Deferred:
     """An answer that Django awaits on the event loop of its server, as it does for every response with an async `render`."""
 
-    def __init__(self, answer: Callable[[], Awaitable[HttpResponse]]) -> None:
-        self._answer = answer
+    def __init__(self, gateway: AsyncGateway, request: Request) -> None:
+        self._gateway = gateway
+        self._request = request
 
     async def render(self) -> HttpResponse:
-        return await self._answer()
+        return to_django_response(await self._gateway.handle(self._request))
 
 
 def to_request(request: HttpRequest, path: str) -> Request:
@@ -64,11 +69,11 @@ def to_request(request: HttpRequest, path: str) -> Request:
     """
     body: RequestBody = DjangoBody(request)
     if isinstance(request, ASGIRequest):
-        return replace(asgi.to_request(request.scope, body, request), path=path)
+        return replace(asgi.to_request(request.scope, body, request), path=path, debug=settings.DEBUG)
     if not request.META.get("CONTENT_LENGTH"):
         # Django takes a chunked body for an empty one.
         body = wsgi.WSGIBody(request.environ)
-    return replace(wsgi.to_request(request.environ, request), path=path, body=body)
+    return replace(wsgi.to_request(request.environ, request), path=path, body=body, debug=settings.DEBUG)
 
 
 def to_django_response(response: Response[Any]) -> HttpResponse:
