@@ -1,6 +1,7 @@
 """Settings from TOML files and environment variables, and the secrets that they only point to."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -218,6 +219,52 @@ def test_secrets_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pyte
         Settings(**with_api_key(written))
     assert str(caught.value) == f"providers.openai.api_key: {message}"
     assert caught.value.__context__ is None
+
+
+SPELLINGS: dict[str, str] = {
+    "${API_KEY}": "should be written `env:API_KEY`",
+    "${API_KEY:-sk-canary}": "should be written `env:API_KEY`",
+    "$API_KEY": "should be written `env:API_KEY`",
+    "$env:API_KEY": "should be written `env:API_KEY`",
+    "%API_KEY%": "should be written `env:API_KEY`",
+    "{{API_KEY}}": "should be written `env:API_KEY`",
+    "{{ api_key }}": "should be written `env:api_key`",
+    '{{ env "canary" }}': "should be written `env:NAME`",
+    "os.environ/API_KEY": "should be written `env:API_KEY`",
+    'os.environ["API_KEY"]': "should be written `env:API_KEY`",
+    "ENV:API_KEY": "should be written `env:API_KEY`",
+    "Env:API_KEY": "should be written `env:API_KEY`",
+    " env:API_KEY": "should be written `env:API_KEY`",
+    "ENV:sk-canary": "should be written `env:NAME`",
+    "FILE:canary": "should be written `file:PATH`, in lower case",
+    "canary-${API_KEY}": "holds a variable; put the whole value into one, and write `env:NAME` instead of `${API_KEY}` within it",
+}
+PLACES: dict[str, tuple[Callable[[str], dict[str, Any]], str]] = {
+    "api_key": (with_api_key, "providers.openai.api_key"),
+    "header": (lambda text: {"providers": {"up": {"api": "openai", "headers": {"x-key": text}}}}, "providers.up.headers.x-key"),
+    "key": (lambda text: {"keys": {"a": {"secret": text}}}, "keys.a.secret"),
+    "admission": (lambda text: {"stores": {"admission": text}}, "stores.admission"),
+    "ledger": (lambda text: {"stores": {"ledger": text}}, "stores.ledger"),
+}
+
+
+@pytest.mark.parametrize(("place", "path"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("written", "message"), SPELLINGS.items(), ids=SPELLINGS)
+def test_a_reference_as_others_spell_it_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, place: Callable[[str], dict[str, Any]], path: str, written: str, message: str
+) -> None:
+    monkeypatch.setenv("API_KEY", "sk-canary")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**place(written))
+    assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("secret", ["$ecret-of-mine", "pa$$WORD", "100%sure%of", "sk-env:KEY", "a{{b}}", "$", "os.environment"])
+def test_secrets_that_only_look_odd_are_secrets(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    assert api_key(Settings(**with_api_key(secret))) == secret
+    # Whatever stands in a variable or a file is the secret itself.
+    monkeypatch.setenv("API_KEY", "${SECRET}")
+    assert api_key(Settings(**with_api_key("env:API_KEY"))) == "${SECRET}"
 
 
 def test_every_secret_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Secrets, which may be written `env:NAME` or `file:PATH`."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -25,12 +26,34 @@ OTHER_STORAGES = (
 """Of the `limits` package, for limits on requests only."""
 _MAX_FILE_BYTES = 65_536
 _SQLITE = "sqlite:///"
+_in_braces = re.compile(r"\{\{.*\}\}", re.DOTALL).fullmatch
+_whole_variable = re.compile(
+    r"\$\{(?P<shell>[a-z_]\w*)[^{}]*\}|\$(?P<bare>(?-i:[A-Z_][A-Z0-9_]*))|\$?env:(?P<prefix>[a-z_]\w*)|%(?P<windows>[a-z_]\w*)%"
+    r"|\{\{\s*(?P<template>[a-z_]\w*)\s*\}\}|os\.environ\W{1,2}(?P<python>[a-z_]\w*)\W{0,2}",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
+"""References of shells, Windows, templates and other libraries. After a bare `$` only capitals: passwords start so, too."""
+_variable_within = re.compile(r"\$\{([A-Za-z_]\w*)[^{}]*\}", re.ASCII).search
 _check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
 
 
 def sqlite_file(address: str) -> Path | None:
     """Return the file of a SQLite address; None for all other addresses."""
     return Path(address.removeprefix(_SQLITE)).absolute() if address.startswith(_SQLITE) else None
+
+
+def _other_spelling(text: str) -> str | None:
+    """Say how a reference is spelt that other tools would follow, and that would be sent as the secret itself here."""
+    kind = text.partition(":")[0].strip().lower()
+    if kind == "file":
+        return "should be written `file:PATH`, in lower case"
+    if found := _whole_variable(text.strip()):
+        return f"should be written `env:{found[found.lastgroup or 0]}`"
+    if kind in ("env", "$env") or _in_braces(text):
+        return "should be written `env:NAME`"
+    if found := _variable_within(text):
+        return f"holds a variable; put the whole value into one, and write `env:NAME` instead of `${{{found[1]}}}` within it"
+    return None
 
 
 def _from_environment(name: str) -> str:
@@ -64,6 +87,8 @@ def _read(value: object, info: ValidationInfo) -> str:
         text = _from_environment(reference)
     elif kind == "file":
         text = _from_file(Path(info.context or "", reference))
+    elif other := _other_spelling(text):
+        raise ValueError(other)
     if not text:
         raise ValueError("is empty")
     return text
