@@ -1,5 +1,6 @@
 """FC-133: wrong settings are refused when they are built, with the field named and no value shown."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +197,34 @@ def test_a_wrong_setting_is_named_and_not_shown(path: str, wrong: dict[str, Any]
     assert words in message
     assert "\n" not in message
     assert "canary" not in message
+
+
+UNQUOTED = {
+    "[models.gpt-3.5-turbo]\ntargets = ['up/x']": 'models.gpt-3.5-turbo: {}, as [models."gpt-3.5-turbo"]',
+    "[models.gpt-4.1.mini]\ntargets = ['up/x']": 'models.gpt-4.1.mini: {}, as [models."gpt-4.1.mini"]',
+    "[models.gpt-4.1]\nprices = { input = 1, output = 2 }": 'models.gpt-4.1: {}, as [models."gpt-4.1"]',
+    "[keys.team.a]\nsecret = 'canary-1-canary'": 'keys.team.a: {}, as [keys."team.a"]',
+    "[tenants.acme.com.budget]\nusd = 1": 'tenants.acme.com: {}, as [tenants."acme.com"]',
+}
+
+
+@pytest.mark.parametrize(("toml", "expected"), UNQUOTED.items(), ids=UNQUOTED)
+def test_a_name_with_a_dot_is_to_be_quoted(tmp_path: Path, toml: str, expected: str) -> None:
+    file = tmp_path / "completions.toml"
+    file.write_text(toml)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_toml(file)
+    assert str(caught.value) == expected.format("is not a field here; a name that holds a dot is written in quotes")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"keys": {"a": {"limit": {}}}}, {"callers": {"5": {}}}, {"x": {"y": {}}}, key(budget={"x": {}})], ids=str
+)
+def test_nothing_is_said_of_quotes_where_they_would_not_help(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**wrong)
+    assert "is not a field here; " in str(caught.value)
+    assert "quotes" not in str(caught.value)
 
 
 CONTENTS: list[Any] = [{}, None, "redis://cache.test", ["x"], {"enabled": False}, {"requests": -1}, {"x": SECRET}]

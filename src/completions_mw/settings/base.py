@@ -2,27 +2,30 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Location = tuple[str | int, ...]
+DID_YOU_MEAN: Final = "did you mean"
 
 
 def faults(found: Iterable[tuple[Location, str]]) -> ValidationError:
     """Return an error at fields further down than the validator that finds it."""
-    return ValidationError.from_exception_data(
-        "settings",
-        [InitErrorDetails(type=PydanticCustomError("settings", "{text}", {"text": text}), loc=at, input=None) for at, text in found],
-    )
+    return ValidationError.from_exception_data("settings", [fault(at, text) for at, text in found])
+
+
+def fault(at: Location, text: str) -> InitErrorDetails:
+    """Return one error of `faults`."""
+    return InitErrorDetails(type=PydanticCustomError("settings", "{text}", {"text": text}), loc=at, input=None)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the words that help someone who wrote `name` where only `known` are possible."""
     names = list(known)
     if close := get_close_matches(name, names, 1):
-        return f"did you mean `{close[0]}`?"
+        return f"{DID_YOU_MEAN} `{close[0]}`?"
     return "known are " + ", ".join(f"`{one}`" for one in names) if names else "there are none"
 
 
@@ -42,8 +45,24 @@ class SettingsModel(BaseModel):
         fields = cls.model_fields
         unknown = [name for name in values if isinstance(name, str) and name not in fields] if isinstance(values, Mapping) else []
         if unknown:
-            raise faults(((name,), cls._refusal(name)) for name in unknown)
+            raise ValidationError.from_exception_data("settings", [cls._unknown_field(name, values[name]) for name in unknown])
         return values
+
+    @classmethod
+    def _unknown_field(cls, name: str, value: Any) -> InitErrorDetails:
+        refusal = cls._refusal(name)
+        if not isinstance(value, Mapping) or DID_YOU_MEAN in refusal or name in cls.not_enforced:
+            return fault((name,), refusal)
+        # TOML makes a table within a table of `[models.gpt-4.1.mini]`.
+        path = [name]
+        while len(value) == 1:
+            ((within, content),) = value.items()
+            if not isinstance(within, str) or not isinstance(content, Mapping) or within in cls.model_fields:
+                break
+            path.append(within)
+            value = content
+        text = PydanticCustomError("unquoted", "{text}", {"text": refusal, "depth": len(path)})
+        return InitErrorDetails(type=text, loc=tuple(path), input=None)
 
     @classmethod
     def _refusal(cls, name: str) -> str:

@@ -40,4 +40,7 @@ def _reason(fault: ErrorDetails) -> str:
             return "should be a list"
         case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
             return "should be a table"
+        case "unquoted" if len(fault["loc"]) - fault["ctx"]["depth"] == len(("models", "name")):
+            table, *parts = map(_shown, map(str, fault["loc"]))
+            return f'is not a field here; a name that holds a dot is written in quotes, as [{table}."{".".join(parts)}"]'
     return fault["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
