@@ -234,3 +234,21 @@ def test_help_names_every_command() -> None:
     text = inside("keys", "--help").out
     assert all(command in text for command in ("create", "list", "show", "disable", "enable", "rotate", "update", "import"))
     assert "usage" in inside("--help").out
+
+
+def test_models_that_the_settings_do_not_have_are_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "completions.toml"
+    file.write_text('[stores]\nledger = "sqlite:///ledger.db"\n[models."gpt-4o"]\n')
+    warning = f"warning: there is no model gpt-4 in {file}; did you mean `gpt-4o`?\n"
+    config = ("--config", str(file))
+    row = '{"name": "n", "secret": "12345678", "models": ["gpt-4"]}'
+    created = inside("keys", "create", "n", "--model", "gpt-4", *config)
+    assert (created.code, created.err) == (0, warning)
+    assert inside("keys", "import", "-", *config, stdin=row).err == warning
+    id = inside("keys", "list", "--json", *config).json[0]["id"]
+    assert inside("keys", "update", id, "--model", "gpt-4", *config).err == warning
+    assert inside("keys", "update", id, "--model", "gpt-4o", *config).err == ""
+    file.write_text('[stores]\nledger = "sqlite:///ledger.db"\n')
+    assert inside("keys", "create", "n", "--model", "gpt-4", *config).err == ""
+    elsewhere = ("--ledger", f"sqlite:///{tmp_path}/ledger.db")
+    assert inside("keys", "create", "n", "--model", "gpt-4", *elsewhere).err == ""

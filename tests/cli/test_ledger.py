@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from completions_mw import Settings
 from tests.support.command_line import inside, process
 
 WRITE = 'write `ledger = "sqlite:///completions.db"` under [stores]'
@@ -73,6 +74,23 @@ def test_no_ledger(folder: Path, content: str | None, text: str) -> None:
         assert result.err.startswith("error: ")
         assert result.err.count("\n") == 1
         assert "canary" not in result.err
+
+
+@pytest.mark.parametrize("somebody", ["callers", "keys.a", "tenants.t"])
+@pytest.mark.parametrize("here", [True, False], ids=["here", "elsewhere"])
+def test_the_apps_own_ledger_is_found_where_none_is_named(folder: Path, somebody: str, here: bool) -> None:
+    place = folder if here else folder / "elsewhere"
+    place.mkdir(exist_ok=True)
+    file = place / "completions.toml"
+    secret = "secret = '12345678'" if somebody == "keys.a" else ""
+    file.write_text(f"[{somebody}]\n{secret}\nbudget = {{ usd = '1', period = 'day' }}\n")
+    app = Settings.from_toml(file).stores.ledger
+    assert app is not None
+    options = () if here else ("--config", str(file))
+    (created,) = [inside("keys", "create", "n", *options, "--json").json]
+    created.pop("secret")
+    assert inside("keys", "list", "--ledger", app.get_secret_value(), "--json").json == [created]
+    assert [found.parent for found in folder.rglob("completions.db")] == [place]
 
 
 def test_an_address_that_is_none() -> None:

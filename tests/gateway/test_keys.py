@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
@@ -93,3 +94,23 @@ def test_records_hold_no_secret() -> None:
         assert secret.encode() not in pickle.dumps(key)
         assert b"canary" not in pickle.dumps(key)
     run_sync(database.aclose())
+
+
+TREE: Any = {"providers": {"echo": {"api": "echo"}}, "models": {"m": {"targets": ["echo/m"]}}, "stores": {"ledger": "memory://"}}
+UNKNOWN = r"^models\[0\]: no such model; known are `m`, `bot`$"
+
+
+def test_a_gateway_gives_no_key_a_model_that_it_does_not_have() -> None:
+    with Gateway(Settings(**TREE), models={"bot": lambda request: "hi"}) as gateway:
+        with pytest.raises(ConfigurationError, match=UNKNOWN):
+            gateway.keys.create("Team A", models=["nope"])
+        assert gateway.keys.create("Team A", models=["bot", "m"]).key.models == frozenset({"bot", "m"})
+
+
+def test_an_async_gateway_gives_no_key_a_model_that_it_does_not_have() -> None:
+    async def main() -> None:
+        async with AsyncGateway(Settings(**TREE), models={"bot": lambda request: "hi"}) as gateway:
+            with pytest.raises(ConfigurationError, match=UNKNOWN):
+                await gateway.keys.create("Team A", models=["nope"])
+
+    asyncio.run(main())

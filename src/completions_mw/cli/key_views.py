@@ -1,13 +1,34 @@
 """How keys look, to people and to programs."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.cli.output import instant, write_json, write_lines, write_table
+from completions_mw.cli.ledger import settings_file
+from completions_mw.cli.output import instant, warn, write_json, write_lines, write_table
 from completions_mw.core.keys.secrets import NewKey
 from completions_mw.core.ports import KeyRecord
+from completions_mw.settings.base import suggestion
+from completions_mw.settings.sources import read_toml
 
 _COLUMNS = ("id", "public id", "name", "tenant", "limits", "budget", "state")
+
+
+def warn_of_unknown_models(config: Path | None, ledger: str | None, keys: Iterable[KeyRecord]) -> None:
+    """Warn of models that the settings file does not have; another app may have them, or a Python function may be one.
+
+    Args:
+        config: the settings file that was given.
+        ledger: the address that was given; with it, nothing is known of the models unless a settings file was given, too.
+        keys: what has been stored.
+    """
+    file = settings_file(config) if config or not ledger else None
+    known = read_toml(file).get("models") if file else None
+    if file and isinstance(known, dict):
+        unknown = {name for key in keys for name in key.models or () if name not in known}
+        for name in sorted(unknown):
+            warn(f"there is no model {name} in {file.absolute()}; {suggestion(name, known)}")
 
 
 def write_new(new: NewKey, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 from completions_mw.blocking import run_sync
 from completions_mw.cli import options
 from completions_mw.cli.imports import import_file
-from completions_mw.cli.key_views import write_all, write_new, write_one
+from completions_mw.cli.key_views import warn_of_unknown_models, write_all, write_new, write_one
 from completions_mw.cli.ledger import opened_keys
 from completions_mw.cli.options import AsJson, Config, Id, Ledger
 from completions_mw.errors import ConfigurationError
@@ -48,6 +48,7 @@ def create(
     with opened_keys(config, ledger, may_create=True) as ring, options.named():
         new = run_sync(ring.create(name, **rules))
     write_new(new, as_json)
+    warn_of_unknown_models(config, ledger, [new.key])
 
 
 @keys.command(name="list")
@@ -140,6 +141,7 @@ def update(
         changes = options.changed(run_sync(ring.show(id)), rules, clear or [])
         key = run_sync(ring.update(id, **changes) if name is None else ring.update(id, name=name, **changes))
     write_one(key, as_json)
+    warn_of_unknown_models(config, ledger, [key])
 
 
 @keys.command(name="import")
@@ -157,3 +159,4 @@ def import_keys(
     with opened_keys(config, ledger, may_create=True) as ring:
         imported = import_file(ring, file)
     write_all(imported, as_json)
+    warn_of_unknown_models(config, ledger, imported)

@@ -17,7 +17,7 @@ from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import StoreSettings
 from completions_mw.settings.errors import explain
-from completions_mw.settings.secrets import sqlite_file
+from completions_mw.settings.secrets import DEFAULT_LEDGER, sqlite_file
 from completions_mw.settings.sources import read_toml
 
 _DEFAULT: Final = Path("completions.toml")
@@ -88,13 +88,32 @@ def address_of(config: Path | None, ledger: str | None) -> SecretStr:
 
 
 def _configured(config: Path | None) -> SecretStr:
-    if config is None and not _DEFAULT.is_file():
+    file = settings_file(config)
+    if file is None:
         raise ConfigurationError("which ledger? Give --config and a settings file, or --ledger and an address as sqlite:///completions.db")
-    file = config or _DEFAULT
-    stores = read_toml(file).get("stores", {})
-    if not isinstance(stores, dict) or "ledger" not in stores:
+    tree = read_toml(file)
+    stores = tree.get("stores", {})
+    address = stores.get("ledger") if isinstance(stores, dict) else None
+    if address is None and _has_budget(tree):
+        # As the app itself does.
+        address = f"sqlite:///{DEFAULT_LEDGER}"
+    if address is None:
         raise ConfigurationError(f"stores.ledger: is missing; {_EXAMPLE} in {file.absolute()}")
-    return _checked(stores["ledger"], file.parent, "stores.ledger")
+    return _checked(address, file.parent, "stores.ledger")
+
+
+def settings_file(config: Path | None) -> Path | None:
+    """Return the settings file that is meant: the one that was given, else ./completions.toml; None if there is none."""
+    return config or (_DEFAULT if _DEFAULT.is_file() else None)
+
+
+def _has_budget(tree: dict[str, Any]) -> bool:
+    somebody = [tree.get("callers"), *_rows(tree.get("keys")), *_rows(tree.get("tenants"))]
+    return any(isinstance(one, dict) and one.get("budget") for one in somebody)
+
+
+def _rows(table: Any) -> list[Any]:
+    return list(table.values()) if isinstance(table, dict) else []
 
 
 def _checked(address: Any, folder: Path | None, place: str) -> SecretStr:

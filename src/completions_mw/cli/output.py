@@ -59,6 +59,11 @@ def write_table(
     Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(table)
 
 
+def warn(message: str) -> None:
+    """Write a warning to stderr."""
+    typer.echo(f"warning: {shown(message)}", err=True)
+
+
 def fail(message: str) -> NoReturn:
     """Say what is wrong, and end."""
     lines = message.splitlines() or [""]

@@ -81,7 +81,7 @@ class AsyncGateway(GatewayBase):
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        return AsyncKeys(self._stores.keys)
+        return AsyncKeys(self._stores.keys.for_models(self._assembly.models))
 
     async def usage(
         self,

@@ -91,7 +91,7 @@ class Gateway(GatewayBase):
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        return Keys(self._stores.keys)
+        return Keys(self._stores.keys.for_models(self._assembly.models))
 
     def usage(
         self,

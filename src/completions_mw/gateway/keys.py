@@ -24,7 +24,7 @@ class Keys:
     """The stored keys of a blocking gateway.
 
     Every method raises `KeyNotFoundError` for a key that is not there, `ConfigurationError`, with the name of each wrong field, for
-    rules that cannot be, and `StoreError` if the database fails.
+    rules that cannot be, such as a model that the gateway does not have, and `StoreError` if the database fails.
     """
 
     def __init__(self, ring: KeyService) -> None:

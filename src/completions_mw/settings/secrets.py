@@ -13,6 +13,8 @@ from completions_mw.settings.types import file_path, matching, split_url
 _ALIASES = {"postgres": "postgresql"}
 """What hosting platforms write."""
 MEMORY = SecretStr("memory://")
+DEFAULT_LEDGER = "completions.db"
+"""SQLite file beside the settings, where there is a budget and no ledger is named."""
 OTHER_STORAGES = (
     "memcached",
     "mongodb",

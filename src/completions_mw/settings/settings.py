@@ -14,6 +14,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
 from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, TimeoutSettings
+from completions_mw.settings.secrets import DEFAULT_LEDGER
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
@@ -140,7 +141,7 @@ class Settings(SettingsModel):
         """Keep money in a file, where there is money to count and no other place is named for it."""
         somebody: tuple[KeySettings | Allowance, ...] = (self.callers, *self.keys.values(), *self.tenants.values())
         if self.stores.ledger is None and any(one.budget for one in somebody):
-            ledger = SecretStr(f"sqlite:///{file_path('completions.db', info)}")
+            ledger = SecretStr(f"sqlite:///{file_path(DEFAULT_LEDGER, info)}")
             # Frozen for everybody else.
             self.__dict__["stores"] = self.stores.model_copy(update={"ledger": ledger})
         return self

@@ -303,3 +303,21 @@ def test_a_secret_belongs_to_one_key(ring: KeyService) -> None:
         run_sync(ring.import_keys(others))
     assert run_sync(ring.list()) == [first]
     assert "canary" not in repr(others)
+
+
+def test_models_that_are_not_there_are_given_to_nobody(ring: KeyService) -> None:
+    service = ring.for_models(["gpt-4o", "gpt-4o-mini"])
+    old = run_sync(ring.create("old", models=["gone"])).key
+    text = "models[1]: no such model; did you mean `gpt-4o-mini`?"
+    for ask in (
+        service.create("new", models=["gpt-4o", "gpt-4o-mni"]),
+        service.import_key({"name": "new", "secret": FOREIGN, "models": ["gpt-4o", "gpt-4o-mni"]}),
+        service.update(old.id, models=["gpt-4o", "gpt-4o-mni"]),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            run_sync(ask)
+        assert str(caught.value) == text
+    assert run_sync(service.list()) == [old]
+    assert run_sync(service.update(old.id, name="new")).models == frozenset({"gone"})
+    assert run_sync(service.update(old.id, models=["gpt-4o"])).models == frozenset({"gpt-4o"})
+    assert run_sync(service.create("all")).key.models is None

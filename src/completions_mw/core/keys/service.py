@@ -1,16 +1,17 @@
 """What can be done with stored keys; `completions_mw.gateway.keys` and the command line are two ways to ask for it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Unpack
 
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.keys.fields import ImportedKey, KeyChanges, KeyFields, KeyRules, checked, fields_of
+from completions_mw.core.keys.fields import Fields, ImportedKey, KeyChanges, KeyFields, KeyRules, checked, fields_of
 from completions_mw.core.keys.secrets import NewKey, digest_of, new_id, new_token, secret_of
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
+from completions_mw.settings.base import suggestion
 
 DAY: Final = 86_400.0
 _LONGEST_OVERLAP: Final = 366 * DAY
@@ -40,12 +41,20 @@ class KeyService:
         store: keeps them.
         clock: tells the time.
         unsupported: which limits no key can have here.
+        models: all models that a key may be given; None where nobody knows them.
     """
 
-    def __init__(self, store: KeyStore, clock: Clock, unsupported: Unsupported = everything_is_supported) -> None:
+    def __init__(
+        self, store: KeyStore, clock: Clock, unsupported: Unsupported = everything_is_supported, models: Collection[str] | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._unsupported = unsupported
+        self._models = models
+
+    def for_models(self, models: Collection[str]) -> "KeyService":
+        """Return a service of the same keys that gives out no other models than `models`."""
+        return KeyService(self._store, self._clock, self._unsupported, models)
 
     async def caller(self, token: str) -> Caller | None:
         """Return whose key `token` is, if it may be used now.
@@ -65,7 +74,7 @@ class KeyService:
         """Make a key with a secret."""
         token = new_token()
         secret = secret_of(token, self._now())
-        key = self._record(checked(KeyFields, {"name": name, **rules}), secret)
+        key = self._record(self._of_known_models(checked(KeyFields, {"name": name, **rules})), secret)
         await self._store.insert([(key, secret)])
         return NewKey(key, token)
 
@@ -83,7 +92,13 @@ class KeyService:
 
     async def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
         """Change what is given; None takes away a rule."""
-        return await self._change(id, lambda key: self._applied(checked(KeyFields, {**fields_of(key), **changes}), key))
+
+        def changed(key: KeyRecord) -> KeyRecord:
+            fields = checked(KeyFields, {**fields_of(key), **changes})
+            # A key may have models that are gone by now, and still be given another name.
+            return self._applied(self._of_known_models(fields) if "models" in changes else fields, key)
+
+        return await self._change(id, changed)
 
     async def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
         """Give a key a new secret; those that it has now are valid for another `overlap` (seconds)."""
@@ -107,7 +122,7 @@ class KeyService:
             KeyExistsError: two of them have the same secret, or a stored one has it.
         """
         now = self._now()
-        secrets = [(key, key.record(now)) for key in keys]
+        secrets = [(self._of_known_models(key), key.record(now)) for key in keys]
         records = [(replace(self._record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
         await self._store.insert(records)
         return [key for key, _ in records]
@@ -123,6 +138,13 @@ class KeyService:
 
     async def _change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
         return _found(await self._store.change(id, change))
+
+    def _of_known_models(self, fields: Fields) -> Fields:
+        known = self._models
+        unknown = [] if known is None else [(at, name) for at, name in enumerate(fields.models or ()) if name not in known]
+        if unknown and known is not None:
+            raise ConfigurationError("\n".join(f"models[{at}]: no such model; {suggestion(name, known)}" for at, name in unknown))
+        return fields
 
     def _record(self, fields: KeyFields, secret: SecretRecord) -> KeyRecord:
         id = new_id()
