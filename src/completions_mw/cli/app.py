@@ -1,12 +1,15 @@
 """The commands, and how they fail: one text on stderr, and 1 as the exit code."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from completions_mw import __version__
+from completions_mw.cli.balances import balances
+from completions_mw.cli.check import check
 from completions_mw.cli.keys import keys
-from completions_mw.cli.output import fail
+from completions_mw.cli.output import fail, write_lines
 from completions_mw.cli.usage import usage
 from completions_mw.core.keys.service import KeyNotFoundError
 from completions_mw.core.ports import KeyExistsError, StoreError
@@ -25,8 +28,18 @@ class _Group(TyperGroup):
 app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(keys, name="keys")
 app.command()(usage)
+app.command()(balances)
+app.command()(check)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        write_lines(f"completions-mw {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _completions_mw() -> None:
-    """API keys and usage of the apps that share a ledger."""
+def _completions_mw(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """API keys, usage and budgets of the apps that share a ledger."""

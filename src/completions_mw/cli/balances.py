@@ -1,0 +1,51 @@
+"""`completions-mw balances`."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from completions_mw.blocking import run_sync
+from completions_mw.cli.ledger import opened_ledger
+from completions_mw.cli.options import AsJson, Config, Ledger
+from completions_mw.cli.output import write_json, write_table
+from completions_mw.core.ports import Balance
+
+
+class Scope(StrEnum):
+    """What `--scope` can be."""
+
+    KEY = "key"
+    CALLER = "caller"
+    TENANT = "tenant"
+
+
+_AMOUNTS = ("budget USD", "spent USD", "reserved USD", "left USD")
+
+
+def balances(
+    id: Annotated[str, typer.Argument(help="The id of a key, caller or tenant.")],
+    scope: Annotated[Scope, typer.Option("--scope", help="Whose id it is.")] = Scope.KEY,
+    config: Config = None,
+    ledger: Ledger = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is spent and reserved of a budget, the newest period first."""
+    with opened_ledger(config, ledger) as store:
+        found = run_sync(store.balances(scope.value, id))
+    if as_json:
+        write_json([_document(balance) for balance in found])
+    else:
+        rows = [(balance.period, *(f"{amount:f}" for amount in _amounts(balance).values())) for balance in found]
+        write_table(("period", *_AMOUNTS), rows, whole=("period",), numbers=_AMOUNTS)
+
+
+def _amounts(balance: Balance) -> dict[str, Decimal]:
+    left = max(balance.limit_usd - balance.spent_usd - balance.reserved_usd, Decimal())
+    return {"limit": balance.limit_usd, "spent": balance.spent_usd, "reserved": balance.reserved_usd, "left": left}
+
+
+def _document(balance: Balance) -> dict[str, str]:
+    amounts = {name: f"{amount:f}" for name, amount in _amounts(balance).items()}
+    return {"scope": balance.scope, "id": balance.name, "period": balance.period, **amounts}

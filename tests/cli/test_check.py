@@ -1,0 +1,98 @@
+"""`completions-mw check` and `--version`: what an operator asks before an app is started."""
+
+from pathlib import Path
+
+import pytest
+
+from completions_mw import __version__
+from tests.support.command_line import inside, process
+from tests.support.process import free_port
+
+GOOD = """
+[providers.up]
+api = "openai"
+api_key = "sk-canary"
+[models.m]
+targets = ["up/a", "up/b"]
+prices = { input = 1, output = 2 }
+[models.bot]
+[keys.k]
+secret = "12345678"
+models = ["m"]
+budget = { usd = 1, period = "day" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "completions.toml").write_text(text)
+    return f"settings  {folder}/completions.toml\nmodel     m -> up/a, up/b\nmodel     bot -> a Python function of the app\n"
+
+
+def test_settings_that_work(folder: Path) -> None:
+    summary = write(folder, GOOD)
+    rest = f"keys      1 in the settings\nlimits    memory://\nledger    SQLite, {folder}/completions.db\nok\n"
+    assert inside("check") == (0, summary + rest, "")
+    assert inside("check", "--config", "completions.toml").code == 0
+    # Whoever checks is not always the app's own user.
+    assert [file.name for file in folder.iterdir()] == ["completions.toml"]
+    assert inside("keys", "create", "n").code == 0
+    assert inside("check").out == summary + rest
+
+
+def test_what_will_hardly_be_meant_is_a_warning(folder: Path) -> None:
+    write(folder, GOOD + "[tenants.acme]\n[callers]\nbudget = { usd = 1, period = 'day' }\n")
+    result = process("check", cwd=folder)
+    assert (result.code, result.out.splitlines()[-1]) == (0, "ok")
+    assert result.err == (
+        "warning: models: no price for bot: callers with a budget get 403; "
+        'set `prices`, `price_table = "genai-prices"` or `unpriced = "free"`\n'
+        "warning: tenants: no key belongs to acme; a key says `tenant`, and a caller of `authenticate` may\n"
+    )
+
+
+WRONG = {
+    "field": ("prefx = '/v1'", "error: prefx: is not a field here; did you mean `prefix`?\n"),
+    "model": (GOOD.replace('["m"]', '["n"]'), "error: keys.k.models[0]: no such model\n"),
+    "useless key": (
+        GOOD.replace('["m"]', '["bot"]'),
+        "error: keys.k: can use no model, because there is a budget and no model that it may",
+    ),
+    "folder": (GOOD + "[stores]\nledger = 'sqlite:///none/x.db'", "error: stores.ledger: the folder {folder}/none is missing\n"),
+    "strict": (
+        GOOD + "[stores]\nledger = 'sqlite:///none/x.db'\nstrict = true",
+        "error: stores.ledger: the folder {folder}/none is missing",
+    ),
+    "secret": (GOOD.replace("sk-canary", "${API_KEY}"), "error: providers.up.api_key: should be written `env:API_KEY`\n"),
+}
+
+
+@pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)
+def test_settings_that_do_not_work(folder: Path, text: str, error: str) -> None:
+    write(folder, text)
+    result = inside("check")
+    assert result.code == 1
+    assert result.err.startswith(error.format(folder=folder))
+    assert "ok" not in result.out.splitlines()
+
+
+def test_a_store_that_does_not_answer(folder: Path) -> None:
+    write(folder, f"{GOOD}[stores]\nadmission = 'redis://:canary@127.0.0.1:{free_port()}/0'\n")
+    result = inside("check")
+    assert (result.code, "error: stores: " in result.err) == (1, True)
+    assert "limits    redis://\n" in result.out
+    assert "canary" not in result.out + result.err
+
+
+def test_no_settings(folder: Path) -> None:
+    assert inside("check") == (1, "", "error: which settings? Give --config and a settings file\n")
+
+
+def test_the_version() -> None:
+    assert inside("--version") == (0, f"completions-mw {__version__}\n", "")
