@@ -1,8 +1,10 @@
-"""`make demo`, with its standard input closed and at a terminal."""
+"""`make demo`: what it installs, and what it shows with its standard input closed and at a terminal."""
 
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import requests
 
 from tests.support.examples import EXAMPLES, needs_local_model
 
+REPOSITORY = EXAMPLES.parent
 COMMAND = [sys.executable, str(EXAMPLES / "demo.py")]
 
 
@@ -26,6 +29,24 @@ def port_in(output: str) -> int:
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.skipif(
+    shutil.which("make") is None or not (REPOSITORY / ".uv/bin/uv").exists(), reason="make is not installed, or has not installed uv"
+)
+def test_it_installs_little_and_says_so(tmp_path: Path) -> None:
+    # The make and the environment that these tests themselves are started with are not a newcomer's.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "UV_", "VIRTUAL_ENV"))}
+    recipe = subprocess.run(["make", "--dry-run", "demo"], cwd=REPOSITORY, env=inherited, capture_output=True, text=True, check=True).stdout
+    announced, *_, command = recipe.replace("\\\n", "").splitlines()
+    assert "Installing about 30 packages" in announced
+    uv, run, *options, python, program = shlex.split(command)
+    assert (run, python, program) == ("run", "python", "examples/demo.py")
+    options.remove("--quiet")
+    env = {**inherited, "UV_PROJECT_ENVIRONMENT": str(tmp_path / "none-yet"), "UV_CACHE_DIR": str(tmp_path / "cache"), "UV_OFFLINE": "1"}
+    plan = subprocess.run([uv, "sync", "--dry-run", *options], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=True).stderr
+    [count] = re.findall(r"Would install (\d+) packages", plan)
+    assert int(count) <= 30
 
 
 @needs_local_model
