@@ -29,7 +29,7 @@ def read_settings() -> Settings:
     return Settings.from_mapping(tree)
 
 
-app = Flask(__name__, template_folder=".")
+app = Flask(__name__, template_folder=HERE.parent)
 app.config.update(
     COMPLETIONS_MW=read_settings(),
     SECRET_KEY=secrets.token_bytes(),  # a new one at each start ends all sessions: a real app keeps its own

@@ -26,7 +26,7 @@ from completions_mw import AsyncGateway, Settings
 from completions_mw.adapters.starlette import routes
 
 HERE = Path(__file__).parent
-templates = Jinja2Templates(HERE)
+templates = Jinja2Templates(HERE.parent)
 
 
 def read_settings() -> Settings:
