@@ -124,6 +124,19 @@ def test_a_visitor_calls_it_without_a_key_while_logged_in(url: str, browser: req
     assert browser.post(url + CHAT, json=BODY).status_code == 401
 
 
+def test_a_visitor_sees_what_was_spent(url: str, browser: requests.Session) -> None:
+    assert browser.get(f"{url}/spending").status_code == 401
+
+    page = browser.post(f"{url}/login", data={"user": "grace"})
+    assert 'href="spending"' in page.text
+    assert browser.get(f"{url}/spending").json() == []
+
+    content(browser.post(url + CHAT, json=BODY))
+    [row] = browser.get(f"{url}/spending").json()
+    # The echo hears three words and says three.
+    assert (row["spent_usd"], row["limit_usd"]) == ("0.006000000", "1.000000000")
+
+
 def test_another_sites_form_is_refused_in_a_visitors_name(url: str, browser: requests.Session) -> None:
     browser.post(f"{url}/login", data={"user": "ada"})
     forged = browser.post(url + CHAT, data=json.dumps(BODY), headers={"Content-Type": "text/plain"})
