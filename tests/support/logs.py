@@ -1,4 +1,4 @@
-"""What the library logs, as its JSON formatter would write it."""
+"""What the gateway has logged, in the terms of tests."""
 
 import logging
 from typing import Any, Final
@@ -7,5 +7,5 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 def line(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the event's name and its fields."""
+    """Return the event of a record with its fields."""
     return {"event": record.getMessage(), **{name: value for name, value in vars(record).items() if name not in _STANDARD}}

@@ -6,8 +6,8 @@ from typing import Any, Literal, Self, Unpack
 
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.streaming.reader import ChunkReader
-from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import AsyncKeys
@@ -39,7 +39,7 @@ class AsyncGateway(GatewayBase):
     def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
         super().__init__(settings, AsyncBackends(), options)
 
-    async def handle(self, request: Request) -> Response[SseBody]:
+    async def handle(self, request: Request) -> Response[StreamBody]:
         """Answer an HTTP request; a faulty request gets an error response, and raises nothing."""
         return await self._pipeline.handle(request)
 
@@ -81,7 +81,7 @@ class AsyncGateway(GatewayBase):
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        return AsyncKeys(self._stores.keys.for_models(self._assembly.models))
+        return AsyncKeys(self._stores.keys.for_models(self._models.models))
 
     async def usage(
         self,

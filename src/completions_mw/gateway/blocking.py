@@ -8,7 +8,7 @@ from completions_mw.blocking import BlockingIterator, iterate, run_sync
 from completions_mw.core.hooks import is_async
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
@@ -49,7 +49,7 @@ class Gateway(GatewayBase):
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
         """Answer an HTTP request; a faulty request gets an error response, and raises nothing."""
-        response: Response[SseBody] = run_sync(self._pipeline.handle(request))
+        response: Response[StreamBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
 
@@ -91,7 +91,7 @@ class Gateway(GatewayBase):
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        return Keys(self._stores.keys.for_models(self._assembly.models))
+        return Keys(self._stores.keys.for_models(self._models.models))
 
     def usage(
         self,

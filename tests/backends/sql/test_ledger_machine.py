@@ -107,7 +107,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._post(row, posted, 0 if row.state == "reaped" else row.reserved)
         row.amount = row.amount + posted if row.state == "reaped" else cost
         row.state = "settled"
-        assert {movement.scope: (movement.spent, movement.told) for movement in movements} == self._told(row.scopes)
+        assert {movement.scope: (movement.spent, movement.crossed) for movement in movements} == self._told(row.scopes)
 
     @rule(ids=st.lists(requests, max_size=4))
     def renew(self, ids: list[str]) -> None:

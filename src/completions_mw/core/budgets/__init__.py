@@ -6,3 +6,10 @@ errors.py          the text of a budget's 429
 guarded_ledger.py  the ledger, and what happens while it is down
 spool.py           settlements that wait for the ledger
 """
+
+from completions_mw.core.budgets.budgets import BudgetAlert, Budgets
+
+__all__ = [
+    "BudgetAlert",
+    "Budgets",
+]
