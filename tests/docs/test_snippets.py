@@ -33,7 +33,7 @@ from tests.support.process import free_port, serve
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_scenarios import SCENARIOS
 
-BLOCKS = code_blocks(Path(__file__).parents[1] / "README.md")
+BLOCKS = code_blocks(Path(__file__).parents[2] / "README.md")
 KEY = "sk-team-a-not-a-secret"
 CHAT = "/api/v1/chat/completions"
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
