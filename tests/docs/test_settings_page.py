@@ -18,8 +18,8 @@ from completions_mw.settings import (
     LlamaCppSettings,
     ModelSettings,
     OpenAISettings,
-    Stores,
-    Timeouts,
+    StoreSettings,
+    TimeoutSettings,
 )
 from completions_mw.settings.providers import KNOWN_BASE_URLS
 from tests.docs.pages import HELLO, KEY, ROOT, SECRETS, on
@@ -98,13 +98,13 @@ def test_the_settings_that_show_everything(tmp_path: Path, monkeypatch: pytest.M
 def test_the_settings_show_every_field() -> None:
     tree = tomllib.loads(EVERYTHING.code)
     assert tree.keys() == Settings.model_fields.keys()
-    assert tree["timeouts"].keys() == Timeouts.model_fields.keys()
+    assert tree["timeouts"].keys() == TimeoutSettings.model_fields.keys()
     assert tree["connections"].keys() == Connections.model_fields.keys()
     assert tree["providers"]["openai"].keys() == OpenAISettings.model_fields.keys()
     assert tree["providers"]["llama"].keys() == LlamaCppSettings.model_fields.keys()
     assert tree["providers"]["local"].keys() == EchoSettings.model_fields.keys()
     assert fields_in(tree["models"]) == ModelSettings.model_fields.keys()
-    assert tree["stores"].keys() == Stores.model_fields.keys()
+    assert tree["stores"].keys() == StoreSettings.model_fields.keys()
     assert fields_in(tree["tenants"]) == tree["callers"].keys() == Allowance.model_fields.keys()
     assert fields_in(tree["keys"]) == KeySettings.model_fields.keys()
 
@@ -117,13 +117,13 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
     ("table", "model", "examples"),
     [
         ((), Settings, {"max_cost", "unpriced", "price_table"}),
-        (("timeouts",), Timeouts, set[str]()),
+        (("timeouts",), TimeoutSettings, set[str]()),
         (("connections",), Connections, set[str]()),
         (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
         (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices"}),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
-        (("stores",), Stores, {"admission", "ledger", "spool", "retention_days"}),
+        (("stores",), StoreSettings, {"admission", "ledger", "spool", "retention_days"}),
     ],
     ids=lambda value: ".".join(value) or "root" if isinstance(value, tuple) else "",
 )
