@@ -116,7 +116,7 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
 @pytest.mark.parametrize(
     ("table", "model", "examples"),
     [
-        ((), Settings, {"max_cost", "unpriced", "price_table"}),
+        ((), Settings, {"debug", "max_cost", "unpriced", "price_table"}),
         (("timeouts",), TimeoutSettings, set[str]()),
         (("connections",), Connections, set[str]()),
         (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
