@@ -205,7 +205,7 @@ def owns_all(method: str, path: str) -> bool:
 
 
 async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Be the host app of a gateway that stands alone: the lifespan, and no websockets."""
+    """Host app of a gateway that stands alone: answers the lifespan, and closes websockets."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close"})
     while scope["type"] == "lifespan":

@@ -84,7 +84,7 @@ class Completions:
 
 
 def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
-    """Refuse what would only fail later, at the call of `init_app` or at the first request.
+    """Check the arguments of the extension when they are given, before `init_app` or the first request fails.
 
     Raises:
         TypeError: the gateway is not a blocking one, an option is not known, or options come beside a gateway.

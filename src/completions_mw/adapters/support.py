@@ -11,7 +11,7 @@ from completions_mw.settings import Settings
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Say what to install where the imports of the `with` block fail.
+    """Let a failed import within the `with` block name the extra that has to be installed.
 
     Raises:
         ImportError: the framework of an adapter is not installed; names the extra that brings it.
@@ -25,7 +25,7 @@ def needs(extra: str) -> Iterator[None]:
 
 
 def check_gateway(gateway: object, kind: type[Gateway] | type[AsyncGateway]) -> None:
-    """Refuse what would only fail at the first request.
+    """Check that a gateway is of the kind that the host needs, before the first request fails.
 
     Raises:
         TypeError: it is the other kind of gateway, or none.

@@ -1,4 +1,4 @@
-"""The command line, `completions-mw`: keys and usage, for operators. It needs the extra `cli`."""
+"""The command line, `completions-mw`: keys, usage and budgets, for operators. It needs the extra `cli`."""
 
 import sys
 

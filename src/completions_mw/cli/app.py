@@ -1,4 +1,4 @@
-"""The commands, and how they fail: one text on stderr, and 1 as the exit code."""
+"""The command line app with all commands. A command that fails writes one text to stderr, and exits with code 1."""
 
 from typing import Annotated, Any
 

@@ -14,7 +14,7 @@ from completions_mw.core.ports import Balance
 
 
 class Scope(StrEnum):
-    """What `--scope` can be."""
+    """Values of `--scope`: whose budget."""
 
     KEY = "key"
     CALLER = "caller"

@@ -52,7 +52,7 @@ def _reach_stores(settings: Settings) -> None:
 
 
 def _stands_in(request: object) -> str:
-    """Be the Python function of a model, which only the app has."""
+    """Stand-in for the Python function of a model, which only the app has."""
     return ""
 
 

@@ -32,7 +32,7 @@ def create(
     ledger: Ledger = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and show its secret, this once."""
+    """Create a key, and show its secret: it cannot be shown again."""
     rules = options.rules(
         tenant=tenant,
         models=model,
@@ -74,7 +74,7 @@ def show(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson =
 
 @keys.command()
 def disable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
-    """Let nobody use a key, until it is enabled again."""
+    """Disable a key: requests with it are refused until it is enabled."""
     with opened_keys(config, ledger) as ring:
         key = run_sync(ring.disable(id))
     write_one(key, as_json)
@@ -82,7 +82,7 @@ def disable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJso
 
 @keys.command()
 def enable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
-    """Undo `disable`."""
+    """Enable a disabled key."""
     with opened_keys(config, ledger) as ring:
         key = run_sync(ring.enable(id))
     write_one(key, as_json)
@@ -96,7 +96,7 @@ def rotate(
     ledger: Ledger = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key a new secret and show it, this once."""
+    """Give a key a new secret, and show it: it cannot be shown again."""
     period = options.duration(overlap)
     with opened_keys(config, ledger) as ring:
         new = run_sync(ring.rotate(id, period))
@@ -151,7 +151,7 @@ def import_keys(
     ledger: Ledger = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep keys that clients have already, all of a file or none.
+    """Import keys that clients already have: all keys of the file, or none.
 
     Each has a name, a secret or a secret_sha256, and what it needs of tenant, models, limits, budget, max_cost, metadata, expires_at
     and disabled.

@@ -1,4 +1,4 @@
-"""Where the keys are: the ledger of the app's settings, read without the settings that need secrets of their own."""
+"""Find and open the ledger of an app, by its settings file or by an address; settings that need other secrets are not read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _EXAMPLE: Final = 'write `ledger = "sqlite:///completions.db"` under [stores]'
 
 @contextmanager
 def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = False) -> Iterator[KeyService]:
-    """Open the keys of the ledger that is meant.
+    """Open the key store of the ledger that `--config` or `--ledger` names.
 
     Args:
         config: the settings file that was given.
@@ -43,7 +43,16 @@ def opened_keys(config: Path | None, ledger: str | None, *, may_create: bool = F
 
 @contextmanager
 def opened_ledger(config: Path | None, ledger: str | None) -> Iterator[Ledger]:
-    """Open the ledger that is meant, as `opened_keys` does."""
+    """Open the ledger that `--config` or `--ledger` names, and make no file.
+
+    Args:
+        config: the settings file that was given.
+        ledger: the address that was given.
+
+    Raises:
+        ConfigurationError: there is none, or it is not clear which is meant.
+        StoreError: the database failed; says which one it is.
+    """
     with _opened(config, ledger, may_create=False) as database:
         yield ledger_on(database)
 
@@ -76,7 +85,7 @@ def _is_missing(file: Path) -> bool:
 
 
 def address_of(config: Path | None, ledger: str | None) -> SecretStr:
-    """Return the address of the ledger that is meant.
+    """Return the address of the ledger that `--config` or `--ledger` names.
 
     Raises:
         ConfigurationError: there is none, or it is no place that another process can see.
@@ -103,7 +112,7 @@ def _configured(config: Path | None) -> SecretStr:
 
 
 def settings_file(config: Path | None) -> Path | None:
-    """Return the settings file that is meant: the one that was given, else ./completions.toml; None if there is none."""
+    """Return the settings file: the one that `--config` names, else ./completions.toml; None if there is none."""
     return config or (_DEFAULT if _DEFAULT.is_file() else None)
 
 

@@ -98,7 +98,7 @@ def rules(
     metadata: list[str] | None,
     expires: str | None,
 ) -> dict[str, Any]:
-    """Return what was given, as `KeyRules`."""
+    """Return the rules of a key from the options of a command; options that were not given are left out."""
     return _given(
         tenant=tenant,
         models=models,
@@ -111,7 +111,7 @@ def rules(
 
 
 def changed(key: KeyRecord, rules: Mapping[str, Any], clear: Iterable[ClearableField]) -> dict[str, Any]:
-    """Return `rules` for a key that has some: limits, a budget and metadata are changed in their parts."""
+    """Merge new rules into those of a key: limits, budget and metadata are changed part by part, all others as a whole."""
     cleared = {_FIELDS[rule]: None for rule in clear}
     parts: dict[str, Mapping[str, Any]] = {
         "limits": key.limits.model_dump(),
@@ -124,7 +124,7 @@ def changed(key: KeyRecord, rules: Mapping[str, Any], clear: Iterable[ClearableF
 
 @contextmanager
 def named() -> Iterator[None]:
-    """Name the options where a fault is at a field that no option is called after."""
+    """Let errors about fields name the command's options, where those have other names."""
     try:
         yield
     except ConfigurationError as error:

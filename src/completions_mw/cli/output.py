@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 _UNLIMITED: Final = 100_000
-"""Characters in a line."""
+"""Characters in a line of a table that no terminal shows."""
 
 
 def shown(text: str) -> str:
@@ -26,7 +26,7 @@ def instant(seconds: float) -> str:
 
 
 def write_json(document: Any) -> None:
-    """Write the one document of a command."""
+    """Write JSON to stdout, the only document of a command."""
     typer.echo(json.dumps(document, indent=2))
 
 
@@ -65,7 +65,7 @@ def warn(message: str) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Write an error to stderr, and exit with code 1."""
     lines = message.splitlines() or [""]
     for line in lines:
         typer.echo(f"error: {shown(line)}", err=True)

@@ -16,7 +16,7 @@ from completions_mw.errors import ConfigurationError
 
 
 class By(StrEnum):
-    """What `--by` can be."""
+    """Values of `--by`: what one row stands for."""
 
     KEY = "key"
     TENANT = "tenant"

@@ -36,7 +36,7 @@ class SettingsModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     not_enforced: ClassVar[frozenset[str]] = frozenset()
-    """Controls that are designed and not built: refused, lest anybody believes in them."""
+    """Names of tables that this version does not enforce yet; they are refused, so that nobody relies on them."""
 
     @model_validator(mode="before")
     @classmethod
