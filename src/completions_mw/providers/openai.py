@@ -55,7 +55,7 @@ def build_endpoint(settings: OpenAISettings) -> Endpoint:
         url=settings.base_url.rstrip("/") + "/chat/completions",
         headers=tuple((name, value) for name, value in headers.items() if value),
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
-        secrets=tuple(text for text in told if len(text) >= SHORTEST_SECRET),
+        secrets=tuple(sorted((text for text in told if len(text) >= SHORTEST_SECRET), key=len, reverse=True)),
         unsupported=REFUSED_BY_HOST.get(parts.hostname or "", frozenset()),
         max_tokens="max_completion_tokens" if (parts.hostname or "").endswith(OPENAI_HOSTS) else "max_tokens",
     )
@@ -94,14 +94,20 @@ def parse_event(event: ServerSentEvent) -> Event:
     return Event(data, event.data)
 
 
-def parse_error(endpoint: Endpoint, status: int, headers: Headers, body: bytes) -> GatewayError:
+def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
     """Return what an error answer means for our client (FAULTS section 5).
 
     What the client can mend keeps the upstream's text, code and param; what only the operator can mend gets a fixed text.
     """
-    error = _error_object(body)
-    message = endpoint.redact(str(error.get("message") or "The upstream provider refused the request."))
-    code, param = _text(error.get("code")), _text(error.get("param"))
+    report = _error_object(body)
+    error = _refusal(status, headers, report)
+    error.upstream_code = _text(report.get("code"))
+    return error
+
+
+def _refusal(status: int, headers: Headers, report: dict[str, Any]) -> GatewayError:
+    message = str(report.get("message") or "The upstream provider refused the request.")
+    code, param = _text(report.get("code")), _text(report.get("param"))
     if status in (400, 422):
         return InvalidRequestError(message, code=code, param=param)
     if status == 404 and code == "model_not_found":
@@ -114,7 +120,7 @@ def parse_error(endpoint: Endpoint, status: int, headers: Headers, body: bytes) 
         advice = tuple((name, value) for name, value in headers if name in ("retry-after", "retry-after-ms") and len(value) < 32)
         # OpenAI's own text names the operator's organization and the model behind an alias.
         text = "The upstream provider has too many requests. Please try again later."
-        return RateLimitError(text, code="upstream_rate_limited", type=_text(error.get("type")), headers=advice)
+        return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=advice)
     if status in (408, 504):
         return UpstreamTimeoutError("The upstream provider did not answer in time.")
     return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")
@@ -147,12 +153,15 @@ def _reported(error: object) -> UpstreamError:
     """Normalise an error inside an answer: an object (OpenAI), a flat one (vLLM), or a plain string."""
     details = error if isinstance(error, dict) else {"message": error}
     message = details.get("message")
-    return UpstreamError(
+    code = _text(details.get("code"))
+    reported = UpstreamError(
         message if isinstance(message, str) and message else "The upstream provider reported an error.",
         type=_text(details.get("type")),
-        code=_text(details.get("code")),
+        code=code,
         param=_text(details.get("param")),
     )
+    reported.upstream_code = code
+    return reported
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
@@ -168,4 +177,4 @@ def _text(value: object) -> str | None:
     """Return a string that the upstream sent where a string belongs; numbers are codes of some servers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value[:200] if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value else None

@@ -84,7 +84,7 @@ class UpstreamTarget:
             return self.wire.parse_completion(body)
         except GatewayError as error:
             error.maybe_billed = True
-            error.message = self.endpoint.redact(error.message)
+            self.complete_error(error, response.status)
             raise
 
     async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
@@ -93,6 +93,7 @@ class UpstreamTarget:
             await response.body.aclose()
             error = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
             error.maybe_billed = True
+            error.upstream_status = response.status
             raise error
         return UpstreamEvents(response.body, self)
 
@@ -106,7 +107,14 @@ class UpstreamTarget:
         except (UpstreamError, UpstreamTimeoutError):
             # The status alone says enough.
             body = b""
-        raise self.wire.parse_error(self.endpoint, response.status, response.headers, body)
+        error = self.wire.parse_error(response.status, response.headers, body)
+        self.complete_error(error, response.status)
+        raise error
+
+    def complete_error(self, error: GatewayError, status: int) -> None:
+        """Note the status of the answer that `error` was made from, and take this upstream's secrets out of its texts."""
+        error.upstream_status = status
+        self.endpoint.redact(error)
 
 
 class UpstreamEvents:
@@ -142,10 +150,10 @@ class UpstreamEvents:
             for event in self._decoder.feed(piece):
                 events.append(parse(event))  # noqa: PERF401 - a comprehension would lose the events before a fault
         except GatewayError as error:
-            error.message = self._target.endpoint.redact(error.message)
             if error.code == TOO_LARGE:
                 # Some servers send all of an answer as one event: it is billed as a whole one is.
                 error.received, error.next_target = self._target.max_response_bytes - self._room, False
+            self._target.complete_error(error, 200)
             self._failure = error
         return events
 
