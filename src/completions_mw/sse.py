@@ -1,4 +1,4 @@
-"""Server-sent events as chat completions use them (SPEC section 8, FAULTS section 4): encoder and decoder, bytes only."""
+"""Server-sent events as chat completions use them (docs/contract.md, Streams): encoder and decoder, bytes only."""
 
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,7 @@ KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 def encode(event: Event) -> bytes:
-    """Return `event` in the only form that every client in the field reads (FAULTS section 4.1): one line of ASCII.
+    """Return `event` in the only form that every client in the field reads (docs/contract.md, Streams): one line of ASCII.
 
     Raises:
         pydantic_core.PydanticSerializationError: the data is not JSON, as a lone surrogate is not.
@@ -47,7 +47,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class Decoder:
-    """Cuts the bytes of an upstream's answer into events, as they arrive and however they were split (FAULTS section 4.2).
+    """Cuts the bytes of an upstream's answer into events, as they arrive and however they were split (docs/contract.md, Streams).
 
     Follows the WHATWG rules for `text/event-stream`, so an event that no blank line ended is not an event: the
     caller sees the end of the answer without `[DONE]` and knows that it was cut.
