@@ -73,7 +73,8 @@ class Decoder:
         self._max_event_bytes = max_event_bytes
         self._events_left = max_events
         self._started = False
-        self._between_events = False
+        # Of the first piece too: what starts with a field starts with no byte order mark.
+        self._between_events = True
         self._after_cr = False
         self._failed = False
         self._line = bytearray()
@@ -90,6 +91,7 @@ class Decoder:
         if self._between_events and len(data) <= self._max_event_bytes:
             events = _whole_events(data)
             if events is not None and len(events) <= self._events_left:
+                self._started = True
                 self._events_left -= len(events)
                 return events
         return self._feed_any(data)
