@@ -47,7 +47,7 @@ class GatewayRoute(Route):
 
 
 class GatewayEndpoint:
-    """Endpoint of a route, as an ASGI app: Starlette calls it with the raw request, where a function would be wrapped and answer GET only."""
+    """Endpoint of a route, as an ASGI app: Starlette calls it with the raw request; a function would be wrapped, and answer GET only."""
 
     def __init__(self, gateway: AsyncGateway) -> None:
         self._gateway = gateway
