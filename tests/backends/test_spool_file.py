@@ -20,14 +20,14 @@ from completions_mw.core.ports import StoreError
 WRITER = """
 import resource, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 
 if len(sys.argv) > 3:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 file = BlockingSpoolFile(sys.argv[1])
 for number in range(int(sys.argv[2])):
     try:
-        run(file.append(b"line %d" % number))
+        run_sync(file.append(b"line %d" % number))
         print("kept", number, flush=True)
     except Exception as error:
         print(type(error).__name__, number, flush=True)
@@ -210,9 +210,9 @@ def test_the_file_of_a_dead_parent_is_free_though_its_child_lives(path: Path, fi
     code = """
 import os, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 file = BlockingSpoolFile(sys.argv[1])
-run(file.append(b"parent"))
+run_sync(file.append(b"parent"))
 child = os.fork()
 if child == 0:
     print(os.getpid(), flush=True)

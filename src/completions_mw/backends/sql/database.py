@@ -1,6 +1,6 @@
-"""What the ledger and the key store need of a database.
+"""The `Database` protocol: what the ledger and the key store need of SQLite or PostgreSQL.
 
-Statements are files, known by their names: `backends/sql/<dialect>/<name>.sql`.
+Statements are run by their names, as `keys_find`, which `statements.py` finds in the SQL files of each dialect.
 """
 
 from collections.abc import Mapping, Sequence

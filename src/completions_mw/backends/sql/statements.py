@@ -1,9 +1,17 @@
-"""The SQL files of a dialect, read when they are first needed."""
+"""The SQL of a dialect, read when it is first needed: statements by their names, and migrations by their versions.
 
+`<dialect>/schema.sql`, `keys.sql` and `ledger.sql` hold statements, each below a line `-- name: keys_find`.
+"""
+
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_SUBJECTS: Final = ("schema", "keys", "ledger")
+_NAMED: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 class Migration(NamedTuple):
@@ -14,9 +22,13 @@ class Migration(NamedTuple):
 
 
 @cache
-def statement(dialect: str, name: str) -> str:
-    """Return the text of the statement `name`."""
-    return _folder(dialect).joinpath(f"{name}.sql").read_text("utf-8")
+def statements(dialect: str) -> Mapping[str, str]:
+    """Return all statements of a dialect by their names."""
+    found: dict[str, str] = {}
+    for subject in _SUBJECTS:
+        _, *parts = _NAMED.split(_folder(dialect).joinpath(f"{subject}.sql").read_text("utf-8"))
+        found |= zip(parts[::2], map(str.strip, parts[1::2]), strict=True)
+    return found
 
 
 @cache

@@ -20,7 +20,7 @@ from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, 
 from completions_mw.backends.sql.postgres.connection import AsyncConnection, BlockingConnection, Connection, connect, conninfo, is_usable
 from completions_mw.backends.sql.postgres.failures import named_failures
 from completions_mw.backends.sql.postgres.schema import bring_up_to_date, is_up_to_date
-from completions_mw.backends.sql.statements import statement
+from completions_mw.backends.sql.statements import statements
 from completions_mw.core.ports import StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
@@ -55,12 +55,12 @@ class _Postgres(PerProcess):
 
     async def fetch(self, name: str, /, **params: Any) -> Rows:
         async with self._prepared_connection(TIMEOUT) as connection:
-            return await connection.run(statement(DIALECT, name), params)
+            return await connection.run(statements(DIALECT)[name], params)
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
         async with self._prepared_connection(TIMEOUT) as connection:
             await connection.run("BEGIN")
-            rows = [await connection.run(statement(DIALECT, step.statement), step.params) for step in steps]
+            rows = [await connection.run(statements(DIALECT)[step.statement], step.params) for step in steps]
             await connection.run("COMMIT")
             return rows
 
@@ -68,7 +68,7 @@ class _Postgres(PerProcess):
         async with self._prepared_connection(REPORT_TIMEOUT, is_report=True) as connection:
             await connection.run("BEGIN READ ONLY")
             await connection.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
-            rows = await connection.run(statement(DIALECT, name), params)
+            rows = await connection.run(statements(DIALECT)[name], params)
             await connection.run("COMMIT")
             return rows
 

@@ -3,7 +3,7 @@
 from psycopg import errors
 
 from completions_mw.backends.sql.postgres.connection import Connection
-from completions_mw.backends.sql.statements import migrations, statement
+from completions_mw.backends.sql.statements import migrations, statements
 from completions_mw.core.ports import StoreBrokenError
 
 
@@ -14,7 +14,7 @@ async def is_up_to_date(connection: Connection) -> bool:
         StoreBrokenError: it is newer.
     """
     try:
-        rows = await connection.run(statement("postgres", "schema_version"))
+        rows = await connection.run(statements("postgres")["schema_version"])
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return False
     return _missing(rows[0][0]) == 0
@@ -29,12 +29,12 @@ async def bring_up_to_date(connection: Connection, seconds: float) -> None:
     await connection.run("BEGIN")
     await connection.run(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
     await connection.run(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
-    await connection.run(statement("postgres", "schema_lock"))
-    await connection.run(statement("postgres", "schema_create"))
-    version = (await connection.run(statement("postgres", "schema_version")))[0][0]
+    await connection.run(statements("postgres")["schema_lock"])
+    await connection.run(statements("postgres")["schema_create"])
+    version = (await connection.run(statements("postgres")["schema_version"]))[0][0]
     for step in migrations("postgres")[len(migrations("postgres")) - _missing(version) :]:
         await connection.run(step.sql)
-        await connection.run(statement("postgres", "schema_applied"), {"version": step.version})
+        await connection.run(statements("postgres")["schema_applied"], {"version": step.version})
     await connection.run("COMMIT")
 
 

@@ -12,7 +12,7 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
 from completions_mw.backends.sql.sqlite.schema import check, prepare
-from completions_mw.backends.sql.statements import statement
+from completions_mw.backends.sql.statements import statements
 from completions_mw.backends.sql.values import bound, restored
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
@@ -38,11 +38,11 @@ class Session:
 
     def fetch(self, name: str, /, **params: Any) -> Rows:
         """Run a statement by its name; return its rows."""
-        return restored(self._connection.execute(statement(DIALECT, name), bound(params)))
+        return restored(self._connection.execute(statements(DIALECT)[name], bound(params)))
 
     def change(self, name: str, /, **params: Any) -> int:
         """Run a statement by its name; return how many rows it changed."""
-        return self._connection.execute(statement(DIALECT, name), bound(params)).rowcount
+        return self._connection.execute(statements(DIALECT)[name], bound(params)).rowcount
 
 
 class SqliteFile(PerProcess):
