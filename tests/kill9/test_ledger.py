@@ -29,7 +29,7 @@ OVERSPENT = 'SELECT count(*) FROM {0}budgets WHERE spent + reserved > "limit"'
 LEFT = "SELECT count(*) FROM {0}entries WHERE state = 'reserved'"
 UNBALANCED = """
     SELECT b.id, b.spent, b.reserved, coalesce(sum(e.amount), 0)
-    FROM {0}budgets b LEFT JOIN {0}entries e ON e.budget = b.id
+    FROM {0}budgets b LEFT JOIN {0}entries e ON e.budget_id = b.id
     GROUP BY b.id, b.spent, b.reserved
     HAVING b.reserved <> 0 OR b.spent <> coalesce(sum(e.amount), 0)
 """

@@ -26,7 +26,7 @@ def statements(dialect: str) -> Mapping[str, str]:
     """Return all statements of a dialect by their names."""
     found: dict[str, str] = {}
     for subject in _SUBJECTS:
-        _, *parts = _NAMED.split(_folder(dialect).joinpath(f"{subject}.sql").read_text("utf-8"))
+        _, *parts = _NAMED.split(script(dialect, subject))
         found |= zip(parts[::2], map(str.strip, parts[1::2]), strict=True)
     return found
 
@@ -36,6 +36,12 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     """Return all steps to the schema of now, in order: `migrations/0001_….sql` and so on."""
     folder = _folder(dialect).joinpath("migrations")
     return tuple(sorted(Migration(int(file.name[:4]), file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".sql")))
+
+
+@cache
+def script(dialect: str, name: str) -> str:
+    """Return a file that runs whole."""
+    return _folder(dialect).joinpath(f"{name}.sql").read_text("utf-8")
 
 
 def _folder(dialect: str) -> Traversable:

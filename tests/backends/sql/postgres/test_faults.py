@@ -149,7 +149,7 @@ def test_many_workers_make_the_same_schema_at_once(postgres: PostgresServer) -> 
 
     with ThreadPoolExecutor(12) as threads:
         assert list(threads.map(use, range(len(databases)))) == [1] * 12
-    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (2,)]
+    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (3,)]
 
 
 def test_a_child_has_connections_of_its_own(opened: Books) -> None:
@@ -220,7 +220,7 @@ def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> 
     step = Step("schema_applied", {"version": 77})
     with pytest.raises(ConflictError):
         opened.run(opened.database.transaction([step, step]))
-    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(2,)]
+    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(3,)]
     assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 

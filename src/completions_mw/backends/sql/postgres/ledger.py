@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL: what takes several steps is a function there (`migrations/0002_ledger_functions.sql`)."""
+"""The ledger in PostgreSQL: what takes several steps is a function there (`functions.sql`)."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,8 +1,8 @@
 -- Reservations, settlements and budgets: the steps that sqlite/transactions.py puts together. All amounts are nano-dollars.
 
 -- name: ledger_reserve
-INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, state, budget, other_budget, reserved, expires_ms)
-VALUES (:request_id, :scope, :key, :tenant, :model, :stream, :started_ms, 'reserved', :budget, :other_budget, :amount, :expires_ms);
+INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, state, budget_id, tenant_budget_id, reserved, expires_ms)
+VALUES (:request_id, :scope, :key, :tenant, :model, :stream, :started_ms, 'reserved', :budget_id, :tenant_budget_id, :amount, :expires_ms);
 
 -- name: ledger_checkpoint
 -- One that comes late must not undo a later one.
@@ -45,7 +45,7 @@ VALUES (
 );
 
 -- name: ledger_find
-SELECT state, reserved, amount, budget, other_budget FROM entries WHERE request_id = :request_id;
+SELECT state, reserved, amount, budget_id, tenant_budget_id FROM entries WHERE request_id = :request_id;
 
 -- name: ledger_renew
 UPDATE entries SET expires_ms = :expires_ms WHERE request_id = :request_id AND state = 'reserved';
@@ -54,7 +54,7 @@ UPDATE entries SET expires_ms = :expires_ms WHERE request_id = :request_id AND s
 UPDATE entries SET state = 'reserved', expires_ms = :expires_ms WHERE request_id = :request_id;
 
 -- name: ledger_expired
-SELECT request_id, reserved, amount, budget, other_budget FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
+SELECT request_id, reserved, amount, budget_id, tenant_budget_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 
 -- name: ledger_reap
 UPDATE entries SET state = 'reaped' WHERE request_id = :request_id;

@@ -25,8 +25,9 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         version = _version(connection)
         _require(connection, steps[-1].version, empty=version == 0 and _is_empty(connection))
-        for step in steps[version:]:
-            _apply(connection, step)
+        for step in steps:
+            if step.version > version:
+                _apply(connection, step)
         connection.execute("COMMIT")
     check(connection)
     _write_ahead(connection)

@@ -35,8 +35,8 @@ class _Entry(NamedTuple):
     state: str
     reserved: int
     amount: int
-    budget: int | None
-    other_budget: int | None
+    budget_id: int | None
+    tenant_budget_id: int | None
 
 
 def reserve(session: Session, entry: Entry, amount: int, accounts: Sequence[Account], now: int, expires_ms: int) -> Refusal | None:
@@ -52,8 +52,9 @@ def reserve(session: Session, entry: Entry, amount: int, accounts: Sequence[Acco
             return Refusal(account, budget.spent, budget.reserved, not budget.refused and budget.told < THRESHOLDS[-1])
     for budget in budgets:
         session.change("ledger_hold", id=budget.id, amount=amount)
-    first, second, *_ = *(budget.id for budget in budgets), None, None
-    session.change("ledger_reserve", **entry_params(entry), amount=amount, expires_ms=expires_ms, budget=first, other_budget=second)
+    ids = {account.scope == "tenant": budget.id for account, budget in zip(accounts, budgets, strict=True)}
+    held = {"budget_id": ids.get(False), "tenant_budget_id": ids.get(True)}
+    session.change("ledger_reserve", **entry_params(entry), amount=amount, expires_ms=expires_ms, **held)
     return None
 
 
@@ -73,7 +74,7 @@ def settle(session: Session, entry: Entry, outcome: Outcome) -> list[BudgetChang
     final = {**outcome_params(outcome), "cost": amount, "adjustment": adjustment, "request_id": entry.request_id}
     session.change("ledger_settle", **final)
     charged, released = (adjustment, 0) if late else (amount, old.reserved)
-    return [change for id in (old.budget, old.other_budget) for change in _posted(session, id, charged, released)]
+    return [change for id in (old.budget_id, old.tenant_budget_id) for change in _posted(session, id, charged, released)]
 
 
 def renew(session: Session, request_ids: Sequence[str], expires_ms: int) -> list[str]:
@@ -110,7 +111,7 @@ def _restore(session: Session, request_id: str, expires_ms: int) -> bool:
         return False
     entry = _Entry(*found[0])
     if entry.state == "reaped":
-        ids = [id for id in (entry.budget, entry.other_budget) if id is not None]
+        ids = [id for id in (entry.budget_id, entry.tenant_budget_id) if id is not None]
         budgets = [BudgetRow(*row) for id in ids for row in session.fetch("ledger_budget_by_id", id=id)]
         if not all(budget.has_room(entry.reserved - entry.amount) for budget in budgets):
             return False

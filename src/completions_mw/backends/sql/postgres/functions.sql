@@ -1,10 +1,14 @@
 -- What the ledger does with money: each function is one transaction and one round trip.
 --
+-- This file runs whole after the migrations, wherever the schema is of an older version. So a change of it needs a new version, and with it a
+-- migration, which may hold a comment alone. Where the signature of a function changes, the old one is to be dropped here first, as
+-- DROP FUNCTION IF EXISTS completions_mw.name(types): CREATE OR REPLACE would leave both.
+--
 -- Locks are taken in one order, so that nobody waits for each other: the row of the request, then budgets by their ids.
 -- The comparisons are `numeric`, since a sum of two bigints may be none.
 
 -- The highest threshold that is reached, 0 for none.
-CREATE FUNCTION completions_mw.reached(p_spent bigint, p_limit bigint) RETURNS integer
+CREATE OR REPLACE FUNCTION completions_mw.reached(p_spent bigint, p_limit bigint) RETURNS integer
 LANGUAGE sql IMMUTABLE
 AS $$
     SELECT coalesce(max(threshold), 0)
@@ -12,7 +16,7 @@ AS $$
     WHERE p_spent > 0 AND p_limit::numeric * threshold <= p_spent::numeric * 100
 $$;
 
-CREATE FUNCTION completions_mw.open_budget(p_scope text, p_name text, p_period text, p_limit bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION completions_mw.open_budget(p_scope text, p_name text, p_period text, p_limit bigint) RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -30,7 +34,7 @@ END
 $$;
 
 -- Locks a budget and gives it the limit of now. What is no longer reached under it will be told when it is reached again.
-CREATE FUNCTION completions_mw.lock_budget(p_id bigint, p_limit bigint) RETURNS completions_mw.budgets
+CREATE OR REPLACE FUNCTION completions_mw.lock_budget(p_id bigint, p_limit bigint) RETURNS completions_mw.budgets
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -48,8 +52,9 @@ END
 $$;
 
 -- No row: it is held. A row: the account that has no room, by its place among the accounts, from 1; `expired` says that there are
--- reservations to reap first, so this is no refusal yet. The accounts come sorted.
-CREATE FUNCTION completions_mw.reserve(
+-- reservations to reap first, so this is no refusal yet. The accounts come sorted, and with them
+-- the one of the tenant last.
+CREATE OR REPLACE FUNCTION completions_mw.reserve(
     p_request_id text, p_scope text, p_key text, p_tenant text, p_model text, p_stream boolean, p_started_ms bigint,
     p_amount bigint, p_ttl_ms bigint, p_scopes text[], p_names text[], p_periods text[], p_limits bigint[], p_reaped boolean
 )
@@ -87,10 +92,11 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO completions_mw.entries (
-        request_id, scope, key, tenant, model, stream, started_ms, state, budget, other_budget, reserved, expires_at
+        request_id, scope, key, tenant, model, stream, started_ms, state, budget_id, tenant_budget_id, reserved, expires_at
     )
     VALUES (
-        p_request_id, p_scope, p_key, p_tenant, p_model, p_stream, p_started_ms, 'reserved', v_ids[1], v_ids[2], p_amount,
+        p_request_id, p_scope, p_key, p_tenant, p_model, p_stream, p_started_ms, 'reserved',
+        CASE WHEN p_scopes[1] <> 'tenant' THEN v_ids[1] END, v_ids[array_position(p_scopes, 'tenant')], p_amount,
         clock_timestamp() + p_ttl_ms * interval '1 millisecond'
     )
     ON CONFLICT (request_id) DO NOTHING;
@@ -101,7 +107,7 @@ END
 $$;
 
 -- Moves money in one budget, and tells the thresholds that nobody was told of yet.
-CREATE FUNCTION completions_mw.charge(p_id bigint, p_charged numeric, p_released numeric, p_tell boolean)
+CREATE OR REPLACE FUNCTION completions_mw.charge(p_id bigint, p_charged numeric, p_released numeric, p_tell boolean)
 RETURNS TABLE (scope text, name text, period text, "limit" bigint, spent bigint, told integer[])
 LANGUAGE plpgsql
 AS $$
@@ -125,8 +131,8 @@ BEGIN
 END
 $$;
 
--- The rows are the movements.
-CREATE FUNCTION completions_mw.settle(
+-- Posts what a request cost, once. The rows are the changes of budgets.
+CREATE OR REPLACE FUNCTION completions_mw.settle(
     p_request_id text, p_scope text, p_key text, p_tenant text, p_model text, p_stream boolean, p_started_ms bigint,
     p_cost bigint, p_prompt bigint, p_completion bigint, p_cached bigint, p_reasoning bigint, p_estimated boolean,
     p_target text, p_status integer, p_code text, p_finish_reason text, p_first_ms bigint, p_total_ms bigint
@@ -171,7 +177,7 @@ BEGIN
         estimated = p_estimated, target = p_target, status = p_status, code = p_code, finish_reason = p_finish_reason,
         first_ms = p_first_ms, total_ms = p_total_ms
     WHERE e.request_id = p_request_id;
-    FOR v_id IN SELECT id FROM unnest(ARRAY[v_old.budget, v_old.other_budget]) AS id WHERE id IS NOT NULL ORDER BY id LOOP
+    FOR v_id IN SELECT id FROM unnest(ARRAY[v_old.budget_id, v_old.tenant_budget_id]) AS id WHERE id IS NOT NULL ORDER BY id LOOP
         RETURN QUERY SELECT * FROM completions_mw.charge(
             v_id,
             CASE WHEN v_late THEN v_adjustment ELSE v_amount END,
@@ -182,8 +188,8 @@ BEGIN
 END
 $$;
 
--- Undoes that a reservation was reaped, if there is room; tells whether the request has nothing to fear.
-CREATE FUNCTION completions_mw.restore(p_request_id text, p_ttl_ms bigint) RETURNS boolean
+-- Undoes that a reservation was reaped, if there is room; tells whether the request may go on.
+CREATE OR REPLACE FUNCTION completions_mw.restore(p_request_id text, p_ttl_ms bigint) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -194,14 +200,14 @@ BEGIN
     IF v_old.state IS DISTINCT FROM 'reaped' THEN
         RETURN FOUND;
     END IF;
-    FOR v_budget IN SELECT * FROM completions_mw.budgets b WHERE b.id IN (v_old.budget, v_old.other_budget) ORDER BY b.id FOR UPDATE LOOP
+    FOR v_budget IN SELECT * FROM completions_mw.budgets b WHERE b.id IN (v_old.budget_id, v_old.tenant_budget_id) ORDER BY b.id FOR UPDATE LOOP
         IF v_budget.spent::numeric + v_budget.reserved + v_old.reserved - v_old.amount > v_budget."limit" THEN
             RETURN false;
         END IF;
     END LOOP;
     UPDATE completions_mw.budgets b
     SET spent = greatest(b.spent - v_old.amount, 0), reserved = b.reserved + v_old.reserved
-    WHERE b.id IN (v_old.budget, v_old.other_budget);
+    WHERE b.id IN (v_old.budget_id, v_old.tenant_budget_id);
     UPDATE completions_mw.entries e
     SET state = 'reserved', expires_at = clock_timestamp() + p_ttl_ms * interval '1 millisecond'
     WHERE e.request_id = p_request_id;
@@ -210,7 +216,7 @@ END
 $$;
 
 -- Posts expired reservations at their checkpoints; returns how many. Those that somebody else works on are left to them.
-CREATE FUNCTION completions_mw.reap(p_batch bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION completions_mw.reap(p_batch bigint) RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -229,14 +235,14 @@ BEGIN
             SET state = 'reaped'
             FROM expired
             WHERE e.request_id = expired.request_id
-            RETURNING e.budget, e.other_budget, e.amount, e.reserved
+            RETURNING e.budget_id, e.tenant_budget_id, e.amount, e.reserved
         ), moves AS (
             -- The row without a budget counts the reservations.
             SELECT NULL::bigint AS id, amount, reserved FROM reaped
             UNION ALL
-            SELECT budget, amount, reserved FROM reaped WHERE budget IS NOT NULL
+            SELECT budget_id, amount, reserved FROM reaped WHERE budget_id IS NOT NULL
             UNION ALL
-            SELECT other_budget, amount, reserved FROM reaped WHERE other_budget IS NOT NULL
+            SELECT tenant_budget_id, amount, reserved FROM reaped WHERE tenant_budget_id IS NOT NULL
         )
         SELECT id, count(*) AS count, sum(amount) AS amount, sum(reserved) AS reserved FROM moves GROUP BY id ORDER BY id
     LOOP
