@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from completions_mw.backends.sql.postgres import ledger as postgres_ledger
-from completions_mw.backends.sql.sqlite import ledger as sqlite_ledger
+from completions_mw.backends.sql import ledger_on
+from completions_mw.backends.sql.ledger_rows import BATCH
+from completions_mw.backends.sql.sqlite.database import BlockingSqlite
+from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
@@ -352,12 +355,11 @@ def test_pruning_forgets_the_old_and_keeps_what_is_under_way(all_books: Books) -
     assert _balance(all_books) == (100, 5, 0)
 
 
-def test_pruning_works_in_batches(all_books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, ledger = all_books[:2]
+def test_pruning_works_in_batches(all_books: Books) -> None:
+    run = all_books.run
     for at in range(5):
-        run(spend(ledger, f"{at}", 1, 1, [account(1, period=f"2025-0{at + 1}")]))
-    monkeypatch.setattr(sqlite_ledger, "BATCH", 2)
-    monkeypatch.setattr(postgres_ledger, "BATCH", 2)
+        run(spend(all_books.ledger, f"{at}", 1, 1, [account(1, period=f"2025-0{at + 1}")]))
+    ledger = ledger_on(all_books.database, batch=2)
     left = []
     while run(ledger.prune(STARTED_MS + 1)):
         left.append((sum(row.requests for row in run(ledger.usage(UsageQuery("key")))), len(run(ledger.balances("key", "key-1")))))
@@ -384,18 +386,16 @@ def test_memory_keeps_the_rows_of_a_day() -> None:
         run, ledger = opened[:2]
         run(spend(ledger, "old", 1, 1, [account(1, period="2026-10")]))
         run(ledger.settle(entry("older", started_ms=STARTED_MS - DAY_MS - 1), outcome(1)))
-        for at in range(sqlite_ledger.BATCH):
+        for at in range(BATCH):
             run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS - DAY_MS), outcome(1)))
         [row] = run(ledger.usage(UsageQuery("key")))
-        assert row.requests == sqlite_ledger.BATCH + 1
+        assert row.requests == BATCH + 1
         assert run(ledger.balances("key", "key-1")) == []
 
 
-def test_memory_keeps_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_ledger, "BATCH", 5)
-    monkeypatch.setattr(sqlite_ledger, "KEPT_IN_MEMORY", 3)
-    with books("memory://", blocking=True, clock=Time().clock) as opened:
-        run, ledger = opened[:2]
-        for at in range(5):
-            run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
-        assert [row.group for row in run(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
+def test_memory_keeps_so_many_rows() -> None:
+    ledger = SqliteLedger(BlockingSqlite(None, Time().clock), batch=5, kept_in_memory=3)
+    for at in range(5):
+        run_sync(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
+    assert [row.group for row in run_sync(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
+    run_sync(ledger.aclose())
