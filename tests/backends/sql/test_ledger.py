@@ -194,8 +194,8 @@ def test_each_threshold_is_told_once(all_books: Books) -> None:
     told = []
     for at in range(11):
         run(ledger.reserve(entry(f"{at}"), 0, [account(100)], TTL_MS))
-        [movement] = run(ledger.settle(entry(f"{at}"), outcome(10)))
-        told.append(movement.told)
+        [change] = run(ledger.settle(entry(f"{at}"), outcome(10)))
+        told.append(change.told)
     assert told == [(), (), (), (), (50,), (), (), (80,), (), (100,), ()]
 
 
@@ -229,8 +229,8 @@ def test_the_first_refusal_under_a_limit_is_told_once(all_books: Books) -> None:
 def test_a_refusal_is_not_told_of_a_budget_that_was_told_to_be_spent(all_books: Books) -> None:
     run, ledger = all_books[:2]
     assert run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS)) is None
-    [movement] = run(ledger.settle(entry("a"), outcome(100)))
-    assert movement.told == (50, 80, 100)
+    [change] = run(ledger.settle(entry("a"), outcome(100)))
+    assert change.told == (50, 80, 100)
     refusal = run(ledger.reserve(entry("b"), 1, [account(100)], TTL_MS))
     assert refusal is not None
     assert not refusal.first
@@ -240,8 +240,8 @@ def test_a_lowered_limit_refuses_and_ends_nothing(all_books: Books) -> None:
     run, ledger = all_books[:2]
     run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS))
     assert run(ledger.reserve(entry("b"), 1, [account(200)], TTL_MS)) == Refusal(account(200), 0, 300, True)
-    [movement] = run(ledger.settle(entry("a"), outcome(300)))
-    assert (movement.limit, movement.spent, movement.told) == (200, 300, (50, 80, 100))
+    [change] = run(ledger.settle(entry("a"), outcome(300)))
+    assert (change.limit, change.spent, change.told) == (200, 300, (50, 80, 100))
 
 
 def test_what_costs_more_than_it_reserved_is_charged(all_books: Books) -> None:

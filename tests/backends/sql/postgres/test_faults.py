@@ -1,4 +1,4 @@
-"""What happens to a ledger in PostgreSQL when its server is slow, stopped or gone (FAULTS FC-97, FC-98)."""
+"""What happens to a ledger in PostgreSQL when its server is slow, stopped or gone (docs/promises.md, Stores that fail)."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What happens to a ledger in SQLite when its file is locked, full, read-only, broken or gone (FAULTS FC-99)."""
+"""What happens to a ledger in SQLite when its file is locked, full, read-only, broken or gone (docs/promises.md, Stores that fail)."""
 
 import asyncio
 import ctypes

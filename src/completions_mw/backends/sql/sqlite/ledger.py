@@ -10,6 +10,7 @@ from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Out
 
 DAY_MS: Final = 86_400_000
 KEPT_IN_MEMORY: Final = 100_000
+"""Rows of requests."""
 
 
 class SqliteLedger:

@@ -55,7 +55,7 @@ class LedgerTransaction:
         self._change = transaction.change
 
     def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], now: int, expires_ms: int) -> Refusal | None:
-        """Hold `amount` in all accounts or in none: one at most of a tenant, and one at most of somebody else."""
+        """Hold `amount` in all accounts or in none. At most one is of a key or caller, and at most one of a tenant."""
         if self._find(entry.request_id) is not None:
             return None
         budgets = [self._budget_of(account) for account in accounts]
