@@ -17,6 +17,7 @@ class Numbers:
     def __init__(self) -> None:
         self.left = 2
         self.closed = 0
+        self.abandoned = 0
 
     async def __anext__(self) -> int:
         if not self.left:
@@ -26,6 +27,9 @@ class Numbers:
 
     async def aclose(self) -> None:
         self.closed += 1
+
+    async def abandon(self) -> None:
+        self.abandoned += 1
 
 
 def test_a_coroutine_that_never_suspends_runs_without_a_loop() -> None:
@@ -46,3 +50,20 @@ def test_closing_a_stream_that_never_started_reaches_it() -> None:
     with iterate(numbers):
         pass
     assert numbers.closed == 1
+
+
+def test_a_stream_that_is_dropped_is_abandoned_and_not_closed() -> None:
+    numbers = Numbers()
+    stream = iterate(numbers)
+    next(stream)
+    del stream
+    assert (numbers.closed, numbers.abandoned) == (0, 1)
+
+
+def test_a_stream_that_was_closed_is_not_abandoned() -> None:
+    numbers = Numbers()
+    stream = iterate(numbers)
+    stream.close()
+    stream.close()
+    del stream
+    assert (numbers.closed, numbers.abandoned) == (1, 0)

@@ -9,7 +9,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Flask, redirect, render_template, request, session
+from flask import Flask, abort, redirect, render_template, request, session
 from werkzeug.wrappers import Response
 
 from completions_mw import Settings
@@ -29,7 +29,7 @@ def read_settings() -> Settings:
     return Settings.from_mapping(tree)
 
 
-app = Flask(__name__, template_folder=".")
+app = Flask(__name__, template_folder=HERE.parent)
 app.config.update(
     COMPLETIONS_MW=read_settings(),
     SECRET_KEY=secrets.token_bytes(),  # a new one at each start ends all sessions: a real app keeps its own
@@ -53,6 +53,14 @@ def login() -> Response:
 def logout() -> Response:
     session.clear()
     return redirect("/")
+
+
+@app.get("/spending")
+def spending() -> list[dict[str, str]]:
+    if "user" not in session:
+        abort(401)
+    budgets = app.extensions["completions_mw"].balances(session["user"], scope="caller")
+    return [{"period": row.period, "spent_usd": str(row.spent_usd), "limit_usd": str(row.limit_usd)} for row in budgets]
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
@@ -26,7 +27,7 @@ from completions_mw import AsyncGateway, Settings
 from completions_mw.adapters.starlette import routes
 
 HERE = Path(__file__).parent
-templates = Jinja2Templates(HERE)
+templates = Jinja2Templates(HERE.parent)
 
 
 def read_settings() -> Settings:
@@ -55,6 +56,13 @@ async def logout(request: Request) -> Response:
     return RedirectResponse("/", status_code=303)
 
 
+async def spending(request: Request) -> Response:
+    if "user" not in request.session:
+        raise HTTPException(401)
+    budgets = await gateway.balances(request.session["user"], scope="caller")
+    return JSONResponse([{"period": row.period, "spent_usd": str(row.spent_usd), "limit_usd": str(row.limit_usd)} for row in budgets])
+
+
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
     async with gateway:
@@ -69,6 +77,7 @@ app = Starlette(
         Route("/", page),
         Route("/login", login, methods=["POST"]),
         Route("/logout", logout, methods=["POST"]),
+        Route("/spending", spending),
         *routes(gateway),
     ],
     # A new secret at each start ends all sessions: a real app keeps its own.

@@ -16,7 +16,13 @@ class Stream(Protocol[T_co]):
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """End the stream: what it reads from is closed, and what it holds is given back."""
+        ...
+
+    async def abandon(self) -> None:
+        """Close what the stream reads from, and leave the rest to others: called by the garbage collector, which must not wait."""
+        ...
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -37,13 +43,13 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 class BlockingIterator(Generic[T_co]):
     """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream."""
 
-    __slots__ = ("__weakref__", "_close", "_stream")
+    __slots__ = ("__weakref__", "_abandon", "_stream")
 
     def __init__(self, stream: Stream[T_co]) -> None:
         self._stream = stream
-        # Also for those who never close: a server that breaks PEP 3333, a direct caller who leaves a loop (FAULTS section 4.4).
-        self._close = finalize(self, _close, stream)
-        self._close.atexit = False
+        # For those who never close: a server that breaks PEP 3333, a direct caller who leaves a loop.
+        self._abandon = finalize(self, _abandon, stream)
+        self._abandon.atexit = False
 
     def __iter__(self) -> Self:
         return self
@@ -56,7 +62,8 @@ class BlockingIterator(Generic[T_co]):
 
     def close(self) -> None:
         """Close the stream. May be called twice, and at any time."""
-        self._close()
+        if self._abandon.detach() is not None:
+            run_sync(self._stream.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +72,8 @@ class BlockingIterator(Generic[T_co]):
         self.close()
 
 
-def _close(stream: Stream[Any]) -> None:
-    run_sync(stream.aclose())
+def _abandon(stream: Stream[Any]) -> None:
+    run_sync(stream.abandon())
 
 
 def iterate(stream: Stream[T_co]) -> BlockingIterator[T_co]:

@@ -57,6 +57,8 @@ class Request:
     native: Any = field(default=None, repr=False)
     """The host framework's own request (Flask, Django, Starlette), the ASGI scope or the WSGI environ: for `authenticate`."""
     connection: ClientConnection | None = None
+    debug: bool = False
+    """Whether the host app runs in its debug mode: logs may then quote exceptions."""
 
 
 @dataclass(frozen=True, slots=True)

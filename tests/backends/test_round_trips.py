@@ -86,7 +86,7 @@ def asynchronous(settings: Settings, streams: list[bool], before_each: Callable[
                 before_each()
                 response = await gateway.handle(request(stream))
                 if not isinstance(response.body, bytes):
-                    while not response.body.ended:
+                    while not response.body.is_done:
                         await response.body.__anext__()
                     await response.body.aclose()
         return response.status

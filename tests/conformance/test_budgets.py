@@ -16,6 +16,7 @@ from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.hosts.every import only_async
 from tests.support import upstream_answers as answers
 from tests.support.grammar import check_failed_stream, check_stream
+from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_scenarios import BAD_USAGE
 from tests.support.waiting import wait_until
@@ -169,9 +170,9 @@ def test_an_upstream_that_bills_more_than_was_reserved(
     budgeted = customer(budget={"usd": "0.50", "period": "month"})
     assert budgeted.post(model="overbilled", max_tokens=1, stream=stream).status == 200
     check_charged(budgeted, 3, 1000, estimated=False)
-    [line] = [json.loads(record.message) for record in caplog.records if "over_reservation" in record.message]
+    [found] = [line(record) for record in caplog.records if "over_reservation" in record.message]
     cost = price(3, 1000)
-    assert (line["reserved_nano_usd"], line["cost_nano_usd"], line["target"]) == (LEAST, cost, "up/overbilled")
+    assert (found["reserved_nano_usd"], found["cost_nano_usd"], found["target"]) == (LEAST, cost, "up/overbilled")
     resets = f"{next_month():%Y-%m-%dT%H:%M:%SZ}"
     message = f"Budget limit exceeded: this API key has spent $2.003 of its $0.50 monthly budget. It resets at {resets}."
     check_refused(budgeted.post(model="ok", max_tokens=1, stream=stream), message)

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.examples import CHAT, ECHO_CONFIG, KEY, needs_local_model, running_example
+from tests.support.examples import CHAT, ECHO_CONFIG, EXAMPLES, KEY, needs_local_model, running_example
 
-EXAMPLES = ["flask_app", "starlette_app"]
+APPS = ["flask_app", "starlette_app"]
+PAGE = EXAMPLES / "page.html"
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 BODY: dict[str, Any] = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "one two three"}]}
 FRANCE = {
     "model": "gpt-3.5-turbo",
@@ -25,7 +27,7 @@ FRANCE = {
 }
 
 
-@pytest.fixture(scope="module", params=EXAMPLES)
+@pytest.fixture(scope="module", params=APPS)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     config = tmp_path_factory.mktemp("config") / "echo.toml"
     config.write_text(ECHO_CONFIG)
@@ -64,16 +66,52 @@ def test_the_page_explains_itself(url: str, browser: requests.Session) -> None:
     assert "You are not logged in" in page.text
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@needs_node
 @pytest.mark.parametrize(
-    ("key", "shown"),
-    [(KEY, "one two three"), ("sk-wrong-not-a-secret", "Incorrect API key provided: sk-wr***et."), ("", "You didn't provide an API key.")],
+    ("key", "answer", "note"),
+    [
+        (KEY, "one two three", ""),
+        ("sk-wrong-not-a-secret", "", "Incorrect API key provided: sk-wr***et."),
+        ("", "", "You didn't provide an API key."),
+    ],
     ids=["key", "wrong key", "nobody"],
 )
-def test_the_page_shows_what_it_is_answered(url: str, key: str, shown: str) -> None:
+def test_the_page_shows_what_it_is_answered(url: str, key: str, answer: str, note: str) -> None:
+    shown = on_the_page(url, key)
+    assert shown["answer"] == answer
+    assert shown["note"].startswith(note)
+    assert not shown["stoppable"]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("scenario", "answer", "note"),
+    [
+        ("stop", "one two three", "Stopped."),
+        ("late", "one", "Stopped."),
+        ("down", "", "The server cannot be reached: fetch failed"),
+        ("cut off", "one two", "The answer was cut off."),
+        ("broken", "one two", "The answer was cut off: terminated"),
+        ("failed", "one two", "The model could not answer."),
+        ("proxy", "", "The server answered with status 502."),
+    ],
+)
+def test_the_page_says_why_an_answer_is_not_whole(scenario: str, answer: str, note: str) -> None:
+    assert on_the_page(PAGE, scenario) == {"answer": answer, "note": note, "stoppable": False}
+
+
+@needs_node
+@pytest.mark.parametrize("scenario", ["again", "at once"])
+def test_the_page_gives_up_a_question_for_the_next_one(scenario: str) -> None:
+    assert on_the_page(PAGE, scenario) == {"answer": "four five", "note": "", "stoppable": True}
+
+
+def on_the_page(*arguments: str | Path) -> dict[str, Any]:
+    """Return what a visitor of the page sees."""
     script = Path(__file__).parent / "page.mjs"
-    done = subprocess.run(["node", script, url, key], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.startswith(shown)
+    done = subprocess.run(["node", script, *arguments], stdout=subprocess.PIPE, text=True, timeout=30, check=True)
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
 
 
 def test_a_visitor_calls_it_without_a_key_while_logged_in(url: str, browser: requests.Session) -> None:
@@ -84,6 +122,19 @@ def test_a_visitor_calls_it_without_a_key_while_logged_in(url: str, browser: req
 
     assert "You are not logged in" in browser.post(f"{url}/logout").text
     assert browser.post(url + CHAT, json=BODY).status_code == 401
+
+
+def test_a_visitor_sees_what_was_spent(url: str, browser: requests.Session) -> None:
+    assert browser.get(f"{url}/spending").status_code == 401
+
+    page = browser.post(f"{url}/login", data={"user": "grace"})
+    assert 'href="spending"' in page.text
+    assert browser.get(f"{url}/spending").json() == []
+
+    content(browser.post(url + CHAT, json=BODY))
+    [row] = browser.get(f"{url}/spending").json()
+    # The echo hears three words and says three.
+    assert (row["spent_usd"], row["limit_usd"]) == ("0.006000000", "1.000000000")
 
 
 def test_another_sites_form_is_refused_in_a_visitors_name(url: str, browser: requests.Session) -> None:
@@ -123,7 +174,7 @@ def test_paths_that_are_not_ours_are_the_apps(url: str, program: requests.Sessio
     assert "json" not in response.headers["content-type"]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", APPS)
 def test_the_environment_names_other_settings(name: str, tmp_path: Path, program: requests.Session) -> None:
     config = tmp_path / "other.toml"
     config.write_text(ECHO_CONFIG.replace("gpt-3.5-turbo", "my-model"))
@@ -133,7 +184,7 @@ def test_the_environment_names_other_settings(name: str, tmp_path: Path, program
 
 
 @needs_local_model
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", APPS)
 def test_out_of_the_box_a_real_model_answers(name: str, program: requests.Session) -> None:
     with running_example(name) as url:
         assert "Paris" in content(program.post(url + CHAT, json=FRANCE))

@@ -106,7 +106,7 @@ class AsyncClient:
         if isinstance(response.body, bytes):
             return Answer(response.status, dict(response.headers), response.body)
         pieces = []
-        while not response.body.ended:
+        while not response.body.is_done:
             pieces.append(await response.body.__anext__())
         await response.body.aclose()
         return Answer(response.status, dict(response.headers), b"".join(pieces))

@@ -156,7 +156,7 @@ async def _whole(response: Any) -> Answer:
     if isinstance(response.body, bytes):
         return Answer(response.status, dict(response.headers), response.body)
     pieces = []
-    while not response.body.ended:
+    while not response.body.is_done:
         pieces.append(await response.body.__anext__())
     await response.body.aclose()
     return Answer(response.status, dict(response.headers), b"".join(pieces))

@@ -12,7 +12,7 @@ from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.backends.http.blocking import BlockingSocketStream
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream
@@ -29,9 +29,9 @@ def settings(upstream: MockUpstream) -> Settings:
 async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
     """Do what the ASGI adapter does."""
     response = await gateway.handle(request(model, stream=stream))
-    if isinstance(response.body, SseBody):
+    if isinstance(response.body, StreamBody):
         try:
-            while not response.body.ended:
+            while not response.body.is_done:
                 await response.body.__anext__()
         finally:
             await response.body.aclose()

@@ -16,7 +16,7 @@ from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.adapters.wsgi import ClientSocket
 from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -84,9 +84,9 @@ def check_that_every_moment_was_hit(upstream: MockUpstream) -> None:
 async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
     """Do what the ASGI adapter does."""
     response = await gateway.handle(request(model, stream=stream))
-    if isinstance(response.body, SseBody):
+    if isinstance(response.body, StreamBody):
         try:
-            while not response.body.ended:
+            while not response.body.is_done:
                 await response.body.__anext__()
         finally:
             await response.body.aclose()

@@ -7,7 +7,7 @@ import pytest
 
 from completions_mw import AsyncGateway, Settings
 from completions_mw.core.ports import Balance
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import KEY, UPSTREAM_KEY, request
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream
@@ -35,9 +35,9 @@ def settings(upstream: MockUpstream, folder: Path) -> Settings:
 async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
     """Do what the ASGI adapter does."""
     response = await gateway.handle(request(model, stream=stream))
-    if isinstance(response.body, SseBody):
+    if isinstance(response.body, StreamBody):
         try:
-            while not response.body.ended:
+            while not response.body.is_done:
                 await response.body.__anext__()
         finally:
             await response.body.aclose()

@@ -19,6 +19,7 @@ from completions_mw.providers import openai
 from completions_mw.sse import Decoder
 from tests.faults.conftest import HEADERS, AsyncClient, BlockingClient, request, settings_for
 from tests.support.envelope import check_error
+from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 
 CANARY = "canary-in-an-exception"
@@ -43,7 +44,7 @@ def fail(error: BaseException) -> Any:
 
 def check_log(caplog: pytest.LogCaptureFixture, error: str = "RuntimeError", request_id: str | None = None) -> None:
     """Check that one ERROR says which request failed by which exception, and never by what words."""
-    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.levelno == logging.ERROR]
+    (line,) = [line(record) for record in caplog.records if record.levelno == logging.ERROR]
     assert (line["event"], line["error"]) == ("internal_error", error)
     assert request_id in (None, line["request_id"])
     assert CANARY not in caplog.text
@@ -176,7 +177,7 @@ def test_a_model_that_says_nonsense(
         answer = client.post("bot", stream=stream)
     assert answer.error == INTERNAL
     assert b"[DONE]" not in answer.body
-    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw.access"]
+    (line,) = [line(record) for record in caplog.records if record.name == "completions_mw.access"]
     assert (line["status"], line["code"]) == (500, "internal_error")
     client.close()
 
@@ -322,7 +323,7 @@ def read_in_two(client: BlockingClient | AsyncClient, halfway: Callable[[], obje
         assert not isinstance(body, bytes)
         pieces = [await body.__anext__()]
         halfway()
-        while not body.ended:
+        while not body.is_done:
             pieces.append(await body.__anext__())
         await body.aclose()
         return b"".join(pieces)

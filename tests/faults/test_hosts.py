@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from completions_mw.blocking import BlockingIterator
 from tests.faults.conftest import request, settings_for
 from tests.support.asgi_driver import scope_of
 from tests.support.exchange import Sent
+from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 from tests.support.wsgi_driver import environ_of
 
@@ -39,7 +39,7 @@ def access_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 def check_one_line(caplog: pytest.LogCaptureFixture, status: int) -> None:
     """Check that the request was settled exactly once."""
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw.access"]
+    lines = [line(record) for record in caplog.records if record.name == "completions_mw.access"]
     assert [line["status"] for line in lines] == [status]
 
 

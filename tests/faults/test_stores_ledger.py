@@ -1,6 +1,5 @@
 """Whole gateways whose ledger fails: who has a budget waits, nobody else does, and every settlement is posted once when it is back."""
 
-import json
 import logging
 import multiprocessing
 import sqlite3
@@ -20,6 +19,7 @@ from completions_mw.core.charging.maintenance import REAP_SECONDS
 from tests.faults.conftest import Answer
 from tests.faults.crowd import AT_ONCE, RECOVERY, asking, every_crowd, load, recovers, statuses, store
 from tests.faults.sql_faults import Fault, postgres_faults, sqlite_faults
+from tests.support.logs import line
 from tests.support.postgres_server import PostgresServer, postgres_server
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -140,7 +140,7 @@ def check_posted_once(operator: Gateway) -> None:
 
 
 def check_log(caplog: pytest.LogCaptureFixture, began: float) -> None:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw"]
+    lines = [line(record) for record in caplog.records if record.name == "completions_mw"]
     degraded = [line for line in lines if line["event"] == "store_degraded"]
     for name in ("ledger", "keys"):
         assert sum(line["store"] == name for line in degraded) <= 1 + (time.monotonic() - began) // 10

@@ -1,6 +1,5 @@
 """Whole gateways whose Redis fails: nobody sees an error but by policy, nobody waits for it for long, and it is in use again at once."""
 
-import json
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ from completions_mw import Gateway, Settings
 from tests.faults.conftest import Answer
 from tests.faults.crowd import AT_ONCE, Crowd, asking, every_crowd, load, recovers, statuses, store
 from tests.faults.redis_faults import FAULTS, PASSWORD, address, killed, out_of_memory, stopped
+from tests.support.logs import line
 from tests.support.proxy import Delay, FaultProxy, Grant
 from tests.support.redis_server import RedisServer
 
@@ -82,7 +82,7 @@ def used_up(answer: Answer) -> int:
 
 
 def degraded(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw"]
+    lines = [line(record) for record in caplog.records if record.name == "completions_mw"]
     return [line for line in lines if line["event"] == "store_degraded"]
 
 
@@ -181,7 +181,7 @@ def test_a_restart_is_no_outage_and_money_is_elsewhere(
             [usage] = operator.usage()
         assert balance.reserved == 0
         assert balance.spent == usage.requests * PRICE >= 23 * PRICE
-    assert [json.loads(message)["event"] for message in caplog.messages].count("store_reset") == 1
+    assert caplog.messages.count("store_reset") == 1
 
 
 @pytest.mark.parametrize("fault", [killed, stopped], ids=["killed", "stopped"])

@@ -1,6 +1,5 @@
 """Stores that are checked when a gateway is built, where the settings ask for it, and warned of where they do not (FAULTS FC-95)."""
 
-import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 
 from completions_mw import AsyncGateway, ConfigurationError, Gateway, Settings
 from tests.faults.crowd import asking, every_crowd, recovers
+from tests.support.logs import line
 from tests.support.process import free_port
 from tests.support.redis_server import RedisServer
 
@@ -79,7 +79,7 @@ def test_otherwise_the_operator_is_warned_once(kind: type[Any], evicting: RedisS
         assert may_end.wait(60)
 
     def warnings() -> list[Any]:
-        lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw"]
+        lines = [line(record) for record in caplog.records if record.name == "completions_mw"]
         return [line for line in lines if line["event"] == "store_warning"]
 
     def scripts() -> int:

@@ -1,6 +1,5 @@
 """FAULTS section C: what an upstream can do wrong, plain and streamed, in both gateways."""
 
-import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic_core import from_json
 
 from completions_mw.core.ports import UsageRow
 from tests.faults.conftest import KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
+from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
@@ -212,7 +212,7 @@ def usage_of(client: EitherClient) -> UsageRow:
 
 
 def failures(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "completions_mw"]
+    lines = [line(record) for record in caplog.records if record.name == "completions_mw"]
     return [line for line in lines if line["event"] == "upstream_failed"]
 
 

@@ -1,6 +1,6 @@
 """The pipeline with all that charges its requests: real stores in memory, and a clock that moves when a test says so."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
@@ -12,18 +12,22 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets, OnBudget
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.budgets.spool import Spool
+from completions_mw.core.cache import ResponseCache
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys.authentication import Authenticator
+from completions_mw.core.keys.settings_store import SettingsKeys
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
-from completions_mw.core.pipeline import Pipeline, Rules
+from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreHealth
-from completions_mw.core.routes import Routes
 from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.telemetry.observer import Observer
+from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.models import ModelRegistry
@@ -61,6 +65,9 @@ class Charging:
         faults: of the stores.
         on_budget: the operator's hook.
         policy: for the time when the admission store is down.
+        observer: told of each step; the log by default.
+        cache: between admission and reservation.
+        dialects: of further routes.
         **more: further settings.
     """
 
@@ -71,6 +78,9 @@ class Charging:
         faults: FailingCalls | None = None,
         on_budget: OnBudget | None = None,
         policy: Any = "local",
+        observer: Observer | None = None,
+        cache: ResponseCache | None = None,
+        dialects: Sequence[Dialect] = (),
         **more: Any,
     ) -> None:
         self.time = FakeClock()
@@ -90,13 +100,19 @@ class Charging:
         self.limiter = limiter = RateLimiter(self.admission, settings, ttl_ms)
         budgets = Budgets(self.ledger, settings, clock, ttl_ms, on_budget)
         self.maintenance = Maintenance(limiter, self.ledger, budgets, self.background, clock, settings.stores)
+        observers = observer or RequestLog()
         self.pipeline = Pipeline(
-            Routes(settings.prefix),
-            Authenticator(settings.keys, clock),
+            settings.prefix,
+            ChatCompletions("reject", Bounds()),
+            Authenticator([SettingsKeys(settings.keys)], clock),
             Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
-            Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background),
-            Rules("reject", settings.max_body_bytes, Bounds(), settings.debug),
+            Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background, observers),
             clock,
+            observers,
+            max_body_bytes=settings.max_body_bytes,
+            debug=settings.debug,
+            cache=cache,
+            dialects=dialects,
         )
 
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:

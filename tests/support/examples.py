@@ -20,9 +20,17 @@ api = "echo"
 
 [models."gpt-3.5-turbo"]
 targets = ["local/echo"]
+prices = {{ input = "1000", output = "1000" }}
+max_output_tokens = 100
 
 [keys.demo]
 secret = "{KEY}"
+
+[callers]
+budget = {{ usd = "1.00", period = "day" }}
+
+[stores]
+ledger = "memory://"
 """
 
 needs_local_model = pytest.mark.skipif(

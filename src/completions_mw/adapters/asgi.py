@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from completions_mw.adapters.support import check_gateway
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 from completions_mw.gateway import AsyncGateway
@@ -81,7 +81,7 @@ def to_request(scope: Scope, body: RequestBody, native: object = None) -> Reques
     )
 
 
-async def respond(response: Response[SseBody], send: Send) -> None:
+async def respond(response: Response[StreamBody], send: Send) -> None:
     """Send an answer, piece by piece where it is streamed."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
@@ -91,9 +91,9 @@ async def respond(response: Response[SseBody], send: Send) -> None:
         return await send({"type": "http.response.body", "body": body})
     try:
         await send(start)
-        while not body.ended:
+        while not body.is_done:
             piece = await body.__anext__()
-            await send({"type": "http.response.body", "body": piece, "more_body": not body.ended})
+            await send({"type": "http.response.body", "body": piece, "more_body": not body.is_done})
     finally:
         await body.aclose()
 

@@ -4,13 +4,15 @@ A child process must not use its parent's connections, which it would close for 
 An event loop must not use connections of another one.
 """
 
-import asyncio
 import os
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from completions_mw.core.resilience import throttle
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 T = TypeVar("T")
 
@@ -37,17 +39,22 @@ class PerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._values: WeakKeyDictionary[AbstractEventLoop, T] = WeakKeyDictionary()
 
     def get(self) -> T:
         """Return the value of the running event loop."""
-        loop = asyncio.get_running_loop()
+        # Imported here, since a blocking gateway needs no event loop.
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
         value = self._values.get(loop)
         return self._values.setdefault(loop, self._make()) if value is None else value
 
     def pop(self) -> T | None:
         """Return the value of the running event loop, if it has one, and forget it."""
-        return self._values.pop(asyncio.get_running_loop(), None)
+        from asyncio import get_running_loop
+
+        return self._values.pop(get_running_loop(), None)
 
 
 _instances: Final[WeakSet[PerProcess]] = WeakSet()

@@ -8,10 +8,12 @@
 
 One folder a capability, in the order in which a request meets them:
 
+    inbound/      how the clients of a route spell requests, answers and errors
     validation/   headers, JSON and parameters
     keys/         who is calling, and the API keys that are stored
     dispatch/     from a model's name to its targets, and from those to an answer
     limits/       rate limits and concurrency
+    cache/        the place of stored answers
     budgets/      money: reservations and settlements
     costs/        tokens and prices
     charging/     what one request holds, from its admission to its settlement

@@ -1,94 +1,115 @@
-"""What happens to a request, step by step: the order is the design (DESIGN section 4)."""
+"""What happens to a request, step by step: the order is the design.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+    authenticate      who is calling?                                                   core.keys
+    parse             what do they ask for? in the dialect of the route                 core.inbound, core.validation
+    resolve           which targets stand behind the model's name?                      core.dispatch.catalog
+    admit             is the request within its limits on requests and concurrency?     core.charging, core.limits
+    cache             was it answered before? a hit costs no tokens and no money        core.cache
+    reserve           is there room for its tokens and its money?                       core.charging, core.limits, core.budgets
+    dispatch          which target answers?                                             core.dispatch
+    relay             the answer goes to the client, chunk by chunk                     core.streaming
+    settle            what was used is posted, and what was held is given back          core.charging
+
+Where nothing is cached, `admit` and `reserve` are one call.
+"""
+
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic_core import to_json
-
-from completions_mw.core.charging.charge import Charge
-from completions_mw.core.charging.charges import Charges
+from completions_mw.core.cache import Lookup, ResponseCache
+from completions_mw.core.charging import Charge, Charges
 from completions_mw.core.context import RequestContext
-from completions_mw.core.dispatch import dispatch
-from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
-from completions_mw.core.keys.authentication import Authenticator, incorrect_key_error
-from completions_mw.core.keys.caller import Caller
+from completions_mw.core.costs.estimate import estimate_request
+from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
+from completions_mw.core.inbound import ChatCompletions, Dialect
+from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock
-from completions_mw.core.routes import Route, Routes
-from completions_mw.core.streaming.chunks import ChunkStream
-from completions_mw.core.streaming.sse_body import SseBody
-from completions_mw.core.validation.headers import (
-    RequestHeaders,
-    body_too_large_error,
-    parse_headers,
-    require_json,
-    require_length,
-    require_whole,
-)
-from completions_mw.core.validation.json_body import Bounds, parse_json_body
-from completions_mw.core.validation.request import Chat, UnknownParams, normalise, validate
-from completions_mw.errors import (
-    ClientDisconnectedError,
-    GatewayError,
-    InternalError,
-    MethodNotAllowedError,
-    NotFoundError,
-    error_response,
-)
-from completions_mw.http import ClientConnection, Headers, Request, Response
+from completions_mw.core.routes import MODELS, Route, Routes
+from completions_mw.core.streaming import ChunkStream, StreamBody, StreamEnd
+from completions_mw.core.telemetry.observer import Observer
+from completions_mw.core.validation import Chat, body_too_large_error, parse_headers, require_json, require_length, require_whole
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, MethodNotAllowedError, NotFoundError
+from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
 
-JSON_HEADERS = (("content-type", "application/json"),)
-STREAM_HEADERS = (
-    ("content-type", "text/event-stream; charset=utf-8"),
-    ("cache-control", "no-cache"),
-    # Asks nginx and its like not to collect the stream before passing it on.
-    ("x-accel-buffering", "no"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings that the pipeline itself reads."""
-
-    unknown_params: UnknownParams
-    max_body_bytes: int
-    bounds: Bounds
-    debug: bool
-
 
 class Pipeline:
-    """The core: requests in, responses out. Awaits nothing but its ports."""
+    """The core: requests in, responses out. Awaits nothing but its ports.
 
-    def __init__(self, routes: Routes, authenticator: Authenticator, catalog: Catalog, meter: Charges, rules: Rules, clock: Clock) -> None:
-        self.routes = routes
-        self._authenticator = authenticator
+    Args:
+        prefix: of all routes.
+        dialect: of chat completions and of direct calls; the errors of all routes that have no dialect of their own.
+        authenticator: finds callers.
+        catalog: finds models.
+        charges: admits, reserves and settles; None where nothing is counted.
+        clock: tells the time.
+        observer: told of each step.
+        max_body_bytes: of a request.
+        debug: whether logs may quote exceptions; None for what the host app says.
+        cache: gives stored answers; None where nothing is cached.
+        dialects: of further routes.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        dialect: ChatCompletions,
+        authenticator: Authenticator,
+        catalog: Catalog,
+        charges: Charges,
+        clock: Clock,
+        observer: Observer,
+        *,
+        max_body_bytes: int,
+        debug: bool | None = None,
+        cache: ResponseCache | None = None,
+        dialects: Sequence[Dialect] = (),
+    ) -> None:
+        self._chat = dialect
+        self._dialects: dict[str, Dialect] = {one.path: one for one in (dialect, *dialects)}
+        self.routes = Routes(prefix, self._dialects)
+        self.authenticator = authenticator
         self._catalog = catalog
-        self._meter = meter
-        self._rules = rules
+        self._charges = charges
         self._clock = clock
+        self._observer = observer
+        self._max_body_bytes = max_body_bytes
+        self._debug = debug
+        self._cache = cache
+        # Each step reports itself, where steps are observed.
+        self._authenticate = observer.around("authenticate", authenticator.authenticate)
+        self._read = observer.around("parse", self._parse)
+        self._admit = observer.around("admit", charges.admit)
+        self._reserve = observer.around("reserve", charges.reserve)
+        self._admit_and_reserve = observer.around("admit", charges.admit_and_reserve)
+        self._dispatch = observer.around("dispatch", Dispatcher(observer).answer)
+        self._settle = observer.around("settle", charges.settle)
 
-    async def handle(self, request: Request) -> Response[SseBody]:
+    async def handle(self, request: Request) -> Response[StreamBody]:
         """Answer a request of HTTP. The only place where failures become responses."""
-        exchange = RequestContext.begin(self._clock, self._rules.debug)
+        debug = request.debug if self._debug is None else self._debug
+        context = RequestContext.begin(self._clock, is_http=True, debug=debug)
+        self._observer.started("request", context)
+        dialect: Dialect = self._chat
         try:
-            response = await self._answer(request, exchange)
-        except GatewayError as error:
-            response = error_response(error)
-            exchange.log_access(error.status, error.code)
+            route = self._route(request)
+            dialect = self._dialects.get(route.name, dialect)
+            response = await self._respond(context, request, route, dialect)
         except Exception as error:
-            exchange.log_failure(error)
-            response = error_response(InternalError())
-            exchange.log_access(response.status, InternalError.code)
-        except BaseException:
-            # The task was cancelled: no answer, and still a line in the log.
-            exchange.log_access(ClientDisconnectedError.status, ClientDisconnectedError.code)
+            self._end(context, error)
+            response = dialect.error_response(error if isinstance(error, GatewayError) else InternalError())
+        except BaseException as error:
+            # The task was cancelled: nobody is there to answer.
+            self._end(context, error)
             raise
+        body = response.body
+        headers = (*response.headers, *context.response_headers())
+        if isinstance(body, bytes):
+            headers = (*headers, ("content-length", str(len(body))))
         # Some servers send what they are given, and the client of a HEAD would take it for the start of its next answer.
-        body = b"" if request.method == "HEAD" else response.body
-        return Response(response.status, (*response.headers, *_length(response), *exchange.headers()), body)
+        return Response(response.status, headers, b"" if request.method == "HEAD" else body)
 
     async def complete(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion:
         """Answer a direct call of Python with the whole answer.
@@ -96,9 +117,9 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = self._begin(caller)
-        chat = self._validate(normalise(fields, self._rules.bounds))
-        return await self._complete(chat, caller, exchange, None)
+        answer = await self._call({**fields, "stream": False}, caller)
+        assert isinstance(answer, Completion)
+        return answer
 
     async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
         """Answer a direct call of Python with the answer as it arrives.
@@ -106,122 +127,119 @@ class Pipeline:
         Raises:
             GatewayError: as `handle` answers it.
         """
-        exchange = self._begin(caller)
-        chat = self._validate({**normalise(fields, self._rules.bounds), "stream": True})
-        return await self._stream(chat, caller, exchange, None, logged=False)
-
-    async def authenticate_key(self, key: str) -> Caller:
-        """Return who a key belongs to.
-
-        Raises:
-            AuthenticationError: nobody.
-            ServiceUnavailableError: the stored keys cannot be read.
-        """
-        caller = await self._authenticator.find(key)
-        if caller is None:
-            raise incorrect_key_error(key)
-        return caller
+        answer = await self._call({**fields, "stream": True}, caller)
+        assert isinstance(answer, ChunkStream)
+        return answer
 
     def models(self, caller: Caller | None) -> ModelList:
         """Return the models that `caller` may use."""
         return self._catalog.visible(caller)
 
-    async def _answer(self, request: Request, exchange: RequestContext) -> Response[SseBody]:
+    async def _call(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion | ChunkStream:
+        context = RequestContext.begin(self._clock, debug=bool(self._debug))
+        self._observer.started("request", context)
+        if caller is not None:
+            context.caller, context.tenant = caller.id, caller.tenant
+        try:
+            answer = await self._answer(context, self._chat.parse_fields(fields), caller, None)
+        except BaseException as error:
+            self._end(context, error)
+            raise
+        if isinstance(answer, Completion):
+            self._end(context, None)
+        return answer
+
+    def _route(self, request: Request) -> Route:
         route = self.routes.match(request.path)
         if route is None:
             raise NotFoundError(f"Invalid URL ({request.method[:16]} {request.path[:256]})")
         if request.method != route.method:
-            raise MethodNotAllowedError(
-                f"Not allowed to {request.method[:16]} on {request.path[:256]} (HINT: use {route.method}).", allow=route.method
-            )
-        head = parse_headers(request.headers)
-        exchange.client_request_id = head.client_request_id
-        caller, by_key = await self._authenticator.authenticate(head, request)
-        exchange.caller, exchange.tenant = caller.id, caller.tenant
-        if route is Route.CHAT:
-            require_json(head, declared=not by_key)
-            require_length(head, self._rules.max_body_bytes)
-            return await self._chat(request, head, caller, exchange)
-        return self._list(route, request.path, caller, exchange)
+            text = f"Not allowed to {request.method[:16]} on {request.path[:256]} (HINT: use {route.method})."
+            raise MethodNotAllowedError(text, allow=route.method)
+        return route
 
-    def _list(self, route: Route, path: str, caller: Caller, exchange: RequestContext) -> Response[SseBody]:
-        if route is Route.MODELS:
-            body = self._catalog.visible(caller).model_dump_json()
-        else:
-            body = self._catalog.resolve(self.routes.model_id(path), caller).card().model_dump_json()
-        exchange.log_access(200)
-        return Response(200, JSON_HEADERS, body.encode())
+    async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
+        headers = parse_headers(request.headers)
+        context.client_request_id = headers.client_request_id
+        caller, is_by_key = await self._authenticate(context, headers, request)
+        if route.method == "GET":
+            models = self._catalog.visible(caller) if route.name == MODELS else None
+            card = models or self._catalog.resolve(self.routes.model_id(request.path), caller).card()
+            self._end(context, None)
+            return Response(200, dialect.headers, card.model_dump_json().encode())
+        require_json(headers, declared=not is_by_key)
+        require_length(headers, self._max_body_bytes)
+        chat = await self._read(context, request, headers.content_length, dialect)
+        answer = await self._answer(context, chat, caller, request.connection)
+        if isinstance(answer, ChunkStream):
+            return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
+        body = dialect.render(answer)
+        self._end(context, None)
+        return Response(200, dialect.headers, body)
 
-    async def _chat(self, request: Request, head: RequestHeaders, caller: Caller, exchange: RequestContext) -> Response[SseBody]:
-        rules = self._rules
-        body = request.body if isinstance(request.body, bytes) else await request.body.read(rules.max_body_bytes)
-        if len(body) > rules.max_body_bytes:
-            raise body_too_large_error(rules.max_body_bytes)
-        require_whole(head, body)
-        chat = self._validate(parse_json_body(body, rules.bounds))
-        if chat.stream:
-            chunks = await self._stream(chat, caller, exchange, request.connection, logged=True)
-            return Response(200, STREAM_HEADERS, SseBody(chunks))
-        completion = await self._complete(chat, caller, exchange, request.connection)
-        answer = completion.raw or to_json(completion.data, inf_nan_mode="null")
-        exchange.log_access(200)
-        return Response(200, JSON_HEADERS, answer)
+    async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> Chat:
+        body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
+        if len(body) > self._max_body_bytes:
+            raise body_too_large_error(self._max_body_bytes)
+        require_whole(length, body)
+        return dialect.parse(body)
 
-    async def _complete(
-        self, chat: Chat, caller: Caller | None, exchange: RequestContext, connection: ClientConnection | None
-    ) -> Completion:
-        model = self._resolve(chat, caller, exchange)
-        chat, charge = await self._meter.open(chat, caller, model, exchange)
-        if charge is None:
-            return await dispatch.complete(model, chat, exchange, connection)
+    async def _answer(
+        self, context: RequestContext, chat: Chat, caller: Caller | None, connection: ClientConnection | None
+    ) -> Completion | ChunkStream:
+        """Take a request through all steps from its model to its answer."""
+        model = self._catalog.resolve(chat.model, caller)
+        context.model, context.stream = model.name, chat.stream
+        charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
+        targets: Sequence[Any] = model.targets
+        if self._cache is not None and self._cache.covers(chat, model.name):
+            targets = await self._admit_by_cache(context, chat, caller, model, charge, self._cache)
+        elif charge is not None:
+            await self._admit_and_reserve(context, charge)
+        if charge is not None and charge.amount:
+            # What was priced is what is asked for.
+            chat = chat.capped(charge.estimate.per_choice)
         try:
-            completion = await dispatch.complete(model, chat, exchange, connection)
-        except BaseException as error:
-            await charge.settle(None, error)
-            raise
-        await charge.settle(exchange.usage, None)
-        return completion
-
-    async def _stream(
-        self, chat: Chat, caller: Caller | None, exchange: RequestContext, connection: ClientConnection | None, *, logged: bool
-    ) -> ChunkStream:
-        model = self._resolve(chat, caller, exchange)
-        chat, charge = await self._meter.open(chat, caller, model, exchange)
-        try:
-            chunks = await dispatch.stream(model, chat, exchange, connection)
+            answer = await self._dispatch(context, targets, model.name, chat, caller, connection)
         except BaseException as error:
             if charge is not None:
-                await charge.settle(None, error)
+                await self._settle(context, charge, None, error)
             raise
+        if isinstance(answer, Completion):
+            if charge is not None:
+                await self._settle(context, charge, context.usage, None)
+            return answer
+        return ChunkStream(answer, charge, partial(self._end_stream, context, charge))
+
+    async def _admit_by_cache(
+        self, context: RequestContext, chat: Chat, caller: Caller | None, model: CatalogModel, charge: Charge | None, cache: ResponseCache
+    ) -> Sequence[Any]:
+        """Admit a request, look it up, and reserve only where no stored answer is found; return what answers."""
         if charge is not None:
-            chunks.checkpoints, charge.usage = charge, chunks.usage_so_far
-        chunks.on_end = partial(_end, exchange, chunks, charge, logged)
-        return chunks
+            await self._admit(context, charge)
+        try:
+            found: Lookup = await self._observer.around("cache", cache.look_up)(context, chat, caller, model.targets)
+        except BaseException:
+            if charge is not None:
+                await self._charges.release(context, charge)
+            raise
+        if charge is not None and not found.is_hit:
+            await self._reserve(context, charge)
+        return found.targets
 
-    def _begin(self, caller: Caller | None) -> RequestContext:
-        exchange = RequestContext.begin(self._clock, self._rules.debug)
-        if caller is not None:
-            exchange.caller, exchange.tenant = caller.id, caller.tenant
-        return exchange
+    async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
+        """Keep what a stream has used: where it is charged, and for those who observe."""
+        context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
+        error = end.error
+        if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):
+            self._observer.failed("target", context, error)
+        self._end(context, error)
+        if charge is not None:
+            await self._settle(context, charge, end.usage, error)
 
-    def _validate(self, fields: dict[str, Any]) -> Chat:
-        return validate(fields, unknown_params=self._rules.unknown_params)
-
-    def _resolve(self, chat: Chat, caller: Caller | None, exchange: RequestContext) -> CatalogModel:
-        model = self._catalog.resolve(chat.model, caller)
-        exchange.model = model.name
-        exchange.stream = chat.stream
-        return model
-
-
-async def _end(exchange: RequestContext, chunks: ChunkStream, charge: Charge | None, logged: bool, error: BaseException | None) -> None:
-    """Keep what a stream has used: in the log, for requests of HTTP, and where it is charged."""
-    exchange.usage, exchange.estimated, exchange.finish_reason = chunks.usage, chunks.estimated, chunks.finish_reason
-    if logged:
-        exchange.log_end(error)
-    if charge is not None:
-        await charge.settle(exchange.usage, error)
-
-
-def _length(response: Response[SseBody]) -> Headers:
-    return (("content-length", str(len(response.body))),) if isinstance(response.body, bytes) else ()
+    def _end(self, context: RequestContext, error: BaseException | None) -> None:
+        context.is_open = False
+        if error is None:
+            self._observer.completed("request", context)
+        else:
+            self._observer.failed("request", context, error)

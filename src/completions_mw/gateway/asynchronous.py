@@ -8,8 +8,8 @@ from completions_mw.core.budgets.budgets import OnBudget
 from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.streaming.reader import ChunkReader
-from completions_mw.core.streaming.sse_body import SseBody
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.keys import AsyncKeys
@@ -45,7 +45,7 @@ class AsyncGateway(GatewayBase):
     ) -> None:
         super().__init__(settings, AsyncBackends(), models, authenticate, transport, on_budget)
 
-    async def handle(self, request: Request) -> Response[SseBody]:
+    async def handle(self, request: Request) -> Response[StreamBody]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""
         return await self._pipeline.handle(request)
 

@@ -12,15 +12,17 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.inbound import ChatCompletions
 from completions_mw.core.keys.authentication import Authenticate, Authenticator, missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
+from completions_mw.core.keys.settings_store import SettingsKeys
 from completions_mw.core.limits.limiter import RateLimiter
-from completions_mw.core.pipeline import Pipeline, Rules
-from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
+from completions_mw.core.pipeline import Pipeline
+from completions_mw.core.ports import Balance, KeyFinder, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
-from completions_mw.core.routes import Routes
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
+from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.core.validation.request import prepare
 from completions_mw.gateway.backends import Backends
@@ -49,28 +51,32 @@ class GatewayBase:
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self.settings = settings
-        self._assembly = ModelRegistry(settings, models or {}, kit, transport)
+        self._models = ModelRegistry(settings, models or {}, kit, transport)
         self._stores = stores = Stores(settings, kit, SYSTEM_CLOCK)
         if settings.stores.strict:
             check_stores(settings, SYSTEM_CLOCK)
+        observer = RequestLog()
         limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
         budgets = Budgets(stores.guarded_ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, on_budget)
         maintenance = Maintenance(
             limiter, stores.guarded_ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings
         )
-        self._child = _Child(maintenance)
+        self._maintenance = maintenance
+        self._forked = _ForkedMaintenance(maintenance)
+        bounds = Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages)
+        key_stores: list[KeyFinder] = [SettingsKeys(settings.keys)]
+        if stores.stored_keys is not None:
+            key_stores.append(stores.stored_keys.store)
         self._pipeline = Pipeline(
-            Routes(settings.prefix),
-            Authenticator(settings.keys, SYSTEM_CLOCK, authenticate, stores.stored_keys),
-            Catalog(self._assembly.models),
-            Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing),
-            Rules(
-                settings.unknown_params,
-                settings.max_body_bytes,
-                Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages),
-                settings.debug,
-            ),
+            settings.prefix,
+            ChatCompletions(settings.unknown_params, bounds),
+            Authenticator(key_stores, SYSTEM_CLOCK, authenticate),
+            Catalog(self._models.models),
+            Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,
+            observer,
+            max_body_bytes=settings.max_body_bytes,
+            debug=settings.debug,
         )
 
     @property
@@ -86,7 +92,7 @@ class GatewayBase:
         if key is not None and caller is not None:
             raise TypeError("give either `key` or `caller`, not both")
         if key is not None:
-            return await self._pipeline.authenticate_key(key)
+            return await self._pipeline.authenticator.authenticate_key(key)
         found = to_caller(caller)
         if found is None and caller is not None:
             # None is the app itself, which may do everything; an empty id must not be.
@@ -123,11 +129,12 @@ class GatewayBase:
         return await self._stores.ledger.balances(scope, id)
 
     async def _close(self) -> None:
-        await self._assembly.aclose()
+        await self._models.aclose()
+        await self._maintenance.settle_deferred()
         await self._stores.aclose()
 
 
-class _Child(PerProcess):
+class _ForkedMaintenance(PerProcess):
     """Lets a child process begin without the requests of its parent, whose leases it would renew for ever."""
 
     def __init__(self, maintenance: Maintenance) -> None:

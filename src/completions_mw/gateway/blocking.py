@@ -10,7 +10,7 @@ from completions_mw.core.budgets.budgets import OnBudget
 from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageRow
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
@@ -52,7 +52,7 @@ class Gateway(GatewayBase):
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
         """Answer a request of HTTP; never raises for what is wrong with the request."""
-        response: Response[SseBody] = run_sync(self._pipeline.handle(request))
+        response: Response[StreamBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
 

@@ -187,4 +187,17 @@ class ChatRequest(Input):
     audio: AudioOutput | None = None
     web_search_options: WebSearchOptions | None = None
     top_k: TokenCount | None = None
-    """Not OpenAI's: Anthropic, Gemini, vLLM and Ollama have it (SPEC section 13)."""
+    """Not OpenAI's: Anthropic, Gemini, vLLM and Ollama have it (docs/contract.md, Differences from OpenAI)."""
+
+    @property
+    def caller(self) -> Any:
+        """Who asks: a `Caller`, or None for the host app itself. Known to models in this process alone; no part of the wire form.
+
+        A model that asks another one on the caller's account hands it on: `gateway.complete(..., caller=request.caller)`.
+        """
+        return (self.__pydantic_private__ or {}).get("caller")
+
+    def asked_by(self, caller: Any) -> None:
+        """Let `caller` be who asks."""
+        # Without a private attribute of pydantic's, which would cost every request as much as all of its checks of a field.
+        object.__setattr__(self, "__pydantic_private__", {"caller": caller})

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import subprocess
@@ -21,6 +20,7 @@ import uvloop
 from completions_mw.backends.background.background import AsyncBackground, BlockingBackground
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Background, StoreError
+from tests.support.logs import line
 
 WAIT = 10.0
 SOON = 0.001
@@ -52,7 +52,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [json.loads(record.getMessage()) for record in caplog.records]
+    return [line(record) for record in caplog.records]
 
 
 async def failing() -> None:

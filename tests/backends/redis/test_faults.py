@@ -1,7 +1,6 @@
 """A real Redis that fails in every way there is (FAULTS FC-90 to FC-95)."""
 
 import asyncio
-import json
 import logging
 import multiprocessing
 import threading
@@ -18,6 +17,7 @@ from completions_mw.backends.redis.blocking import BlockingRedis
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Lease, StoreError, StoreRefusalError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens
+from tests.support.logs import line
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -229,7 +229,7 @@ def test_forgotten_scripts_are_loaded_again_and_the_operator_is_told_once(
         else:
             stand.server.command("SCRIPT", "FLUSH")
         use(name)
-    assert [json.loads(message) for message in caplog.messages] == [{"event": "store_reset", "store": "admission"}]
+    assert [line(record) for record in caplog.records] == [{"event": "store_reset", "store": "admission"}]
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "noeviction"])

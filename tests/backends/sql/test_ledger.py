@@ -195,7 +195,7 @@ def test_each_threshold_is_told_once(all_books: Books) -> None:
     for at in range(11):
         run(ledger.reserve(entry(f"{at}"), 0, [account(100)], TTL_MS))
         [change] = run(ledger.settle(entry(f"{at}"), outcome(10)))
-        told.append(change.told)
+        told.append(change.crossed)
     assert told == [(), (), (), (), (50,), (), (), (80,), (), (100,), ()]
 
 
@@ -204,7 +204,7 @@ def test_thresholds_are_told_again_only_if_a_higher_limit_took_them_back(all_boo
 
     def told(request_id: str, limit: int, cost: int) -> tuple[int, ...]:
         run(ledger.reserve(entry(request_id), 0, [account(limit)], TTL_MS))
-        return run(ledger.settle(entry(request_id), outcome(cost)))[0].told
+        return run(ledger.settle(entry(request_id), outcome(cost)))[0].crossed
 
     assert told("a", 100, 85) == (50, 80)
     assert told("b", 110, 1) == ()
@@ -230,7 +230,7 @@ def test_a_refusal_is_not_told_of_a_budget_that_was_told_to_be_spent(all_books: 
     run, ledger = all_books[:2]
     assert run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS)) is None
     [change] = run(ledger.settle(entry("a"), outcome(100)))
-    assert change.told == (50, 80, 100)
+    assert change.crossed == (50, 80, 100)
     refusal = run(ledger.reserve(entry("b"), 1, [account(100)], TTL_MS))
     assert refusal is not None
     assert not refusal.first
@@ -241,7 +241,7 @@ def test_a_lowered_limit_refuses_and_ends_nothing(all_books: Books) -> None:
     run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS))
     assert run(ledger.reserve(entry("b"), 1, [account(200)], TTL_MS)) == Refusal(account(200), 0, 300, True)
     [change] = run(ledger.settle(entry("a"), outcome(300)))
-    assert (change.limit, change.spent, change.told) == (200, 300, (50, 80, 100))
+    assert (change.limit, change.spent, change.crossed) == (200, 300, (50, 80, 100))
 
 
 def test_what_costs_more_than_it_reserved_is_charged(all_books: Books) -> None:

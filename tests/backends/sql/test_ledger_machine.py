@@ -107,7 +107,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._post(row, posted, 0 if row.state == "reaped" else row.reserved)
         row.amount = row.amount + posted if row.state == "reaped" else cost
         row.state = "settled"
-        assert {change.scope: (change.spent, change.told) for change in changes} == self._told(row.scopes)
+        assert {change.scope: (change.spent, change.crossed) for change in changes} == self._told(row.scopes)
 
     @rule(ids=st.lists(requests, max_size=4))
     def renew(self, ids: list[str]) -> None:

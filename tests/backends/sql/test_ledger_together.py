@@ -44,7 +44,7 @@ def test_many_who_settle_at_once_tell_each_threshold_once(all_books: Books) -> N
     for at in range(10):
         run(ledger.reserve(entry(f"{at}"), 100, [account(1000)], TTL_MS))
     changes = all_books.run.together([partial(ledger.settle, entry(f"{at}"), outcome(100)) for at in range(10)])
-    assert sorted(threshold for [change] in changes for threshold in change.told) == [50, 80, 100]
+    assert sorted(threshold for [change] in changes for threshold in change.crossed) == [50, 80, 100]
 
 
 def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books: Books) -> None:

@@ -1,6 +1,5 @@
 """Whose budget a request is charged to, in which period, and what the operator is told."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from completions_mw.core.budgets.budgets import Budgets, OnBudget
 from completions_mw.core.context import RequestContext
 from completions_mw.core.ports import Account, Entry, Outcome, Tokens
 from tests.support.fake_clock import FakeClock
+from tests.support.logs import line
 
 NOVEMBER = datetime(2026, 11, 23, 4, 30, tzinfo=UTC).timestamp()
 TEN = Budget(usd=Decimal(10), period="month")
@@ -154,8 +154,8 @@ def test_an_async_hook_is_awaited() -> None:
 @contextmanager
 def fault_logged(caplog: pytest.LogCaptureFixture, event: str) -> Iterator[None]:
     yield
-    [line] = [json.loads(record.message) for record in caplog.records]
-    assert (line["event"], line["error"]) == (event, "RuntimeError")
+    [found] = [line(record) for record in caplog.records]
+    assert (found["event"], found["error"]) == (event, "RuntimeError")
     assert CANARY not in caplog.text
 
 
@@ -166,7 +166,7 @@ def broken(_: BudgetAlert) -> None:
 def test_a_hook_that_fails_fails_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     """FC-115."""
     bank = Bank(broken)
-    with fault_logged(caplog, "internal_error"):
+    with fault_logged(caplog, "hook_failed"):
         bank.spend(Caller("ada", budget=TEN), 5 * 10**9)
 
 
@@ -186,5 +186,5 @@ def test_without_a_ledger_nobody_with_a_budget_is_served(caplog: pytest.LogCaptu
     with pytest.raises(ServiceUnavailableError) as caught:
         run_sync(budgets.reserve(Entry("req_1", "caller", "ada", "ada", "m", False, 0), 1, budgets.budgets_for(caller), exchange))
     assert caught.value.code == "budget_unavailable"
-    [line] = [json.loads(record.message) for record in caplog.records]
-    assert (line["event"], line["missing"]) == ("no_ledger", "stores.ledger")
+    [found] = [line(record) for record in caplog.records]
+    assert (found["event"], found["missing"]) == ("no_ledger", "stores.ledger")

@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body
 from tests.support.fake_clock import FakeClock
 from tests.support.faulty import Fault
+from tests.support.logs import line
 from tests.support.settlements import Books, settlement
 
 ENTRY, OUTCOME = settlement(1)
@@ -173,7 +173,7 @@ def test_settlements_that_the_ledger_refuses_do_not_stand_in_the_way(caplog: pyt
         others += 1
         assert not guarded.health.breaker.is_open
     assert set(guarded.books.posted) == {settlement(number).entry.request_id for number in range(3, others)}
-    refused = [json.loads(record.getMessage()) for record in caplog.records if "settlement_refused" in record.getMessage()]
+    refused = [line(record) for record in caplog.records if "settlement_refused" in record.getMessage()]
     assert sorted(line["request_id"] for line in refused) == [settlement(number).entry.request_id for number in range(3)]
     assert guarded.ledger.spooled == 0
 
@@ -243,8 +243,8 @@ def test_what_is_left_in_the_end_is_told(caplog: pytest.LogCaptureFixture) -> No
     # Closing the ledger fails as well.
     with pytest.raises(StoreError):
         run_sync(guarded.ledger.aclose())
-    [line] = [json.loads(record.message) for record in caplog.records if "settlements_left" in record.message]
-    assert (line["settlements"], line["cost_nano_usd"]) == (2, sum(settlement(number).outcome.cost for number in range(2)))
+    [found] = [line(record) for record in caplog.records if "settlements_left" in record.message]
+    assert (found["settlements"], found["cost_nano_usd"]) == (2, sum(settlement(number).outcome.cost for number in range(2)))
 
 
 def test_a_replay_is_bounded_by_the_clock() -> None:

@@ -1,4 +1,3 @@
-import json
 import logging
 
 import pytest
@@ -7,6 +6,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.spool import Settlement, Spool
 from completions_mw.core.ports import StoreError
 from tests.support.fake_clock import FakeClock
+from tests.support.logs import line
 from tests.support.settlements import settlement
 
 
@@ -56,7 +56,7 @@ def drained(spool: Spool) -> list[Settlement]:
 
 def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     assert {record.levelname for record in caplog.records} <= {"ERROR"}
-    return [json.loads(record.getMessage()) for record in caplog.records]
+    return [line(record) for record in caplog.records]
 
 
 def test_the_oldest_comes_first() -> None:

@@ -288,7 +288,6 @@ def test_what_a_dead_worker_left_is_posted_at_its_checkpoint() -> None:
     stream = charging.stream(BUDGETED)
     for _ in range(CHECKPOINT_CHUNKS + 1):
         run_sync(stream.__anext__())
-    stream.on_end = None
     del stream
     noted = charging.faults.of("checkpoint")[-1]
     assert charging.balance(BUDGETED).reserved > 0

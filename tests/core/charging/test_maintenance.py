@@ -1,7 +1,7 @@
 """What goes on beside requests, soon enough for what it is for."""
 
 import gc
-import json
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from completions_mw.core.ports import Entry, Lease, StoreError
 from completions_mw.settings import Settings, StoreSettings
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
+from tests.support.logs import line
 
 T = TypeVar("T")
 SLOT = Lease("key:team:concurrency", 1)
@@ -55,10 +56,12 @@ class Repeating:
 
 def charge_of(clock: FakeClock) -> Charge:
     """Return what a request holds that leases the slot."""
-    exchange = RequestContext.begin(clock.clock(), debug=False)
     nobody: Any = None
-    charge = Charge(nobody, Entry("req_1", "key", "team", "team", "m", False, 0), nobody, exchange, TokenEstimate(1, 1, 1, 1, True))
-    charge.admitted = Grant((SLOT,), (), counts_tokens=False)
+    entry = Entry("req_1", "key", "team", "team", "m", False, 0)
+    estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
+    charge = Charge(RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, deque())
+    charge.grants = (Grant("req_1", (SLOT,), (), counts_tokens=False),)
+    charge.holds_limits = True
     return charge
 
 
@@ -188,7 +191,6 @@ def test_a_stream_that_nobody_has_any_more_is_over_with_its_lease() -> None:
     """Nobody closed it, as after a fault of a server."""
     charging = Charging(answer)
     stream = charging.stream(CALLER)
-    stream.on_end = None
     del stream
     gc.collect()
     for _ in range(4):
@@ -257,8 +259,8 @@ def test_rows_are_kept_for_as_long_as_the_settings_say(days: int | None, left: i
 
 
 def warned(records: list[Any]) -> list[str]:
-    lines = [json.loads(record.message) for record in records]
-    return [line["text"] for line in lines if line["event"] == "store_warning"]
+    lines = [line(record) for record in records]
+    return [one["text"] for one in lines if one["event"] == "store_warning"]
 
 
 def test_what_a_store_says_of_itself_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

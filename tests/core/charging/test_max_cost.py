@@ -12,11 +12,9 @@ from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.costs.prices import FREE, Price
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import InProcessTarget
-from completions_mw.core.validation.request import validate
 from completions_mw.gateway.backends import BlockingBackends
 
 ESTIMATE = TokenEstimate(prompt=250, prompt_bound=1000, completion=500, per_choice=500, client_set_max=True)
-CHAT = validate({"model": "m", "messages": [{"role": "user", "content": "x"}]})
 TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings()))
 PRICE = Price(input=10**9, output=4 * 10**9, cached_input=10**8, reasoning=8 * 10**9)
 COST = 1000 * 1000 + 500 * 8000
@@ -33,8 +31,8 @@ def caller(max_cost: str | None = None) -> Caller:
 
 @pytest.mark.parametrize("budgeted", [True, False])
 def test_the_dearest_that_it_can_be(budgeted: bool) -> None:
-    assert MaxCost(Settings()).amount(model(PRICE), CHAT, ESTIMATE, caller(), budgeted=budgeted) == COST
-    assert MaxCost(Settings()).amount(model(FREE), CHAT, ESTIMATE, None, budgeted=budgeted) == 0
+    assert MaxCost(Settings()).amount(model(PRICE), ESTIMATE, caller(), budgeted=budgeted) == COST
+    assert MaxCost(Settings()).amount(model(FREE), ESTIMATE, None, budgeted=budgeted) == 0
 
 
 UNPRICED: dict[str, tuple[dict[str, Any], bool, bool]] = {
@@ -50,12 +48,12 @@ UNPRICED: dict[str, tuple[dict[str, Any], bool, bool]] = {
 
 @pytest.mark.parametrize(("settings", "budgeted", "allowed"), UNPRICED.values(), ids=UNPRICED)
 def test_a_model_without_a_price(settings: dict[str, Any], budgeted: bool, allowed: bool) -> None:
-    tariff = MaxCost(Settings(**settings))
+    max_cost = MaxCost(Settings(**settings))
     if allowed:
-        assert tariff.amount(model(None), CHAT, ESTIMATE, caller(), budgeted=budgeted) == 0
+        assert max_cost.amount(model(None), ESTIMATE, caller(), budgeted=budgeted) == 0
         return
     with pytest.raises(PermissionDeniedError) as caught:
-        tariff.amount(model(None), CHAT, ESTIMATE, caller(), budgeted=budgeted)
+        max_cost.amount(model(None), ESTIMATE, caller(), budgeted=budgeted)
     assert (caught.value.code, caught.value.next_target) == ("model_not_priced", False)
 
 
@@ -73,18 +71,18 @@ CEILINGS: dict[str, tuple[str | None, str | None, bool]] = {
 
 @pytest.mark.parametrize(("general", "own", "allowed"), CEILINGS.values(), ids=CEILINGS)
 def test_what_one_request_may_cost(general: str | None, own: str | None, allowed: bool) -> None:
-    tariff = MaxCost(Settings(max_cost=general))
+    max_cost = MaxCost(Settings(max_cost=general))
     if allowed:
-        assert tariff.amount(model(PRICE), CHAT, ESTIMATE, caller(own), budgeted=False) == COST
+        assert max_cost.amount(model(PRICE), ESTIMATE, caller(own), budgeted=False) == COST
         return
     with pytest.raises(InvalidRequestError) as caught:
-        tariff.amount(model(PRICE), CHAT, ESTIMATE, caller(own), budgeted=False)
+        max_cost.amount(model(PRICE), ESTIMATE, caller(own), budgeted=False)
     assert caught.value.code == "max_cost_exceeded"
 
 
 def test_the_general_ceiling_holds_for_the_app_itself() -> None:
     with pytest.raises(InvalidRequestError):
-        MaxCost(Settings(max_cost="0.001")).amount(model(PRICE), CHAT, ESTIMATE, None, budgeted=False)
+        MaxCost(Settings(max_cost="0.001")).amount(model(PRICE), ESTIMATE, None, budgeted=False)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +103,8 @@ def test_whether_the_price_matters(settings: dict[str, Any], who: Caller | None,
 
 @pytest.mark.parametrize("tier", ["priority", "fast", "scale"])
 def test_a_tier_that_costs_more_has_no_price(tier: str) -> None:
-    chat = validate({"model": "m", "messages": [{"role": "user", "content": "x"}], "service_tier": tier})
+    estimate = ESTIMATE._replace(service_tier=tier)
     with pytest.raises(PermissionDeniedError) as caught:
-        MaxCost(Settings()).amount(model(PRICE), chat, ESTIMATE, caller(), budgeted=True)
+        MaxCost(Settings()).amount(model(PRICE), estimate, caller(), budgeted=True)
     assert caught.value.code == "model_not_priced"
-    assert MaxCost(Settings()).amount(model(FREE), chat, ESTIMATE, caller(), budgeted=True) == 0
+    assert MaxCost(Settings()).amount(model(FREE), estimate, caller(), budgeted=True) == 0

@@ -85,7 +85,7 @@ OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {
 """Fields, the maximum of all choices together, and whether the request sets it."""
 
 
-@pytest.mark.parametrize(("fields", "completion", "stated"), OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.parametrize(("fields", "completion", "client_set_max"), OUTPUTS.values(), ids=OUTPUTS)
 def test_the_maximum_of_all_choices(fields: dict[str, Any], completion: int, client_set_max: bool) -> None:
     found = estimate("x", **fields)
     assert (found.completion, found.per_choice * (fields.get("n") or 1), found.client_set_max) == (completion, completion, client_set_max)

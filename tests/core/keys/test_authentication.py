@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from completions_mw import Caller, Limits, Settings
+from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.authentication import Authenticate, Authenticator
+from completions_mw.core.keys.settings_store import SettingsKeys
 from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import parse_headers
 from completions_mw.errors import AuthenticationError
 from completions_mw.http import Request
 
 KEY = "sk-canary-0123456789"
+CLOCK = Clock(monotonic=lambda: 0, time=lambda: 0)
 MISSING = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
     "(i.e. Authorization: Bearer YOUR_KEY)."
@@ -23,12 +26,13 @@ MISSING = (
 
 def authenticator(hook: Authenticate | None = None, now: float = 0, **key: Any) -> Authenticator:
     settings = Settings(keys={"team-a": {"secret": KEY, **key}})
-    return Authenticator(settings.keys, Clock(monotonic=lambda: 0, time=lambda: now), hook)
+    return Authenticator([SettingsKeys(settings.keys)], CLOCK._replace(time=lambda: now), hook)
 
 
 def authenticate(rules: Authenticator, *authorization: str) -> tuple[Caller, bool]:
     headers = tuple(("authorization", value) for value in authorization)
-    return asyncio.run(rules.authenticate(parse_headers(headers), Request("POST", "/", headers)))
+    context = RequestContext.begin(CLOCK)
+    return asyncio.run(rules.authenticate(context, parse_headers(headers), Request("POST", "/", headers)))
 
 
 def refusal(rules: Authenticator, *authorization: str) -> AuthenticationError:

@@ -13,6 +13,7 @@ import pytest
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
+from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.fields import ImportedKey, checked
 from completions_mw.core.keys.secrets import new_token
@@ -46,6 +47,10 @@ def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyService]:
     database = open_database(f"sqlite:///{tmp_path}/ledger.db", blocking=True, clock=time.clock())
     yield KeyService(SqlKeyStore(database), time.clock())
     run_sync(database.aclose())
+
+
+def caller_of(keys: KeyService, token: str) -> Caller | None:
+    return run_sync(Authenticator([keys.store], keys.clock).find(token))
 
 
 def test_a_new_key(ring: KeyService, time: FakeClock) -> None:
@@ -85,7 +90,7 @@ def test_the_caller_of_a_key(ring: KeyService) -> None:
     limits, budget = Limits(**RULES["limits"]), Budget(**RULES["budget"])
     models = frozenset(RULES["models"])
     expected = Caller(new.key.id, "acme", models, {"owner": "ann"}, limits, budget, Decimal("0.25"), scope="key")
-    assert run_sync(ring.caller(new.secret)) == expected
+    assert caller_of(ring, new.secret) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,26 +100,26 @@ def test_the_caller_of_a_key(ring: KeyService) -> None:
 )
 def test_unknown_tokens(ring: KeyService, change: Callable[[str], str]) -> None:
     new = run_sync(ring.create("Team A"))
-    assert run_sync(ring.caller(change(new.secret))) is None
-    assert run_sync(ring.caller("")) is None
-    assert run_sync(ring.caller(new.key.id)) is None
-    assert run_sync(ring.caller(new_token())) is None
+    assert caller_of(ring, change(new.secret)) is None
+    assert caller_of(ring, "") is None
+    assert caller_of(ring, new.key.id) is None
+    assert caller_of(ring, new_token()) is None
 
 
 def test_disabled_and_enabled_again(ring: KeyService) -> None:
     new = run_sync(ring.create("Team A"))
     assert run_sync(ring.disable(new.key.id)).disabled
-    assert run_sync(ring.caller(new.secret)) is None
+    assert caller_of(ring, new.secret) is None
     assert not run_sync(ring.enable(new.key.public_ids[0])).disabled
-    assert run_sync(ring.caller(new.secret)) is not None
+    assert caller_of(ring, new.secret) is not None
 
 
 def test_a_key_expires(ring: KeyService, time: FakeClock) -> None:
     secret = run_sync(ring.create("Team A", expires_at=EXPIRES)).secret
     time.now = EXPIRES.timestamp() - 0.001
-    assert run_sync(ring.caller(secret)) is not None
+    assert caller_of(ring, secret) is not None
     time.now = EXPIRES.timestamp()
-    assert run_sync(ring.caller(secret)) is None
+    assert caller_of(ring, secret) is None
 
 
 @pytest.mark.parametrize("overlap", [60, timedelta(minutes=1)], ids=["seconds", "timedelta"])
@@ -124,32 +129,32 @@ def test_rotation(ring: KeyService, time: FakeClock, overlap: float | timedelta)
     new = run_sync(ring.rotate(old.key.id, overlap))
     assert new.key.public_ids == (new.secret.split("-")[2], *old.key.public_ids)
     assert run_sync(ring.show(old.key.id)) == new.key
-    callers = [run_sync(ring.caller(secret)) for secret in (old.secret, new.secret)]
+    callers = [caller_of(ring, secret) for secret in (old.secret, new.secret)]
     assert callers[0] == callers[1] is not None
     time.advance(60)
-    assert run_sync(ring.caller(old.secret)) is None
-    assert run_sync(ring.caller(new.secret)) == callers[1]
+    assert caller_of(ring, old.secret) is None
+    assert caller_of(ring, new.secret) == callers[1]
 
 
 def test_rotation_overlaps_by_a_day(ring: KeyService, time: FakeClock) -> None:
     old = run_sync(ring.create("Team A"))
     run_sync(ring.rotate(old.key.id))
     time.advance(86_399)
-    assert run_sync(ring.caller(old.secret)) is not None
+    assert caller_of(ring, old.secret) is not None
     time.advance(1)
-    assert run_sync(ring.caller(old.secret)) is None
+    assert caller_of(ring, old.secret) is None
 
 
 def test_rotation_at_once_and_again(ring: KeyService, time: FakeClock) -> None:
     first = run_sync(ring.create("Team A"))
     time.advance(1)
     second = run_sync(ring.rotate(first.key.id, 0))
-    assert run_sync(ring.caller(first.secret)) is None
+    assert caller_of(ring, first.secret) is None
     time.advance(1)
     third = run_sync(ring.rotate(first.key.id, 10))
     assert third.key.public_ids == (third.key.public_ids[0], *second.key.public_ids)
-    assert run_sync(ring.caller(first.secret)) is None
-    assert run_sync(ring.caller(second.secret)) == run_sync(ring.caller(third.secret)) is not None
+    assert caller_of(ring, first.secret) is None
+    assert caller_of(ring, second.secret) == caller_of(ring, third.secret) is not None
 
 
 @pytest.mark.parametrize("overlap", ["1h", "3600", None, True, Decimal(60)])
@@ -261,7 +266,7 @@ def test_a_key_that_is_not_there(ring: KeyService) -> None:
 )
 def test_a_key_of_another_origin(ring: KeyService, secret: dict[str, str]) -> None:
     key = run_sync(ring.import_key({"name": "Team A", **RULES, **secret}))
-    caller = run_sync(ring.caller(FOREIGN))
+    caller = caller_of(ring, FOREIGN)
     assert caller is not None
     assert (caller.id, caller.tenant) == (key.id, "acme")
     assert "canary" not in repr(run_sync(ring.show(key.id)))
@@ -275,7 +280,7 @@ def test_a_key_of_ours_keeps_its_public_id(ring: KeyService) -> None:
 
 def test_an_imported_key_may_be_disabled(ring: KeyService) -> None:
     assert run_sync(ring.import_key({"name": "n", "secret": FOREIGN, "disabled": True})).disabled
-    assert run_sync(ring.caller(FOREIGN)) is None
+    assert caller_of(ring, FOREIGN) is None
 
 
 @pytest.mark.parametrize(

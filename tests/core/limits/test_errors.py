@@ -8,13 +8,19 @@ from hypothesis import strategies as st
 
 from completions_mw.core.budgets.errors import budget_exceeded_error
 from completions_mw.core.charging.max_cost import max_cost_exceeded_error, unpriced_error
-from completions_mw.core.limits.errors import Level, rate_limit_error, rate_limit_headers, tokens_too_large_error
+from completions_mw.core.limits.errors import Family, rate_limit_error, rate_limit_headers, tokens_too_large_error
+from completions_mw.core.ports import LimitState
 from completions_mw.core.resilience.store_health import unavailable_error
 from completions_mw.errors import GatewayError, error_response
 
 CENT = 10_000_000
+Limit = tuple[Family, int, LimitState]
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
 NO_RETRY = (("x-should-retry", "false"),)
+
+
+def limit(family: Family, allowed: int, used: int, reset_ms: int) -> Limit:
+    return family, allowed, LimitState(used, reset_ms)
 
 
 def wire(error: GatewayError) -> tuple[int, dict[str, Any], tuple[tuple[str, str], ...]]:
@@ -223,7 +229,7 @@ def test_a_tenant_that_is_no_unicode() -> None:
 
 
 def test_headers_of_all_families() -> None:
-    levels = [Level("requests", 500, 1, 120), Level("tokens", 10_000, 3082, 360_000), Level("project-tokens", 60_000, 3000, 3000)]
+    levels = [limit("requests", 500, 1, 120), limit("tokens", 10_000, 3082, 360_000), limit("project-tokens", 60_000, 3000, 3000)]
     assert rate_limit_headers(levels) == (
         ("x-ratelimit-limit-requests", "500"),
         ("x-ratelimit-remaining-requests", "499"),
@@ -245,19 +251,19 @@ def test_no_limit_no_headers() -> None:
 @pytest.mark.parametrize(
     ("shown", "other"),
     [
-        (Level("requests", 10, 9, 5), Level("requests", 1000, 800, 7)),
-        (Level("requests", 1000, 901, 5), Level("requests", 10, 9, 7)),
-        (Level("requests", 10, 10, 9000), Level("requests", 1000, 1000, 7)),
-        (Level("requests", 10, 25, 9000), Level("requests", 1000, 1000, 7)),
+        (limit("requests", 10, 9, 5), limit("requests", 1000, 800, 7)),
+        (limit("requests", 1000, 901, 5), limit("requests", 10, 9, 7)),
+        (limit("requests", 10, 10, 9000), limit("requests", 1000, 1000, 7)),
+        (limit("requests", 10, 25, 9000), limit("requests", 1000, 1000, 7)),
     ],
     ids=["share", "closer", "both used up", "overdrawn"],
 )
-def test_the_limit_that_is_closest_is_shown(shown: Level, other: Level, turned: bool) -> None:
+def test_the_limit_that_is_closest_is_shown(shown: Limit, other: Limit, turned: bool) -> None:
     assert rate_limit_headers([other, shown] if turned else [shown, other]) == rate_limit_headers([shown])
 
 
 def test_what_remains_is_never_negative() -> None:
-    assert dict(rate_limit_headers([Level("tokens", 10, 25, 5)]))["x-ratelimit-remaining-tokens"] == "0"
+    assert dict(rate_limit_headers([limit("tokens", 10, 25, 5)]))["x-ratelimit-remaining-tokens"] == "0"
 
 
 def test_the_host_app_is_no_organization() -> None:

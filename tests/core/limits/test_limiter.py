@@ -139,7 +139,7 @@ def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
     assert "Limit 5, Requested 10." in error.message
 
 
-@pytest.mark.parametrize(("demand", "cost", "spare"), [(ASSUMED, 100, 90), (SMALL, 30, 0)], ids=["ours", "stated"])
+@pytest.mark.parametrize(("estimate", "cost", "reducible"), [(ASSUMED, 100, 90), (SMALL, 30, 0)], ids=["ours", "stated"])
 def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(estimate: TokenEstimate, cost: int, reducible: int) -> None:
     limiter = Limiter()
     limiter.admit(Limits(tokens="100/minute"), estimate)

@@ -1,4 +1,3 @@
-import json
 import logging
 from collections.abc import Iterator
 
@@ -8,6 +7,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.resilience.store_health import Policy, StoreHealth, StoreSnapshot
 from tests.support.fake_clock import FakeClock
+from tests.support.logs import line
 
 WORDS = "redis://user:canary@host"
 
@@ -41,7 +41,7 @@ def every_line(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, str]]]:
-    return [(record.levelname, json.loads(record.getMessage())) for record in caplog.records]
+    return [(record.levelname, line(record)) for record in caplog.records]
 
 
 def fail(health: StoreHealth, store: Store, policy: Policy = "local") -> None:

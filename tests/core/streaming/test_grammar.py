@@ -117,7 +117,7 @@ def test_usage_before_the_last_text_is_the_least_that_was_used(reported: dict[st
     details = {"prompt_tokens_details": {"cached_tokens": 2}}
     rules = counting(include_usage=True)
     events = follow(rules, [{**ROLE, "usage": {**reported, **details}}, TEXT, TEXT, STOP])
-    assert rules.estimated
+    assert rules.is_estimated
     assert rules.final_usage() == {**usage_object(*counted), **details} == events[-2].data["usage"]
 
 
@@ -127,7 +127,7 @@ def test_usage_on_every_chunk_is_exact_wherever_the_stream_ends(include_usage: b
     role_and_text = chunk({"role": "assistant", "content": "Hi"})
     for count, data in enumerate([ROLE, TEXT, role_and_text, chunk({"content": "Hi"}, "stop"), {**ROLE, "choices": []}]):
         rules.feed(Event({**data, "usage": usage_object(3, count)}, b"raw"))
-        assert (rules.estimated, rules.final_usage()) == (False, usage_object(3, count))
+        assert (rules.is_estimated, rules.final_usage()) == (False, usage_object(3, count))
 
 
 @pytest.mark.parametrize("nothing", [usage_object(0, 0), usage_object(3, 0)], ids=["zeros", "the prompt alone"])
@@ -135,22 +135,22 @@ def test_usage_that_says_that_nothing_was_written_is_none_where_text_was(nothing
     """Some report it with each chunk until the end, where the client may not be any more."""
     rules = counting()
     follow(rules, [{**data, "usage": nothing} for data in (ROLE, TEXT, TEXT)])
-    assert (rules.estimated, rules.final_usage()) == (True, usage_object(10, 4))
+    assert (rules.is_estimated, rules.final_usage()) == (True, usage_object(10, 4))
 
 
 def test_usage_is_exact_again_once_it_is_reported_after_the_text() -> None:
     rules = counting()
     follow(rules, [{**ROLE, "usage": usage_object(0, 0)}, TEXT, STOP, {**ROLE, "choices": [], "usage": USAGE}])
-    assert (rules.estimated, rules.final_usage()) == (False, USAGE)
+    assert (rules.is_estimated, rules.final_usage()) == (False, USAGE)
 
 
 def test_usage_with_a_call_in_the_first_chunk_is_exact() -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "12345"}}
     rules = counting()
     rules.feed(Event({**chunk({"role": "assistant", "content": None, "tool_calls": [call]}), "usage": usage_object(3, 5)}, b"raw"))
-    assert (rules.estimated, rules.final_usage()) == (False, usage_object(3, 5))
+    assert (rules.is_estimated, rules.final_usage()) == (False, usage_object(3, 5))
     rules.feed(Event(copy.deepcopy(TEXT), b"raw"))
-    assert (rules.estimated, rules.final_usage()) == (True, usage_object(10, 7))
+    assert (rules.is_estimated, rules.final_usage()) == (True, usage_object(10, 7))
 
 
 def test_an_estimate_counts_text_once_even_if_each_chunk_has_the_role() -> None:

@@ -1,4 +1,3 @@
-import json
 import logging
 from typing import Any
 
@@ -6,6 +5,7 @@ import pytest
 
 from completions_mw import Gateway, Request, Settings
 from tests.faults.conftest import HEADERS, KEY, request
+from tests.support.logs import line
 
 TREE: dict[str, Any] = {
     "providers": {"local": {"api": "echo"}},
@@ -33,9 +33,9 @@ def test_the_access_line_says_who_and_how_much_but_not_what(caplog: pytest.LogCa
             with response.body as body:
                 list(body)
     [record] = caplog.records
-    line = json.loads(record.getMessage())
-    assert line.pop("ms") >= 0
-    assert line == {
+    found = line(record)
+    assert found.pop("ms") >= 0
+    assert found == {
         "event": "request",
         "request_id": dict(response.headers)["x-request-id"],
         "status": 200,
@@ -52,7 +52,7 @@ def test_the_access_line_says_who_and_how_much_but_not_what(caplog: pytest.LogCa
 def test_a_refusal_has_its_access_line_too(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "completions_mw.access"):
         gateway().handle(Request("POST", "/api/v1/chat/completions", ()))
-    assert json.loads(caplog.records[0].getMessage())["status"] == 401
+    assert line(caplog.records[0])["status"] == 401
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -8,7 +8,7 @@ from weakref import finalize
 
 from completions_mw.adapters import asgi, wsgi
 from completions_mw.adapters.support import needs
-from completions_mw.core.streaming.sse_body import SseBody
+from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway, Gateway
 from completions_mw.http import Request, RequestBody, Response
@@ -76,7 +76,7 @@ def to_django_response(response: Response[Any]) -> HttpResponse:
     headers = dict(wsgi.headers_of(response))
     if isinstance(response.body, bytes):
         return HttpResponse(response.body, status=response.status, headers=headers)
-    body = AsyncBody(response.body) if isinstance(response.body, SseBody) else response.body
+    body = AsyncBody(response.body) if isinstance(response.body, StreamBody) else response.body
     return StreamingHttpResponse(body, status=response.status, headers=headers)
 
 
@@ -100,7 +100,7 @@ class DjangoBody:
 class AsyncBody:
     """A stream in the form that Django iterates over and closes."""
 
-    def __init__(self, body: SseBody) -> None:
+    def __init__(self, body: StreamBody) -> None:
         self._body = body
         # Where its client leaves between the view and the first byte, Django drops an answer without closing it.
         self.close = finalize(self, close_soon, body, asyncio.get_running_loop())
@@ -112,7 +112,7 @@ class AsyncBody:
         return await self._body.__anext__()
 
 
-def close_soon(body: SseBody, loop: asyncio.AbstractEventLoop) -> None:
+def close_soon(body: StreamBody, loop: asyncio.AbstractEventLoop) -> None:
     """Close a stream on its own event loop: Django closes answers in a thread."""
     if not loop.is_closed():
         asyncio.run_coroutine_threadsafe(body.aclose(), loop)

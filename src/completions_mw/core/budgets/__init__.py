@@ -7,3 +7,10 @@ escape.py          text as every store can keep it
 guarded_ledger.py  the ledger, and what happens while it is down
 spool.py           settlements that wait for the ledger
 """
+
+from completions_mw.core.budgets.budgets import BudgetAlert, Budgets
+
+__all__ = [
+    "BudgetAlert",
+    "Budgets",
+]

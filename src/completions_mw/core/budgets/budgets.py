@@ -1,4 +1,4 @@
-"""Money: whose budget a request is charged to, and whether it fits (DESIGN section 4, `reserve`)."""
+"""Which budgets a request is charged to, and whether it fits into them."""
 
 import inspect
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from completions_mw.core.costs.prices import NANO, nano
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Account, BudgetChange, Clock, Entry, Ledger, Refusal
-from completions_mw.core.telemetry.log import log_event
+from completions_mw.core.telemetry.log import log_event, log_exception
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
-from completions_mw.settings import Budget, Settings
+from completions_mw.settings import Settings
 
 
 class BudgetAlert(NamedTuple):
@@ -46,13 +46,13 @@ class AppliedBudget(NamedTuple):
 
 
 class Budgets:
-    """Reserves money.
+    """Reserves money in the budgets of keys, callers and tenants.
 
     Args:
-        ledger: holds it; without one nobody with a budget is served.
+        ledger: holds reservations; without one nobody with a budget is served.
         settings: hold the budgets of tenants, and of callers that bring none.
         clock: tells the period.
-        ttl_ms: for how long a reservation holds without a sign of life.
+        ttl_ms: milliseconds for which a reservation holds unless it is renewed.
         on_budget: told of thresholds; what it raises is logged and goes no further.
 
     Raises:
@@ -75,48 +75,50 @@ class Budgets:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
         shared = self._tenants.get(caller.tenant)
-        shares = [] if own is None else [self._share(caller.scope, caller.id, own)]
-        if shared is not None:
-            shares.append(self._share("tenant", caller.tenant, shared))
-        return tuple(shares)
+        found = ((caller.scope, caller.id, own), ("tenant", caller.tenant, shared))
+        now = self._clock.time() if own or shared else 0.0
+        return tuple(
+            [
+                AppliedBudget(Account(scope, name, period_of(budget.period, now), nano(budget.usd)), budget.period)
+                for scope, name, budget in found
+                if budget is not None
+            ]
+        )
 
-    async def reserve(self, entry: Entry, amount: int, shares: tuple[AppliedBudget, ...], exchange: RequestContext) -> None:
-        """Hold `amount` in all budgets.
+    async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext) -> None:
+        """Hold `amount` nano-dollars in all budgets, or in none of them.
 
         Raises:
-            BudgetExceededError: it does not fit into one of them.
-            ServiceUnavailableError: nobody can tell at the moment.
+            BudgetExceededError: the amount does not fit into one of them.
+            ServiceUnavailableError: there is no ledger, or it does not answer.
         """
         if self._ledger is None:
-            exchange.log_no_ledger()
+            log_event(ERROR, "no_ledger", request_id=context.id, caller=context.caller, missing="stores.ledger")
             raise ServiceUnavailableError("Budgets cannot be checked at the moment.", code="budget_unavailable")
-        refusal = await self._ledger.reserve(entry, amount, [share.account for share in shares], self._ttl_ms)
+        refusal = await self._ledger.reserve(entry, amount, [budget.account for budget in budgets], self._ttl_ms)
         if refusal is not None:
-            period = next(share.period for share in shares if share.account == refusal.account)
-            raise await self._refused(refusal, amount, period, exchange)
+            period = next(budget.period for budget in budgets if budget.account == refusal.account)
+            raise await self._refused(refusal, amount, period, context)
 
-    async def notify(self, changes: list[BudgetChange], exchange: RequestContext | None) -> None:
-        """Tell the operator's hook of the thresholds that a settlement has reached."""
+    async def notify(self, changes: list[BudgetChange], context: RequestContext | None) -> None:
+        """Tell the operator's hook of the thresholds that a settlement has crossed."""
         for change in changes:
-            for threshold in change.told:
-                await self._tell(BudgetAlert(*change[:3], _usd(change.limit), _usd(change.spent), threshold), exchange)
+            for threshold in change.crossed:
+                alert = BudgetAlert(change.scope, change.name, change.period, _usd(change.limit), _usd(change.spent), threshold)
+                await self._tell(alert, context)
 
-    def _share(self, scope: str, name: str, budget: Budget) -> AppliedBudget:
-        account = Account(scope, name, period_of(budget.period, self._clock.time()), nano(budget.usd))
-        return AppliedBudget(account, budget.period)
-
-    async def _refused(self, refusal: Refusal, amount: int, period: Period, exchange: RequestContext) -> BudgetExceededError:
+    async def _refused(self, refusal: Refusal, amount: int, period: Period, context: RequestContext) -> BudgetExceededError:
         account = refusal.account
         if refusal.first:
             reached = refusal.spent * 100 // account.limit
             alert = BudgetAlert(
                 account.scope, account.name, account.period, _usd(account.limit), _usd(refusal.spent), reached, refused=True
             )
-            await self._tell(alert, exchange)
+            await self._tell(alert, context)
         ends = period_end(period, self._clock.time())
         return budget_exceeded_error(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends)
 
-    async def _tell(self, alert: BudgetAlert, exchange: RequestContext | None) -> None:
+    async def _tell(self, alert: BudgetAlert, context: RequestContext | None) -> None:
         if self._on_budget is None:
             return
         try:
@@ -124,10 +126,8 @@ class Budgets:
             if inspect.isawaitable(answer):
                 await answer
         except Exception as error:
-            if exchange is None:
-                log_event(ERROR, "hook_failed", hook="on_budget", error=type(error).__name__)
-            else:
-                exchange.log_failure(error)
+            request_id, debug = (None, False) if context is None else (context.id, context.debug)
+            log_exception("hook_failed", error, debug=debug, hook="on_budget", request_id=request_id)
 
 
 def _usd(amount: int) -> Decimal:

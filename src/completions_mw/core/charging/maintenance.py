@@ -1,4 +1,4 @@
-"""What must go on beside requests: renewing what they hold, posting what a ledger could not take, reaping what dead workers held."""
+"""What goes on beside requests, once a second: renew, settle, replay, reap, prune."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -9,7 +9,7 @@ from weakref import ref
 
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
-from completions_mw.core.charging.charge import Charge
+from completions_mw.core.charging.charge import Charge, Deferred
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Clock, StoreError
 from completions_mw.core.resilience.throttle import Throttle
@@ -29,7 +29,7 @@ DAY_MS: Final = 86_400_000
 
 
 class Maintenance:
-    """Looks after everything that lives longer than a moment.
+    """Runs the maintenance tick: renews leases and reservations, replays the spool, reaps what is dead, prunes what is old.
 
     Args:
         limiter: whose leases are renewed.
@@ -60,6 +60,8 @@ class Maintenance:
         self._interval = min(TICK, self._ttl / TICKS_OF_LEASE)
         self._retention_ms = None if settings.retention_days is None else settings.retention_days * DAY_MS
         self._warnings = warnings
+        self.deferred: Deferred = Deferred()
+        """Ends of streams that the garbage collector found, to be run at the next tick."""
         # A plain set, as threads add to it while it is read: each of its methods is one step of C.
         self._live: set[ref[Charge]] = set()
         self._is_behind = False
@@ -71,10 +73,10 @@ class Maintenance:
 
     def watch(self, charge: Charge) -> None:
         """Renew what a request holds, until `forget` or until nobody has it any more."""
-        holds = bool(charge.leases) or charge.reserved is not None
-        if holds:
+        if charge.reserved is not None or charge.leases:
             self._live.add(ref(charge, self._live.discard))
-        if holds or self._ledger is not None or self._warnings is not None:
+        if charge.holds_limits or self._ledger is not None or self._warnings is not None:
+            charge.is_watched = True
             self._background.keep(self._interval, self.tick)
 
     def forget(self, charge: Charge) -> None:
@@ -84,12 +86,20 @@ class Maintenance:
     def reset(self) -> None:
         """Forget the requests of the parent process, of whose end a child never hears."""
         self._live = set()
+        self.deferred.clear()
+
+    async def settle_deferred(self) -> None:
+        """Settle the streams that the garbage collector found."""
+        while self.deferred:
+            end = self.deferred.popleft()
+            await end()
 
     async def tick(self) -> None:
         """Do what is due."""
         now = self._clock.monotonic()
         if self._warnings is not None:
             await self._warn(self._warnings)
+        await self.settle_deferred()
         await self._renew_leases()
         if self._ledger is not None:
             await self._look_after(self._ledger, now)

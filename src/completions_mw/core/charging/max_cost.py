@@ -4,10 +4,9 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from completions_mw.core.costs.estimate import TokenEstimate
-from completions_mw.core.costs.prices import FREE, Price, ceiling, nano, usd
+from completions_mw.core.costs.prices import FREE, ceiling, nano, usd
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.validation.request import Chat
 from completions_mw.errors import InvalidRequestError, PermissionDeniedError, shown_name
 from completions_mw.settings import Settings
 
@@ -16,7 +15,7 @@ DEARER_TIERS: Final = {"fast", "priority", "scale"}
 
 
 class MaxCost:
-    """Prices requests before they are sent.
+    """Decides what a request may cost at most, before it is sent.
 
     Args:
         settings: say what happens to models without a price, and what one request may cost.
@@ -30,25 +29,22 @@ class MaxCost:
         """Tell whether requests of `caller` may be refused for their price alone."""
         return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
 
-    def amount(self, model: CatalogModel, chat: Chat, estimate: TokenEstimate, caller: Caller | None, *, budgeted: bool) -> int:
+    def amount(self, model: CatalogModel, estimate: TokenEstimate, caller: Caller | None, *, budgeted: bool) -> int:
         """Return the most that a request can cost, in nano-dollars.
 
         Raises:
             PermissionDeniedError: nobody knows, and that is a reason to refuse it; or the request asks for a dearer tier of service.
             InvalidRequestError: that is more than one request may cost.
         """
-        if chat.request.service_tier in DEARER_TIERS and model.ceiling != FREE:
-            raise unpriced_error(f"{model.name} (service_tier {chat.request.service_tier})")
-        asked = ceiling(self._price(model, budgeted), estimate.prompt_bound, estimate.completion)
+        if estimate.service_tier in DEARER_TIERS and model.ceiling != FREE:
+            raise unpriced_error(f"{model.name} (service_tier {estimate.service_tier})")
+        if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
+            raise unpriced_error(model.name)
+        asked = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion)
         most = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
         if most is not None and asked > nano(most):
             raise max_cost_exceeded_error(nano(most), asked)
         return asked
-
-    def _price(self, model: CatalogModel, budgeted: bool) -> Price:
-        if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
-            raise unpriced_error(model.name)
-        return model.ceiling
 
 
 def max_cost_exceeded_error(ceiling: int, asked: int) -> InvalidRequestError:

@@ -1,4 +1,4 @@
-"""How many tokens a request may take: guessed before it is sent, from its text and from what it asks for."""
+"""The tokens that a request may take, estimated before it is sent from its text and from what it asks for."""
 
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +28,8 @@ class TokenEstimate(NamedTuple):
     """At most, of one choice."""
     client_set_max: bool
     """Whether the request itself sets that maximum."""
+    service_tier: str | None = None
+    """The tier of service that the request asks for: some cost more than the price that is known."""
 
 
 def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
@@ -41,11 +43,16 @@ def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
     if forwarded := chat.request.model_extra:
         # Of fields that nobody here knows, some become a part of the prompt, as the `documents` of vLLM.
         size += len(to_json(forwarded))
-    client_set_max = chat.max_tokens
-    per_choice = max_output_tokens if client_set_max is None else client_set_max
+    maximum = chat.max_tokens
+    per_choice = max_output_tokens if maximum is None else maximum
     extra = media * MEDIA_TOKENS
     return TokenEstimate(
-        estimate_tokens(size) + extra, size + attached + extra, per_choice * chat.n, per_choice, client_set_max is not None
+        prompt=estimate_tokens(size) + extra,
+        prompt_bound=size + attached + extra,
+        completion=per_choice * chat.n,
+        per_choice=per_choice,
+        client_set_max=maximum is not None,
+        service_tier=chat.request.service_tier,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from completions_mw.core.costs.tokens import MAX_TOKENS
@@ -25,6 +26,7 @@ class Price(NamedTuple):
 FREE: Final = Price(0, 0, 0, 0)
 
 
+@lru_cache(4096)
 def nano(usd: Decimal) -> int:
     """Return dollars as nano-dollars; a part of one counts as a whole one."""
     return int((usd * NANO).to_integral_value(ROUND_CEILING))

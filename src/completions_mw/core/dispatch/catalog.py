@@ -27,10 +27,11 @@ class CatalogModel:
     max_output_tokens: int = 4096
     """Of an answer to a request that sets no maximum."""
 
-    @property
-    def is_priced(self) -> bool:
-        """Whether the price of every target is known."""
-        return len(self.prices) == len({target.name for target in self.targets})
+    is_priced: bool = field(init=False)
+    """Whether the price of every target is known."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_priced", len(self.prices) == len({target.name for target in self.targets}))
 
     def card(self) -> ModelCard:
         """Return what `GET /models` says of it (SPEC section 12)."""

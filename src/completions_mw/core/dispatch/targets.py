@@ -1,7 +1,7 @@
 """What can answer a request: an upstream behind HTTP, or a model in this process. The pipeline sees no difference."""
 
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from completions_mw.core.ports import EventSource, Model, Transport
 from completions_mw.core.validation.request import Chat
@@ -27,6 +27,11 @@ class Target(Protocol):
         """What the model is called there."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in this process."""
+        ...
+
     async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
         """Return the whole answer."""
         ...
@@ -39,6 +44,8 @@ class Target(Protocol):
 @dataclass(frozen=True, slots=True)
 class InProcessTarget:
     """A model in this process."""
+
+    is_local: ClassVar = True
 
     name: str
     model: str
@@ -54,6 +61,8 @@ class InProcessTarget:
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
     """A model of an upstream: a wire format translates, the transport does the I/O."""
+
+    is_local: ClassVar = False
 
     name: str
     model: str

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+from completions_mw.core.context import RequestContext
+from completions_mw.core.ports import KeyRecord
 from completions_mw.settings import Budget, Limits
 
 
@@ -47,9 +49,41 @@ class Caller:
             object.__setattr__(self, "max_cost", _usd(self.max_cost))
         object.__setattr__(self, "tenant", self.tenant or self.id)
 
+    @classmethod
+    def of_key(cls, key: KeyRecord) -> "Caller":
+        """Return the owner of a key."""
+        return cls(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the caller is already counted for the request within which it asks again."""
+        return False
+
     def may_use(self, model: str) -> bool:
         """Tell whether `model` is on the caller's allow list."""
         return self.models is None or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class NestedCaller(Caller):
+    """The caller of a model in this process, who asks another model within its answer.
+
+    What the inner request costs is charged to the caller. For the caller's rate limits the outer request alone counts, as long as it is
+    under way: with a concurrency of 1 the inner one would wait for ever.
+    """
+
+    outer: RequestContext | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the outer request is still under way."""
+        return self.outer is not None and self.outer.is_open
+
+
+def nested(caller: Caller, outer: RequestContext) -> NestedCaller:
+    """Return `caller` as it asks within the request `outer`."""
+    values = {name: getattr(caller, name) for name in Caller.__match_args__}
+    return NestedCaller(**values, outer=outer)
 
 
 def _usd(value: object) -> Decimal:

@@ -26,6 +26,11 @@ class NewKey:
     """What clients send: `sk-cmw-<public id>-<secret>`."""
 
 
+def is_own_form(token: str) -> bool:
+    """Tell whether `token` looks like the secret of a key that was made here."""
+    return _ours(token) is not None
+
+
 def new_id() -> str:
     """Return an id for a key."""
     return f"key_{secrets.token_hex(8)}"

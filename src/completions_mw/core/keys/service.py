@@ -5,9 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Unpack
 
-from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.fields import ImportedKey, KeyChanges, KeyFields, KeyRules, checked, fields_of
-from completions_mw.core.keys.secrets import NewKey, digest_of, new_id, new_token, secret_of
+from completions_mw.core.keys.secrets import NewKey, new_id, new_token, secret_of
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
@@ -21,7 +20,7 @@ Unsupported = Callable[[Limits], str | None]
 
 
 def everything_is_supported(limits: Limits) -> str | None:
-    """Be the `Unsupported` of a store that counts everything."""
+    """Default check: every limit is supported."""
     return None
 
 
@@ -37,41 +36,27 @@ class KeyService:
     """Makes, finds and changes the keys of a store.
 
     Args:
-        store: keeps them.
+        store: keeps the keys.
         clock: tells the time.
         unsupported: which limits no key can have here.
     """
 
     def __init__(self, store: KeyStore, clock: Clock, unsupported: Unsupported = everything_is_supported) -> None:
-        self._store = store
-        self._clock = clock
+        self.store = store
+        self.clock = clock
         self._unsupported = unsupported
-
-    async def caller(self, token: str) -> Caller | None:
-        """Return whose key `token` is, if it may be used now.
-
-        What the store raises is raised: nobody is told that a key is unknown because the store is down (FAULTS section 3.4).
-        """
-        found = await self._store.find(digest_of(token))
-        if found is None:
-            return None
-        key, secret = found
-        now = self._clock.time()
-        if key.disabled or _is_past(key.expires_at, now) or _is_past(secret.expires_at, now):
-            return None
-        return Caller(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
 
     async def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
         """Make a key with a secret."""
         token = new_token()
         secret = secret_of(token, self._now())
         key = self._record(checked(KeyFields, {"name": name, **rules}), secret)
-        await self._store.insert([(key, secret)])
+        await self.store.insert([(key, secret)])
         return NewKey(key, token)
 
     async def show(self, id: str) -> KeyRecord:
         """Return a key by its id, or by the public id of a secret."""
-        return _found(await self._store.get(id))
+        return _found(await self.store.get(id))
 
     async def disable(self, id: str) -> KeyRecord:
         """Let nobody use a key, until it is enabled again."""
@@ -91,7 +76,7 @@ class KeyService:
         key = await self.show(id)
         token = new_token()
         secret = secret_of(token, self._now())
-        if not await self._store.rotate(key.id, secret, secret.created_at + seconds):
+        if not await self.store.rotate(key.id, secret, secret.created_at + seconds):
             raise KeyNotFoundError
         return NewKey(replace(key, public_ids=(secret.public_id, *key.public_ids)), token)
 
@@ -109,20 +94,20 @@ class KeyService:
         now = self._now()
         secrets = [(key, key.record(now)) for key in keys]
         records = [(replace(self._record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
-        await self._store.insert(records)
+        await self.store.insert(records)
         return [key for key, _ in records]
 
     async def owners(self, keys: Sequence[ImportedKey]) -> list[str | None]:
         """Return, for each of these keys, the id of the stored one that has the same secret."""
-        found = [await self._store.find(key.digest) for key in keys]
+        found = [await self.store.find(key.digest) for key in keys]
         return [pair and pair[0].id for pair in found]
 
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:
         """Return all keys, or those of a tenant, the oldest first."""
-        return await self._store.list(tenant)
+        return await self.store.list(tenant)
 
     async def _change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
-        return _found(await self._store.change(id, change))
+        return _found(await self.store.change(id, change))
 
     def _record(self, fields: KeyFields, secret: SecretRecord) -> KeyRecord:
         id = new_id()
@@ -135,17 +120,13 @@ class KeyService:
 
     def _now(self) -> float:
         # All that the stores keep of a time.
-        return round(self._clock.time(), 6)
+        return round(self.clock.time(), 6)
 
 
 def _found(key: KeyRecord | None) -> KeyRecord:
     if key is None:
         raise KeyNotFoundError
     return key
-
-
-def _is_past(instant: float | None, now: float) -> bool:
-    return instant is not None and instant <= now
 
 
 def _seconds(overlap: timedelta | float) -> float:

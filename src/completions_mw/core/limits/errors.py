@@ -1,17 +1,18 @@
-"""The refusals of limits and budgets, in the words and headers that OpenAI's SDKs act on (SPEC sections 9 to 11).
+"""The refusals of rate limits, in the words and headers that OpenAI's SDKs act on (docs/contract.md, Errors and Headers).
 
-Headers hold numbers and durations alone, so nothing that a caller chose can get into one.
+Headers hold numbers and durations alone, so that nothing that a caller chose can get into one.
 """
 
 from collections.abc import Iterable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from completions_mw.core.limits.durations import go_duration
+from completions_mw.core.ports import LimitState
 from completions_mw.errors import DO_NOT_RETRY, RateLimitError, shown_name
 from completions_mw.http import Headers
 
-_LONGEST_RETRY_MS: Final = 60_000
-"""openai-node sleeps for as long as it is told, be it an hour (SPEC section 11)."""
+MAX_RETRY_MS: Final = 60_000
+"""openai-node sleeps for as long as it is told, be it an hour (docs/contract.md, Client retries)."""
 _UNITS: Final = {1: ("second", "S"), 60: ("min", "M"), 3600: ("hour", "H"), 86_400: ("day", "D")}
 _SPANS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
 _NAMES: Final = {
@@ -21,14 +22,8 @@ _NAMES: Final = {
 _SHARED: Final = {"model": " The limit is shared by all who use the model.", "tenant": " The limit is shared by the whole organization."}
 
 
-class Level(NamedTuple):
-    """How a limit stands, for the headers."""
-
-    family: str
-    """`requests`, `tokens` or `project-tokens`."""
-    limit: int
-    used: int
-    reset_ms: int
+Family = Literal["requests", "tokens", "project-tokens"]
+"""Which of the `x-ratelimit-` headers show a limit; `project-tokens` are those of a tenant."""
 
 
 def rate_limit_error(
@@ -60,7 +55,7 @@ def rate_limit_error(
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
     text = f"Rate limit reached for {shown_name(model)}{_of(tenant)} on {what}: "
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED.get(scope, '')}"
-    soon = min(wait_ms, _LONGEST_RETRY_MS)
+    soon = min(wait_ms, MAX_RETRY_MS)
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:
         # It would wait for the longest time that we can advise, in vain.
@@ -75,23 +70,23 @@ def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, re
     return _refusal(text, "tokens", DO_NOT_RETRY)
 
 
-def rate_limit_headers(levels: Iterable[Level]) -> Headers:
-    """Return the `x-ratelimit-` headers; of several limits of a family they show the one with the smallest share left."""
-    shown: dict[str, Level] = {}
-    for level in levels:
-        other = shown.setdefault(level.family, level)
-        if other is not level and _rank(level) < _rank(other):
-            shown[level.family] = level
+def rate_limit_headers(limits: Iterable[tuple[Family, int, LimitState]]) -> Headers:
+    """Return the `x-ratelimit-` headers (docs/contract.md, Headers).
+
+    Args:
+        limits: of each limit its family, the amount that it allows, and how it stands. Of several of a family the headers show the one
+            with the smallest share left; of two that are equally used up, the one that stays so for longer.
+    """
+    shown: dict[Family, tuple[tuple[float, int], int, LimitState]] = {}
+    for family, limit, state in limits:
+        rank = (max(limit - state.used, 0) / limit, -state.reset_ms)
+        if family not in shown or rank < shown[family][0]:
+            shown[family] = (rank, limit, state)
     headers: list[tuple[str, str]] = []
-    for family, limit, used, reset_ms in shown.values():
+    for family, (_, limit, state) in shown.items():
         allowed, remaining, reset = _NAMES[family]
-        headers += ((allowed, str(limit)), (remaining, str(max(limit - used, 0))), (reset, go_duration(reset_ms)))
+        headers += ((allowed, str(limit)), (remaining, str(max(limit - state.used, 0))), (reset, go_duration(state.reset_ms)))
     return tuple(headers)
-
-
-def _rank(level: Level) -> tuple[float, int]:
-    # Of two that are equally used up, the one that stays so for longer.
-    return max(level.limit - level.used, 0) / level.limit, -level.reset_ms
 
 
 def _refusal(text: str, type: str, headers: Headers) -> RateLimitError:

@@ -8,7 +8,7 @@ from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
-from completions_mw.core.ports.keys import KeyExistsError, KeyRecord, KeyStore, SecretRecord
+from completions_mw.core.ports.keys import KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
 from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
 from completions_mw.core.ports.models import Model, ModelFunction
 from completions_mw.core.ports.upstreams import EventSource, Transport
@@ -26,6 +26,7 @@ __all__ = [
     "Entry",
     "EventSource",
     "KeyExistsError",
+    "KeyFinder",
     "KeyRecord",
     "KeyStore",
     "Lease",

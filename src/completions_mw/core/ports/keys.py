@@ -50,12 +50,16 @@ class KeyExistsError(ValueError):
         super().__init__("a key with this secret is stored already")
 
 
-class KeyStore(Protocol):
-    """Where keys are kept. Each method is one transaction; times are kept to the microsecond."""
+class KeyFinder(Protocol):
+    """Where a key is looked up by its secret."""
 
     async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
-        """Return the key with that secret, whether it is valid or not."""
+        """Return the key whose secret has this SHA-256, whether the key may be used or not."""
         ...
+
+
+class KeyStore(KeyFinder, Protocol):
+    """Where keys are kept. Each method is one transaction; times are kept to the microsecond."""
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
         """Keep new keys, all of them or none.

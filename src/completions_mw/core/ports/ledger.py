@@ -82,7 +82,7 @@ class BudgetChange(NamedTuple):
     limit: int
     spent: int
     """With the settlement."""
-    told: tuple[int, ...]
+    crossed: tuple[int, ...]
     """The thresholds that this settlement is the first to reach."""
 
 

@@ -1,4 +1,4 @@
-"""The grammar of a stream of chunks (SPEC section 8), imposed on whatever a target yields.
+"""The grammar of a stream of chunks (docs/contract.md, Streams), imposed on whatever a target yields.
 
 Chunks that follow it already, as OpenAI's own do, pass as the bytes they came in. Others are put right: a chunk that takes two steps of the
 grammar at once (role and text, text and finish_reason) becomes two; usage moves to where it belongs; ids, times and names are made one.
@@ -107,7 +107,7 @@ class ChunkGrammar:
         return [*events, DONE]
 
     @property
-    def estimated(self) -> bool:
+    def is_estimated(self) -> bool:
         """Whether `final_usage` is an estimate: the target has reported none since its last text."""
         return self.usage is None or self._characters > self._covered
 
@@ -115,7 +115,7 @@ class ChunkGrammar:
         """Return the usage that the target reported; an estimate, and no less than it reported, if text came after it or there is none."""
         if self.usage is None:
             return self._estimate(self._characters)
-        return at_least(self.usage, self._estimate(self._characters)) if self.estimated else self.usage
+        return at_least(self.usage, self._estimate(self._characters)) if self.is_estimated else self.usage
 
     def _take_usage(self, data: dict[str, Any]) -> bool:
         """Keep reported usage for the end; tell whether the chunk had to be changed."""

@@ -1,4 +1,4 @@
-"""What direct calls from Python get: typed answers, and no other exceptions than HTTP would answer with."""
+"""The answers of direct calls from Python: typed, and with no other exceptions than HTTP would answer with."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -93,6 +93,12 @@ class ChunkReader:
         self._closed = True
         if self._chunks is not None:
             await self._chunks.aclose()
+
+    async def abandon(self) -> None:
+        """Close the upstream without asking a store: called by the garbage collector."""
+        self._closed = True
+        if self._chunks is not None:
+            await self._chunks.abandon()
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,9 +17,7 @@ LOG_SECONDS: Final = 10.0
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def log_event(
-    level: int, event: str, *, exc_info: BaseException | None = None, logger: logging.Logger = event_log, **fields: object
-) -> None:
+def log_event(level: int, event: str, *, exc_info: BaseException | None = None, logger: logging.Logger = event_log, **fields: Any) -> None:
     """Log an event of the gateway. A handler of the host app that fails must not fail the request.
 
     Args:
@@ -31,6 +29,19 @@ def log_event(
     """
     with suppress(Exception):
         logger.log(level, event, exc_info=exc_info, extra={name: value for name, value in fields.items() if value is not None})
+
+
+def log_exception(event: str, error: Exception, *, debug: bool, **fields: Any) -> None:
+    """Log an exception of ours or of the host app, with its traceback.
+
+    Args:
+        event: the event's name, which is the message.
+        error: the exception.
+        debug: whether its text, which may quote a request, may be logged too.
+        **fields: what is known of the event.
+    """
+    shown = error if debug else without_text(error)
+    log_event(logging.ERROR, event, exc_info=shown, error=type(error).__name__, **fields)
 
 
 def without_text(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""What the headers of a request say, before anything else of it is looked at."""
+"""Parse and check request headers before the body is read."""
 
 import re
 from dataclasses import dataclass
@@ -78,42 +78,42 @@ def _client_request_id(named: dict[str, str]) -> str | None:
     return text
 
 
-def require_json(head: RequestHeaders, *, declared: bool) -> None:
+def require_json(headers: RequestHeaders, *, declared: bool) -> None:
     """Refuse a body that is not plain JSON in UTF-8.
 
     Args:
-        head: the parsed headers.
+        headers: the parsed headers.
         declared: whether the type must be given. It must for callers known by the host app's own login: a page of another site can send
             a body without a type, but not one declared as JSON, in its visitor's name.
 
     Raises:
         UnsupportedMediaTypeError: another type, charset or an encoding.
     """
-    if head.content_encoding is not None and head.content_encoding.lower() != "identity":
+    if headers.content_encoding is not None and headers.content_encoding.lower() != "identity":
         raise UnsupportedMediaTypeError("Encoded request bodies are not supported: send plain JSON.", code="unsupported_content_encoding")
-    if head.content_type is None and not declared:
+    if headers.content_type is None and not declared:
         return
-    if head.content_type is None or not _JSON.fullmatch(head.content_type):
+    if headers.content_type is None or not _JSON.fullmatch(headers.content_type):
         raise UnsupportedMediaTypeError("The Content-Type of the request must be application/json, in UTF-8.")
 
 
-def require_length(head: RequestHeaders, limit: int) -> None:
+def require_length(headers: RequestHeaders, limit: int) -> None:
     """Refuse a body that says beforehand that it is too large.
 
     Raises:
         RequestTooLargeError: it has more than `limit` bytes.
     """
-    if head.content_length is not None and head.content_length > limit:
+    if headers.content_length is not None and headers.content_length > limit:
         raise body_too_large_error(limit)
 
 
-def require_whole(head: RequestHeaders, body: bytes) -> None:
+def require_whole(content_length: int | None, body: bytes) -> None:
     """Refuse the beginning of a body: gunicorn takes the end of the connection for its end (FAULTS FC-05).
 
     Raises:
         ClientDisconnectedError: it is shorter than its length says.
     """
-    if head.content_length is not None and len(body) < head.content_length:
+    if content_length is not None and len(body) < content_length:
         raise ClientDisconnectedError
 
 

@@ -36,7 +36,7 @@ class PostgresLedger:
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
         rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
-        return [BudgetChange(*row)._replace(told=tuple(row[-1])) for row in rows]
+        return [BudgetChange(*row)._replace(crossed=tuple(row[-1])) for row in rows]
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))

@@ -1,0 +1,60 @@
+"""OpenAI's chat completions as clients send and read them (docs/contract.md)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import to_json
+
+from completions_mw.core.validation.json_body import Bounds, parse_json_body
+from completions_mw.core.validation.request import Chat, UnknownParams, normalise, validate
+from completions_mw.errors import GatewayError, error_body, error_response
+from completions_mw.http import Headers, Response
+from completions_mw.providers.base import Completion
+from completions_mw.sse import KEEP_ALIVE, Event, encode
+
+
+class ChatCompletions:
+    """The dialect of `POST {prefix}/chat/completions`, and of direct calls.
+
+    Args:
+        unknown_params: what to do with parameters that the API does not have.
+        bounds: of a request's JSON.
+    """
+
+    path: Final = "/chat/completions"
+    headers: Final[Headers] = (("content-type", "application/json"),)
+    stream_headers: Final[Headers] = (
+        ("content-type", "text/event-stream; charset=utf-8"),
+        ("cache-control", "no-cache"),
+        # Asks nginx and its like not to collect the stream before passing it on.
+        ("x-accel-buffering", "no"),
+    )
+    keep_alive: Final = KEEP_ALIVE
+
+    def __init__(self, unknown_params: UnknownParams, bounds: Bounds) -> None:
+        self._unknown_params = unknown_params
+        self._bounds = bounds
+
+    def parse(self, body: bytes) -> Chat:
+        return validate(parse_json_body(body, self._bounds), unknown_params=self._unknown_params)
+
+    def parse_fields(self, fields: Mapping[str, Any]) -> Chat:
+        """Return the request of a direct call; messages may be objects of this package or of an SDK.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
+        return validate(normalise(fields, self._bounds), unknown_params=self._unknown_params)
+
+    def render(self, completion: Completion) -> bytes:
+        return completion.raw or to_json(completion.data, inf_nan_mode="null")
+
+    def frame(self, events: list[Event]) -> bytes:
+        return encode(events[0]) if len(events) == 1 else b"".join(map(encode, events))
+
+    def frame_error(self, error: GatewayError) -> bytes:
+        # Without `[DONE]` behind it: both SDKs raise for this form alone.
+        return encode(Event(dict(error_body(error))))
+
+    def error_response(self, error: GatewayError) -> Response[Any]:
+        return error_response(error)

@@ -1,0 +1,74 @@
+"""A streamed answer as the body of an HTTP response."""
+
+from typing import Protocol
+
+from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
+from completions_mw.sse import Event
+
+
+class Framing(Protocol):
+    """How the events of an answer stand in the body of its response."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What tells the client, and every proxy on the way, that the answer is still coming."""
+        ...
+
+    def frame(self, events: list[Event]) -> bytes:
+        """Return events, of which `DONE` may be the last, as bytes.
+
+        Raises:
+            Exception: an event holds what is not JSON.
+        """
+        ...
+
+    def frame_error(self, error: GatewayError) -> bytes:
+        """Return the last piece of an answer that failed."""
+        ...
+
+
+class StreamBody:
+    """The `ByteStream` of a streamed answer. A failure is its last piece (docs/contract.md, Streams).
+
+    Args:
+        chunks: the answer.
+        framing: of the route's dialect.
+    """
+
+    __slots__ = ("_chunks", "_framing", "_has_failed")
+
+    def __init__(self, chunks: ChunkStream, framing: Framing) -> None:
+        self._chunks = chunks
+        self._framing = framing
+        self._has_failed = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last piece was given, so that a server can be told with it."""
+        return self._has_failed or self._chunks.is_done
+
+    async def __anext__(self) -> bytes:
+        if self._has_failed:
+            raise StopAsyncIteration
+        try:
+            events = await self._chunks.__anext__()
+            return self._framing.frame(events) if events else self._framing.keep_alive
+        except ClientDisconnectedError:
+            raise StopAsyncIteration from None
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            self._has_failed = True
+            if isinstance(error, GatewayError):
+                return self._framing.frame_error(error)
+            # A model in this process can give what is not JSON.
+            await self._chunks.abort(error)
+            return self._framing.frame_error(InternalError())
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+
+    async def abandon(self) -> None:
+        """Close the upstream without asking a store: called by the garbage collector."""
+        await self._chunks.abandon()

@@ -1,0 +1,78 @@
+"""The observer that writes the access log and the failures of requests."""
+
+import logging
+from typing import Any
+
+from completions_mw.core.telemetry.log import access_log, event_log, log_event, log_exception
+from completions_mw.core.telemetry.observer import ObservedRequest, Observer, Step
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
+
+
+class RequestLog(Observer):
+    """Writes one record to `completions_mw.access` for each request of HTTP, and failures to `completions_mw`."""
+
+    def completed(self, step: Step, request: ObservedRequest) -> None:
+        if step == "request" and request.is_http:
+            _log_access(request, 200, None)
+
+    def failed(self, step: Step, request: ObservedRequest, error: BaseException) -> None:
+        if step == "target" and isinstance(error, GatewayError):
+            _log_upstream_failure(request, error)
+        elif step == "request" and request.is_http:
+            if isinstance(error, Exception) and not isinstance(error, GatewayError):
+                log_exception("internal_error", error, debug=request.debug, request_id=request.id)
+            _log_access(request, *verdict(error))
+
+    def noted(self, event: str, request: ObservedRequest, **details: Any) -> None:
+        log_event(logging.WARNING, event, request_id=request.id, **details)
+
+
+def verdict(error: BaseException | None) -> tuple[int, str | None]:
+    """Return the HTTP status and error code of a request that ended with `error`, or completed; 499 where its client left."""
+    if error is None:
+        return 200, None
+    if isinstance(error, GatewayError):
+        return error.status, error.code
+    # A task is cancelled by what is no `Exception`.
+    kind = InternalError if isinstance(error, Exception) else ClientDisconnectedError
+    return kind.status, kind.code
+
+
+def _log_access(request: ObservedRequest, status: int, code: str | None) -> None:
+    if not access_log.isEnabledFor(logging.INFO):
+        return
+    usage = request.usage or {}
+    log_event(
+        logging.INFO,
+        "request",
+        logger=access_log,
+        request_id=request.id,
+        status=status,
+        code=code,
+        caller=request.caller,
+        tenant=request.tenant,
+        model=request.model,
+        target=request.target,
+        stream=request.stream,
+        ms=request.milliseconds(),
+        prompt_tokens=usage.get("prompt_tokens"),
+        completion_tokens=usage.get("completion_tokens"),
+        client_request_id=request.client_request_id,
+    )
+
+
+def _log_upstream_failure(request: ObservedRequest, error: GatewayError) -> None:
+    if not event_log.isEnabledFor(logging.WARNING):
+        return
+    log_event(
+        logging.WARNING,
+        "upstream_failed",
+        request_id=request.id,
+        target=request.target,
+        status=error.status,
+        code=error.code,
+        upstream_status=error.upstream_status,
+        upstream_code=error.upstream_code,
+        cause=type(error.__cause__).__name__ if error.__cause__ else None,
+        maybe_billed=error.maybe_billed or None,
+    )
