@@ -49,14 +49,14 @@ class GatewayError(Exception):
     code: str | None = None
     next_target: bool = False
     """Whether the model's next target may still answer: nothing was answered, and nothing is under way (FAULTS section 5)."""
-    upstream_status: int | None = None
-    """The status that an upstream answered with, where it was one of an error: for the log."""
-    upstream_code: str | None = None
-    """The upstream's own error code, without its secrets: for the log."""
     received: int | None = None
     """How many bytes had come of an answer that broke off: the provider bills it, so it is charged by an estimate."""
     maybe_billed: bool = False
     """Whether the provider may bill what is charged to nobody: the request was sent, and no answer came (FAULTS section 5)."""
+    upstream_status: int | None = None
+    """HTTP status of the upstream's answer that this error was made from, for the log; None where no upstream answered."""
+    upstream_code: str | None = None
+    """The upstream's own code for its error, without secrets and at most 200 characters, for the log; None where it gave none."""
 
     def __init__(
         self,

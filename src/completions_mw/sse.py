@@ -1,4 +1,4 @@
-"""Server-sent events as chat completions use them (SPEC section 8, FAULTS section 4): encoder and decoder, bytes only."""
+"""Server-sent events as chat completions use them (docs/contract.md, Streams): encoder and decoder, bytes only."""
 
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,7 @@ KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 def encode(event: Event) -> bytes:
-    """Return `event` in the only form that every client in the field reads (FAULTS section 4.1): one line of ASCII.
+    """Return `event` in the only form that every client in the field reads (docs/contract.md, Streams): one line of ASCII.
 
     Raises:
         pydantic_core.PydanticSerializationError: the data is not JSON, as a lone surrogate is not.
@@ -47,7 +47,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class Decoder:
-    """Cuts the bytes of an upstream's answer into events, as they arrive and however they were split (FAULTS section 4.2).
+    """Cuts the bytes of an upstream's answer into events, as they arrive and however they were split (docs/contract.md, Streams).
 
     Follows the WHATWG rules for `text/event-stream`, so an event that no blank line ended is not an event: the
     caller sees the end of the answer without `[DONE]` and knows that it was cut.
@@ -73,7 +73,8 @@ class Decoder:
         self._max_event_bytes = max_event_bytes
         self._events_left = max_events
         self._started = False
-        self._between_events = False
+        # Of the first piece too: what starts with a field starts with no byte order mark.
+        self._between_events = True
         self._after_cr = False
         self._failed = False
         self._line = bytearray()
@@ -90,6 +91,7 @@ class Decoder:
         if self._between_events and len(data) <= self._max_event_bytes:
             events = _whole_events(data)
             if events is not None and len(events) <= self._events_left:
+                self._started = True
                 self._events_left -= len(events)
                 return events
         return self._feed_any(data)

@@ -22,7 +22,7 @@ from completions_mw.backends import genai_prices
 from completions_mw.backends.genai_prices import genai_price
 from completions_mw.core.costs.prices import Price
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings.providers import KNOWN_BASE_URLS
+from completions_mw.settings.compatible import OPENAI, known_base_url
 
 URL = "https://api.example.com/v1"
 USD = 10**9
@@ -53,15 +53,13 @@ def dollars(**prices: str | TieredPrices) -> ModelPrice:
 
 
 def test_the_real_table_knows_a_real_model() -> None:
-    assert genai_price("openai", KNOWN_BASE_URLS["openai"], "gpt-4o-mini") == Price(
-        USD * 15 // 100, USD * 6 // 10, USD * 75 // 1000, USD * 6 // 10
-    )
+    assert genai_price("openai", OPENAI.base_url, "gpt-4o-mini") == Price(USD * 15 // 100, USD * 6 // 10, USD * 75 // 1000, USD * 6 // 10)
 
 
 @pytest.mark.parametrize("provider", ["openai", "groq", "mistral", "xai", "deepseek", "openrouter", "together", "fireworks", "cerebras"])
 def test_the_real_table_knows_the_providers_that_we_know(provider: str) -> None:
     table = genai_prices._table()
-    assert table.find_provider(None, None, KNOWN_BASE_URLS[provider]).models
+    assert table.find_provider(None, None, known_base_url(provider)).models
 
 
 def test_the_url_counts_before_the_name() -> None:
@@ -73,9 +71,9 @@ def test_the_url_counts_before_the_name() -> None:
 @pytest.mark.parametrize(
     ("provider", "url", "model"),
     [
-        ("openai", KNOWN_BASE_URLS["openai"], "no-such-model"),
+        ("openai", OPENAI.base_url, "no-such-model"),
         ("mine", "http://localhost:8000/v1", "gpt-4o-mini"),
-        ("openai", KNOWN_BASE_URLS["openai"], "text-embedding-3-small"),
+        ("openai", OPENAI.base_url, "text-embedding-3-small"),
     ],
     ids=["model", "provider", "no output"],
 )
@@ -90,7 +88,7 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     genai_prices._table.cache_clear()
-    assert genai_price("openai", KNOWN_BASE_URLS["openai"], "gpt-4o") is not None
+    assert genai_price("openai", OPENAI.base_url, "gpt-4o") is not None
 
 
 def test_all_kinds_of_tokens(priced: type[SettingsModel]) -> None:

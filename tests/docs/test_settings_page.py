@@ -21,7 +21,7 @@ from completions_mw.settings import (
     StoreSettings,
     TimeoutSettings,
 )
-from completions_mw.settings.providers import KNOWN_BASE_URLS
+from completions_mw.settings.compatible import SERVICES
 from tests.docs.pages import HELLO, KEY, ROOT, SECRETS, on
 from tests.support.process import free_port
 from tests.support.upstream import MockUpstream
@@ -138,4 +138,4 @@ def test_the_settings_show_the_defaults(table: tuple[str, ...], model: type[Base
 
 def test_the_page_names_every_known_provider() -> None:
     listed = re.findall(r"^\| `(\w+)` \| `(https?://[^`]+)` \|$", (ROOT / PAGE).read_text(), re.MULTILINE)
-    assert dict(listed) == KNOWN_BASE_URLS
+    assert dict(listed) == {service.name: service.base_url for service in SERVICES if service.name}

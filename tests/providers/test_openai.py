@@ -6,6 +6,7 @@ from pydantic_core import from_json, to_json
 from completions_mw.errors import GatewayError
 from completions_mw.providers import openai
 from completions_mw.settings import OpenAISettings, Settings
+from completions_mw.settings.compatible import Capabilities
 from completions_mw.sse import DONE, Event, ServerSentEvent
 
 SECRET = "sk-canary-upstream"
@@ -20,6 +21,14 @@ def provider(**more: Any) -> OpenAISettings:
 
 
 ENDPOINT = openai.build_endpoint(provider())
+EVERYTHING = Capabilities()
+
+
+def sent(fields: dict[str, Any], capabilities: Capabilities = EVERYTHING, max_tokens: int | None = None) -> dict[str, Any]:
+    """Return the body of the upstream's request for `fields`."""
+    body = from_json(openai.build_request(ENDPOINT, capabilities, "m", fields, max_tokens).body)
+    assert isinstance(body, dict)
+    return body
 
 
 @pytest.mark.parametrize(
@@ -33,7 +42,7 @@ def test_a_well_known_name_needs_no_address(name: str, base_url: str) -> None:
 
 
 def test_a_request_names_the_model_as_the_upstream_does() -> None:
-    request = openai.build_request(ENDPOINT, "gpt-4o-mini", FIELDS)
+    request = openai.build_request(ENDPOINT, EVERYTHING, "gpt-4o-mini", FIELDS)
     assert request.url == "http://upstream.internal/v1/chat/completions"
     assert from_json(request.body) == {**FIELDS, "model": "gpt-4o-mini"}
     assert dict(request.headers)["authorization"] == f"Bearer {SECRET}"
@@ -41,18 +50,36 @@ def test_a_request_names_the_model_as_the_upstream_does() -> None:
 
 def test_a_request_in_compact_json_leaves_as_the_bytes_it_came_in() -> None:
     body = to_json(FIELDS)
-    assert openai.build_request(ENDPOINT, "asked", from_json(body)).body == body
+    assert openai.build_request(ENDPOINT, EVERYTHING, "asked", from_json(body)).body == body
 
 
 @pytest.mark.parametrize("asked", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": {"include_obfuscation": False}}])
 def test_a_stream_is_always_asked_for_its_usage(asked: dict[str, Any]) -> None:
-    sent = from_json(openai.build_request(ENDPOINT, "m", {**FIELDS, "stream": True, **asked}).body)
-    assert sent["stream_options"] == {**asked.get("stream_options", {}), "include_usage": True}
+    body = sent({**FIELDS, "stream": True, **asked})
+    assert body["stream_options"] == {**asked.get("stream_options", {}), "include_usage": True}
 
 
-def test_openai_itself_is_not_sent_our_extension() -> None:
-    endpoint = openai.build_endpoint(provider(base_url="https://api.openai.com/v1"))
-    assert "top_k" not in from_json(openai.build_request(endpoint, "m", FIELDS).body)
+STREAM: dict[str, Any] = {**FIELDS, "stream": True, "stream_options": {"include_usage": True}}
+CAPABILITIES: dict[str, tuple[Capabilities, dict[str, Any]]] = {
+    "everything": (EVERYTHING, {**STREAM, "max_tokens": 7}),
+    "no top_k": (Capabilities(unsupported=frozenset({"top_k"})), {**STREAM, "max_tokens": 7, "top_k": None}),
+    "no usage in streams": (Capabilities(unsupported=frozenset({"stream_options"})), {**STREAM, "max_tokens": 7, "stream_options": None}),
+    "another name for the maximum": (Capabilities(max_tokens="max_completion_tokens"), {**STREAM, "max_completion_tokens": 7}),
+}
+"""What an upstream takes, and the request that it gets; None: left out."""
+
+
+@pytest.mark.parametrize(("capabilities", "body"), CAPABILITIES.values(), ids=CAPABILITIES)
+def test_a_request_is_what_the_upstream_takes(capabilities: Capabilities, body: dict[str, Any]) -> None:
+    expected = {name: value for name, value in {**body, "model": "m"}.items() if value is not None}
+    assert sent(STREAM, capabilities, max_tokens=7) == expected
+
+
+def test_a_request_is_not_changed_by_what_is_sent() -> None:
+    fields = {**STREAM, "stream_options": {"include_usage": False}}
+    before = to_json(fields)
+    sent(fields, max_tokens=7)
+    assert to_json(fields) == before
 
 
 def test_an_answer_keeps_its_bytes() -> None:
@@ -73,6 +100,23 @@ def test_a_chunk_keeps_its_bytes() -> None:
     data = b'{"choices": [{"index": 0, "delta": {}}]}'
     assert openai.parse_event(ServerSentEvent(data)) == Event(from_json(data), data)
     assert openai.parse_event(ServerSentEvent(b"[DONE]")) is DONE
+
+
+def test_a_stream_is_fed_in_any_pieces() -> None:
+    data = b'{"choices": [{"index": 0, "delta": {}}]}'
+    translator = openai.open_stream(1024)
+    assert translator.feed(b"data: " + data[:9]) == []
+    assert translator.feed(data[9:] + b"\n\ndata: " + data + b"\n\n: comment\n\n") == [Event(from_json(data), data)] * 2
+    assert translator.feed(b"data: [DONE]\n\n")[-1] is DONE
+    assert (translator.end(), translator.fault) == ([], None)
+
+
+def test_what_came_before_a_fault_is_delivered() -> None:
+    data = b'{"choices": [{"index": 0, "delta": {}}]}'
+    translator = openai.open_stream(1024)
+    assert translator.feed(b"data: " + data + b"\n\ndata: 7\n\n") == [Event(from_json(data), data)]
+    assert translator.fault is not None
+    assert translator.fault.code == "upstream_protocol_error"
 
 
 @pytest.mark.parametrize("data", [b"{", b"7", b'{"choices":[7]}', b'{"choices":[{"delta":"x"}]}', b'"\xff"'])
@@ -96,55 +140,3 @@ def test_an_error_inside_a_stream(event: ServerSentEvent, code: str) -> None:
     with pytest.raises(GatewayError) as caught:
         openai.parse_event(event)
     assert (caught.value.message, caught.value.code) == ("m", code)
-
-
-def error_of(status: int, code: str | None = None, message: str = "m", headers: tuple[tuple[str, str], ...] = ()) -> GatewayError:
-    body = to_json({"error": {"message": message, "type": "t", "param": "p", "code": code}})
-    return openai.parse_error(ENDPOINT, status, headers, body)
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "ours", "our_code"),
-    [
-        (400, "context_length_exceeded", 400, "context_length_exceeded"),
-        (422, None, 400, None),
-        (401, "invalid_api_key", 502, "upstream_error"),
-        (403, None, 502, "upstream_error"),
-        (404, "model_not_found", 404, "model_not_found"),
-        (404, None, 502, "upstream_error"),
-        (408, None, 504, "upstream_timeout"),
-        (413, None, 413, "request_too_large"),
-        (429, "rate_limit_exceeded", 429, "upstream_rate_limited"),
-        (429, "insufficient_quota", 502, "upstream_error"),
-        (500, None, 502, "upstream_error"),
-        (503, None, 502, "upstream_error"),
-        (504, None, 504, "upstream_timeout"),
-        (529, None, 502, "upstream_error"),
-        (204, None, 502, "upstream_error"),
-        (307, None, 502, "upstream_error"),
-    ],
-)
-def test_what_an_upstream_status_means_for_our_client(status: int, code: str | None, ours: int, our_code: str | None) -> None:
-    error = error_of(status, code)
-    assert (error.status, error.code) == (ours, our_code)
-
-
-def test_advice_to_wait_is_kept() -> None:
-    advice = (("retry-after", "2"), ("retry-after-ms", "1500"))
-    assert error_of(429, headers=(*advice, ("x-other", "1"))).headers == advice
-
-
-def test_an_upstreams_text_loses_our_secrets() -> None:
-    error = error_of(400, message=f"key {SECRET} at http://upstream.internal/v1 " + "x" * 9000)
-    assert SECRET not in error.message
-    assert "upstream.internal" not in error.message
-    assert len(error.message) <= 2000
-
-
-def test_a_limit_of_the_upstream_does_not_tell_whose_it_is() -> None:
-    assert "org-" not in error_of(429, message="Rate limit reached for gpt-4o in organization org-secret").message
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>", b"7", b'{"error":"text"}', b'{"error":[1]}', b'{"detail":"x"}', b"\xff"])
-def test_an_error_body_of_any_kind(body: bytes) -> None:
-    assert openai.parse_error(ENDPOINT, 400, (), body).status == 400

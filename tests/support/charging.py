@@ -19,7 +19,7 @@ from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.dispatch.catalog import Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys.authentication import Authenticator
-from completions_mw.core.keys.settings_store import SettingsKeys
+from completions_mw.core.keys.owners import SettingsKeys
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline

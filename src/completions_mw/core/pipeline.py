@@ -91,7 +91,8 @@ class Pipeline:
         """Answer a request of HTTP. The only place where failures become responses."""
         debug = request.debug if self._debug is None else self._debug
         context = RequestContext.begin(self._clock, is_http=True, debug=debug)
-        self._observer.started("request", context)
+        if self._observer.observes_steps:
+            self._observer.started("request", context)
         dialect: Dialect = self._chat
         try:
             route = self._route(request)
@@ -137,7 +138,8 @@ class Pipeline:
 
     async def _call(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion | ChunkStream:
         context = RequestContext.begin(self._clock, debug=bool(self._debug))
-        self._observer.started("request", context)
+        if self._observer.observes_steps:
+            self._observer.started("request", context)
         if caller is not None:
             context.caller, context.tenant = caller.id, caller.tenant
         try:

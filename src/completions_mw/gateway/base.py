@@ -15,10 +15,10 @@ from completions_mw.core.dispatch.catalog import Catalog
 from completions_mw.core.inbound import ChatCompletions
 from completions_mw.core.keys.authentication import Authenticate, Authenticator, missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
-from completions_mw.core.keys.settings_store import SettingsKeys
+from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
-from completions_mw.core.ports import Balance, KeyFinder, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
+from completions_mw.core.ports import Balance, ModelFunction, Transport, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
@@ -64,13 +64,13 @@ class GatewayBase:
         self._maintenance = maintenance
         self._forked = _ForkedMaintenance(maintenance)
         bounds = Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages)
-        key_stores: list[KeyFinder] = [SettingsKeys(settings.keys)]
+        owners: list[Owners] = [SettingsKeys(settings.keys)]
         if stores.stored_keys is not None:
-            key_stores.append(stores.stored_keys.store)
+            owners.append(StoredKeys(stores.stored_keys.store))
         self._pipeline = Pipeline(
             settings.prefix,
             ChatCompletions(settings.unknown_params, bounds),
-            Authenticator(key_stores, SYSTEM_CLOCK, authenticate),
+            Authenticator(owners, SYSTEM_CLOCK, authenticate),
             Catalog(self._models.models),
             Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,

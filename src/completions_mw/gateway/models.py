@@ -1,6 +1,7 @@
 """From settings to models: each provider gets its backend, each model its targets."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import TypeVar
 
 from completions_mw.core.costs.prices import FREE
@@ -11,8 +12,8 @@ from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.prices import dearest, price_source
-from completions_mw.providers import openai
-from completions_mw.settings import LlamaCppSettings, ModelSettings, OpenAISettings, ProviderSettings, Settings
+from completions_mw.providers.registry import upstream_of
+from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings
 
 OWN_MODEL = ModelSettings(owned_by="python")
 """What a Python function is as a model, where the settings say nothing of it."""
@@ -53,23 +54,27 @@ class ModelRegistry:
         return CatalogModel(name, targets, model.created, model.owned_by, prices, ceiling, model.max_output_tokens)
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
-        if isinstance(provider, OpenAISettings):
-            return self._upstream_maker(name, provider)
-        if isinstance(provider, LlamaCppSettings):
-            port = self._opened(self._kit.llama_cpp(provider, self._settings))
-        else:
-            from completions_mw.backends.models.echo import echo
-
-            port = self._opened(self._kit.function(echo, self._settings))
-        return lambda model: InProcessTarget(f"{name}/{model}", model, port)
-
-    def _upstream_maker(self, name: str, provider: OpenAISettings) -> Callable[[str], Target]:
+        """Return what makes the targets of a provider, one for each model: every model of ours that names it shares it."""
+        if provider.is_local:
+            port = self._opened(self._local_model(provider))
+            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port))
         if self._transport is None:
             self._transport = self._opened(self._kit.transport(self._settings))
-        endpoint, transport, settings = openai.build_endpoint(provider), self._transport, self._settings
-        return lambda model: UpstreamTarget(
-            f"{name}/{model}", model, openai, endpoint, transport, settings.max_response_bytes, settings.max_event_bytes
+        upstream, transport, settings = upstream_of(provider), self._transport, self._settings
+        return cache(
+            lambda model: UpstreamTarget(
+                f"{name}/{model}", model, upstream, transport, settings.max_response_bytes, settings.max_event_bytes
+            )
         )
+
+    def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
+        match provider:
+            case LlamaCppSettings():
+                return self._kit.llama_cpp(provider, self._settings)
+            case EchoSettings():
+                from completions_mw.backends.models.echo import echo
+
+                return self._kit.function(echo, self._settings)
 
     def _function_target(self, name: str, function: ModelFunction) -> Target:
         return InProcessTarget(f"python/{name}", name, self._opened(self._kit.function(function, self._settings)))

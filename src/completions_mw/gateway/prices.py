@@ -1,9 +1,9 @@
-"""Where the price of a target comes from: the settings, else a table. Echo and llama.cpp cost nothing, Python functions are unpriced."""
+"""Where the price of a target comes from: the settings, else a table. Local providers cost nothing, Python functions are unpriced."""
 
 from collections.abc import Callable, Collection
 
 from completions_mw.core.costs.prices import FREE, Price, price_of
-from completions_mw.settings import ModelSettings, OpenAISettings, Settings
+from completions_mw.settings import ModelSettings, Settings
 
 PriceSource = Callable[[str, ModelSettings], Price | None]
 """The price of the target `provider/model` of a model; None if nobody knows."""
@@ -23,7 +23,7 @@ def price_source(settings: Settings) -> PriceSource:
         provider = settings.providers.get(name)
         if not model.targets or provider is None:
             return None
-        if not isinstance(provider, OpenAISettings):
+        if provider.is_local:
             return FREE
         return table(name, provider.base_url, model_name)
 

@@ -2,6 +2,7 @@
 
 settings.py   the root, `Settings`
 providers.py  [providers.<name>]: upstreams and models in this process
+compatible.py servers that speak OpenAI's API: their base URLs and what they take
 models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
 limits.py     rate limits and budgets, of keys, tenants, callers and models

@@ -1,11 +1,15 @@
-"""The tables `[providers.<name>]`, one kind for each `api`."""
+"""The tables `[providers.<name>]`, one kind for each `api`.
+
+What the rest of the library must know of a provider, its table says itself: nobody else asks which API it is.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
+from completions_mw.settings.compatible import known_base_url
 from completions_mw.settings.secrets import ApiKey, HeaderValue
 from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
@@ -22,7 +26,7 @@ def _extra_header(name: str) -> str:
 
 
 class TimeoutSettings(SettingsModel):
-    """How long an upstream may take, in seconds (FAULTS section 4.2)."""
+    """How long an upstream may take, in seconds (docs/promises.md, Bounds)."""
 
     connect: Seconds = 3.0
     first_byte: Seconds = 60.0
@@ -30,22 +34,57 @@ class TimeoutSettings(SettingsModel):
     total: Seconds = 600.0
 
 
-class OpenAISettings(SettingsModel):
+class UpstreamSettings(SettingsModel):
+    """An HTTP API, whatever its wire format. The settings or the price table say what its answers cost: it is never free by itself."""
+
+    is_local: ClassVar[Literal[False]] = False
+    api: str
+    base_url: BaseUrl = ""
+    """Without one, that of the service with the provider's name; filled in once the settings are built."""
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
+    """What is left out here comes from the general `timeouts`; complete once the settings are built."""
+
+    def completed(self, name: str, general: TimeoutSettings) -> Self:
+        """Return this table with what it leaves out.
+
+        Args:
+            name: the provider's name in the settings.
+            general: the timeouts of all providers.
+        """
+        timeouts = general.model_copy(update=self.timeouts.model_dump(exclude_unset=True))
+        return self.model_copy(update={"base_url": self.base_url or self.default_base_url(name), "timeouts": timeouts})
+
+    def default_base_url(self, name: str) -> str:
+        """Return the base URL of a provider that names none."""
+        raise NotImplementedError
+
+
+class LocalSettings(SettingsModel):
+    """A model in this process, which costs nothing."""
+
+    is_local: ClassVar[Literal[True]] = True
+
+    def completed(self, name: str, general: TimeoutSettings) -> Self:
+        """Return this table: it leaves nothing out."""
+        return self
+
+
+class OpenAISettings(UpstreamSettings):
     """An upstream that speaks OpenAI's chat completions API: OpenAI itself, and many others."""
 
     api: Literal["openai"]
-    base_url: BaseUrl = ""
-    """Without one, that of the provider's name in `KNOWN_BASE_URLS`, else OpenAI's; filled in once the settings are built."""
     api_key: ApiKey | None = None
     headers: Mapping[Annotated[HeaderName, AfterValidator(_extra_header)], HeaderValue] = Field(default_factory=dict)
     """Sent with every request; names in lower case. The values are kept as secrets, because many are."""
     organization: Identifier | None = None
     project: Identifier | None = None
-    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
-    """What is left out here comes from the general `timeouts`; complete once the settings are built."""
+
+    def default_base_url(self, name: str) -> str:
+        """Return the base URL of the compatible service with this name, else OpenAI's."""
+        return known_base_url(name)
 
 
-class LlamaCppSettings(SettingsModel):
+class LlamaCppSettings(LocalSettings):
     """A model file that llama.cpp runs inside this process."""
 
     api: Literal["llama_cpp"]
@@ -58,27 +97,11 @@ class LlamaCppSettings(SettingsModel):
     """Answers at the same time."""
 
 
-class EchoSettings(SettingsModel):
+class EchoSettings(LocalSettings):
     """A model that repeats what it is told, for tests and first steps."""
 
     api: Literal["echo"]
 
-
-OPENAI: Final = "https://api.openai.com/v1"
-KNOWN_BASE_URLS: Final = {
-    "cerebras": "https://api.cerebras.ai/v1",
-    "deepseek": "https://api.deepseek.com/v1",
-    "fireworks": "https://api.fireworks.ai/inference/v1",
-    "groq": "https://api.groq.com/openai/v1",
-    "lmstudio": "http://localhost:1234/v1",
-    "mistral": "https://api.mistral.ai/v1",
-    "ollama": "http://localhost:11434/v1",
-    "openai": OPENAI,
-    "openrouter": "https://openrouter.ai/api/v1",
-    "together": "https://api.together.xyz/v1",
-    "xai": "https://api.x.ai/v1",
-}
-"""Servers of OpenAI's API that everybody calls by one name, so that a key of theirs is never sent to OpenAI (their own documentation)."""
 
 ProviderSettings = Annotated[OpenAISettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
 PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")

@@ -13,7 +13,7 @@ from completions_mw.settings.errors import explain
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
-from completions_mw.settings.providers import KNOWN_BASE_URLS, OPENAI, OpenAISettings, ProviderSettings, TimeoutSettings
+from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
 from completions_mw.settings.sources import place_variables, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
@@ -118,7 +118,7 @@ class Settings(SettingsModel):
     @classmethod
     def _complete_providers(cls, providers: Mapping[str, ProviderSettings], info: ValidationInfo) -> Mapping[str, ProviderSettings]:
         general = info.data.get("timeouts", TimeoutSettings())
-        return {name: _completed(name, provider, general) for name, provider in providers.items()}
+        return {name: provider.completed(name, general) for name, provider in providers.items()}
 
     @field_validator("keys")
     @classmethod
@@ -156,11 +156,3 @@ class Settings(SettingsModel):
                 if target.provider not in self.providers:
                     at = ("models", name, "targets", index)
                     yield at, f"`{target.provider}` is no provider; {suggestion(target.provider, self.providers)}"
-
-
-def _completed(name: str, provider: ProviderSettings, general: TimeoutSettings) -> ProviderSettings:
-    if not isinstance(provider, OpenAISettings):
-        return provider
-    base_url = provider.base_url or KNOWN_BASE_URLS.get(name.lower(), OPENAI)
-    timeouts = general.model_copy(update=provider.timeouts.model_dump(exclude_unset=True))
-    return provider.model_copy(update={"base_url": base_url, "timeouts": timeouts})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from completions_mw import Caller, Limits, Settings
 from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.authentication import Authenticate, Authenticator
-from completions_mw.core.keys.settings_store import SettingsKeys
+from completions_mw.core.keys.owners import SettingsKeys
 from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import parse_headers
 from completions_mw.errors import AuthenticationError

@@ -208,4 +208,4 @@ def test_a_place_is_free_after_its_lease_unless_it_is_renewed() -> None:
 
 @pytest.mark.parametrize(("limits", "counts"), [(Limits(requests="1/second"), False), (Limits(tokens="100/second"), True)])
 def test_whether_tokens_are_to_be_corrected(limits: Limits, counts: bool) -> None:
-    assert Limiter().admit(limits).counts_tokens is counts
+    assert Limiter().admit(limits).is_returned is counts

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from decimal import Decimal
 from logging import ERROR
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
 from completions_mw.core.budgets.errors import budget_exceeded_error
 from completions_mw.core.budgets.periods import Period, period_end, period_of
@@ -45,6 +45,21 @@ class AppliedBudget(NamedTuple):
     period: Period
 
 
+class _Period(NamedTuple):
+    name: str
+    since: float
+    """Seconds since the epoch; not necessarily the period's start."""
+    until: float
+
+    @classmethod
+    def of(cls, kind: Period, now: float) -> Self:
+        end = period_end(kind, now)
+        return cls(period_of(kind, now), now, float("inf") if end is None else end.timestamp())
+
+
+_NO_PERIOD: Final = _Period("", 0.0, 0.0)
+
+
 class Budgets:
     """Reserves money in the budgets of keys, callers and tenants.
 
@@ -66,6 +81,8 @@ class Budgets:
         self._clock = clock
         self._ttl_ms = ttl_ms
         self._on_budget = on_budget
+        self._periods: dict[Period, _Period] = {}
+        """The current period of each kind: a name costs more than all the rest of `budgets_for`."""
         if on_budget is not None and (fault := uncallable_reason(on_budget, "alert")):
             raise ConfigurationError(f"on_budget: {fault}")
 
@@ -75,15 +92,16 @@ class Budgets:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
         shared = self._tenants.get(caller.tenant)
-        found = ((caller.scope, caller.id, own), ("tenant", caller.tenant, shared))
-        now = self._clock.time() if own or shared else 0.0
-        return tuple(
-            [
-                AppliedBudget(Account(scope, name, period_of(budget.period, now), nano(budget.usd)), budget.period)
-                for scope, name, budget in found
-                if budget is not None
-            ]
-        )
+        applied: list[AppliedBudget] = []
+        for scope, name, budget in ((caller.scope, caller.id, own), ("tenant", caller.tenant, shared)):
+            if budget is not None:
+                now = self._clock.time()
+                period, since, until = self._periods.get(budget.period, _NO_PERIOD)
+                # Wall clocks are set back, too.
+                if not since <= now < until:
+                    period, since, until = self._periods[budget.period] = _Period.of(budget.period, now)
+                applied.append(AppliedBudget(Account(scope, name, period, nano(budget.usd)), budget.period))
+        return tuple(applied)
 
     async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext) -> None:
         """Hold `amount` nano-dollars in all budgets, or in none of them.

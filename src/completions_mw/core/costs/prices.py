@@ -44,12 +44,13 @@ def cost(price: Price, tokens: Tokens) -> int:
     plain_input = tokens.prompt - tokens.cached
     plain_output = tokens.completion - tokens.reasoning
     total = plain_input * price.input + tokens.cached * price.cached_input
-    return _per_million(total + plain_output * price.output + tokens.reasoning * price.reasoning)
+    return -(-(total + plain_output * price.output + tokens.reasoning * price.reasoning) // _MILLION)
 
 
 def ceiling(price: Price, prompt: int, completion: int) -> int:
     """Return the most that so many tokens can cost, whichever of them turn out to be cached or reasoning."""
-    return _per_million(prompt * max(price.input, price.cached_input) + completion * max(price.output, price.reasoning))
+    total = prompt * max(price.input, price.cached_input) + completion * max(price.output, price.reasoning)
+    return -(-total // _MILLION)
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens:
@@ -57,8 +58,9 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens:
     prompt = usage["prompt_tokens"]
     # Gemini and others leave reasoning out of the completion, and bill it as such: the total shows it.
     completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
-    cached = _part(usage.get("prompt_tokens_details"), "cached_tokens", prompt)
-    reasoning = _part(usage.get("completion_tokens_details"), "reasoning_tokens", completion)
+    prompt_details, completion_details = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    cached = _part(prompt_details, "cached_tokens", prompt) if prompt_details else 0
+    reasoning = _part(completion_details, "reasoning_tokens", completion) if completion_details else 0
     return Tokens(prompt, completion, cached, reasoning)
 
 
@@ -67,10 +69,6 @@ def usd(amount: int) -> str:
     whole, rest = divmod(abs(amount), NANO)
     fraction = f"{rest:09}".rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}${whole}.{fraction}"
-
-
-def _per_million(total: int) -> int:
-    return -(-total // _MILLION)
 
 
 def _part(details: object, name: str, whole: int) -> int:

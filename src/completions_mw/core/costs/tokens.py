@@ -1,11 +1,12 @@
 """Usage where a model reports none: an estimate. A tokenizer would need vocabularies that nobody should have to download."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from completions_mw.schemas import ChatRequest
 
 CHARACTERS_PER_TOKEN: Final = 4
+_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MAX_TOKENS: Final = 2**40
 """No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
 
@@ -56,9 +57,12 @@ def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": prompt_tokens + completion_tokens}
 
 
-def is_usage(usage: object) -> bool:
+def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
     """Tell whether `usage` is one: an object whose totals are sane counts (FAULTS FC-82)."""
     if not isinstance(usage, dict):
         return False
-    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens"))
-    return all(type(count) is int and 0 <= count < MAX_TOKENS for count in counts)
+    for name in _COUNTS:
+        count = usage.get(name)
+        if type(count) is not int or not 0 <= count < MAX_TOKENS:
+            return False
+    return True

@@ -51,7 +51,7 @@ class Catalog:
             NotFoundError: there is none, or it is not allowed: the answer is the same, so that it tells nothing.
         """
         model = self._models.get(name)
-        if model is None or (caller is not None and not caller.may_use(name)):
+        if model is None or (caller is not None and caller.models is not None and name not in caller.models):
             shown = name if len(name) <= MAX_SHOWN else f"{name[:3]}...{name[-3:]}"
             raise NotFoundError(f"The model `{shown}` does not exist or you do not have access to it.", code="model_not_found")
         return model

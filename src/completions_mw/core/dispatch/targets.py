@@ -7,15 +7,15 @@ from completions_mw.core.ports import EventSource, Model, Transport
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamResponse
-from completions_mw.providers.base import Completion, Endpoint, WireFormat
-from completions_mw.sse import Decoder, Event
+from completions_mw.providers.base import Completion, Upstream
+from completions_mw.sse import Event
 
-MAX_ERROR_BYTES = 64 * 1024
+MAX_ERROR_BYTES: Final = 64 * 1024
 TOO_LARGE: Final = "upstream_too_large"
 
 
 class Target(Protocol):
-    """One thing that can answer."""
+    """One thing that can answer; made once for each provider and model, whoever's requests it answers."""
 
     @property
     def name(self) -> str:
@@ -33,11 +33,19 @@ class Target(Protocol):
         ...
 
     async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
-        """Return the whole answer."""
+        """Return the whole answer.
+
+        Raises:
+            GatewayError: there is none.
+        """
         ...
 
     async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
-        """Return the answer's events."""
+        """Return the answer's events.
+
+        Raises:
+            GatewayError: there is no answer.
+        """
         ...
 
 
@@ -60,14 +68,13 @@ class InProcessTarget:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A model of an upstream: a wire format translates, the transport does the I/O."""
+    """A model of an upstream: the upstream's wire format translates, the transport does the I/O."""
 
     is_local: ClassVar = False
 
     name: str
     model: str
-    wire: WireFormat
-    endpoint: Endpoint
+    upstream: Upstream
     transport: Transport = field(repr=False)
     max_response_bytes: int
     max_event_bytes: int
@@ -81,24 +88,29 @@ class UpstreamTarget:
             error.next_target = False
             raise
         try:
-            return self.wire.parse_completion(body)
+            return self.upstream.wire_format.parse_completion(body)
         except GatewayError as error:
             error.maybe_billed = True
-            error.message = self.endpoint.redact(error.message)
+            self.complete_error(error, response.status)
             raise
 
     async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
         response = await self._send(chat, connection)
-        if not (response.header("content-type") or "text/event-stream").startswith("text/event-stream"):
+        expected = self.upstream.wire_format.stream_content_type
+        if not (response.header("content-type") or expected).startswith(expected):
             await response.body.aclose()
             error = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
             error.maybe_billed = True
+            error.upstream_status = response.status
             raise error
         return UpstreamEvents(response.body, self)
 
     async def _send(self, chat: Chat, connection: ClientConnection | None) -> UpstreamResponse:
-        fields = chat.fields if chat.cap is None else {**chat.fields, self.endpoint.max_tokens: chat.cap}
-        response = await self.transport.send(self.wire.build_request(self.endpoint, self.model, fields, connection))
+        upstream = self.upstream
+        request = upstream.wire_format.build_request(
+            upstream.endpoint, upstream.capabilities, self.model, chat.fields, chat.cap, connection
+        )
+        response = await self.transport.send(request)
         if response.status == 200:
             return response
         try:
@@ -106,48 +118,61 @@ class UpstreamTarget:
         except (UpstreamError, UpstreamTimeoutError):
             # The status alone says enough.
             body = b""
-        raise self.wire.parse_error(self.endpoint, response.status, response.headers, body)
+        error = upstream.wire_format.parse_error(response.status, response.headers, body)
+        self.complete_error(error, response.status)
+        raise error
+
+    def complete_error(self, error: GatewayError, status: int) -> None:
+        """Note the status of the answer that `error` was made from, and take this upstream's secrets out of its texts."""
+        error.upstream_status = status
+        self.upstream.endpoint.redact(error)
 
 
 class UpstreamEvents:
     """The `EventSource` of an upstream's stream."""
 
-    __slots__ = ("_body", "_decoder", "_failure", "_room", "_target")
+    __slots__ = ("_body", "_ended", "_failure", "_room", "_target", "_translator")
 
     def __init__(self, body: UpstreamBody, target: UpstreamTarget) -> None:
         self._body = body
         self._target = target
-        self._decoder = Decoder(max_event_bytes=target.max_event_bytes)
+        self._translator = target.upstream.wire_format.open_stream(target.max_event_bytes)
         self._room = target.max_response_bytes
+        self._ended = False
         self._failure: GatewayError | None = None
 
     async def __anext__(self) -> list[Event]:
-        while self._failure is None:
-            piece = await self._body.__anext__()
-            if not piece:
-                return []
-            events = self._parse(piece)
+        # As flat as it can be: this runs for every chunk.
+        translator = self._translator
+        while self._failure is None and not self._ended:
+            try:
+                piece = await self._body.__anext__()
+            except StopAsyncIteration:
+                self._ended = True
+                events = translator.end()
+            else:
+                if not piece:
+                    return []
+                self._room -= len(piece)
+                if self._room < 0:
+                    self._fail(answer_too_large_error())
+                    break
+                events = translator.feed(piece)
+            if translator.fault is not None:
+                self._fail(translator.fault)
             if events:
                 return events
-        raise self._failure
+        if self._failure is not None:
+            raise self._failure
+        raise StopAsyncIteration
 
-    def _parse(self, piece: bytes) -> list[Event]:
-        """Return the events that `piece` completes. What came before a fault is still delivered; the fault is raised next."""
-        events: list[Event] = []
-        try:
-            self._room -= len(piece)
-            if self._room < 0:
-                raise answer_too_large_error()
-            parse = self._target.wire.parse_event
-            for event in self._decoder.feed(piece):
-                events.append(parse(event))  # noqa: PERF401 - a comprehension would lose the events before a fault
-        except GatewayError as error:
-            error.message = self._target.endpoint.redact(error.message)
-            if error.code == TOO_LARGE:
-                # Some servers send all of an answer as one event: it is billed as a whole one is.
-                error.received, error.next_target = self._target.max_response_bytes - self._room, False
-            self._failure = error
-        return events
+    def _fail(self, error: GatewayError) -> None:
+        """Let `error` be raised once the events before it are given away."""
+        if error.code == TOO_LARGE:
+            # Some servers send all of an answer as one event: it is billed as a whole one is.
+            error.received, error.next_target = self._target.max_response_bytes - self._room, False
+        self._target.complete_error(error, 200)
+        self._failure = error
 
     async def finish(self) -> None:
         await self._body.finish()
@@ -180,5 +205,5 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
 
 
 def answer_too_large_error() -> UpstreamError:
-    """Return the error for an answer beyond its bounds (FAULTS section 1, promise 5)."""
+    """Return the error for an answer beyond its bounds (docs/promises.md, Bounds)."""
     return UpstreamError("The upstream provider sent more than is accepted.", code=TOO_LARGE)

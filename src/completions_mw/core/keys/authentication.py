@@ -8,8 +8,9 @@ from typing import Final
 from completions_mw.core.context import RequestContext
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
+from completions_mw.core.keys.owners import Owners
 from completions_mw.core.keys.secrets import digest_of, is_own_form
-from completions_mw.core.ports import Clock, KeyFinder
+from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import RequestHeaders
 from completions_mw.errors import AuthenticationError, ConfigurationError, ServiceUnavailableError
 from completions_mw.http import Request
@@ -28,7 +29,7 @@ class Authenticator:
     Keys are looked up by their SHA-256, so neither the time of a look-up nor a dump of the memory tells anything of a key.
 
     Args:
-        stores: of keys, in the order in which they are asked.
+        owners: where keys are looked up, in the order in which they are asked.
         clock: tells whether a key has expired.
         hook: the host app's login.
 
@@ -36,8 +37,8 @@ class Authenticator:
         ConfigurationError: the hook cannot be called with a request.
     """
 
-    def __init__(self, stores: Sequence[KeyFinder], clock: Clock, hook: Authenticate | None = None) -> None:
-        self._stores = tuple(stores)
+    def __init__(self, owners: Sequence[Owners], clock: Clock, hook: Authenticate | None = None) -> None:
+        self._owners = tuple(owners)
         self._clock = clock
         self._hook = hook
         if hook is not None and (fault := uncallable_reason(hook)):
@@ -78,13 +79,10 @@ class Authenticator:
             ServiceUnavailableError: the stored keys cannot be read.
         """
         digest = digest_of(token)
-        for store in self._stores:
-            found = await store.find(digest)
-            if found is not None:
-                key, secret = found
-                now = self._clock.time()
-                ended = (end is not None and end <= now for end in (key.expires_at, secret.expires_at))
-                return None if key.disabled or any(ended) else Caller.of_key(key)
+        for owners in self._owners:
+            owner = await owners.find(digest)
+            if owner is not None:
+                return owner.caller if owner.is_valid(self._clock.time()) else None
         return None
 
     async def authenticate_key(self, token: str) -> Caller:

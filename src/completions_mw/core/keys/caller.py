@@ -6,7 +6,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from completions_mw.core.context import RequestContext
-from completions_mw.core.ports import KeyRecord
 from completions_mw.settings import Budget, Limits
 
 
@@ -48,16 +47,6 @@ class Caller:
         if self.max_cost is not None:
             object.__setattr__(self, "max_cost", _usd(self.max_cost))
         object.__setattr__(self, "tenant", self.tenant or self.id)
-
-    @classmethod
-    def of_key(cls, key: KeyRecord) -> "Caller":
-        """Return the owner of a key."""
-        return cls(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
-
-    @property
-    def is_nested(self) -> bool:
-        """Whether the caller is already counted for the request within which it asks again."""
-        return False
 
     def may_use(self, model: str) -> bool:
         """Tell whether `model` is on the caller's allow list."""

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from completions_mw.core.costs.estimate import TokenEstimate
-from completions_mw.core.keys.caller import Caller
+from completions_mw.core.keys.caller import Caller, NestedCaller
 from completions_mw.core.limits.errors import Family, rate_limit_error, rate_limit_headers, tokens_too_large_error
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from completions_mw.errors import RateLimitError
@@ -76,13 +76,8 @@ class Grant:
     """The request's name in the store."""
     leases: tuple[Lease, ...]
     headers: Headers
-    counts_tokens: bool
-    """Whether tokens were reserved, which are corrected when the request ends."""
-
-    @property
-    def is_returned(self) -> bool:
-        """Whether there is something to give back: leases, or tokens that were not used."""
-        return self.counts_tokens or bool(self.leases)
+    is_returned: bool
+    """Whether there is something to give back when the request ends: leases, or tokens that were not used."""
 
 
 class RateLimiter:
@@ -108,7 +103,7 @@ class RateLimiter:
 
         A request that a model sends on behalf of its own caller meets only the limits of the model that it asks.
         """
-        if caller is None or caller.is_nested:
+        if caller is None or (isinstance(caller, NestedCaller) and caller.is_nested):
             return self._combined(None, model, None)
         limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
         return self._combined(None if limits is None else (caller.scope, caller.id, limits), model, caller.tenant)
@@ -136,7 +131,7 @@ class RateLimiter:
             error = _refusal(limits, windows, admission, model, tenant)
             error.headers = (*error.headers, *headers)
             raise error
-        return Grant(id, limits.leases, headers, limits.counts_tokens)
+        return Grant(id, limits.leases, headers, limits.counts_tokens or bool(limits.leases))
 
     async def finish(self, id: str, tokens: int | None) -> None:
         """Give back what a request holds; `tokens` is what it used, None if that is not known."""

@@ -19,22 +19,19 @@ class Breaker:
     how it went, because its request was cancelled, is followed by the next one.
     """
 
-    __slots__ = ("_clock", "_failures", "_probes")
+    __slots__ = ("_clock", "_failures", "_probes", "is_in_doubt")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._probes: Throttle | None = None
+        self.is_in_doubt = False
+        """Whether the store has not answered since it failed to; only then the other methods have anything to tell."""
 
     @property
     def is_open(self) -> bool:
         """Whether the store counts as lost."""
         return self._probes is not None
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """Whether the store has not answered since it failed to."""
-        return bool(self._failures) or self.is_open
 
     def allows(self) -> bool:
         """Tell whether the store may be asked; while the breaker is open, that makes the asker the probe."""
@@ -43,14 +40,14 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note that the store answered."""
-        # Also where another thread has opened it in this very moment.
-        if self._failures or self._probes is not None:
-            self._failures.clear()
-            self._probes = None
+        self._failures.clear()
+        self._probes = None
+        self.is_in_doubt = False
 
     def failed(self) -> None:
         """Note that it did not."""
         now = self._clock.monotonic()
+        self.is_in_doubt = True
         self._failures.append(now)
         # A copy, as another thread's success may empty it between two looks.
         recent = tuple(self._failures)

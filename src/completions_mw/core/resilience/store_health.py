@@ -64,7 +64,7 @@ class StoreHealth:
             StoreRefusalError: it has no answer to this question alone, which does not count as a failure.
             StoreError: it did not answer, or was not even asked, since it has not answered others.
         """
-        if not self.breaker.allows():
+        if self.breaker.is_in_doubt and not self.breaker.allows():
             self.degraded += 1
             raise StoreError("The store is not asked until a probe has succeeded.")
         try:
@@ -72,7 +72,8 @@ class StoreHealth:
         except StoreError as error:
             self._failed(error, policy)
             raise
-        self.breaker.succeeded()
+        if self.breaker.is_in_doubt:
+            self.breaker.succeeded()
         if self._told:
             self._recovered()
         return answer

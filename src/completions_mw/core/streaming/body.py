@@ -36,30 +36,27 @@ class StreamBody:
         framing: of the route's dialect.
     """
 
-    __slots__ = ("_chunks", "_framing", "_has_failed")
+    __slots__ = ("_chunks", "_framing", "is_done")
 
     def __init__(self, chunks: ChunkStream, framing: Framing) -> None:
         self._chunks = chunks
         self._framing = framing
-        self._has_failed = False
-
-    @property
-    def is_done(self) -> bool:
+        self.is_done = False
         """Whether the last piece was given, so that a server can be told with it."""
-        return self._has_failed or self._chunks.is_done
 
     async def __anext__(self) -> bytes:
-        if self._has_failed:
+        if self.is_done:
             raise StopAsyncIteration
         try:
             events = await self._chunks.__anext__()
+            self.is_done = self._chunks.is_done
             return self._framing.frame(events) if events else self._framing.keep_alive
         except ClientDisconnectedError:
             raise StopAsyncIteration from None
         except StopAsyncIteration:
             raise
         except Exception as error:
-            self._has_failed = True
+            self.is_done = True
             if isinstance(error, GatewayError):
                 return self._framing.frame_error(error)
             # A model in this process can give what is not JSON.

@@ -90,25 +90,23 @@ class ChunkStream:
         on_end: told once how the stream ended.
     """
 
-    __slots__ = ("_charge", "_first", "_grammar", "_is_closed", "_is_done", "_on_end", "_source")
+    __slots__ = ("_charge", "_first", "_grammar", "_is_closed", "_is_complete", "_on_end", "_source", "is_done")
 
     def __init__(self, answer: OpenedAnswer, charge: StreamCharge | None, on_end: Callable[[StreamEnd], Awaitable[None]]) -> None:
         self._source, self._grammar, first = answer
         self._first: list[Event] | None = first
         self._charge = charge
         self._on_end = on_end
-        self._is_done = first[-1] is DONE
+        self._is_complete = first[-1] is DONE
+        """Whether the target will say nothing more."""
+        self.is_done = False
+        """Whether the last event was given to the reader."""
         self._is_closed = False
         if charge is not None:
             charge.follow(self._grammar.final_usage)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the last event was given to the reader."""
-        return self._is_done and not self._first
-
     async def __anext__(self) -> list[Event]:
-        if self._is_closed or (self._is_done and not self._first):
+        if self._is_closed or self.is_done:
             raise StopAsyncIteration
         # As flat as it can be: this runs for every chunk.
         try:
@@ -119,10 +117,11 @@ class ChunkStream:
                 if not batch:
                     break
             if chunks and chunks[-1] is DONE:
-                self._is_done = True
+                self._is_complete = True
             if self._charge is not None and self._charge.is_due(len(chunks)):
                 # Before the chunks are given away: what a client has, a checkpoint has too.
                 await self._charge.checkpoint()
+            self.is_done = self._is_complete
             return chunks
         except StopAsyncIteration:
             return await self._complete()
@@ -136,14 +135,14 @@ class ChunkStream:
 
     async def aclose(self) -> None:
         """Stop the answer wherever it is: the upstream is closed too."""
-        await self._close(None if self._is_done else ClientDisconnectedError())
+        await self._close(None if self._is_complete else ClientDisconnectedError())
 
     async def abandon(self) -> None:
         """Close the upstream, and let the maintenance settle the request: called by the garbage collector, so no store is asked."""
         if self._is_closed:
             return
         self._is_closed = True
-        error = await self._release(None if self._is_done else ClientDisconnectedError())
+        error = await self._release(None if self._is_complete else ClientDisconnectedError())
         if self._charge is not None and self._charge.is_watched:
             self._charge.defer(partial(self._on_end, self._end(error)))
         else:
@@ -156,7 +155,7 @@ class ChunkStream:
         except GatewayError as error:
             await self._close(error)
             raise
-        self._is_done = True
+        self._is_complete = self.is_done = True
         return chunks
 
     async def _close(self, error: BaseException | None) -> None:

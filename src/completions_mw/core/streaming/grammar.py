@@ -4,7 +4,7 @@ Chunks that follow it already, as OpenAI's own do, pass as the bytes they came i
 grammar at once (role and text, text and finish_reason) becomes two; usage moves to where it belongs; ids, times and names are made one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from completions_mw.core.costs.tokens import at_least, is_usage, size_of
@@ -77,12 +77,22 @@ class ChunkGrammar:
         if changed and self._include_usage:
             data["usage"] = None
         elif "usage" in data and (data["usage"] is not None or changed):
-            changed = self._take_usage(data)
+            changed = True
+            if data["usage"] is not None:
+                self._take_usage(data["usage"], data.get("choices") or ())
+            if self._include_usage:
+                data["usage"] = None
+            else:
+                del data["usage"]
         choices = data.get("choices")
         if not choices:
             return []
         if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
-            unified = self._unify(data)
+            if self._envelope is None:
+                self._envelope = self._envelope_of(data)
+            # First what every chunk has, in OpenAI's order.
+            unified = {**dict(zip(_ENVELOPE, self._envelope, strict=True)), **data}
+            unified.update(zip(_ENVELOPE, self._envelope, strict=True))
             changed = changed or unified != data
             data = unified
         if len(choices) > 1 or not self._follows(choices[0]):
@@ -96,7 +106,7 @@ class ChunkGrammar:
             done: whether the target said that it is complete; if not, its stream just ended.
 
         Raises:
-            UpstreamError: the answer is not complete (FAULTS section 4.2): nothing is invented to end it.
+            UpstreamError: the answer is not complete (docs/promises.md, Streams and truncation): nothing is invented to end it.
         """
         open_choices = self._started - self._finished
         if not self._started or ((open_choices or len(self._finished) < self._n) and not done):
@@ -117,33 +127,25 @@ class ChunkGrammar:
             return self._estimate(self._characters)
         return at_least(self.usage, self._estimate(self._characters)) if self.is_estimated else self.usage
 
-    def _take_usage(self, data: dict[str, Any]) -> bool:
-        """Keep reported usage for the end; tell whether the chunk had to be changed."""
-        if is_usage(data["usage"]):
-            self.usage = usage = data["usage"]
-            written = sum(size_of(choice.get("delta") or {}) for choice in data.get("choices") or ())
+    def _take_usage(self, usage: object, choices: Iterable[dict[str, Any]]) -> None:
+        """Keep reported usage for the end of the stream."""
+        if is_usage(usage):
+            self.usage = usage
+            written = sum(size_of(choice.get("delta") or {}) for choice in choices)
             # Some report zeros until the end.
             counts = usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"]
             self._covered = self._characters + written if counts else 0
-        if not self._include_usage:
-            del data["usage"]
-            return True
-        changed = data["usage"] is not None
-        data["usage"] = None
-        return changed
 
-    def _unify(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return a chunk with the first one's id, time and model."""
-        if self._envelope is None:
-            id, _, created, model = self._defaults
-            found_id, found_created, found_model = data.get("id"), data.get("created"), data.get("model")
-            self._envelope = (
-                found_id if isinstance(found_id, str) and found_id else id,
-                CHUNK,
-                found_created if isinstance(found_created, int) else created,
-                found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
-            )
-        return {**dict(zip(_ENVELOPE, self._envelope, strict=True)), **{name: data[name] for name in data if name not in _ENVELOPE}}
+    def _envelope_of(self, first: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+        """Return the id, object, time and model of all chunks, from those of the first one."""
+        id, _, created, model = self._defaults
+        found_id, found_created, found_model = first.get("id"), first.get("created"), first.get("model")
+        return (
+            found_id if isinstance(found_id, str) and found_id else id,
+            CHUNK,
+            found_created if isinstance(found_created, int) else created,
+            found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
+        )
 
     def _follows(self, choice: dict[str, Any]) -> bool:
         """Tell whether a choice is the grammar's next step as it stands, and note the step."""
@@ -159,7 +161,8 @@ class ChunkGrammar:
         if choice["finish_reason"]:
             if delta or index in self._finished:
                 return False
-            self._finish(index, choice["finish_reason"])
+            self._finished.add(index)
+            self.finish_reason = choice["finish_reason"]
             return True
         if "role" in delta:
             return False
@@ -178,15 +181,12 @@ class ChunkGrammar:
             self._characters += size_of(delta)
             steps.append(_choice(index, delta, None))
         if choice.get("finish_reason") and index not in self._finished:
-            self._finish(index, choice["finish_reason"])
+            self._finished.add(index)
+            self.finish_reason = choice["finish_reason"]
             steps.append(_choice(index, {}, choice["finish_reason"]))
         if steps and choice.get("logprobs") is not None:
             (steps[1] if len(steps) > 1 and delta else steps[0])["logprobs"] = choice["logprobs"]
         return steps
-
-    def _finish(self, index: int, reason: Any) -> None:
-        self._finished.add(index)
-        self.finish_reason = reason
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
         data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}

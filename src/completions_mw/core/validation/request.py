@@ -33,18 +33,12 @@ class Chat:
     request: ChatRequest
     fields: dict[str, Any]
     """What to send upstream: as it came, without nulls and without what is to be ignored. Shared; copy before a change."""
+    model: str
+    """The name that the client asked for."""
+    stream: bool
+    """Whether the answer is to be streamed."""
     cap: int | None = None
     """The maximum of tokens to ask the upstream for, whatever the request calls it: money is reserved for no more."""
-
-    @property
-    def model(self) -> str:
-        """The name of the model that the client asked for."""
-        return self.request.model
-
-    @property
-    def stream(self) -> bool:
-        """Whether the answer is to be streamed."""
-        return self.request.stream is True
 
     @property
     def include_usage(self) -> bool:
@@ -55,15 +49,17 @@ class Chat:
     @property
     def max_tokens(self) -> int | None:
         """How many tokens an answer may have, if the request says so; reasoning among them."""
-        stated = [limit for limit in (self.request.max_completion_tokens, self.request.max_tokens) if limit is not None]
+        newer, older = self.request.max_completion_tokens, self.request.max_tokens
+        if newer is None or older is None:
+            return older if newer is None else newer
         # Which of two is obeyed depends on who answers.
-        return max(stated, default=None)
+        return max(newer, older)
 
     def capped(self, max_tokens: int) -> "Chat":
         """Return the request with this maximum, under one name."""
         update = {"max_completion_tokens": max_tokens, "max_tokens": None}
         fields = {name: value for name, value in self.fields.items() if name not in update}
-        return Chat(self.request.model_copy(update=update), fields, max_tokens)
+        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, max_tokens)
 
     @property
     def n(self) -> int:
@@ -144,7 +140,7 @@ def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject"
         raise min(faults, key=_rank).error
     if error := sequence_fault(request.messages):
         raise error
-    return Chat(request, sent)
+    return Chat(request, sent, request.model, request.stream is True)
 
 
 def _parse(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:

@@ -1,0 +1,78 @@
+"""How OpenAI and compatible servers report errors, and what each error means for a client (docs/contract.md, Errors)."""
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from completions_mw.errors import (
+    GatewayError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    RequestTooLargeError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from completions_mw.http import Headers
+
+
+def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
+    """Return what an answer other than 200 means for a client.
+
+    What the client can mend keeps the upstream's text, code and param; what only the operator can mend gets a fixed text.
+    """
+    report = _report_in(body)
+    error = _meaning(status, headers, report)
+    error.upstream_code = _text(report.get("code"))
+    return error
+
+
+def reported_error(report: object) -> UpstreamError:
+    """Return the error that an answer with status 200 reports: an object (OpenAI), a flat one (vLLM), or a plain string."""
+    details = report if isinstance(report, dict) else {"message": report}
+    message, code = details.get("message"), _text(details.get("code"))
+    error = UpstreamError(
+        message if isinstance(message, str) and message else "The upstream provider reported an error.",
+        type=_text(details.get("type")),
+        code=code,
+        param=_text(details.get("param")),
+    )
+    error.upstream_code = code
+    return error
+
+
+def _meaning(status: int, headers: Headers, report: dict[str, Any]) -> GatewayError:
+    message = str(report.get("message") or "The upstream provider refused the request.")
+    code, param = _text(report.get("code")), _text(report.get("param"))
+    if status in (400, 422):
+        return InvalidRequestError(message, code=code, param=param)
+    if status == 404 and code == "model_not_found":
+        unknown = NotFoundError("The upstream provider does not know this model.", code=code)
+        unknown.next_target = True
+        return unknown
+    if status == 413:
+        return RequestTooLargeError(message)
+    if status == 429 and code != "insufficient_quota":
+        advice = tuple((name, value) for name, value in headers if name in ("retry-after", "retry-after-ms") and len(value) < 32)
+        # OpenAI's own text names the operator's organization and the model behind an alias.
+        text = "The upstream provider has too many requests. Please try again later."
+        return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=advice)
+    if status in (408, 504):
+        return UpstreamTimeoutError("The upstream provider did not answer in time.")
+    return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")
+
+
+def _report_in(body: bytes) -> dict[str, Any]:
+    try:
+        data = from_json(body)
+    except ValueError:
+        return {}
+    report = data.get("error", data) if isinstance(data, dict) else {}
+    return report if isinstance(report, dict) else {"message": report}
+
+
+def _text(value: object) -> str | None:
+    """Return a string that the upstream sent where a string belongs; numbers are codes of some servers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,155 @@
+"""A wire format that is unlike OpenAI's in everything: binary frames of a content type of their own, deltas that mean nothing without an
+earlier frame, and none to many events for a frame.
+
+A frame is the length of its payload (4 bytes, big-endian), a letter, and the payload, which is JSON:
+
+    H  {"answer": "...", "words": ["one", "two"]}   begins an answer
+    W  [0, 1, 0]                                    says words of the header, each of which becomes a chunk
+    P  null                                         keeps the connection alive
+    E  {"used": [3, 5]}                             ends an answer, which is complete once its bytes end too
+    F  {"text": "...", "number": 7}                 reports an error
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic_core import from_json, to_json
+
+from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
+from completions_mw.http import ClientConnection, Headers, Timeouts, UpstreamRequest
+from completions_mw.providers import registry
+from completions_mw.providers.base import Completion, Translator, Upstream
+from completions_mw.providers.endpoint import Endpoint, secrets_of
+from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.providers import UpstreamSettings
+from completions_mw.sse import DONE, Event
+
+stream_content_type: Final = "application/vnd.toy.frames"
+_HEAD: Final = 5
+
+
+class ToySettings(UpstreamSettings):
+    """`[providers.<name>]` with `api = "toy"`."""
+
+    api: Literal["toy"] = "toy"
+    password: str
+
+
+def frame(kind: bytes, payload: object) -> bytes:
+    body = to_json(payload)
+    return len(body).to_bytes(4, "big") + kind + body
+
+
+def build_request(
+    endpoint: Endpoint,
+    capabilities: Capabilities,
+    model: str,
+    fields: Mapping[str, Any],
+    max_tokens: int | None = None,
+    connection: ClientConnection | None = None,
+) -> UpstreamRequest:
+    said = [[message["role"], message["content"]] for message in fields["messages"]]
+    live = fields.get("stream", False)
+    body = to_json({"model": model, "said": said, "live": live, **({} if max_tokens is None else {capabilities.max_tokens: max_tokens})})
+    url = f"{endpoint.url}/{'live' if live else 'whole'}"
+    return UpstreamRequest(url, endpoint.headers, body, timeouts=endpoint.timeouts, connection=connection)
+
+
+def parse_completion(body: bytes) -> Completion:
+    try:
+        data = from_json(body)
+        choice = {"index": 0, "message": {"role": "assistant", "content": data["said"]}, "finish_reason": "stop"}
+        return Completion({"id": data["answer"], "choices": [choice], "usage": usage(*data["used"])})
+    except (ValueError, LookupError, TypeError):
+        raise _unusable() from None
+
+
+def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
+    try:
+        report = from_json(body)
+        text, number = report["text"], str(report["number"])
+    except (ValueError, LookupError, TypeError):
+        text, number = "no reason", None
+    error = InvalidRequestError(text, code=number) if status == 400 else UpstreamError(f"The upstream provider failed (status {status}).")
+    error.upstream_code = number
+    return error
+
+
+def open_stream(max_event_bytes: int) -> Translator:
+    return _Frames(max_event_bytes)
+
+
+class _Frames(Translator):
+    def __init__(self, max_event_bytes: int) -> None:
+        super().__init__()
+        self._max_event_bytes = max_event_bytes
+        self._buffer = b""
+        self._header: dict[str, Any] | None = None
+        self._ended = False
+
+    def _translate(self, piece: bytes, events: list[Event]) -> None:
+        self._buffer += piece
+        while len(self._buffer) >= _HEAD:
+            size = int.from_bytes(self._buffer[:4], "big")
+            if size > self._max_event_bytes:
+                raise UpstreamError("The frame is too large.", code="upstream_too_large")
+            if len(self._buffer) < _HEAD + size:
+                return
+            kind, payload = self._buffer[4:_HEAD], self._buffer[_HEAD : _HEAD + size]
+            self._buffer = self._buffer[_HEAD + size :]
+            try:
+                self._take(kind, from_json(payload), events)
+            except (ValueError, LookupError, TypeError):
+                raise _unusable() from None
+
+    def _take(self, kind: bytes, payload: Any, events: list[Event]) -> None:
+        match kind:
+            case b"H":
+                self._header = payload
+            case b"W":
+                words = self._known()["words"]
+                events.extend(self._chunk({"content": words[index]}) for index in payload)
+            case b"E":
+                self._ended = True
+                events.append(self._chunk({}, "stop", usage(*payload["used"])))
+            case b"F":
+                error = UpstreamError(payload["text"], code=str(payload["number"]))
+                error.upstream_code = error.code
+                raise error
+            case b"P":
+                pass
+            case _:
+                raise ValueError(kind)
+
+    def _known(self) -> dict[str, Any]:
+        if self._header is None:
+            raise ValueError("no header")
+        return self._header
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, used: dict[str, int] | None = None) -> Event:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return Event({"id": self._known()["answer"], "choices": [choice], **({} if used is None else {"usage": used})})
+
+    def _finish(self, events: list[Event]) -> None:
+        if not self._ended:
+            raise UpstreamError("The frames broke off.", code="frames_missing")
+        events.append(DONE)
+
+
+def usage(prompt: int, completion: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _unusable() -> UpstreamError:
+    return UpstreamError("The upstream provider sent no frames.", code="upstream_protocol_error")
+
+
+def _upstream(provider: ToySettings) -> Upstream:
+    from tests.support import toy_format
+
+    headers = (("content-type", "application/json"), ("x-password", provider.password))
+    endpoint = Endpoint(provider.base_url, headers, Timeouts(), secrets_of(provider.base_url, (provider.password,)))
+    return Upstream(toy_format, endpoint, Capabilities(max_tokens="most"))
+
+
+registry.register("toy", _upstream)
