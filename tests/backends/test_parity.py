@@ -15,6 +15,7 @@ PAIRS = (
     "Background",
     "FunctionModel",
     "Backends",
+    "Connection",
     "LlamaCppModel",
     "Postgres",
     "Redis",
@@ -23,7 +24,6 @@ PAIRS = (
     "Storage",
     "ThreadSource",
     "Transport",
-    "Wire",
 )
 ENGINE = {"Backend", "Line", "Pieces", "Stream"}
 """Pairs below the transport, in the terms of its HTTP engine."""

@@ -1,15 +1,14 @@
 """Real files, real processes, real `kill -9`."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from completions_mw.backends.spool_file import AsyncSpoolFile, BlockingSpoolFile
@@ -20,14 +19,14 @@ from completions_mw.core.ports import StoreError
 WRITER = """
 import resource, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 
 if len(sys.argv) > 3:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 file = BlockingSpoolFile(sys.argv[1])
 for number in range(int(sys.argv[2])):
     try:
-        run(file.append(b"line %d" % number))
+        run_sync(file.append(b"line %d" % number))
         print("kept", number, flush=True)
     except Exception as error:
         print(type(error).__name__, number, flush=True)
@@ -210,9 +209,9 @@ def test_the_file_of_a_dead_parent_is_free_though_its_child_lives(path: Path, fi
     code = """
 import os, sys
 from completions_mw.backends.spool_file import BlockingSpoolFile
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 file = BlockingSpoolFile(sys.argv[1])
-run(file.append(b"parent"))
+run_sync(file.append(b"parent"))
 child = os.fork()
 if child == 0:
     print(os.getpid(), flush=True)
@@ -232,8 +231,7 @@ else:
         parent.communicate()
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_the_async_file_is_the_same_in_a_thread(path: Path, backend: Any) -> None:
+def test_the_async_file_is_the_same_in_a_thread(path: Path) -> None:
     async def scenario() -> None:
         file = AsyncSpoolFile(path)
         receipt = await file.append(b"one")
@@ -245,49 +243,29 @@ def test_the_async_file_is_the_same_in_a_thread(path: Path, backend: Any) -> Non
         assert line == b"two"
         await file.done(receipt)
 
-    anyio.run(scenario, backend=backend)
+    asyncio.run(scenario())
     assert contents(path) == []
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, call: str, work: Callable[[], object]) -> None:
-    """Do `work` within the next call of the system, as the garbage collector does when it closes a stream there."""
-    real = getattr(os, call)
-    pending = [work]
-
-    def interrupted(*args: Any) -> Any:
-        while pending:
-            pending.pop()()
-        return real(*args)
-
-    monkeypatch.setattr(os, call, interrupted)
-
-
-def finishes(work: Callable[[], object]) -> bool:
-    """Tell whether `work` ends by itself; a thread that waits for itself is left behind."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(20)
-    return not thread.is_alive()
-
-
-def test_the_garbage_collector_may_keep_a_line_within_another(file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    receipts: list[object] = []
-    interrupt(monkeypatch, "fsync", lambda: receipts.append(run_sync(file.append(b"inner"))))
-    assert finishes(lambda: receipts.append(run_sync(file.append(b"outer"))))
-    assert contents(path) == [b"outer\ninner\n"]
-    for receipt in receipts:
-        assert contents(path) == [b"outer\ninner\n"]
-        run_sync(file.done(receipt))
+def test_threads_keep_whole_lines(file: BlockingSpoolFile, path: Path) -> None:
+    lines = [b"line %d" % number for number in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        receipts = list(threads.map(lambda line: run_sync(file.append(line)), lines))
+        assert sorted(contents(path)[0].splitlines()) == sorted(lines)
+        list(threads.map(lambda receipt: run_sync(file.done(receipt)), receipts))
     assert contents(path) == [b""]
 
 
-def test_the_garbage_collector_may_keep_a_line_while_the_file_is_emptied(
-    file: BlockingSpoolFile, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    receipt = run_sync(file.append(b"outer"))
-    interrupt(monkeypatch, "ftruncate", lambda: run_sync(file.append(b"inner")))
-    assert finishes(lambda: run_sync(file.done(receipt)))
-    assert contents(path) == [b"inner\n"]
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(file: BlockingSpoolFile, path: Path) -> None:
+    with file._files._lock:
+        child = os.fork()
+        if child == 0:
+            try:
+                run_sync(file.append(b"child"))
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+    assert adopt(file) == [b"child"]
 
 
 def test_what_is_set_aside_is_kept_and_not_adopted(file: BlockingSpoolFile, path: Path) -> None:

@@ -6,8 +6,6 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from completions_mw import Gateway
-from completions_mw.backends.sql.sqlite import database as sqlite
-from completions_mw.backends.sql.sqlite import file as sqlite_file
 from tests.conformance import given
 from tests.conformance.customer import Customer, CustomerMaker
 from tests.hosts.base import Host, Project
@@ -35,13 +33,6 @@ def upstream(one_upstream: MockUpstream) -> Iterator[MockUpstream]:
     yield one_upstream
     one_upstream.release()
     one_upstream.wait_for(lambda: one_upstream.active_requests == 0)
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here is about a slow database, and this machine may be busy."""
-    for module in (sqlite, sqlite_file):
-        monkeypatch.setattr(module, "TIMEOUT", 20.0)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,8 @@ def settings(upstream_url: str, ledger: str) -> Settings:
         keep_alive=0.05,
         providers={"echo": {"api": "echo"}, "up": {"api": "openai", "base_url": upstream_url, "api_key": "sk-upstream"}},
         models=models,
-        stores={"ledger": ledger, "key_cache": 0},
+        # No test here is about a slow database, and the machine may be busy.
+        stores={"ledger": ledger, "ledger_timeout": 20.0, "key_cache": 0},
         callers={"limits": {"requests": "5000/hour"}},
         tenants={
             **{f"crew-{number}": {"limits": {"requests": "3/hour", "tokens": "1000/hour"}} for number in range(SPARE)},

@@ -4,9 +4,7 @@ from importlib import import_module
 
 from completions_mw import Gateway, Settings
 from tests.kill9 import workers
-from tests.servers.patience import wait_for_ledgers
 
-wait_for_ledgers()
-for name in ("sql.postgres", "sql.postgres_ledger", "admission.blocking_redis", "transport"):
+for name in ("sql.postgres.database", "sql.postgres.ledger", "redis.blocking", "http.transport"):
     import_module(f"completions_mw.backends.{name}")
 Gateway(Settings.from_mapping({"models": {"words": {}}}), models={"words": workers.words})

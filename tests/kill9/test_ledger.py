@@ -15,6 +15,7 @@ from completions_mw import Caller, Gateway, Settings
 from tests.kill9.conftest import Report
 from tests.kill9.pack import Ack, Pack
 from tests.kill9.workers import PRICES, spend, words
+from tests.servers.patience import STORE_PATIENCE
 from tests.support.postgres_server import postgres_server
 from tests.support.waiting import wait_until
 
@@ -29,7 +30,7 @@ OVERSPENT = 'SELECT count(*) FROM {0}budgets WHERE spent + reserved > "limit"'
 LEFT = "SELECT count(*) FROM {0}entries WHERE state = 'reserved'"
 UNBALANCED = """
     SELECT b.id, b.spent, b.reserved, coalesce(sum(e.amount), 0)
-    FROM {0}budgets b LEFT JOIN {0}entries e ON e.budget = b.id
+    FROM {0}budgets b LEFT JOIN {0}entries e ON e.budget_id = b.id
     GROUP BY b.id, b.spent, b.reserved
     HAVING b.reserved <> 0 OR b.spent <> coalesce(sum(e.amount), 0)
 """
@@ -99,7 +100,7 @@ class Sampler:
 def test_workers_that_stream(store: Store, tmp_path: Path, report: Report) -> None:
     began = time.monotonic()
     models = {"words": {"prices": PRICES}}
-    settings = {"models": models, "stores": {"ledger": store.address, "lease_ttl": LEASE_SECONDS}}
+    settings = {"models": models, "stores": {"ledger": store.address, "ledger_timeout": STORE_PATIENCE, "lease_ttl": LEASE_SECONDS}}
     pack = Pack(spend, settings, tmp_path, seed=1)
     with Gateway(Settings.from_mapping(settings), models={"words": words}) as survivor:
         # From its first request on it posts what the dead have left.

@@ -13,7 +13,6 @@ from completions_mw.backends import sql
 from completions_mw.core.ports import Account, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import Budget, Limits
-from tests.servers.patience import wait_for_ledgers
 
 THREADS: Final = 3
 WORD: Final = "word"
@@ -44,7 +43,6 @@ def words(request: ChatRequest) -> Iterator[str]:
 
 def spend(job: Job, told: Connection) -> None:
     """Stream on budgets that are soon used up; write down what the ledger has confirmed."""
-    wait_for_ledgers()
     acks = Acks(job.acks, told)
     ledger_on = sql.ledger_on
     vars(sql).update(ledger_on=lambda database: Acknowledged(ledger_on(database), acks))
@@ -146,9 +144,9 @@ class Acknowledged:
         self._acks.write("checkpoint", request_id, amount, tokens)
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        movements = await self._ledger.settle(entry, outcome)
+        changes = await self._ledger.settle(entry, outcome)
         self._acks.write("settle", entry.request_id, outcome.cost, outcome.tokens)
-        return movements
+        return changes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(cast("Any", self._ledger), name)

@@ -4,7 +4,6 @@ import json
 import os
 
 from completions_mw import Settings
-from tests.servers.patience import wait_for_ledgers
 
 KEY = "sk-servers-0123456789"
 UPSTREAM_KEY = "sk-upstream-0123456789"
@@ -20,8 +19,6 @@ MAX_RESPONSE = 256 * 1024 * 1024
 
 def settings() -> Settings:
     """Return the settings; the upstream's address comes from the environment, as do the tables that a test wants to be others."""
-    if os.environ.get("PATIENT"):
-        wait_for_ledgers()
     usual = {
         "providers": {"mock": {"api": "openai", "base_url": os.environ["UPSTREAM_URL"], "api_key": UPSTREAM_KEY}},
         "models": {name: {"targets": [f"mock/{name}"]} for name in MODELS},

@@ -52,6 +52,7 @@ def sharing(redis: RedisServer, ledger: str | None = None, *, lease_ttl: float =
         "admission": f"{redis.url}?socket_timeout={STORE_PATIENCE}",
         "admission_failure": "closed",
         "ledger": ledger,
+        "ledger_timeout": STORE_PATIENCE,
         "lease_ttl": lease_ttl,
     }
     return json.dumps({"stores": stores, **tables})
@@ -102,10 +103,7 @@ def _ask(client: RawClient, todo: "SimpleQueue[bytes]") -> list[Answer]:
 def fleet(start: Start, kind: Kind, settings: str, *options: str, servers: int = 2, workers: int = 2, **env: str) -> Iterator[Fleet]:
     """Run servers with the settings of `sharing`."""
     with contextlib.ExitStack() as stack:
-        running = [
-            stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, PATIENT="yes", **env))
-            for _ in range(servers)
-        ]
+        running = [stack.enter_context(start(kind, *_options(kind, workers), *options, SETTINGS=settings, **env)) for _ in range(servers)]
         yield Fleet(running, workers)
 
 
@@ -124,4 +122,4 @@ def models(*names: str, **fields: Any) -> dict[str, Any]:
 def books(ledger: str) -> Gateway:
     """Return what reads the ledger, and serves nobody."""
     echo = {"providers": {"echo": {"api": "echo"}}, "models": {"echo": {"targets": ["echo/echo"]}}}
-    return Gateway(Settings.from_mapping({**echo, "stores": {"ledger": ledger}}))
+    return Gateway(Settings.from_mapping({**echo, "stores": {"ledger": ledger, "ledger_timeout": STORE_PATIENCE}}))

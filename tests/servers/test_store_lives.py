@@ -64,7 +64,7 @@ def test_stores_in_use_before_the_workers_are_forked(
 
 
 def test_stores_in_use_survive_a_fork(upstream: Upstream, redis_server: RedisServer, ledger: str) -> None:
-    run_forking(upstream, SETTINGS=stores(redis_server, ledger, "ok", "stall-2"), PATIENT="yes")
+    run_forking(upstream, SETTINGS=stores(redis_server, ledger, "ok", "stall-2"))
     with books(ledger) as reader:
         assert requests_of(reader) == {"team": 4}
         assert nothing_is_held(redis_server, reader)
@@ -137,7 +137,7 @@ def open_streams(port: int) -> Iterator[list[StreamClient]]:
 def test_streams_that_end_in_time_are_settled_as_always(
     kind: Kind, start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str
 ) -> None:
-    with start(kind, SETTINGS=stores(redis_server, ledger, "stall-2"), PATIENT="yes") as server, books(ledger) as reader:
+    with start(kind, SETTINGS=stores(redis_server, ledger, "stall-2")) as server, books(ledger) as reader:
         with open_streams(server.port) as clients:
             server.process.signal(signal.SIGTERM)
             upstream.release()
@@ -154,7 +154,7 @@ def test_streams_that_are_cut_are_settled(start: Start, upstream: Upstream, redi
     settings = stores(redis_server, ledger, "stall-2", lease_ttl=60)
     with books(ledger) as reader:
         options = ("--timeout-graceful-shutdown", "1")
-        with start(UVICORN_HTTPTOOLS, *options, SETTINGS=settings, PATIENT="yes") as server, open_streams(server.port):
+        with start(UVICORN_HTTPTOOLS, *options, SETTINGS=settings) as server, open_streams(server.port):
             server.process.signal(signal.SIGTERM)
             server.process.wait(timeout=PATIENCE)
         (row,) = reader.usage("key")
@@ -170,11 +170,11 @@ def test_streams_of_workers_that_are_killed_are_posted_by_others(
     """After its time gunicorn kills the worker: what its streams held is free after the lease."""
     settings = stores(redis_server, ledger, "stall-2", "ok", lease_ttl=1)
     with books(ledger) as reader:
-        with start(kind, "--graceful-timeout", "1", SETTINGS=settings, PATIENT="yes") as server, open_streams(server.port):
+        with start(kind, "--graceful-timeout", "1", SETTINGS=settings) as server, open_streams(server.port):
             server.process.signal(signal.SIGTERM)
             server.process.wait(timeout=PATIENCE)
         upstream.wait_for(lambda: upstream.active_requests == 0)
-        with start(kind, SETTINGS=settings, PATIENT="yes") as server, RawClient(server.port) as client:
+        with start(kind, SETTINGS=settings) as server, RawClient(server.port) as client:
             assert content_of(client.exchange(chat())) == "hello"
             wait_until(lambda: nothing_is_held(redis_server, reader))
         assert requests_of(reader) == {"team": STREAMS + 1}

@@ -180,6 +180,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("stores.ledger", {"stores": {"ledger": "sqlite:///"}}, "name a file"),
     ("stores.ledger", {"stores": {"ledger": f"postgresql://me:{SECRET}@db\n"}}, "postgresql"),
     ("stores.ledgers", {"stores": {"ledgers": "memory://"}}, "did you mean `ledger`?"),
+    ("stores.ledger_timeout", {"stores": {"ledger_timeout": 0}}, "greater than 0"),
+    ("stores.ledger_timeout", {"stores": {"ledger_timeout": 61}}, "less than or equal to 60"),
     ("stores.lease_ttl", {"stores": {"lease_ttl": 0.5}}, "greater than or equal to 1"),
     ("stores.key_cache", {"stores": {"key_cache": 6}}, "less than or equal to 5"),
     ("stores.retention_days", {"stores": {"retention_days": 36_501}}, "less than or equal to 36500"),

@@ -8,10 +8,12 @@
     admission.py       from an address to a store of rate limits
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk
+    locked_file.py     a file that one process owns for as long as it lives
     background/        work beside requests: threads and tasks
     genai_prices.py    prices of well-known models
     clock.py           the machine's clocks
-    forks.py           what a child process makes anew
+    ownership.py       what belongs to one process, and what to one event loop
+    runners.py         where calls that block run
     time_limit.py      a time limit that stands still with the event loop
 
 Each port has a `Blocking...` class, which does its I/O inline and never suspends, and an `Async...` class with the same methods.

@@ -20,6 +20,8 @@ from completions_mw.settings.errors import explain
 from completions_mw.settings.secrets import DEFAULT_LEDGER, sqlite_file
 from completions_mw.settings.sources import read_toml
 
+_TIMEOUT: Final = 10.0
+"""Seconds that a call may take: an operator at a terminal would rather wait for a busy database than ask again."""
 _DEFAULT: Final = Path("completions.toml")
 _EXAMPLE: Final = 'write `ledger = "sqlite:///completions.db"` under [stores]'
 
@@ -64,7 +66,7 @@ def _opened(config: Path | None, ledger: str | None, may_create: bool) -> Iterat
     if file is not None and not may_create and _is_missing(file):
         # A path with a slip in it would look like a ledger in which nothing is.
         raise ConfigurationError(f"there is no file {file}; `completions-mw keys create` makes it, and so does the app")
-    database = open_database(address, blocking=True, clock=SYSTEM_CLOCK)
+    database = open_database(address, blocking=True, clock=SYSTEM_CLOCK, timeout=_TIMEOUT)
     try:
         yield database
     except StoreError as error:

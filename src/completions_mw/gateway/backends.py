@@ -19,7 +19,7 @@ class Backends(Protocol):
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
     def background(self) -> Background: ...
     def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
-    def database(self, address: str, clock: Clock) -> "Database": ...
+    def database(self, address: str, clock: Clock, timeout: float) -> "Database": ...
     def spool_file(self, path: str) -> "SpoolFile": ...
 
 
@@ -51,10 +51,10 @@ class BlockingBackends:
 
         return admission_store(address, namespace, blocking=True, clock=clock)
 
-    def database(self, address: str, clock: Clock) -> "Database":
+    def database(self, address: str, clock: Clock, timeout: float) -> "Database":
         from completions_mw.backends.sql import open_database
 
-        return open_database(address, blocking=True, clock=clock)
+        return open_database(address, blocking=True, clock=clock, timeout=timeout)
 
     def spool_file(self, path: str) -> "SpoolFile":
         from completions_mw.backends.spool_file import BlockingSpoolFile
@@ -90,10 +90,10 @@ class AsyncBackends:
 
         return admission_store(address, namespace, blocking=False, clock=clock)
 
-    def database(self, address: str, clock: Clock) -> "Database":
+    def database(self, address: str, clock: Clock, timeout: float) -> "Database":
         from completions_mw.backends.sql import open_database
 
-        return open_database(address, blocking=False, clock=clock)
+        return open_database(address, blocking=False, clock=clock, timeout=timeout)
 
     def spool_file(self, path: str) -> "SpoolFile":
         from completions_mw.backends.spool_file import AsyncSpoolFile

@@ -59,7 +59,7 @@ class Stores:
             from completions_mw.backends.sql import ledger_on
             from completions_mw.backends.sql.key_store import SqlKeyStore
 
-            self._database = database = kit.database(stores.ledger.get_secret_value(), clock)
+            self._database = database = kit.database(stores.ledger.get_secret_value(), clock, stores.ledger_timeout)
             spool = Spool(clock, file=kit.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
             keys = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)

@@ -16,6 +16,8 @@ class StoreSettings(SettingsModel):
     """Counters and leases. In memory each process has its own."""
     ledger: LedgerAddress | None = None
     """Keys, money and usage. Without one: `sqlite:///completions.db` where there is a budget, else nothing is kept."""
+    ledger_timeout: Annotated[Seconds, Field(le=60)] = 0.5
+    """Seconds that a call to the ledger may take, with all that it waits for, before it counts as down; reports may take a minute."""
     namespace: Name = "completions_mw"
     """What the names in Redis start with: the same for all workers of an app, another one for another app."""
     strict: bool = False

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from completions_mw.backends.sql.postgres import ledger as postgres_ledger
-from completions_mw.backends.sql.sqlite import ledger as sqlite_ledger
+from completions_mw.backends.sql import ledger_on
+from completions_mw.backends.sql.ledger_rows import BATCH
+from completions_mw.backends.sql.sqlite.database import BlockingSqlite
+from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
+from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
@@ -191,8 +194,8 @@ def test_each_threshold_is_told_once(all_books: Books) -> None:
     told = []
     for at in range(11):
         run(ledger.reserve(entry(f"{at}"), 0, [account(100)], TTL_MS))
-        [movement] = run(ledger.settle(entry(f"{at}"), outcome(10)))
-        told.append(movement.crossed)
+        [change] = run(ledger.settle(entry(f"{at}"), outcome(10)))
+        told.append(change.crossed)
     assert told == [(), (), (), (), (50,), (), (), (80,), (), (100,), ()]
 
 
@@ -226,8 +229,8 @@ def test_the_first_refusal_under_a_limit_is_told_once(all_books: Books) -> None:
 def test_a_refusal_is_not_told_of_a_budget_that_was_told_to_be_spent(all_books: Books) -> None:
     run, ledger = all_books[:2]
     assert run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS)) is None
-    [movement] = run(ledger.settle(entry("a"), outcome(100)))
-    assert movement.crossed == (50, 80, 100)
+    [change] = run(ledger.settle(entry("a"), outcome(100)))
+    assert change.crossed == (50, 80, 100)
     refusal = run(ledger.reserve(entry("b"), 1, [account(100)], TTL_MS))
     assert refusal is not None
     assert not refusal.first
@@ -237,8 +240,8 @@ def test_a_lowered_limit_refuses_and_ends_nothing(all_books: Books) -> None:
     run, ledger = all_books[:2]
     run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS))
     assert run(ledger.reserve(entry("b"), 1, [account(200)], TTL_MS)) == Refusal(account(200), 0, 300, True)
-    [movement] = run(ledger.settle(entry("a"), outcome(300)))
-    assert (movement.limit, movement.spent, movement.crossed) == (200, 300, (50, 80, 100))
+    [change] = run(ledger.settle(entry("a"), outcome(300)))
+    assert (change.limit, change.spent, change.crossed) == (200, 300, (50, 80, 100))
 
 
 def test_what_costs_more_than_it_reserved_is_charged(all_books: Books) -> None:
@@ -352,12 +355,11 @@ def test_pruning_forgets_the_old_and_keeps_what_is_under_way(all_books: Books) -
     assert _balance(all_books) == (100, 5, 0)
 
 
-def test_pruning_works_in_batches(all_books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, ledger = all_books[:2]
+def test_pruning_works_in_batches(all_books: Books) -> None:
+    run = all_books.run
     for at in range(5):
-        run(spend(ledger, f"{at}", 1, 1, [account(1, period=f"2025-0{at + 1}")]))
-    monkeypatch.setattr(sqlite_ledger, "BATCH", 2)
-    monkeypatch.setattr(postgres_ledger, "BATCH", 2)
+        run(spend(all_books.ledger, f"{at}", 1, 1, [account(1, period=f"2025-0{at + 1}")]))
+    ledger = ledger_on(all_books.database, batch=2)
     left = []
     while run(ledger.prune(STARTED_MS + 1)):
         left.append((sum(row.requests for row in run(ledger.usage(UsageQuery("key")))), len(run(ledger.balances("key", "key-1")))))
@@ -384,18 +386,16 @@ def test_memory_keeps_the_rows_of_a_day() -> None:
         run, ledger = opened[:2]
         run(spend(ledger, "old", 1, 1, [account(1, period="2026-10")]))
         run(ledger.settle(entry("older", started_ms=STARTED_MS - DAY_MS - 1), outcome(1)))
-        for at in range(sqlite_ledger.BATCH):
+        for at in range(BATCH):
             run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS - DAY_MS), outcome(1)))
         [row] = run(ledger.usage(UsageQuery("key")))
-        assert row.requests == sqlite_ledger.BATCH + 1
+        assert row.requests == BATCH + 1
         assert run(ledger.balances("key", "key-1")) == []
 
 
-def test_memory_keeps_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_ledger, "BATCH", 5)
-    monkeypatch.setattr(sqlite_ledger, "KEPT_IN_MEMORY", 3)
-    with books("memory://", blocking=True, clock=Time().clock) as opened:
-        run, ledger = opened[:2]
-        for at in range(5):
-            run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
-        assert [row.group for row in run(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
+def test_memory_keeps_so_many_rows() -> None:
+    ledger = SqliteLedger(BlockingSqlite(None, Time().clock), batch=5, kept_in_memory=3)
+    for at in range(5):
+        run_sync(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
+    assert [row.group for row in run_sync(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
+    run_sync(ledger.aclose())

@@ -1,4 +1,4 @@
-"""The ledger against a model of it: random steps with virtual time (FAULTS FC-79)."""
+"""The ledger against a model of it: random steps with virtual time (docs/promises.md, Money)."""
 
 import shutil
 import tempfile
@@ -98,16 +98,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(id=requests, cost=amounts)
     def settle(self, id: str, cost: int) -> None:
-        movements = self.run(self.ledger.settle(entry(id), outcome(cost)))
+        changes = self.run(self.ledger.settle(entry(id), outcome(cost)))
         row = self.rows.setdefault(id, Row("new", []))
         if row.state == "settled":
-            assert movements == []
+            assert changes == []
             return
         posted = max(cost - row.amount, 0) if row.state == "reaped" else cost
         self._post(row, posted, 0 if row.state == "reaped" else row.reserved)
         row.amount = row.amount + posted if row.state == "reaped" else cost
         row.state = "settled"
-        assert {movement.scope: (movement.spent, movement.crossed) for movement in movements} == self._told(row.scopes)
+        assert {change.scope: (change.spent, change.crossed) for change in changes} == self._told(row.scopes)
 
     @rule(ids=st.lists(requests, max_size=4))
     def renew(self, ids: list[str]) -> None:

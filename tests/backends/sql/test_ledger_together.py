@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from completions_mw.core.ports import Tokens, UsageQuery
-from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend, surely
+from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
 
 SHARED = ["sqlite", "postgres"]
@@ -33,7 +33,7 @@ def _balance(opened: Books, name: str = "key-1", scope: str = "key") -> tuple[in
 def test_many_at_once_never_overshoot(all_books: Books) -> None:
     ledger = all_books.ledger
     accounts = [account(1000), account(700, "tenant-1", "tenant")]
-    served = all_books.run.together([partial(surely, partial(spend, ledger, f"{at}", 50, 50, accounts)) for at in range(40)])
+    served = all_books.run.together([partial(spend, ledger, f"{at}", 50, 50, accounts) for at in range(40)])
     assert sum(served) == 14
     assert _balance(all_books) == (1000, 700, 0)
     assert _balance(all_books, "tenant-1", "tenant") == (700, 700, 0)
@@ -43,8 +43,8 @@ def test_many_who_settle_at_once_tell_each_threshold_once(all_books: Books) -> N
     run, ledger = all_books[:2]
     for at in range(10):
         run(ledger.reserve(entry(f"{at}"), 100, [account(1000)], TTL_MS))
-    movements = all_books.run.together([partial(ledger.settle, entry(f"{at}"), outcome(100)) for at in range(10)])
-    assert sorted(threshold for [movement] in movements for threshold in movement.crossed) == [50, 80, 100]
+    changes = all_books.run.together([partial(ledger.settle, entry(f"{at}"), outcome(100)) for at in range(10)])
+    assert sorted(threshold for [change] in changes for threshold in change.crossed) == [50, 80, 100]
 
 
 def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books: Books) -> None:
@@ -54,10 +54,10 @@ def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books
         run(ledger.checkpoint(f"{at}", 10, Tokens(1)))
 
     async def settle(request_id: str) -> int:
-        return len(await surely(partial(ledger.settle, entry(request_id), outcome(30))))
+        return len(await ledger.settle(entry(request_id), outcome(30)))
 
     counts = all_books.run.together(
-        [work for at in range(10) for work in (partial(settle, f"{at}"), partial(surely, ledger.reap), partial(settle, f"{at}"))]
+        [work for at in range(10) for work in (partial(settle, f"{at}"), ledger.reap, partial(settle, f"{at}"))]
     )
 
     assert sum(counts[0::3]) + sum(counts[2::3]) == 10

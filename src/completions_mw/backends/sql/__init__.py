@@ -1,4 +1,14 @@
-"""The databases of the ledger and of the keys: SQLite and PostgreSQL, blocking and async."""
+"""The databases of the ledger and of the keys: SQLite and PostgreSQL, blocking and async.
+
+opening.py      `open_database`: from an address to a database; `ledger_on`: the ledger in it
+database.py     the `Database` protocol
+key_store.py    `SqlKeyStore`: the `KeyStore` port
+ledger_rows.py  parameters and rows of the ledger
+values.py       parameters and rows as both databases can keep them
+statements.py   reads the SQL files of a dialect
+sqlite/         SQLite, and its SQL: schema.sql, keys.sql, ledger.sql, migrations/
+postgres/       PostgreSQL, and its SQL, with functions.sql besides
+"""
 
 from completions_mw.backends.sql.database import ConflictError, Database, Rows, Step
 from completions_mw.backends.sql.opening import ledger_on, open_database

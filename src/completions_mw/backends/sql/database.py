@@ -1,15 +1,15 @@
-"""What the ledger and the key store need of a database.
+"""The `Database` protocol: what the ledger and the key store need of SQLite or PostgreSQL.
 
-Statements are files, known by their names: `backends/sql/<dialect>/<name>.sql`.
+Statements are run by their names, as `keys_find`, which `statements.py` finds in the SQL files of each dialect.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 TIMEOUT: Final = 0.5
-"""Seconds that a call may take, with everything that it waits for (DESIGN section 8)."""
+"""Seconds that a call may take, with everything that it waits for, unless the setting `stores.ledger_timeout` says otherwise."""
 REPORT_TIMEOUT: Final = 60.0
-"""The same for those who wait for a report."""
+"""Seconds that a report may take."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -22,7 +22,7 @@ class Step(NamedTuple):
 
 
 class ConflictError(Exception):
-    """What should be new is there already; nothing was changed."""
+    """A row that should be new is there already; nothing was changed."""
 
 
 class Database(Protocol):

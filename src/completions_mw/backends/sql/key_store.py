@@ -1,6 +1,6 @@
 """The keys in the ledger's database.
 
-A secret is found by its digest, which is the primary key, so the time of a look-up tells nothing of it (FAULTS FC-112).
+A secret is found by its digest, which is the primary key, so the time of a look-up tells nothing of it (docs/promises.md, Secrets).
 """
 
 import json

@@ -1,9 +1,17 @@
-"""The SQL files of a dialect, read when they are first needed."""
+"""The SQL of a dialect, read when it is first needed: statements by their names, and migrations by their versions.
 
+`<dialect>/schema.sql`, `keys.sql` and `ledger.sql` hold statements, each below a line `-- name: keys_find`.
+"""
+
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_SUBJECTS: Final = ("schema", "keys", "ledger")
+_NAMED: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 class Migration(NamedTuple):
@@ -14,9 +22,13 @@ class Migration(NamedTuple):
 
 
 @cache
-def statement(dialect: str, name: str) -> str:
-    """Return the text of the statement `name`."""
-    return _folder(dialect).joinpath(f"{name}.sql").read_text("utf-8")
+def statements(dialect: str) -> Mapping[str, str]:
+    """Return all statements of a dialect by their names."""
+    found: dict[str, str] = {}
+    for subject in _SUBJECTS:
+        _, *parts = _NAMED.split(script(dialect, subject))
+        found |= zip(parts[::2], map(str.strip, parts[1::2]), strict=True)
+    return found
 
 
 @cache
@@ -24,6 +36,12 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     """Return all steps to the schema of now, in order: `migrations/0001_….sql` and so on."""
     folder = _folder(dialect).joinpath("migrations")
     return tuple(sorted(Migration(int(file.name[:4]), file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".sql")))
+
+
+@cache
+def script(dialect: str, name: str) -> str:
+    """Return a file that runs whole."""
+    return _folder(dialect).joinpath(f"{name}.sql").read_text("utf-8")
 
 
 def _folder(dialect: str) -> Traversable:

@@ -1,7 +1,6 @@
 """Settlements that the ledger could not take, until it can (FAULTS section 3.4)."""
 
 import logging
-import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,13 +10,12 @@ from typing import Any, Final, NamedTuple, Protocol
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from completions_mw.core.budgets.escape import escaped, restored
 from completions_mw.core.ports import Clock, Entry, Outcome, StoreError
 from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
-_UNWRITABLE: Final = re.compile("[\ufdd0\ud800-\udfff]")
-_ESCAPE: Final = re.compile("\ufdd0([0-9a-f]{4});")
 
 
 class Settlement(NamedTuple):
@@ -206,26 +204,17 @@ class Spool:
 
 def _line(settlement: Settlement) -> bytes:
     entry, outcome = settlement
-    values = {**_mapped(outcome, _escaped), "tokens": outcome.tokens._asdict()}
-    return to_json({"entry": _mapped(entry, _escaped), "outcome": values})
+    values = {**_mapped(outcome, escaped), "tokens": outcome.tokens._asdict()}
+    return to_json({"entry": _mapped(entry, escaped), "outcome": values})
 
 
 def _settlement(line: bytes) -> Settlement:
     entry, outcome = _reader().validate_json(line)
-    return Settlement(entry._replace(**_mapped(entry, _restored)), outcome._replace(**_mapped(outcome, _restored)))
+    return Settlement(entry._replace(**_mapped(entry, restored)), outcome._replace(**_mapped(outcome, restored)))
 
 
 def _mapped(values: Entry | Outcome, change: Callable[[str], str]) -> dict[str, Any]:
     return {name: change(value) if isinstance(value, str) else value for name, value in values._asdict().items()}
-
-
-def _escaped(text: str) -> str:
-    # Names may hold halves of surrogate pairs, as from a caller's id of the host app, which JSON in UTF-8 cannot; U+FDD0 is no character.
-    return _UNWRITABLE.sub(lambda match: f"\ufdd0{ord(match[0]):x};", text)
-
-
-def _restored(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 @cache

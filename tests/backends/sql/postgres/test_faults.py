@@ -1,10 +1,9 @@
-"""What happens to a ledger in PostgreSQL when its server is slow, stopped or gone (FAULTS FC-97, FC-98)."""
+"""What happens to a ledger in PostgreSQL when its server is slow, stopped or gone (docs/promises.md, Stores that fail)."""
 
 import asyncio
 import os
 import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +13,19 @@ from functools import partial
 import anyio
 import psycopg
 import pytest
-import trio
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql import ConflictError, Step, ledger_on, open_database
+from completions_mw.backends.sql import ConflictError, Step, open_database
 from completions_mw.backends.sql.postgres.database import CONNECTIONS, REPORTS
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
-from tests.support.ledgers import TTL_MS, Books, account, books, entry, outcome, spend
+from tests.support.ledgers import PATIENCE, TTL_MS, Books, account, books, entry, outcome, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
 from tests.support.waiting import wait_until
+
+TIMEOUT = 2.0
+"""Seconds, where a time-out is the subject."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 def opened(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Books]:
     """A ledger in which 100 of 1000 are spent."""
     with books(postgres.new_database(), blocking=request.param) as made:
+        assert made.run(spend(made.ledger, "before", 100, 100, [account(1000)]))
+        yield made
+
+
+@pytest.fixture(params=[True, False], ids=["blocking", "async"])
+def impatient(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Books]:
+    """A ledger in which 100 of 1000 are spent, whose user does not wait for long."""
+    with books(postgres.new_database(), blocking=request.param, timeout=TIMEOUT) as made:
         assert made.run(spend(made.ledger, "before", 100, 100, [account(1000)]))
         yield made
 
@@ -72,49 +81,49 @@ def test_a_restart_between_two_requests_is_not_noticed(opened: Books, postgres: 
     assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
 
 
-def test_a_server_process_that_hangs_is_given_up_and_its_connection_with_it(opened: Books, postgres: PostgresServer) -> None:
-    [pid] = postgres.backends(opened.address)
+def test_a_server_process_that_hangs_is_given_up_and_its_connection_with_it(impatient: Books, postgres: PostgresServer) -> None:
+    [pid] = postgres.backends(impatient.address)
     with postgres.stopped(pid):
         with pytest.raises(StoreTimeoutError):
-            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
-        assert opened.run(spend(opened.ledger, "b", 1, 1, [account(1000)]))
-        assert len(opened.database._idle) == 1  # type: ignore[attr-defined]
-    assert opened.run(opened.ledger.settle(entry("a"), outcome(1))) is not None
-    [balance] = opened.run(opened.ledger.balances("key", "key-1"))
+            impatient.run(impatient.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+        assert impatient.run(spend(impatient.ledger, "b", 1, 1, [account(1000)]))
+        assert len(impatient.database._idle) == 1  # type: ignore[attr-defined]
+    assert impatient.run(impatient.ledger.settle(entry("a"), outcome(1))) is not None
+    [balance] = impatient.run(impatient.ledger.balances("key", "key-1"))
     assert balance.spent in (101, 102)
 
 
-def test_a_budget_that_somebody_else_locks_is_a_timeout_and_the_connection_survives(opened: Books, postgres: PostgresServer) -> None:
-    before = postgres.backends(opened.address)
-    with _locked(opened), pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
-        opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
-    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
-    assert postgres.backends(opened.address) == before
+def test_a_budget_that_somebody_else_locks_is_a_timeout_and_the_connection_survives(impatient: Books, postgres: PostgresServer) -> None:
+    before = postgres.backends(impatient.address)
+    with _locked(impatient), pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
+        impatient.run(impatient.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+    assert impatient.run(spend(impatient.ledger, "a", 1, 1, [account(1000)]))
+    assert postgres.backends(impatient.address) == before
 
 
-def test_more_requests_than_connections_wait_and_the_last_ones_not_for_ever(opened: Books, postgres: PostgresServer) -> None:
+def test_more_requests_than_connections_wait_and_the_last_ones_not_for_ever(impatient: Books, postgres: PostgresServer) -> None:
     async def fails(request_id: str) -> bool:
         try:
-            return not await spend(opened.ledger, request_id, 1, 1, [account(1000)])
+            return not await spend(impatient.ledger, request_id, 1, 1, [account(1000)])
         except StoreTimeoutError:
             return True
 
-    with _locked(opened):
-        assert all(opened.run.together([partial(fails, f"{at}") for at in range(3 * CONNECTIONS)]))
-    assert len(postgres.backends(opened.address)) <= CONNECTIONS
-    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
+    with _locked(impatient):
+        assert all(impatient.run.together([partial(fails, f"{at}") for at in range(3 * CONNECTIONS)]))
+    assert len(postgres.backends(impatient.address)) <= CONNECTIONS
+    assert impatient.run(spend(impatient.ledger, "a", 1, 1, [account(1000)]))
 
 
 def test_no_connection_is_free(postgres: PostgresServer) -> None:
-    with books(postgres.new_database(), blocking=True) as opened:
+    with books(postgres.new_database(), blocking=True, timeout=TIMEOUT) as opened:
         opened.run(opened.database.fetch("check"))
         places = opened.database._places  # type: ignore[attr-defined]
         for _ in range(CONNECTIONS):
-            places.get()
+            places.acquire()
         with pytest.raises(StoreTimeoutError, match="all connections are in use"):
             opened.run(opened.database.fetch("check"))
         for _ in range(CONNECTIONS):
-            places.put(None)
+            places.release()
         assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 
@@ -149,7 +158,7 @@ def test_many_workers_make_the_same_schema_at_once(postgres: PostgresServer) -> 
 
     with ThreadPoolExecutor(12) as threads:
         assert list(threads.map(use, range(len(databases)))) == [1] * 12
-    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (2,)]
+    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (3,)]
 
 
 def test_a_child_has_connections_of_its_own(opened: Books) -> None:
@@ -181,17 +190,6 @@ def test_who_is_cancelled_discards_the_connection(postgres: PostgresServer) -> N
         assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
 
 
-def test_trio(postgres: PostgresServer) -> None:
-    async def play() -> bool:
-        ledger = ledger_on(open_database(address, blocking=False, clock=SYSTEM_CLOCK))
-        done = await spend(ledger, "a", 10, 10, [account(1000)])
-        await ledger.aclose()
-        return done
-
-    address = postgres.new_database()
-    assert trio.run(play)
-
-
 GEVENT = """
 from gevent import monkey
 monkey.patch_all()
@@ -220,7 +218,7 @@ def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> 
     step = Step("schema_applied", {"version": 77})
     with pytest.raises(ConflictError):
         opened.run(opened.database.transaction([step, step]))
-    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(2,)]
+    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(3,)]
     assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 
@@ -263,31 +261,24 @@ def test_what_is_reserved_while_it_is_settled_is_posted_once(opened: Books) -> N
     assert _spent(opened) == 100 + 5 * posted
 
 
-def test_the_garbage_collector_may_settle_while_a_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may close a stream at any point, so nothing here may hold a lock of Python's library that is not reentrant."""
-    database = open_database("postgresql://u@127.0.0.1:1/x", blocking=True, clock=SYSTEM_CLOCK)
-    asking: list[int] = []
-    refused: list[str] = []
-    notify = threading.Condition.notify
+def test_a_report_waits_longer_for_a_lock_than_a_request_does(impatient: Books, postgres: PostgresServer) -> None:
+    with books(impatient.address, blocking=True, timeout=TIMEOUT) as reader, ThreadPoolExecutor(1) as threads:
+        reader.run(reader.database.fetch("check"))
+        with _reports_wait(impatient):
+            report = threads.submit(lambda: run_sync(reader.ledger.usage(UsageQuery("key"))))
+            wait_until(lambda: _waiting(postgres, impatient) == 1)
+            # It has to wait for longer than the report would, had that no time of its own.
+            with pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
+                impatient.run(impatient.ledger.settle(entry("a"), outcome(1)))
+            assert not report.done()
+        assert [row.requests for row in report.result()] == [1]
 
-    def ask() -> None:
-        asking.append(threading.get_ident())
-        try:
-            run_sync(database.fetch("check"))
-        except StoreError as error:
-            refused.append(str(error))
 
-    def interrupted(condition: threading.Condition, n: int = 1) -> None:
-        if asking == [threading.get_ident()]:
-            ask()
-        notify(condition, n)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    monkeypatch.setattr(threading.Condition, "notify", interrupted)
-    thread.start()
-    thread.join(20)
-    assert not thread.is_alive()
-    assert refused == ["PostgreSQL: OperationalError"]
+def test_a_report_does_not_wait_for_ever(opened: Books) -> None:
+    database = open_database(opened.address, blocking=True, clock=SYSTEM_CLOCK, timeout=PATIENCE, report_timeout=TIMEOUT)
+    with _reports_wait(opened), pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
+        run_sync(database.report("ledger_usage", **UsageQuery("key")._asdict()))
+    run_sync(database.aclose())
 
 
 def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a ledger in SQLite when its file is locked, full, read-only, broken or gone (FAULTS FC-99)."""
+"""What happens to a ledger in SQLite when its file is locked, full, read-only, broken or gone (docs/promises.md, Stores that fail)."""
 
 import asyncio
 import ctypes
@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Step
-from completions_mw.backends.sql.sqlite.file import Session
-from completions_mw.blocking import run_sync
+from completions_mw.backends.sql.sqlite.file import Transaction
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
-from tests.support.ledgers import EXPIRED, TTL_MS, Books, account, books, entry, outcome, spend
+from tests.support.ledgers import EXPIRED, PATIENCE, TTL_MS, Books, account, books, entry, outcome, spend
 
 FORTUNE = 10_000
+TIMEOUT = 1.0
+"""Seconds, where a time-out is the subject."""
 MS_RDONLY, MS_REMOUNT = 1, 32
 
 
@@ -33,6 +35,13 @@ def opened(request: pytest.FixtureRequest, path: Path) -> Iterator[Books]:
     """A ledger in which 100 of 1000 are spent."""
     with books(f"sqlite:///{path}", blocking=request.param) as made:
         assert made.run(spend(made.ledger, "before", 100, 100, [account(1000)]))
+        yield made
+
+
+@pytest.fixture(params=[True, False], ids=["blocking", "async"])
+def impatient(request: pytest.FixtureRequest, opened: Books) -> Iterator[Books]:
+    """Another user of that ledger, who does not wait for long."""
+    with books(opened.address, blocking=request.param, timeout=TIMEOUT) as made:
         yield made
 
 
@@ -59,33 +68,34 @@ def _integrity(path: Path) -> str:
         return answer
 
 
-def test_a_file_that_somebody_else_locks_is_a_timeout_and_comes_back(opened: Books, path: Path) -> None:
+def test_a_file_that_somebody_else_locks_is_a_timeout_and_comes_back(impatient: Books, path: Path) -> None:
     with _somebody_else(path) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreTimeoutError, match="SQLITE_BUSY"):
-            opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
-        assert _spent(opened) == 100
+            impatient.run(impatient.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
+        assert _spent(impatient) == 100
         other.execute("ROLLBACK")
-    assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
-    assert _spent(opened) == 101
+    assert impatient.run(spend(impatient.ledger, "a", 1, 1, [account(1000)]))
+    assert _spent(impatient) == 101
 
 
-def test_a_queue_behind_a_locked_file_times_out_as_one(opened: Books, path: Path) -> None:
+def test_a_queue_behind_a_locked_file_times_out_as_one(impatient: Books, path: Path) -> None:
     async def refused(request_id: str) -> bool:
         try:
-            return await spend(opened.ledger, request_id, 1, 1, [account(1000)])
+            return await spend(impatient.ledger, request_id, 1, 1, [account(1000)])
         except StoreTimeoutError:
             return True
 
     with _somebody_else(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert all(opened.run.together([partial(refused, f"{at}") for at in range(8)]))
-    assert _spent(opened) == 100
+        assert all(impatient.run.together([partial(refused, f"{at}") for at in range(8)]))
+    assert _spent(impatient) == 100
 
 
 def test_a_full_database_undoes_the_transaction_and_goes_on_when_there_is_space(opened: Books, path: Path) -> None:
     file = opened.database._file  # type: ignore[attr-defined]
-    with file._turn() as connection:
+    deadline = SYSTEM_CLOCK.monotonic() + PATIENCE
+    with file._turn(deadline) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -93,7 +103,7 @@ def test_a_full_database_undoes_the_transaction_and_goes_on_when_there_is_space(
         _spend_until_it_fails(opened)
     assert opened.run(spend(opened.ledger, "before", 1, 1, [account(1000)]))
 
-    with file._turn() as connection:
+    with file._turn(deadline) as connection:
         connection.execute("PRAGMA max_page_count = 1000000")
     [settled] = opened.run(opened.ledger.usage(UsageQuery("key")))
     assert _integrity(path) == "ok"
@@ -269,11 +279,11 @@ def test_memory_is_of_one_process() -> None:
 def test_who_is_cancelled_leaves_a_whole_transaction(address: str, path: Path) -> None:
     started, may_end = threading.Event(), threading.Event()
 
-    def slow(session: Session) -> None:
-        session.change("ledger_open", scope="key", name="slow", period="total", limit=1)
+    def slow(transaction: Transaction) -> None:
+        transaction.change("ledger_open", scope="key", name="slow", period="total", limit=1)
         started.set()
         may_end.wait()
-        session.change("ledger_hold", id=1, amount=1)
+        transaction.change("ledger_hold", id=1, amount=1)
 
     async def cancelled(opened: Books) -> None:
         task = asyncio.create_task(opened.database.transact(slow))  # type: ignore[attr-defined]
@@ -294,22 +304,3 @@ def test_steps_are_done_all_or_none(opened: Books) -> None:
     with pytest.raises(ConflictError):
         opened.run(opened.database.transaction([Step("ledger_open", key), Step("ledger_open", key)]))
     assert opened.run(opened.ledger.balances("key", "new")) == []
-
-
-@pytest.mark.parametrize("address", ["memory://", "sqlite"], ids=["memory", "file"])
-def test_the_garbage_collector_does_not_wait_for_the_transaction_that_it_interrupts(address: str, path: Path) -> None:
-    """It may close a stream, and with it settle a request, at any point of a transaction; that is done later."""
-    refusals: list[str] = []
-
-    def interrupted(opened: Books, session: Session) -> None:
-        session.change("ledger_open", scope="key", name="outer", period="total", limit=1)
-        try:
-            run_sync(opened.ledger.settle(entry("inner"), outcome(1)))
-        except StoreRefusalError as error:
-            refusals.append(str(error))
-
-    with books(address if address.startswith("memory") else f"sqlite:///{path}", blocking=True) as opened:
-        opened.run(opened.database.transact(partial(interrupted, opened)))  # type: ignore[attr-defined]
-        assert refusals == ["SQLite: this thread is in the middle of a transaction"]
-        assert len(opened.run(opened.ledger.balances("key", "outer"))) == 1
-        assert opened.run(spend(opened.ledger, "after", 1, 1, [account(1000)]))

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL that never make anybody wait beyond a deadline.
 
-A server process that is stopped hangs psycopg for ever, and no time-out of the server helps (FAULTS section 3.3). psycopg does its I/O
-in generators that say what they wait for, so the deadline is kept here, around them. What it cuts off cannot be used any more.
+A server process that is stopped hangs psycopg for ever, and no time-out of the server helps. psycopg does its I/O in generators that say
+what they wait for, so the deadline is kept here, around them. A connection that it cuts off cannot be used any more.
 """
 
 import select
@@ -15,24 +15,32 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8Dumper
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql.database import TIMEOUT, Rows
+from completions_mw.backends.sql.database import Rows
 from completions_mw.backends.sql.values import bound, restored
 from completions_mw.core.ports import StoreTimeoutError
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-_SESSION: Final = f"-c statement_timeout={int(TIMEOUT * 900)} -c lock_timeout={int(TIMEOUT * 800)} -c timezone=UTC"
-"""So that the server gives up a little earlier than we do, and the connection survives."""
+_STATEMENT_SHARE: Final = 0.9
+_LOCK_SHARE: Final = 0.8
+"""Of the time that a call has, so that the server gives up a little earlier than we do, and the connection survives."""
 
 
-def conninfo(address: str) -> str:
-    """Return what libpq needs to reach `address`.
+def conninfo(address: str, timeout: float) -> str:
+    """Return what libpq needs to reach `address`, for calls that may take `timeout` seconds.
 
     Raises:
-        psycopg.Error: it cannot be read.
+        psycopg.Error: the address cannot be read.
     """
-    options = f"{conninfo_to_dict(address).get('options') or ''} {_SESSION}".lstrip()
+    limits = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in server_timeouts(timeout).items())
+    options = f"{conninfo_to_dict(address).get('options') or ''} {limits} -c timezone=UTC".lstrip()
     return make_conninfo(address, options=options, client_encoding="utf8", fallback_application_name="completions_mw")
+
+
+def server_timeouts(seconds: float) -> dict[str, int]:
+    """Return the settings of the server that end a call of so many seconds, in milliseconds; never 0, which would be no limit."""
+    milliseconds = {"statement_timeout": seconds * _STATEMENT_SHARE * 1000, "lock_timeout": seconds * _LOCK_SHARE * 1000}
+    return {name: max(int(limit), 1) for name, limit in milliseconds.items()}
 
 
 def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
@@ -67,7 +75,7 @@ class BlockingConnection(psycopg.Connection[Row]):
 
 
 class AsyncConnection(psycopg.AsyncConnection[Row]):
-    """A connection for event loops, asyncio's or trio's; a cancel scope around it is its deadline.
+    """A connection for event loops; its deadline is a time limit around each call.
 
     Args:
         pgconn: as `connect` returns it.

@@ -1,26 +1,34 @@
 """PostgreSQL, for several hosts: connections that are opened when they are needed, and kept."""
 
+import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-import anyio
 import psycopg
 from anyio import to_thread
-from anyio.lowlevel import RunVar
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.ownership import PerProcess
+from completions_mw.backends.ownership import PerLoop, PerProcess
 from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
-from completions_mw.backends.sql.postgres.connection import AsyncConnection, BlockingConnection, Connection, connect, conninfo, is_usable
+from completions_mw.backends.sql.postgres.connection import (
+    AsyncConnection,
+    BlockingConnection,
+    Connection,
+    connect,
+    conninfo,
+    is_usable,
+    server_timeouts,
+)
 from completions_mw.backends.sql.postgres.failures import named_failures
 from completions_mw.backends.sql.postgres.schema import bring_up_to_date, is_up_to_date
-from completions_mw.backends.sql.statements import statement
+from completions_mw.backends.sql.statements import statements
+from completions_mw.backends.time_limit import TimeLimit
 from completions_mw.core.ports import StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
@@ -32,49 +40,53 @@ REPORTS: Final = 2
 MIGRATION_TIMEOUT: Final = 30.0
 
 
-class _Postgres(PerProcess):
-    """What both kinds do, once they have a connection.
+class PostgresDatabase(PerProcess):
+    """A PostgreSQL database: the `Database` protocol, but for how its calls wait.
 
     Args:
         address: `postgresql://…`.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report may take.
 
     Raises:
         ConfigurationError: the address cannot be read.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
         try:
-            self._conninfo = conninfo(address)
+            self._conninfo = conninfo(address, timeout)
         except psycopg.Error:
             raise ConfigurationError("stores.ledger: is not an address that PostgreSQL's driver can read") from None
+        self._timeout = timeout
+        self._report_timeout = report_timeout
         super().__init__()
 
     def reset(self) -> None:
         self._idle: deque[Connection] = deque()
         self._prepared = False
 
-    async def fetch(self, name: str, /, **params: Any) -> Rows:
-        async with self._prepared_connection(TIMEOUT) as connection:
-            return await connection.run(statement(DIALECT, name), params)
+    async def fetch(self, statement: str, /, **params: Any) -> Rows:
+        async with self._prepared_connection(self._timeout) as connection:
+            return await connection.run(statements(DIALECT)[statement], params)
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
-        async with self._prepared_connection(TIMEOUT) as connection:
+        async with self._prepared_connection(self._timeout) as connection:
             await connection.run("BEGIN")
-            rows = [await connection.run(statement(DIALECT, step.statement), step.params) for step in steps]
+            rows = [await connection.run(statements(DIALECT)[step.statement], step.params) for step in steps]
             await connection.run("COMMIT")
             return rows
 
-    async def report(self, name: str, /, **params: Any) -> Rows:
-        async with self._prepared_connection(REPORT_TIMEOUT, is_report=True) as connection:
+    async def report(self, statement: str, /, **params: Any) -> Rows:
+        async with self._prepared_connection(self._report_timeout, is_report=True) as connection:
             await connection.run("BEGIN READ ONLY")
-            await connection.run(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT * 1000:.0f}")
-            rows = await connection.run(statement(DIALECT, name), params)
+            for name, milliseconds in server_timeouts(self._report_timeout).items():
+                await connection.run(f"SET LOCAL {name} = {milliseconds}")
+            rows = await connection.run(statements(DIALECT)[statement], params)
             await connection.run("COMMIT")
             return rows
 
     async def aclose(self) -> None:
-        idle = [self._idle.pop() for _ in range(len(self._idle))]
-        for connection in idle:
+        while (connection := self._pop()) is not None:
             connection.pgconn.finish()
 
     @asynccontextmanager
@@ -85,7 +97,7 @@ class _Postgres(PerProcess):
             yield connection
 
     async def _prepare(self) -> None:
-        async with self._connection(TIMEOUT) as connection:
+        async with self._connection(self._timeout) as connection:
             self._prepared = await is_up_to_date(connection)
         if not self._prepared:
             async with self._connection(MIGRATION_TIMEOUT) as connection:
@@ -108,13 +120,16 @@ class _Postgres(PerProcess):
                 finally:
                     self._give_back(connection)
 
-    def _usable(self) -> Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if is_usable(connection):
-                return connection
-            connection.pgconn.finish()
+    def _pop(self) -> Connection | None:
+        # Another thread may have been quicker.
+        with suppress(IndexError):
+            return self._idle.pop()
         return None
+
+    def _usable(self) -> Connection | None:
+        while (connection := self._pop()) is not None and not is_usable(connection):
+            connection.pgconn.finish()
+        return connection
 
     def _give_back(self, connection: Connection) -> None:
         # Where something is still under way nobody knows when it ends, and psycopg would wait for it.
@@ -131,24 +146,28 @@ class _Postgres(PerProcess):
         raise NotImplementedError
 
 
-class BlockingPostgres(_Postgres):
-    """A PostgreSQL database for threads and greenlets."""
+class BlockingPostgres(PostgresDatabase):
+    """A PostgreSQL database for threads and greenlets.
+
+    Args:
+        address: `postgresql://…`.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report may take.
+    """
 
     def reset(self) -> None:
         super().reset()
-        self._places, self._report_places = _places(CONNECTIONS), _places(REPORTS)
+        self._places, self._report_places = threading.Semaphore(CONNECTIONS), threading.Semaphore(REPORTS)
 
     @asynccontextmanager
     async def _turn(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
         places = self._report_places if is_report else self._places
-        try:
-            places.get(timeout=seconds)
-        except Empty:
-            raise StoreTimeoutError("PostgreSQL: all connections are in use") from None
+        if not places.acquire(timeout=seconds):
+            raise StoreTimeoutError("PostgreSQL: all connections are in use")
         try:
             yield
         finally:
-            places.put(None)
+            places.release()
 
     async def _connected(self, deadline: float) -> Connection:
         connection = BlockingConnection(connect(self._conninfo, deadline))
@@ -156,32 +175,25 @@ class BlockingPostgres(_Postgres):
         return connection
 
 
-def _places(number: int) -> SimpleQueue[None]:
-    # No semaphore, whose own lock never times out: the garbage collector may close a stream, and with it call us, at any point.
-    places: SimpleQueue[None] = SimpleQueue()
-    for _ in range(number):
-        places.put(None)
-    return places
+class AsyncPostgres(PostgresDatabase):
+    """A PostgreSQL database for event loops.
 
-
-class AsyncPostgres(_Postgres):
-    """A PostgreSQL database for event loops, asyncio's or trio's."""
+    Args:
+        address: `postgresql://…`.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report may take.
+    """
 
     def reset(self) -> None:
         super().reset()
-        self._places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres")
-        self._report_places: RunVar[anyio.Semaphore] = RunVar("completions_mw_postgres_reports")
+        self._places = PerLoop(lambda: asyncio.Semaphore(CONNECTIONS))
+        self._report_places = PerLoop(lambda: asyncio.Semaphore(REPORTS))
 
     @asynccontextmanager
     async def _turn(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
-        held, number = (self._report_places, REPORTS) if is_report else (self._places, CONNECTIONS)
-        places = held.get(None)
-        if places is None:
-            places = anyio.Semaphore(number)
-            held.set(places)
-        with anyio.fail_after(seconds):
-            async with places:
-                yield
+        places = (self._report_places if is_report else self._places).get()
+        async with TimeLimit(seconds), places:
+            yield
 
     async def _connected(self, deadline: float) -> Connection:
         # libpq looks up names without asking the event loop.

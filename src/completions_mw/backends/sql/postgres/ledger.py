@@ -1,14 +1,10 @@
-"""The ledger in PostgreSQL: what takes several steps is a function there (`migrations/0002_ledger_functions.sql`)."""
+"""The ledger in PostgreSQL: what takes several steps is a function there (`functions.sql`)."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from completions_mw.backends.sql.database import Database
-from completions_mw.backends.sql.ledger_rows import entry_params, old_periods, outcome_params, usage_params, usage_rows
+from completions_mw.backends.sql.ledger_rows import BATCH, entry_params, old_periods, outcome_params, usage_params, usage_rows
 from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
-
-BATCH: Final = 1000
-"""Rows that one transaction touches, so that others do not wait long."""
 
 
 class PostgresLedger:
@@ -16,10 +12,12 @@ class PostgresLedger:
 
     Args:
         database: keeps it; closed with it.
+        batch: rows that are removed or reaped at a time.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batch: int = BATCH) -> None:
         self._database = database
+        self._batch = batch
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
@@ -44,19 +42,20 @@ class PostgresLedger:
         states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
         reaped = [id for id, state in states.items() if state == "reaped"]
         # Each in a transaction of its own, since it locks budgets.
-        lost = {id for id in reaped if not await self._restore(id, ttl_ms)}
+        restored = [await self._database.fetch("ledger_restore", request_id=id, ttl_ms=ttl_ms) for id in reaped]
+        lost = {id for id, [[is_held]] in zip(reaped, restored, strict=True) if not is_held}
         return [id for id in request_ids if id in lost or id not in states]
 
     async def reap(self) -> int:
         reaped = 0
-        while batch := (await self._database.fetch("ledger_reap", batch=BATCH))[0][0]:
+        while batch := (await self._database.fetch("ledger_reap", batch=self._batch))[0][0]:
             reaped += batch
         return reaped
 
     async def prune(self, before_ms: int) -> bool:
-        if len(await self._database.fetch("ledger_prune", before_ms=before_ms, batch=BATCH)) == BATCH:
+        if len(await self._database.fetch("ledger_prune", before_ms=before_ms, batch=self._batch)) == self._batch:
             return True
-        return len(await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=BATCH)) == BATCH
+        return len(await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch)) == self._batch
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
         return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
@@ -66,9 +65,6 @@ class PostgresLedger:
 
     async def aclose(self) -> None:
         await self._database.aclose()
-
-    async def _restore(self, request_id: str, ttl_ms: int) -> bool:
-        return bool((await self._database.fetch("ledger_restore", request_id=request_id, ttl_ms=ttl_ms))[0][0])
 
     async def _try(
         self, entry: Entry, amount: int, accounts: list[Account], ttl_ms: int, *, reaped: bool

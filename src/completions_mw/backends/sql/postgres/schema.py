@@ -3,7 +3,7 @@
 from psycopg import errors
 
 from completions_mw.backends.sql.postgres.connection import Connection
-from completions_mw.backends.sql.statements import migrations, statement
+from completions_mw.backends.sql.statements import Migration, migrations, script, statements
 from completions_mw.core.ports import StoreBrokenError
 
 
@@ -14,14 +14,14 @@ async def is_up_to_date(connection: Connection) -> bool:
         StoreBrokenError: it is newer.
     """
     try:
-        rows = await connection.run(statement("postgres", "schema_version"))
+        rows = await connection.run(statements("postgres")["schema_version"])
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return False
-    return _missing(rows[0][0]) == 0
+    return not _missing(rows[0][0])
 
 
 async def bring_up_to_date(connection: Connection, seconds: float) -> None:
-    """Run the migrations that are missing; of many who do so at the same time, one after the other.
+    """Run the migrations that are missing, and replace the functions; of many who do so at the same time, one after the other.
 
     Raises:
         StoreBrokenError: the schema is newer than this library.
@@ -29,17 +29,18 @@ async def bring_up_to_date(connection: Connection, seconds: float) -> None:
     await connection.run("BEGIN")
     await connection.run(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}")
     await connection.run(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
-    await connection.run(statement("postgres", "schema_lock"))
-    await connection.run(statement("postgres", "schema_create"))
-    version = (await connection.run(statement("postgres", "schema_version")))[0][0]
-    for step in migrations("postgres")[len(migrations("postgres")) - _missing(version) :]:
-        await connection.run(step.sql)
-        await connection.run(statement("postgres", "schema_applied"), {"version": step.version})
+    await connection.run(statements("postgres")["schema_lock"])
+    await connection.run(statements("postgres")["schema_create"])
+    version = (await connection.run(statements("postgres")["schema_version"]))[0][0]
+    if missing := _missing(version):
+        for step in missing:
+            await connection.run(step.sql)
+            await connection.run(statements("postgres")["schema_applied"], {"version": step.version})
+        await connection.run(script("postgres", "functions"))
     await connection.run("COMMIT")
 
 
-def _missing(version: int) -> int:
-    newest = migrations("postgres")[-1].version
-    if version > newest:
+def _missing(version: int) -> list[Migration]:
+    if version > migrations("postgres")[-1].version:
         raise StoreBrokenError("PostgreSQL: the schema is of a newer version of completions_mw")
-    return newest - version
+    return [step for step in migrations("postgres") if step.version > version]

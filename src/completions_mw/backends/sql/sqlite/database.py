@@ -5,94 +5,83 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import anyio
-from anyio import to_thread
-from anyio.lowlevel import RunVar
-
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql.database import TIMEOUT, Rows, Step
-from completions_mw.backends.sql.sqlite.file import Session, SqliteFile
-from completions_mw.core.ports import Clock, StoreTimeoutError
+from completions_mw.backends.runners import Runner, WorkerThreads, run_inline
+from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
+from completions_mw.backends.sql.sqlite.file import SqliteFile, Transaction
+from completions_mw.core.ports import Clock
 
 T = TypeVar("T")
-_THREAD: Final[RunVar[anyio.CapacityLimiter]] = RunVar("completions_mw_sqlite")
-"""One thread for each event loop: SQLite writes one transaction at a time, more threads would only wait."""
+REPORTS: Final = 4
+"""Reports that run at the same time on an event loop."""
 
 
-class BlockingSqlite:
+class SqliteDatabase:
+    """A SQLite database: the `Database` protocol, but for where its calls run.
+
+    Args:
+        path: of the file; None for a database in memory.
+        clock: tells the time.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report waits for its turn; reading may take longer.
+        runner: runs calls.
+        report_runner: runs reports.
+    """
+
+    def __init__(
+        self, path: Path | None, clock: Clock, timeout: float, report_timeout: float, runner: Runner, report_runner: Runner
+    ) -> None:
+        self.clock = clock
+        self.volatile = path is None
+        """Whether it is in memory."""
+        self._file = SqliteFile(path)
+        self._timeout = timeout
+        self._report_timeout = report_timeout
+        self._runner = runner
+        self._report_runner = report_runner
+
+    async def fetch(self, statement: str, /, **params: Any) -> Rows:
+        return await self._runner(partial(self._file.fetch, statement, params, SYSTEM_CLOCK.monotonic() + self._timeout))
+
+    async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
+        return await self.transact(lambda transaction: [transaction.fetch(step.statement, **step.params) for step in steps])
+
+    async def transact(self, work: Callable[[Transaction], T], /) -> T:
+        """Run `work` in one transaction; nobody else writes beside it."""
+        return await self._runner(partial(self._file.transact, work, SYSTEM_CLOCK.monotonic() + self._timeout))
+
+    async def report(self, statement: str, /, **params: Any) -> Rows:
+        deadline = SYSTEM_CLOCK.monotonic() + self._report_timeout
+        return await self._report_runner(partial(self._file.report, statement, params, deadline))
+
+    async def aclose(self) -> None:
+        await self._runner(self._file.close)
+
+
+class BlockingSqlite(SqliteDatabase):
     """A SQLite database for threads and greenlets.
 
     Args:
         path: of the file; None for a database in memory.
         clock: tells the time.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report waits for its turn.
     """
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
-        self.clock = clock
-        self.volatile = path is None
-        self._file = SqliteFile(path)
-
-    async def fetch(self, statement: str, /, **params: Any) -> Rows:
-        return self._file.fetch(statement, params)
-
-    async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
-        return self._file.transact(partial(_in_order, steps))
-
-    async def transact(self, work: Callable[[Session], T], /) -> T:
-        """Run `work` in one transaction; nobody else writes beside it."""
-        return self._file.transact(work)
-
-    async def report(self, statement: str, /, **params: Any) -> Rows:
-        return self._file.report(statement, params)
-
-    async def aclose(self) -> None:
-        self._file.close()
+    def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
+        super().__init__(path, clock, timeout, report_timeout, run_inline, run_inline)
 
 
-class AsyncSqlite:
-    """A SQLite database for event loops: a thread works for it. What is begun is done, also for those who were cancelled meanwhile.
+class AsyncSqlite(SqliteDatabase):
+    """A SQLite database for event loops. What is begun is done, also for callers who are cancelled meanwhile.
 
     Args:
         path: of the file; None for a database in memory.
         clock: tells the time.
+        timeout: seconds that a call may take, with everything that it waits for.
+        report_timeout: seconds that a report waits for its turn.
     """
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
-        self.clock = clock
-        self.volatile = path is None
-        self._file = SqliteFile(path)
-
-    async def fetch(self, statement: str, /, **params: Any) -> Rows:
-        return await _in_thread(partial(self._file.fetch, statement, params))
-
-    async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
-        return await _in_thread(partial(self._file.transact, partial(_in_order, steps)))
-
-    async def transact(self, work: Callable[[Session], T], /) -> T:
-        """Run `work` in one transaction; nobody else writes beside it."""
-        return await _in_thread(partial(self._file.transact, work))
-
-    async def report(self, statement: str, /, **params: Any) -> Rows:
-        return await to_thread.run_sync(self._file.report, statement, params)
-
-    async def aclose(self) -> None:
-        await _in_thread(self._file.close)
-
-
-def _in_order(steps: Sequence[Step], session: Session) -> list[Rows]:
-    return [session.fetch(step.statement, **step.params) for step in steps]
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    limiter = _THREAD.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(1)
-        _THREAD.set(limiter)
-    return await to_thread.run_sync(_in_time, work, SYSTEM_CLOCK.monotonic() + TIMEOUT, limiter=limiter)
-
-
-def _in_time(work: Callable[[], T], deadline: float) -> T:
-    # Behind a database that is locked, a queue must not wait for each of those before.
-    if SYSTEM_CLOCK.monotonic() > deadline:
-        raise StoreTimeoutError("SQLite: the database is busy")
-    return work()
+    def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
+        # SQLite writes one transaction at a time: more threads would only wait.
+        super().__init__(path, clock, timeout, report_timeout, WorkerThreads(1), WorkerThreads(REPORTS))

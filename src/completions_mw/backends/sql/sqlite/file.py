@@ -1,25 +1,25 @@
-"""One SQLite database, file or memory, and this process's connection to it (FAULTS section 3.3)."""
+"""One SQLite database, file or memory, and this process's connection to it."""
 
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.backends.sql.database import TIMEOUT, ConflictError, Rows
-from completions_mw.backends.sql.sqlite.schema import check, prepare
-from completions_mw.backends.sql.statements import statement
+from completions_mw.backends.sql.database import ConflictError, Rows
+from completions_mw.backends.sql.sqlite.schema import Schema
+from completions_mw.backends.sql.statements import statements
 from completions_mw.backends.sql.values import bound, restored
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
 T = TypeVar("T")
 DIALECT: Final = "sqlite"
-_OPENING_TIMEOUT: Final = 10.0
-"""Seconds, for those who wait until another process has made the schema."""
+OPENING_TIMEOUT: Final = 10.0
+"""Seconds that the opening waits for another process that makes the schema."""
 _KINDS: Final = {
     StoreTimeoutError: {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
     StoreBrokenError: {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB},
@@ -28,7 +28,7 @@ _KINDS: Final = {
 _TAKEN: Final = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
 
 
-class Session:
+class Transaction:
     """A transaction that is under way."""
 
     __slots__ = ("_connection",)
@@ -38,15 +38,15 @@ class Session:
 
     def fetch(self, name: str, /, **params: Any) -> Rows:
         """Run a statement by its name; return its rows."""
-        return restored(self._connection.execute(statement(DIALECT, name), bound(params)))
+        return restored(self._connection.execute(statements(DIALECT)[name], bound(params)))
 
     def change(self, name: str, /, **params: Any) -> int:
         """Run a statement by its name; return how many rows it changed."""
-        return self._connection.execute(statement(DIALECT, name), bound(params)).rowcount
+        return self._connection.execute(statements(DIALECT)[name], bound(params)).rowcount
 
 
 class SqliteFile(PerProcess):
-    """Runs transactions, one at a time in this process.
+    """Runs transactions, one at a time in this process. Deadlines are of `SYSTEM_CLOCK.monotonic`.
 
     Args:
         path: of the file, which is created; None for a database in memory, of this process alone.
@@ -58,36 +58,36 @@ class SqliteFile(PerProcess):
         super().__init__()
 
     def reset(self) -> None:
-        self._lock = threading.RLock()
-        self._is_busy = False
+        self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._tenths: int | None = None
+        self._busy_timeout: int | None = None
+        """Milliseconds that the connection waits for other processes."""
 
-    def fetch(self, name: str, params: Mapping[str, Any]) -> Rows:
+    def fetch(self, name: str, params: Mapping[str, Any], deadline: float) -> Rows:
         """Run one statement in a transaction of its own."""
-        with self._turn() as connection:
-            return Session(connection).fetch(name, **params)
+        with self._turn(deadline) as connection:
+            return Transaction(connection).fetch(name, **params)
 
-    def transact(self, work: Callable[[Session], T]) -> T:
+    def transact(self, work: Callable[[Transaction], T], deadline: float) -> T:
         """Run `work` in a transaction that nobody else writes beside; what it raises undoes it."""
-        with self._turn() as connection:
+        with self._turn(deadline) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(Session(connection))
+                result = work(Transaction(connection))
                 connection.execute("COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise
             return result
 
-    def report(self, name: str, params: Mapping[str, Any]) -> Rows:
+    def report(self, name: str, params: Mapping[str, Any], deadline: float) -> Rows:
         """Read beside everything else, as SQLite can in WAL mode."""
         if self.path is None:
-            return self.fetch(name, params)
-        with self._turn():
-            reader = self._connect("ro")
-        with _named_failures(), _closing(reader):
-            return Session(reader).fetch(name, **params)
+            return self.fetch(name, params, deadline)
+        with self._turn(deadline):
+            reader = self._connect("ro", deadline - SYSTEM_CLOCK.monotonic())
+        with _named_failures(), closing(reader):
+            return Transaction(reader).fetch(name, **params)
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -95,23 +95,19 @@ class SqliteFile(PerProcess):
             self._drop()
 
     @contextmanager
-    def _turn(self) -> Iterator[sqlite3.Connection]:
-        began = SYSTEM_CLOCK.monotonic()
-        if not self._lock.acquire(timeout=TIMEOUT):
+    def _turn(self, deadline: float) -> Iterator[sqlite3.Connection]:
+        # Behind a database that is locked, those who wait must not do so for each of those before.
+        seconds = deadline - SYSTEM_CLOCK.monotonic()
+        if seconds <= 0 or not self._lock.acquire(timeout=seconds):
             raise StoreTimeoutError("SQLite: the database is busy")
         try:
-            if self._is_busy:
-                # The garbage collector has closed a stream meanwhile, and what it used is to be posted.
-                raise StoreRefusalError("SQLite: this thread is in the middle of a transaction")
-            self._is_busy = True
-            try:
-                with _named_failures():
-                    yield self._patient(TIMEOUT + began - SYSTEM_CLOCK.monotonic())
-            except StoreBrokenError:
-                self._drop()
-                raise
-            finally:
-                self._is_busy = False
+            with _named_failures():
+                connection = self._current()
+                self._limit_waiting(connection, deadline)
+                yield connection
+        except StoreBrokenError:
+            self._drop()
+            raise
         finally:
             self._lock.release()
 
@@ -119,17 +115,15 @@ class SqliteFile(PerProcess):
         if self._connection is not None and not self._is_same_file():
             self._drop()
         if self._connection is None:
-            self._connection, self._tenths = self._open(), None
+            self._connection, self._busy_timeout = self._open(), None
         return self._connection
 
-    def _patient(self, seconds: float) -> sqlite3.Connection:
-        """Return the connection, which then waits for other processes no longer than that."""
-        connection = self._current()
-        tenths = max(round(seconds * 10), 0)
-        if tenths != self._tenths:
-            connection.execute(f"PRAGMA busy_timeout = {tenths * 100}")
-            self._tenths = tenths
-        return connection
+    def _limit_waiting(self, connection: sqlite3.Connection, deadline: float) -> None:
+        # In tenths of a second, so that it seldom changes.
+        milliseconds = max(round((deadline - SYSTEM_CLOCK.monotonic()) * 10), 0) * 100
+        if milliseconds != self._busy_timeout:
+            connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._busy_timeout = milliseconds
 
     def _is_same_file(self) -> bool:
         if self.path is None:
@@ -144,20 +138,21 @@ class SqliteFile(PerProcess):
         known = self._identity is not None
         if known and self.path is not None and not self.path.exists():
             raise StoreBrokenError("SQLite: the file is gone")
-        connection = self._connect("rw" if known else "rwc")
+        connection = self._connect("rw" if known else "rwc", OPENING_TIMEOUT)
         try:
-            check(connection) if known else prepare(connection)
+            schema = Schema(connection)
+            schema.check() if known else schema.bring_up_to_date()
             self._identity = None if self.path is None else _identity(self.path)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
+    def _connect(self, mode: str, seconds: float) -> sqlite3.Connection:
         name = ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(name, uri=True, timeout=_OPENING_TIMEOUT, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(name, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
-        # Survives `kill -9`; a power cut may take the last transactions (FAULTS section 3.3).
+        # Survives `kill -9`; a power cut may take the last transactions (https://sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
@@ -177,14 +172,6 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _closing(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        connection.close()
 
 
 @contextmanager

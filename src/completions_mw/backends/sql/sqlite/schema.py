@@ -11,65 +11,79 @@ from completions_mw.core.ports import StoreBrokenError
 APPLICATION_ID: Final = 0x636D7721
 """Tells our files from all others: `cmw!`."""
 _WAITS: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0)
-"""Seconds between the attempts."""
+"""Seconds between the attempts to switch to WAL mode."""
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date; many may do so at the same time.
+class Schema:
+    """The schema of one database.
 
-    Raises:
-        StoreBrokenError: the file is not ours, or newer than this library.
+    Args:
+        connection: to the database, in autocommit mode.
     """
-    steps = migrations("sqlite")
-    if _version(connection) != steps[-1].version:
-        connection.execute("BEGIN IMMEDIATE")
-        version = _version(connection)
-        _require(connection, steps[-1].version, empty=version == 0 and _is_empty(connection))
-        for step in steps[version:]:
-            _apply(connection, step)
-        connection.execute("COMMIT")
-    check(connection)
-    _write_ahead(connection)
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._newest = migrations("sqlite")[-1].version
 
-def check(connection: sqlite3.Connection) -> None:
-    """Look whether the schema is the one of this library.
+    def bring_up_to_date(self) -> None:
+        """Run the migrations that are missing; many processes may do so at the same time.
 
-    Raises:
-        StoreBrokenError: it is not.
-    """
-    newest = migrations("sqlite")[-1].version
-    _require(connection, newest)
-    if _version(connection) != newest:
-        raise StoreBrokenError("SQLite: the schema is of an older version")
+        Raises:
+            StoreBrokenError: the file is not ours, or newer than this library.
+        """
+        if self._version() != self._newest:
+            self._connection.execute("BEGIN IMMEDIATE")
+            version = self._version()
+            if version or self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+                self._require_ours()
+            for step in migrations("sqlite"):
+                if step.version > version:
+                    self._apply(step)
+            self._connection.execute("COMMIT")
+        self.check()
+        self._write_ahead()
 
+    def check(self) -> None:
+        """Look whether the schema is the one of this library.
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Let readers and writers not wait for each other. The mode is kept in the file; a file system that cannot do it keeps its own."""
-    for wait in _WAITS:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            # For this lock SQLite does not wait by itself while others open the file too.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wait == _WAITS[-1]:
-                raise
-            time.sleep(wait)
+        Raises:
+            StoreBrokenError: the file is not ours, or its schema is newer or older.
+        """
+        self._require_ours()
+        if self._version() != self._newest:
+            raise StoreBrokenError("SQLite: the schema is of an older version")
 
+    def _require_ours(self) -> None:
+        if self._pragma("application_id") != APPLICATION_ID:
+            raise StoreBrokenError("SQLite: the file is not a database of completions_mw")
+        if self._version() > self._newest:
+            raise StoreBrokenError("SQLite: the schema is of a newer version of completions_mw")
 
-def _require(connection: sqlite3.Connection, newest: int, *, empty: bool = False) -> None:
-    if not empty and _pragma(connection, "application_id") != APPLICATION_ID:
-        raise StoreBrokenError("SQLite: the file is not a database of completions_mw")
-    if _version(connection) > newest:
-        raise StoreBrokenError("SQLite: the schema is of a newer version of completions_mw")
+    def _apply(self, step: Migration) -> None:
+        # `executescript` would commit first.
+        for statement in _statements(step.sql):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {step.version:d}")
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
 
+    def _write_ahead(self) -> None:
+        """Let readers and writers not wait for each other. The mode is kept in the file; a file system without WAL keeps its own."""
+        for wait in _WAITS:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # For this lock SQLite does not wait by itself while others open the file too.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wait == _WAITS[-1]:
+                    raise
+                time.sleep(wait)
 
-def _apply(connection: sqlite3.Connection, step: Migration) -> None:
-    # `executescript` would commit first.
-    for statement in _statements(step.sql):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {step.version:d}")
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+    def _version(self) -> int:
+        return self._pragma("user_version")
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
 
 
 def _statements(sql: str) -> Iterator[str]:
@@ -79,16 +93,3 @@ def _statements(sql: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return _pragma(connection, "user_version")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None

@@ -1,0 +1,101 @@
+"""A file of lines that one process owns for as long as it lives.
+
+The lock is `flock`'s: the kernel ends it however the process dies, so a file that can be locked belongs to nobody.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+
+class LockedFile:
+    """A file of lines that belongs to this process: it is locked until it is closed.
+
+    Args:
+        path: of the file.
+        descriptor: of the file, which is open and locked.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.is_open = True
+        self.pending = 0
+        """Lines that are not done yet."""
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path, flags: int) -> Self | None:
+        """Open and lock a file; None if another process was faster."""
+        descriptor = os.open(path, flags | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have been removed between its opening and its locking.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return cls(path, descriptor)
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def append(self, line: bytes) -> None:
+        """Keep a line, so that it outlives a power cut."""
+        _append(self._descriptor, line)
+        self.pending += 1
+
+    def set_aside(self, line: bytes) -> str:
+        """Keep a line beside this file; return the name of that file, which nobody else writes while this one is locked."""
+        path = self.path.with_name(f"{self.path.name}.aside")
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            _append(descriptor, line)
+        finally:
+            os.close(descriptor)
+        sync_folder(path.parent)
+        return path.name
+
+    def lines(self) -> list[bytes]:
+        """Return the whole lines; a last one without its end was not kept, and whoever wrote it did not count on it."""
+        lines = self.path.read_bytes().split(b"\n")[:-1]
+        self.pending = len(lines)
+        return lines
+
+    def empty(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            os.close(self._descriptor)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    size = os.fstat(descriptor).st_size
+    try:
+        _write(descriptor, line + b"\n")
+        os.fsync(descriptor)
+    except OSError:
+        # Half a line would spoil the next one.
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Let the names of new files outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,8 +1,0 @@
-SELECT k.id, k.name, k.tenant,
-       k.models::text, k.limits::text, k.budget::text, k.max_cost, k.metadata::text,
-       k.disabled, k.expires_at, k.created_at,
-       (SELECT json_agg(o.public_id ORDER BY o.created_at DESC, o.public_id)::text FROM completions_mw.secrets o WHERE o.key_id = k.id),
-       s.public_id, s.expires_at, s.created_at
-FROM completions_mw.secrets s
-JOIN completions_mw.keys k ON k.id = s.key_id
-WHERE s.digest = %(digest)s;

@@ -1,1 +1,0 @@
-SELECT completions_mw.reap(%(batch)s);

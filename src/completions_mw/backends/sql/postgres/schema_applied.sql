@@ -1,1 +1,0 @@
-INSERT INTO completions_mw.migrations (version) VALUES (%(version)s);

@@ -1,9 +1,0 @@
-SELECT k.id, k.name, k.tenant,
-       k.models, k.limits, k.budget, k.max_cost, k.metadata,
-       k.disabled, k.expires_at, k.created_at,
-       (SELECT json_group_array(public_id)
-        FROM (SELECT public_id FROM secrets WHERE key_id = k.id ORDER BY created_at DESC, public_id)),
-       s.public_id, s.expires_at, s.created_at
-FROM secrets s
-JOIN keys k ON k.id = s.key_id
-WHERE s.digest = :digest;

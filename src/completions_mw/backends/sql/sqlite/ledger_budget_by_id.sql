@@ -1,1 +1,0 @@
-SELECT id, scope, name, period, "limit", spent, reserved, told, refused FROM budgets WHERE id = :id;

@@ -1,1 +1,0 @@
-UPDATE budgets SET spent = :spent, reserved = :reserved WHERE id = :id;

@@ -1,1 +1,0 @@
-SELECT request_id, reserved, amount, budget, other_budget FROM entries WHERE state = 'reserved' AND expires_ms <= :now;

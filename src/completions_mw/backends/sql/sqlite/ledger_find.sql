@@ -1,1 +1,0 @@
-SELECT state, reserved, amount, budget, other_budget FROM entries WHERE request_id = :request_id;

@@ -1,1 +1,0 @@
-UPDATE budgets SET reserved = reserved + :amount WHERE id = :id;

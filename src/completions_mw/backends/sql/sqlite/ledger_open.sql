@@ -1,1 +1,0 @@
-INSERT INTO budgets (scope, name, period, "limit") VALUES (:scope, :name, :period, :limit);

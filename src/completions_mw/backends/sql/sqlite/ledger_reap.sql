@@ -1,1 +1,0 @@
-UPDATE entries SET state = 'reaped' WHERE request_id = :request_id;

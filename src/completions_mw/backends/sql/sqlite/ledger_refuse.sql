@@ -1,1 +1,0 @@
-UPDATE budgets SET refused = 1 WHERE id = :id AND NOT refused;

@@ -1,1 +1,0 @@
-UPDATE budgets SET told = :told WHERE id = :id;

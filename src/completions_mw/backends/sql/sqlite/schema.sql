@@ -1,0 +1,4 @@
+-- The state of the database.
+
+-- name: check
+SELECT 1;
