@@ -13,6 +13,7 @@ from completions_mw import Caller, PermissionDeniedError, RateLimitError, Reques
 from completions_mw.backends.http import call, channel, transport
 from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
+from completions_mw.core.inbound import chat_completions
 from completions_mw.core.keys import authentication
 from completions_mw.core.streaming import chunks, grammar
 from completions_mw.providers import openai
@@ -44,9 +45,9 @@ def fail(error: BaseException) -> Any:
 
 def check_log(caplog: pytest.LogCaptureFixture, error: str = "RuntimeError", request_id: str | None = None) -> None:
     """Check that one ERROR says which request failed by which exception, and never by what words."""
-    (line,) = [line(record) for record in caplog.records if record.levelno == logging.ERROR]
-    assert (line["event"], line["error"]) == ("internal_error", error)
-    assert request_id in (None, line["request_id"])
+    (failure,) = [line(record) for record in caplog.records if record.levelno == logging.ERROR]
+    assert (failure["event"], failure["error"]) == ("internal_error", error)
+    assert request_id in (None, failure["request_id"])
     assert CANARY not in caplog.text
 
 
@@ -178,8 +179,8 @@ def test_a_model_that_says_nonsense(
         answer = client.post("bot", stream=stream)
     assert answer.error == INTERNAL
     assert b"[DONE]" not in answer.body
-    (line,) = [line(record) for record in caplog.records if record.name == "completions_mw.access"]
-    assert (line["status"], line["code"]) == (500, "internal_error")
+    (access,) = [line(record) for record in caplog.records if record.name == "completions_mw.access"]
+    assert (access["status"], access["code"]) == (500, "internal_error")
     client.close()
 
 
@@ -253,10 +254,10 @@ BEFORE: list[tuple[Any, str]] = [
     (pipeline, "parse_headers"),
     (pipeline, "require_json"),
     (pipeline, "require_length"),
-    (pipeline, "parse_json_body"),
-    (pipeline, "validate"),
-    (authentication.Authenticator, "authenticate"),
+    (chat_completions, "parse_json_body"),
+    (chat_completions, "validate"),
     (authentication.Authenticator, "find"),
+    (authentication, "digest_of"),
     (catalog.Catalog, "resolve"),
     (targets.UpstreamTarget, "_send"),
     (openai, "build_request"),
@@ -269,10 +270,11 @@ BEFORE: list[tuple[Any, str]] = [
     (channel.DeadlineStream, "write"),
     (channel.DeadlineStream, "read"),
 ]
-WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (dispatch, "complete")]
+WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (chat_completions.ChatCompletions, "render")]
 FIRST_EVENT: list[tuple[Any, str]] = [
-    (dispatch, "stream"),
+    (dispatch, "_stream"),
     (dispatch, "ChunkGrammar"),
+    (chunks, "_follow"),
     (Decoder, "feed"),
     (openai, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
@@ -283,7 +285,8 @@ LATER: list[tuple[Any, str]] = [
     (openai, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
     (grammar.ChunkGrammar, "end"),
-    (chunks, "encode"),
+    (chat_completions, "encode"),
+    (chunks, "_follow"),
     (call.UpstreamCall, "consumed"),
     (channel.DeadlineStream, "wait"),
     (channel.DeadlineStream, "read"),

@@ -11,6 +11,7 @@ import pytest
 from pydantic_core import to_json
 
 from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, Request, Response, Settings
+from completions_mw.core.telemetry.log import JsonFormatter
 from tests.faults.conftest import HEADERS, KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -211,10 +212,11 @@ def test_one_event_is_one_line_of_json(upstream: MockUpstream, settings: Setting
             hooked.handle(Request("POST", f"/api/v1/{text}", headers))
     assert len(caplog.records) >= 9
     for record in caplog.records:
-        line = record.getMessage()
+        assert record.getMessage() in {"request", "upstream_failed"}
+        line = JsonFormatter().format(record)
         assert line.isascii()
         assert line.isprintable()
-        assert json.loads(line)["event"] in {"request", "upstream_failed"}
+        assert json.loads(line)["event"] == record.getMessage()
 
 
 def fail(text: str) -> str:
