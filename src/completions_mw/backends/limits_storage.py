@@ -6,7 +6,7 @@ a request that is sent again counts again.
 """
 
 import hashlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from inspect import isawaitable
@@ -159,7 +159,7 @@ class BlockingStorage(PerProcess):
         """Close the client of this process, and of this thread where each thread has its own."""
         with self._lock:
             storage, self._opened = self._opened, None
-        await _close(storage)
+        _closer(storage)()
 
     def _storage(self) -> Any:
         if (storage := self._opened) is None:
@@ -189,7 +189,9 @@ class AsyncStorage:
         """Close the client of the running event loop."""
         with suppress(TimeoutError):
             async with TimeLimit(self._timeout):
-                await _close(self._storages.pop())
+                closing = _closer(self._storages.pop())()
+                if isawaitable(closing):
+                    await closing
 
 
 def limits_admission(address: str, namespace: str, *, blocking: bool, clock: Clock) -> LimitsAdmission:
@@ -245,10 +247,12 @@ def _exact(address: str) -> dict[str, bool]:
     return {"use_replicas": False} if "+sentinel:" in address else {}
 
 
-async def _close(storage: Any) -> None:
+def _closer(storage: Any) -> Callable[[], Any]:
+    """Return what closes the client of a storage, if there is one; an async client's returns an awaitable."""
     client = getattr(getattr(storage, "bridge", storage), "storage", None)
-    close = getattr(client, "aclose", None) or getattr(client, "close", None)
-    if close is not None:
-        closing = close()
-        if isawaitable(closing):
-            await closing
+    close: Callable[[], Any] = getattr(client, "aclose", None) or getattr(client, "close", None) or _nothing
+    return close
+
+
+def _nothing() -> None:
+    """Stands for the `close` of a client that has none."""
