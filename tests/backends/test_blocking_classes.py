@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -19,28 +19,29 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Background, StoreError
 from tests.support.awaits import faults
 
-ON_EVENT_LOOPS = {"Inbox", "PeriodicTask", "TimeLimit"}
-"""Parts of async backends that are not called so; a blocking class that awaited one would be found by what it awaits."""
-
 
 def classes() -> Iterator[type]:
-    """Yield what blocking gateways may use: blocking classes, and those that serve both kinds. Base classes are checked with theirs."""
     for package in (completions_mw.backends, completions_mw.gateway):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            module = importlib.import_module(found.name)
-            for name, kind in vars(module).items():
-                if inspect.isclass(kind) and kind.__module__ == found.name and not kind.__subclasses__() and _is_checked(name, kind):
-                    yield kind
+            members = vars(importlib.import_module(found.name)).values()
+            yield from (member for member in members if isinstance(member, type) and member.__module__ == found.name)
 
 
-def _is_checked(name: str, kind: type) -> bool:
-    if name.startswith("Blocking"):
-        return True
+ON_EVENT_LOOPS = {"Inbox", "PeriodicTask", "TimeLimit", "WorkerThreads"}
+"""Parts of async backends that are not called so."""
+EVERY = {kind.__name__: kind for kind in classes()}
+ASYNC = {name for name in EVERY if name.startswith("Async")} | ON_EVENT_LOOPS
+
+
+def is_checked(kind: type) -> bool:
+    """Tell whether a class is for blocking gateways, or for both kinds. Base classes are checked with those that inherit from them."""
+    if kind.__subclasses__() or kind.__name__ in ASYNC:
+        return False
     has_coroutines = any(map(inspect.iscoroutinefunction, vars(kind).values()))
-    return has_coroutines and "backends." in kind.__module__ and not name.startswith("Async") and name not in ON_EVENT_LOOPS
+    return kind.__name__.startswith("Blocking") or (has_coroutines and "backends." in kind.__module__)
 
 
-CLASSES = {kind.__name__: kind for kind in classes()}
+CLASSES = {name: kind for name, kind in EVERY.items() if is_checked(kind)}
 
 
 def test_every_blocking_class_is_checked() -> None:
@@ -53,6 +54,17 @@ def test_it_awaits_nothing_but_itself_and_ports(kind: type) -> None:
     assert faults(kind) == []
 
 
+def for_event_loops(kind: type) -> set[str]:
+    """Return what a class names of the parts of async backends: it must inject none of them either."""
+    functions = [function for function in vars(kind).values() if inspect.isfunction(function)]
+    return ASYNC.intersection(name for function in functions for name in function.__code__.co_names)
+
+
+@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES.keys())
+def test_it_makes_nothing_for_event_loops(kind: type) -> None:
+    assert for_event_loops(kind) == set()
+
+
 # The check itself
 
 
@@ -60,7 +72,14 @@ class Store(Protocol):
     async def get(self) -> int: ...
 
 
+class Runner(Protocol):
+    async def __call__(self, work: Callable[[], int]) -> int: ...
+
+
 class Part:
+    async def __call__(self) -> None:
+        await asyncio.sleep(1)
+
     async def step(self) -> None:
         await asyncio.sleep(0)
 
@@ -72,13 +91,18 @@ async def helper(event: anyio.Event) -> None:
 class BlockingGood:
     """Awaits all that it may."""
 
-    def __init__(self, store: Store, background: Background) -> None:
+    def __init__(self, store: Store, background: Background, runner: Runner, produce: Callable[[], Coroutine[Any, Any, int]]) -> None:
         self._store = store
         self._background = background
+        self._runner = runner
+        self._produce = produce
 
     async def complete(self, work: Coroutine[Any, Any, int], store: Store) -> int:
         async with self._turn():
             return await work + await self._get() + await store.get() + await self._background.complete(self._get())
+
+    async def injected(self) -> int:
+        return await self._runner(lambda: 1) + await self._produce()
 
     async def _get(self) -> int:
         return await self._store.get()
@@ -106,6 +130,7 @@ class BlockingBad:
 
     async def part(self) -> None:
         await self._part.step()
+        await self._part()
 
     async def function(self) -> None:
         await helper(self._event)
@@ -156,6 +181,7 @@ EXPECTED = {
     "BlockingBad.module: asyncio.sleep(0)",
     "BlockingBad.attribute: self._event.wait()",
     "Part.step: asyncio.sleep(0)",
+    "Part.__call__: asyncio.sleep(1)",
     "helper: event.wait()",
     "BlockingBad.local: event.wait()",
     "BlockingBad.unknown: self._unknown.wait()",
@@ -171,11 +197,16 @@ EXPECTED = {
 
 def test_what_is_allowed_passes() -> None:
     assert faults(BlockingGood) == []
+    assert for_event_loops(BlockingGood) == set()
 
 
 @pytest.mark.parametrize("kind", [BlockingBad, BlockingHeir])
 def test_everything_else_is_found(kind: type) -> None:
     assert set(faults(kind)) == EXPECTED
+
+
+def test_parts_of_async_backends_are_found() -> None:
+    assert for_event_loops(BlockingBad) == {"TimeLimit"}
 
 
 # And as it runs, where no other test does so with every call

@@ -64,16 +64,23 @@ class _Walk:
                 self.follow(function, None)
             else:
                 self._refuse(awaited, scope)
-        elif not _are_injected(scope.types(awaited.func if isinstance(awaited, ast.Call) else awaited)):
-            self._refuse(awaited, scope)
+        else:
+            self._check_value(scope.types(awaited.func if isinstance(awaited, ast.Call) else awaited), awaited, scope)
 
-    def _check_method(self, receiver: type, name: str, awaited: ast.Call, scope: "_Scope") -> None:
+    def _check_value(self, kinds: tuple[type, ...], awaited: ast.expr, scope: "_Scope") -> None:
+        """Check what is injected: a coroutine, or what is called to get one."""
+        if not kinds:
+            self._refuse(awaited, scope)
+        for kind in kinds:
+            if kind not in INJECTED:
+                self._check_method(kind, "__call__", awaited, scope)
+
+    def _check_method(self, receiver: type, name: str, awaited: ast.expr, scope: "_Scope") -> None:
         function = _function(receiver, name)
-        if function is None:
+        if function is None and name != "__call__":
             # An attribute that holds a callable.
-            if not _are_injected(scope.attribute(receiver, name)):
-                self._refuse(awaited, scope)
-        elif not _is_ours(receiver) or receiver.__name__.lstrip("_").startswith("Async"):
+            self._check_value(scope.attribute(receiver, name), awaited, scope)
+        elif function is None or not _is_ours(receiver) or receiver.__name__.lstrip("_").startswith("Async"):
             self._refuse(awaited, scope)
         elif not (getattr(receiver, "_is_protocol", False) or receiver.__module__.startswith(CORE)):
             self.follow(function, receiver)
@@ -200,10 +207,6 @@ def _blocking(kinds: typing.Iterable[type]) -> tuple[type, ...]:
 
 def _is_async_twin(kind: type, others: tuple[type, ...]) -> bool:
     return kind.__name__.startswith("Async") and any(other.__name__ == f"Blocking{kind.__name__[5:]}" for other in others)
-
-
-def _are_injected(kinds: tuple[type, ...]) -> bool:
-    return bool(kinds) and all(kind in INJECTED for kind in kinds)
 
 
 def _is_ours(thing: Any) -> bool:
