@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import Any, Protocol
 
 import anyio
@@ -29,8 +30,7 @@ def classes() -> Iterator[type]:
 
 ON_EVENT_LOOPS = {"Inbox", "PeriodicTask", "TimeLimit", "WorkerThreads"}
 """Parts of async backends that are not called so."""
-EVERY = {kind.__name__: kind for kind in classes()}
-ASYNC = {name for name in EVERY if name.startswith("Async")} | ON_EVENT_LOOPS
+ASYNC = {kind.__name__ for kind in classes() if kind.__name__.startswith("Async")} | ON_EVENT_LOOPS
 
 
 def is_checked(kind: type) -> bool:
@@ -41,15 +41,17 @@ def is_checked(kind: type) -> bool:
     return kind.__name__.startswith("Blocking") or (has_coroutines and "backends." in kind.__module__)
 
 
-CLASSES = {name: kind for name, kind in EVERY.items() if is_checked(kind)}
+CLASSES = [kind for kind in classes() if is_checked(kind)]
+every_class = pytest.mark.parametrize("kind", CLASSES, ids=attrgetter("__name__"))
 
 
 def test_every_blocking_class_is_checked() -> None:
-    assert {"BlockingBackground", "BlockingBackends", "BlockingPostgres", "BlockingRedis", "BlockingTransport"} <= CLASSES.keys()
-    assert {"Body", "CachedKeys", "MemoryAdmission", "ModelStream", "RedisAdmission", "SqlKeyStore"} <= CLASSES.keys()
+    names = {kind.__name__ for kind in CLASSES}
+    assert {"BlockingBackground", "BlockingBackends", "BlockingPostgres", "BlockingRedis", "BlockingTransport"} <= names
+    assert {"Body", "CachedKeys", "MemoryAdmission", "ModelStream", "RedisAdmission", "SqlKeyStore"} <= names
 
 
-@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES.keys())
+@every_class
 def test_it_awaits_nothing_but_itself_and_ports(kind: type) -> None:
     assert faults(kind) == []
 
@@ -60,7 +62,7 @@ def for_event_loops(kind: type) -> set[str]:
     return ASYNC.intersection(name for function in functions for name in function.__code__.co_names)
 
 
-@pytest.mark.parametrize("kind", CLASSES.values(), ids=CLASSES.keys())
+@every_class
 def test_it_makes_nothing_for_event_loops(kind: type) -> None:
     assert for_event_loops(kind) == set()
 
