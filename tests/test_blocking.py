@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 
@@ -16,8 +17,7 @@ async def waits() -> None:
 class Numbers:
     def __init__(self) -> None:
         self.left = 2
-        self.closed = 0
-        self.abandoned = 0
+        self.ends: list[str] = []
 
     async def __anext__(self) -> int:
         if not self.left:
@@ -26,10 +26,10 @@ class Numbers:
         return self.left
 
     async def aclose(self) -> None:
-        self.closed += 1
+        self.ends.append("closed")
 
     async def abandon(self) -> None:
-        self.abandoned += 1
+        self.ends.append("abandoned")
 
 
 def test_a_coroutine_that_never_suspends_runs_without_a_loop() -> None:
@@ -49,21 +49,48 @@ def test_closing_a_stream_that_never_started_reaches_it() -> None:
     numbers = Numbers()
     with iterate(numbers):
         pass
-    assert numbers.closed == 1
+    assert numbers.ends == ["closed"]
 
 
-def test_a_stream_that_is_dropped_is_abandoned_and_not_closed() -> None:
+def test_closing_twice_closes_once() -> None:
     numbers = Numbers()
-    stream = iterate(numbers)
-    next(stream)
-    del stream
-    assert (numbers.closed, numbers.abandoned) == (0, 1)
+    iterator = iterate(numbers)
+    next(iterator)
+    iterator.close()
+    iterator.close()
+    del iterator
+    assert numbers.ends == ["closed"]
 
 
-def test_a_stream_that_was_closed_is_not_abandoned() -> None:
+@pytest.mark.parametrize("started", [False, True], ids=["new", "started"])
+def test_a_stream_that_is_dropped_is_abandoned_and_not_closed(started: bool) -> None:
     numbers = Numbers()
-    stream = iterate(numbers)
-    stream.close()
-    stream.close()
-    del stream
-    assert (numbers.closed, numbers.abandoned) == (1, 0)
+    iterator = iterate(numbers)
+    if started:
+        next(iterator)
+    del iterator
+    assert numbers.ends == ["abandoned"]
+
+
+def test_the_garbage_collector_abandons_a_stream_in_a_cycle() -> None:
+    numbers = Numbers()
+    cycle: list[object] = [iterate(numbers)]
+    cycle.append(cycle)
+    del cycle
+    assert numbers.ends == []
+    gc.collect()
+    assert numbers.ends == ["abandoned"]
+
+
+def test_a_stream_whose_end_fails_is_ended() -> None:
+    class Broken(Numbers):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("broken")
+
+    broken = Broken()
+    iterator = iterate(broken)
+    with pytest.raises(OSError, match="broken"):
+        iterator.close()
+    del iterator
+    assert broken.ends == ["closed"]

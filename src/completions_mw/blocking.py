@@ -12,16 +12,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Stream(Protocol[T_co]):
-    """What `iterate` turns into a plain iterator."""
+    """An async stream that `iterate` turns into a plain iterator."""
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]: ...
 
     async def aclose(self) -> None:
-        """End the stream: what it reads from is closed, and what it holds is given back."""
+        """Stop the stream wherever it is: close what it reads from, and settle its request. May be called twice."""
         ...
 
     async def abandon(self) -> None:
-        """Close what the stream reads from, and leave the rest to others: called by the garbage collector, which must not wait."""
+        """Close what the stream reads from, and leave the rest to the maintenance: no store is asked. Called by the garbage collector."""
         ...
 
 
@@ -41,15 +41,18 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class BlockingIterator(Generic[T_co]):
-    """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream."""
+    """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream.
 
-    __slots__ = ("__weakref__", "_abandon", "_stream")
+    The garbage collector closes the upstream of an iterator that was dropped without `close`, as servers that break PEP 3333 and callers
+    who leave a loop do; its request is settled later, by the maintenance.
+    """
+
+    __slots__ = ("__weakref__", "_finalizer", "_stream")
 
     def __init__(self, stream: Stream[T_co]) -> None:
         self._stream = stream
-        # For those who never close: a server that breaks PEP 3333, a direct caller who leaves a loop.
-        self._abandon = finalize(self, _abandon, stream)
-        self._abandon.atexit = False
+        self._finalizer = finalize(self, _abandon, stream)
+        self._finalizer.atexit = False
 
     def __iter__(self) -> Self:
         return self
@@ -61,8 +64,8 @@ class BlockingIterator(Generic[T_co]):
             raise StopIteration from None
 
     def close(self) -> None:
-        """Close the stream. May be called twice, and at any time."""
-        if self._abandon.detach() is not None:
+        """Close the stream and settle its request. May be called twice, and at any time."""
+        if self._finalizer.detach() is not None:
             run_sync(self._stream.aclose())
 
     def __enter__(self) -> Self:

@@ -73,7 +73,7 @@ async def cancel_everywhere(
             waiting = asyncio.create_task(consume(gateway, "ok", stream=False))
             await asyncio.wait([first])
             assert await waiting == 200
-            assert NOTHING_LEFT in repr(transport._pool())
+            assert NOTHING_LEFT in repr(transport._pools.get())
             reached = victim.reached
             assert first.cancelled() or not reached or first.exception() is None
     return step - 1
@@ -112,7 +112,7 @@ def test_cancelled_while_it_waits_for_a_connection(upstream: MockUpstream, setti
             second = CancelAt(consume(gateway, "ok", stream=False), 1, insist=False)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.create_task(second.run())
-            assert "Requests: 1 active, 0 queued" in repr(transport._pool())
+            assert "Requests: 1 active, 0 queued" in repr(transport._pools.get())
             first.cancel()
             assert await consume(gateway, "ok", stream=False) == 200
 
@@ -165,7 +165,7 @@ def test_an_async_stream_that_nobody_closes(upstream: MockUpstream, settings: Se
             async for _ in gateway.stream(model="hang", messages=MESSAGES):
                 break
             assert await consume(gateway, "ok", stream=False) == 200
-            assert NOTHING_LEFT in repr(transport._pool())
+            assert NOTHING_LEFT in repr(transport._pools.get())
 
     asyncio.run(forget())
     upstream.wait_closed()

@@ -117,7 +117,7 @@ async def probe(gateway: AsyncGateway) -> list[int]:
 
 
 async def state_of(transport: AsyncTransport) -> str:
-    return repr(transport._pool())
+    return repr(transport._pools.get())
 
 
 @count_of_requests

@@ -1,9 +1,9 @@
 """In-process models under both kinds of gateways: a test is an `async def` scenario, and each kind runs it in its own way."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import anyio
 import pytest
 
 from completions_mw.backends.models import (
@@ -39,19 +39,13 @@ def _blocking(scenario: Scenario[T]) -> T:
 
 
 def _asyncio(scenario: Scenario[T]) -> T:
-    return anyio.run(scenario, backend="asyncio")
-
-
-def _trio(scenario: Scenario[T]) -> T:
-    return anyio.run(scenario, backend="trio")
+    return asyncio.run(scenario())
 
 
 BLOCKING = Kind(_blocking, BlockingFunctionModel, BlockingLlamaCppModel)
 ASYNCIO = Kind(_asyncio, AsyncFunctionModel, AsyncLlamaCppModel)
-TRIO = Kind(_trio, AsyncFunctionModel, AsyncLlamaCppModel)
 
-every_kind = pytest.mark.parametrize("kind", [BLOCKING, ASYNCIO, TRIO], ids=["blocking", "asyncio", "trio"])
-every_loop = pytest.mark.parametrize("kind", [ASYNCIO, TRIO], ids=["asyncio", "trio"])
+every_kind = pytest.mark.parametrize("kind", [BLOCKING, ASYNCIO], ids=["blocking", "asyncio"])
 ENVELOPE = {"id": "chatcmpl-1", "created": 1, "model": "m"}
 """What the core adds to a model's answer."""
 

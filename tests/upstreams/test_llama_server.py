@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-import trio
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.http.transport import AsyncTransport
 from completions_mw.backends.models import default_weights
 from completions_mw.http import Request
 from tests.support.envelope import check_error
@@ -60,17 +58,6 @@ def on_asyncio(settings: Settings, request: Request) -> Answer:
     return asyncio.run(main())
 
 
-def on_trio(settings: Settings, request: Request) -> Answer:
-    async def main() -> Answer:
-        transport = AsyncTransport()
-        try:
-            return await _ask(AsyncGateway(settings, transport=transport), request)
-        finally:
-            await transport.aclose()
-
-    return trio.run(main)
-
-
 async def _ask(gateway: AsyncGateway, request: Request) -> Answer:
     response = await gateway.handle(request)
     body = response.body
@@ -85,7 +72,7 @@ async def _ask(gateway: AsyncGateway, request: Request) -> Answer:
             return Answer(response.status, b"".join(pieces))
 
 
-every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio, on_trio], ids=["blocking", "asyncio", "trio"])
+every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio], ids=["blocking", "asyncio"])
 
 
 @pytest.fixture(scope="module")

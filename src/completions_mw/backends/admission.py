@@ -1,4 +1,4 @@
-"""From an address to the store behind it. What a store needs is imported with it."""
+"""From the address of the settings to a store of rate limits. A store's client is imported only where its address asks for it."""
 
 from typing import Protocol
 
@@ -9,13 +9,13 @@ from completions_mw.errors import ConfigurationError
 
 
 class CheckedAdmissionStore(AdmissionStore, Protocol):
-    """An `AdmissionStore` that can be tried before the first request."""
+    """An `AdmissionStore` that can be checked before the first request."""
 
     async def check(self) -> list[str]:
         """Reach the store and return what the operator should know of it.
 
         Raises:
-            StoreError: it does not answer.
+            StoreError: the store does not answer.
         """
         ...
 
@@ -25,9 +25,9 @@ def admission_store(address: str, namespace: str, *, blocking: bool, clock: Cloc
 
     Args:
         address: as in `stores.admission` of the settings.
-        namespace: what the names in a shared store start with.
-        blocking: whether it is for threads and greenlets, or for an event loop.
-        clock: whose time a store in memory goes by.
+        namespace: the prefix of all names in a shared store.
+        blocking: whether the store is for threads and greenlets, or for event loops.
+        clock: the time of a store in memory.
 
     Raises:
         ConfigurationError: a package is missing, or the address has an option that the store does not know.

@@ -1,32 +1,32 @@
-"""Limits on requests in the other storages of the `limits` package: Memcached, MongoDB, Valkey, and Redis with Cluster or Sentinel.
+"""Rate limits on requests in the other storages of the `limits` package: Memcached, MongoDB, Valkey, and Redis with Cluster or Sentinel.
 
-They can less than `RedisAdmission` (FAULTS section 3.1), which is why they count requests only. Several limits are charged one after
-another, so a race for the last place of one of them may cost a place of the others; nothing is given back; what is sent again counts again.
+These storages cannot check several limits at once, and neither refund tokens nor lease places, so they count requests only. Several limits
+are charged one after another: a race for the last request under one of them may cost a request under the others. Nothing is given back, and
+a request that is sent again counts again.
 """
 
-import asyncio
 import hashlib
-import os
-from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from inspect import isawaitable
+from threading import Lock
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
 
 from limits.storage import storage_from_string
 
+from completions_mw.backends.ownership import PerLoop, PerProcess
 from completions_mw.backends.time_limit import TimeLimit
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 
 _TIMEOUT: Final = 0.05
-"""Seconds for each step."""
+"""Seconds for each call of a storage."""
 _SLOW_TIMEOUT: Final = 0.5
-"""For MongoDB, which first finds out who its servers are."""
+"""Seconds for each call of MongoDB, whose client first finds out which servers there are."""
 MAX_WINDOW_SECONDS: Final = 30 * 86_400
-"""Memcached takes a longer time for a date, which has passed."""
+"""The longest window: Memcached takes a longer time to live for a date, which has passed."""
 _CLIENTS: Final = {
     "memcached": ("pymemcache", "memcachio"),
     "mongodb": ("pymongo", "motor"),
@@ -38,7 +38,7 @@ _CLIENTS: Final = {
 
 
 def unsupported(limits: Limits) -> str | None:
-    """Return which of the limits these storages cannot keep, for the error that names the setting; None if they can keep them all."""
+    """Return why these storages cannot keep `limits`, for the error that names the setting; None if they can."""
     if limits.tokens:
         return "limits on tokens need memory:// or redis://"
     if limits.concurrency is not None:
@@ -51,17 +51,20 @@ def unsupported(limits: Limits) -> str | None:
 class Session(Protocol):
     """Calls the methods of a storage."""
 
-    async def call(self, method: str, *arguments: str | int) -> float: ...
+    async def call(self, method: str, *arguments: str | int) -> float:
+        """Call `method` of the storage and return its result. Raises what the storage's client raises."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
 class LimitsAdmission:
-    """The `AdmissionStore` port over a storage of `limits`, with fixed windows, for requests only.
+    """The `AdmissionStore` port over a storage of `limits`: fixed windows, for requests only.
 
     Args:
-        session: blocking or async.
-        namespace: what all names start with.
-        clock: whose wall clock is compared with the ends of windows.
+        session: calls the storage, blocking or async.
+        namespace: the prefix of all names in the storage.
+        clock: its wall clock is compared with the ends of windows.
     """
 
     def __init__(self, session: Session, namespace: str, clock: Clock) -> None:
@@ -70,17 +73,22 @@ class LimitsAdmission:
         self._time = clock.time
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
-        """Look at all windows, then charge them, one after another."""
+        """Check all windows, then charge them, one after another.
+
+        Raises:
+            StoreRefusalError: a limit is not one on requests, or its window is too long.
+            StoreError: the storage fails.
+        """
         if leases or any(window.refundable or window.seconds > MAX_WINDOW_SECONDS for window in windows):
             raise StoreRefusalError("The storage counts requests only, over 30 days at most: other limits need memory:// or redis://")
         used = [await self._count("get", self._key(window)) for window in windows]
         admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
         if admitted:
-            # `incr` tells the count with our own cost: whoever lost a race sees it here.
+            # `incr` returns the count with this request in it: whoever lost a race sees so here.
             used = [await self._count("incr", self._key(window), window.seconds, window.cost) for window in windows]
             admitted = all(count <= window.limit for count, window in zip(used, windows, strict=True))
-        standings = [await self._standing(window, count) for window, count in zip(windows, used, strict=True)]
-        return Admission(admitted, tuple(standings), ())
+        states = [await self._state(window, count) for window, count in zip(windows, used, strict=True)]
+        return Admission(admitted, tuple(states), ())
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Nothing is leased."""
@@ -102,7 +110,7 @@ class LimitsAdmission:
         """Close the connections of this process and event loop."""
         await self._session.aclose()
 
-    async def _standing(self, window: Window, used: int) -> LimitState:
+    async def _state(self, window: Window, used: int) -> LimitState:
         if not used:
             return LimitState(0, 0)
         end = await self._call("get_expiry", self._key(window))
@@ -117,67 +125,86 @@ class LimitsAdmission:
         except TimeoutError as error:
             raise StoreTimeoutError(f"The storage did not answer in time: {type(error).__name__}") from None
         except Exception as error:
-            # Each client has exceptions of its own, and their texts quote addresses and names.
+            # Each client has its own exceptions, whose texts quote addresses and names.
             raise StoreError(f"The storage failed: {type(error).__name__}") from None
 
     def _key(self, window: Window) -> str:
         return self._named(window.bucket)
 
     def _named(self, bucket: str) -> str:
-        # Memcached's names are short and know no spaces; those of `limits` run into each other at slashes.
+        # Memcached's names are short and without spaces, and `limits` joins parts of names by slashes without escaping any.
         return f"{self._namespace}/{hashlib.sha256(bucket.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-class BlockingStorage:
-    """For threads and greenlets. Each process has its own clients."""
+class BlockingStorage(PerProcess):
+    """Calls a storage of `limits` from threads and greenlets. Each process has its own client.
+
+    Args:
+        address: as `limits` takes it.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._storages: dict[int, Any] = {}
+        super().__init__()
+
+    def reset(self) -> None:
+        self._lock = Lock()
+        self._opened: Any = None
 
     async def call(self, method: str, *arguments: str | int) -> float:
-        """Call a method of the storage and return what it returns."""
-        storage = self._storages.get(os.getpid())
-        if storage is None:
-            storage = self._storages.setdefault(os.getpid(), storage_from_string(self._address, **_options(self._address)))
-        count: float = getattr(storage, method)(*arguments)
+        count: float = getattr(self._storage(), method)(*arguments)
         return count
 
     async def aclose(self) -> None:
-        """Close the client of this process, and of this thread where each has its own."""
-        await _close(self._storages.pop(os.getpid(), None))
+        """Close the client of this process, and of this thread where each thread has its own."""
+        with self._lock:
+            storage, self._opened = self._opened, None
+        _closer(storage)()
+
+    def _storage(self) -> Any:
+        if (storage := self._opened) is None:
+            with self._lock:
+                if (storage := self._opened) is None:
+                    storage = self._opened = storage_from_string(self._address, **_options(self._address))
+        return storage
 
 
 class AsyncStorage:
-    """For asyncio. Each event loop has its own clients."""
+    """Calls a storage of `limits` from event loops, each of which has its own client.
+
+    Args:
+        address: as `limits` takes it, for a blocking client.
+    """
 
     def __init__(self, address: str) -> None:
-        self._address = address
         self._timeout = _seconds(address)
-        self._storages: MutableMapping[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._storages: PerLoop[Any] = PerLoop(lambda: storage_from_string(f"async+{address}", **_async_options(address)))
 
     async def call(self, method: str, *arguments: str | int) -> float:
-        """Call a method of the storage and return what it returns."""
-        loop = asyncio.get_running_loop()
-        storage = self._storages.get(loop)
-        if storage is None:
-            storage = self._storages[loop] = storage_from_string(f"async+{self._address}", **_async_options(self._address))
-        work: Awaitable[float] = getattr(storage, method)(*arguments)
+        work: Awaitable[float] = getattr(self._storages.get(), method)(*arguments)
         async with TimeLimit(self._timeout):
             return await work
 
     async def aclose(self) -> None:
-        """Close the client of this event loop."""
+        """Close the client of the running event loop."""
         with suppress(TimeoutError):
             async with TimeLimit(self._timeout):
-                await _close(self._storages.pop(asyncio.get_running_loop(), None))
+                closing = _closer(self._storages.pop())()
+                if isawaitable(closing):
+                    await closing
 
 
 def limits_admission(address: str, namespace: str, *, blocking: bool, clock: Clock) -> LimitsAdmission:
-    """Return the store at `address`.
+    """Return the store at `address`. Nothing is opened before it is used.
+
+    Args:
+        address: as in `stores.admission` of the settings.
+        namespace: the prefix of all names in the storage.
+        blocking: whether it is for threads and greenlets, or for event loops.
+        clock: its wall clock is compared with the ends of windows.
 
     Raises:
-        ConfigurationError: the package that reaches it is not installed.
+        ConfigurationError: the package that reaches the storage is not installed.
     """
     package = _CLIENTS[_kind(address)][0 if blocking else 1]
     if find_spec(package) is None:
@@ -194,7 +221,7 @@ def _seconds(address: str) -> float:
 
 
 def _options(address: str) -> dict[str, Any]:
-    """Return what keeps a client from waiting for ever, which is what most of them do by default."""
+    """Return the options of a blocking client: time-outs, since most clients wait for ever by default."""
     seconds = _seconds(address)
     match _kind(address):
         case "memcached":
@@ -205,25 +232,27 @@ def _options(address: str) -> dict[str, Any]:
 
 
 def _async_options(address: str) -> dict[str, Any]:
-    # The limit on the whole call is the only one where it can be: those of clients pass while the event loop is busy.
+    # Without time-outs where possible, as there is one around each call: the time-outs of clients pass while the event loop is busy.
     match _kind(address):
         case "mongodb":
             return _options(address)
         case "redis":
-            # `limits` would look for coredis.
+            # By default `limits` takes coredis.
             return {"implementation": "redispy", **_exact(address)}
     return _exact(address)
 
 
 def _exact(address: str) -> dict[str, bool]:
-    # Replicas lag behind.
+    # The counters of replicas lag behind.
     return {"use_replicas": False} if "+sentinel:" in address else {}
 
 
-async def _close(storage: Any) -> None:
+def _closer(storage: Any) -> Callable[[], Any]:
+    """Return what closes the client of a storage, if there is one; an async client's returns an awaitable."""
     client = getattr(getattr(storage, "bridge", storage), "storage", None)
-    close = getattr(client, "aclose", None) or getattr(client, "close", None)
-    if close is not None:
-        closing = close()
-        if isawaitable(closing):
-            await closing
+    close: Callable[[], Any] = getattr(client, "aclose", None) or getattr(client, "close", None) or _nothing
+    return close
+
+
+def _nothing() -> None:
+    """Stands for the `close` of a client that has none."""

@@ -1,7 +1,7 @@
-"""Whose state is it: what belongs to one process, and what belongs to one event loop.
+"""State that belongs to one process, and state that belongs to one event loop.
 
-A child process must not use its parent's connections, which it would close for the parent too, nor locks that threads of the parent hold.
-An event loop must not use connections of another one.
+A child process must not use its parent's connections, since closing one closes it for the parent too, nor locks that threads of the parent
+hold. An event loop must not use connections of another event loop.
 """
 
 import os
@@ -18,21 +18,25 @@ T = TypeVar("T")
 
 
 class PerProcess:
-    """Base of objects whose state belongs to one process: `reset` makes it, at first and in each child process."""
+    """Base class of objects with state that belongs to one process: `reset` makes that state, at construction and in each forked child.
+
+    A subclass with a constructor of its own sets what `reset` reads, and then calls this constructor. The parent's state stays in a child's
+    memory, untouched.
+    """
 
     def __init__(self) -> None:
         self.reset()
         _instances.add(self)
 
     def reset(self) -> None:
-        """Set up everything that belongs to one process. Called in a child before any other of its code runs."""
+        """Make the state of a new process. In a child it runs before any code but other fork hooks: it opens nothing, and takes no lock."""
 
 
 class PerLoop(Generic[T]):
-    """A value for each event loop, made when it is first asked for there, and forgotten with the loop.
+    """One value for each event loop, made when it is first asked for there, and forgotten with the loop.
 
     Args:
-        make: returns the value of an event loop.
+        make: returns the value of an event loop, which is running.
     """
 
     __slots__ = ("_make", "_values")
@@ -59,11 +63,12 @@ class PerLoop(Generic[T]):
 
 _instances: Final[WeakSet[PerProcess]] = WeakSet()
 _abandoned: Final[list[dict[str, Any]]] = []
-"""The parent's state: kept in a child, since its finalizers would close what the parent uses."""
+"""The state of parent processes: kept in a child, since its finalizers would close what the parent uses."""
 
 
 def _reset_in_child() -> None:
-    for instance in _instances:
+    # A copy: `reset` may make further instances, which are new already.
+    for instance in tuple(_instances):
         _abandoned.append(vars(instance).copy())
         instance.reset()
     throttle.rearm_after_fork()

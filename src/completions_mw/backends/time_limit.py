@@ -4,17 +4,17 @@ import asyncio
 from typing import Any, Final
 
 PARTS: Final = 5
-"""Of the time that a call has. Whatever keeps us from looking for the answer costs it one of them, however long that takes."""
+"""Parts of the time that a call has. While the event loop or the whole machine stands still, no more than one part passes."""
 
 
 class TimeLimit:
-    """Raises `TimeoutError` where a block takes longer, unless what it waits for is there by then.
+    """Async context manager that raises `TimeoutError` where its block takes too long, unless what it waits for has arrived by then.
 
-    A part of the time begins when the event loop comes to it. With asyncio's own timeout all of it passes while the loop is busy elsewhere,
-    and a task is cancelled whose answer has arrived and was only not read yet: a healthy store would look lost.
+    Each part of the time begins when the event loop comes to it. All of asyncio's own timeout passes while the loop is busy elsewhere, and
+    a task is cancelled whose answer has arrived and was not read yet: a healthy store would look lost.
 
     Args:
-        seconds: that the block may take.
+        seconds: how long the block may take.
     """
 
     __slots__ = ("_left", "_limit", "_loop", "_part", "_timer")
@@ -41,5 +41,5 @@ class TimeLimit:
         if self._left:
             self._begin()
         else:
-            # That takes effect in the next pass, after whoever has an answer in this one.
+            # In effect in the loop's next pass, so that an answer which is there in this one is taken.
             self._limit.reschedule(self._loop.time())

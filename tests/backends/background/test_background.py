@@ -14,7 +14,6 @@ from typing import Any
 
 import anyio
 import pytest
-import trio
 import uvloop
 
 from completions_mw.backends.background.background import AsyncBackground, BlockingBackground
@@ -36,11 +35,7 @@ def on_uvloop(scenario: Scenario) -> None:
     uvloop.run(scenario())
 
 
-def on_trio(scenario: Scenario) -> None:
-    trio.run(scenario)
-
-
-every_loop = pytest.mark.parametrize("on_loop", [on_asyncio, on_uvloop, on_trio], ids=["asyncio", "uvloop", "trio"])
+every_loop = pytest.mark.parametrize("on_loop", [on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The memory store alone: bounded, safe among threads and against the garbage collector."""
+"""The memory store alone: bounded, and safe among threads and forks."""
 
 import gc
 import os
@@ -116,27 +116,6 @@ def test_threads_share_a_limit_exactly() -> None:
     assert len(admitted) <= 1000
     assert max(most) <= 10
     assert [standing.used for standing in last.windows + last.leases] == [len(admitted), 3 * len(admitted), 0]
-
-
-class Closing(str):
-    """A name whose look-up makes the garbage collector close a stream, which finishes a request."""
-
-    store: MemoryAdmission
-
-    def __hash__(self) -> int:
-        run_sync(self.store.finish("r", 7))
-        return super().__hash__()
-
-    __eq__ = str.__eq__
-
-
-def test_the_garbage_collector_may_finish_a_request_at_any_point() -> None:
-    stand = MemoryStand()
-    Closing.store = stand.store  # type: ignore[assignment]
-    stand.admit("r", tokens("b", 500), Lease("c", 1))
-    stand.admit("other", requests(Closing("a")), tokens("d", 1))
-    after = stand.admit("new", tokens("b", 1), Lease("c", 1))
-    assert [standing.used for standing in after.windows + after.leases] == [8, 0]
 
 
 def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:

@@ -1,7 +1,6 @@
 """Python functions as models: how they fail, when and where they run, and that they are always closed."""
 
 import contextvars
-import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
@@ -10,11 +9,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from completions_mw.backends.models import AsyncFunctionModel, AsyncLlamaCppModel, BlockingFunctionModel, BlockingLlamaCppModel
-from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource
+from completions_mw.backends.models import AsyncFunctionModel, BlockingFunctionModel
 from completions_mw.errors import RateLimitError, UpstreamError
 from completions_mw.schemas import ChatRequest
-from tests.support.in_process import ASYNCIO, BLOCKING, Kind, chat, complete, events_of, every_kind, every_loop, text_of
+from tests.support.in_process import ASYNCIO, BLOCKING, Kind, chat, complete, events_of, every_kind, text_of
 
 
 class HostError(Exception):
@@ -137,23 +135,21 @@ def test_a_stream_that_is_closed_before_it_starts_never_runs(kind: Kind, form: s
     assert model.started == 0
 
 
-@every_loop
 @endless_forms
-def test_cancelling_a_completion_closes_the_generator(kind: Kind, form: str) -> None:
+def test_cancelling_a_completion_closes_the_generator(form: str) -> None:
     model = Endless()
 
     async def scenario() -> None:
         with anyio.move_on_after(0.01) as scope:
-            await kind.function(getattr(model, form), 15.0).complete(chat())
+            await ASYNCIO.function(getattr(model, form), 15.0).complete(chat())
         assert scope.cancelled_caught
 
-    kind.run(scenario)
+    ASYNCIO.run(scenario)
     assert model.end.wait(10)
     assert model.closed == 1
 
 
-@every_loop
-def test_a_model_waits_for_a_slow_reader(kind: Kind) -> None:
+def test_a_model_waits_for_a_slow_reader() -> None:
     spoken = 0
     full = threading.Event()
 
@@ -166,17 +162,16 @@ def test_a_model_waits_for_a_slow_reader(kind: Kind) -> None:
             yield "word "
 
     async def scenario() -> None:
-        stream = await kind.function(counts, 15.0).stream(chat())
+        stream = await ASYNCIO.function(counts, 15.0).stream(chat())
         await stream.__anext__()
         assert full.wait(10)
         await stream.aclose()
 
-    kind.run(scenario)
+    ASYNCIO.run(scenario)
     assert spoken <= 17 * 3
 
 
-@every_loop
-def test_sync_functions_run_beside_the_event_loop_in_the_callers_context(kind: Kind) -> None:
+def test_sync_functions_run_beside_the_event_loop_in_the_callers_context() -> None:
     tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
     loop_thread = threading.get_ident()
     seen: list[tuple[str, bool]] = []
@@ -188,15 +183,14 @@ def test_sync_functions_run_beside_the_event_loop_in_the_callers_context(kind: K
 
     async def scenario() -> None:
         tenant.set("team-a")
-        await kind.function(function, 15.0).complete(chat())
+        await ASYNCIO.function(function, 15.0).complete(chat())
 
-    kind.run(scenario)
+    ASYNCIO.run(scenario)
     assert seen == [("team-a", True)] * 2
 
 
-@every_loop
 @pytest.mark.parametrize("form", ["sync", "async"])
-def test_silence_gives_empty_batches_and_loses_nothing(kind: Kind, form: str) -> None:
+def test_silence_gives_empty_batches_and_loses_nothing(form: str) -> None:
     go = threading.Event()
 
     def sync(_: ChatRequest) -> Iterator[str]:
@@ -209,29 +203,27 @@ def test_silence_gives_empty_batches_and_loses_nothing(kind: Kind, form: str) ->
         yield "word"
 
     async def scenario() -> list[Any]:
-        stream = await kind.function(sync if form == "sync" else asynchronous, 0.001).stream(chat())
+        stream = await ASYNCIO.function(sync if form == "sync" else asynchronous, 0.001).stream(chat())
         assert await stream.__anext__() == []
         assert await stream.__anext__() == []
         go.set()
         return await events_of(stream)
 
-    events = kind.run(scenario)
+    events = ASYNCIO.run(scenario)
     assert text_of([event.data for event in events[:-1]]) == "word"
 
 
-@every_loop
-def test_an_async_generator_runs_in_one_task(kind: Kind) -> None:
+def test_an_async_generator_runs_in_one_task() -> None:
     async def function(_: ChatRequest) -> AsyncIterator[str]:
         async with anyio.create_task_group():
             yield "word "
             await anyio.lowlevel.checkpoint()
             yield "word"
 
-    assert complete(kind, kind.function(function, 15.0), chat())["choices"][0]["message"]["content"] == "word word"
+    assert complete(ASYNCIO, ASYNCIO.function(function, 15.0), chat())["choices"][0]["message"]["content"] == "word word"
 
 
-@every_loop
-def test_the_clean_up_of_an_async_generator_may_wait(kind: Kind) -> None:
+def test_the_clean_up_of_an_async_generator_may_wait() -> None:
     cleaned = False
 
     async def function(_: ChatRequest) -> AsyncIterator[str]:
@@ -244,11 +236,11 @@ def test_the_clean_up_of_an_async_generator_may_wait(kind: Kind) -> None:
             cleaned = True
 
     async def scenario() -> None:
-        stream = await kind.function(function, 15.0).stream(chat())
+        stream = await ASYNCIO.function(function, 15.0).stream(chat())
         await stream.__anext__()
         await stream.aclose()
 
-    kind.run(scenario)
+    ASYNCIO.run(scenario)
     assert cleaned
 
 
@@ -267,10 +259,9 @@ async def says_hello() -> AsyncIterator[str]:
     yield "hello"
 
 
-@every_loop
-def test_an_async_model_must_be_declared_so(kind: Kind) -> None:
+def test_an_async_model_must_be_declared_so() -> None:
     with pytest.raises(TypeError, match="async def"):
-        complete(kind, kind.function(lambda _: says_hello(), 15.0), chat())
+        complete(ASYNCIO, ASYNCIO.function(lambda _: says_hello(), 15.0), chat())
 
 
 def test_a_blocking_gateway_names_the_async_function_that_waits() -> None:
@@ -291,21 +282,3 @@ def test_a_blocking_gateway_names_the_async_function_that_waits() -> None:
 class Suspends:
     def __await__(self) -> Generator[None, None, None]:
         yield
-
-
-@pytest.mark.parametrize(
-    ("blocking", "asynchronous"),
-    [
-        (BlockingFunctionModel, AsyncFunctionModel),
-        (BlockingLlamaCppModel, AsyncLlamaCppModel),
-        (BlockingThreadSource, AsyncThreadSource),
-    ],
-    ids=["function", "llama_cpp", "threads"],
-)
-def test_both_kinds_have_the_same_methods(blocking: type, asynchronous: type) -> None:
-    assert _signatures(blocking) == _signatures(asynchronous)
-
-
-def _signatures(cls: type) -> dict[str, inspect.Signature]:
-    members = inspect.getmembers(cls, inspect.isfunction)
-    return {name: inspect.signature(member) for name, member in members if not name.startswith("_") or name in ("__init__", "__anext__")}

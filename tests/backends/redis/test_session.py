@@ -304,10 +304,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         runner(session.call("ECHO", "hello"))
 
 
-@pytest.fixture
-def crowded(private_redis: RedisServer, session_class: type[BlockingRedis | AsyncRedis]) -> BlockingRedis | AsyncRedis:
-    """Fewer connections than callers, and time enough for all of these to come before the first one gives up."""
-    return session_class(f"{private_redis.url}?socket_timeout=1")
+LONG_ENOUGH = "?socket_timeout=1"
+"""Time for all callers of a crowd, which are more than there are connections, to come before the first one gives up."""
 
 
 def outcomes(session: BlockingRedis | AsyncRedis, callers: int) -> Counter[type[Exception] | None]:
@@ -342,23 +340,24 @@ def in_threads(callers: int, work: Callable[[int], None]) -> None:
 
 
 def test_those_who_wait_give_up_when_others_have_waited_in_vain(
-    private_redis: RedisServer, crowded: BlockingRedis | AsyncRedis, monkeypatch: pytest.MonkeyPatch
+    private_redis: RedisServer, session_class: type[BlockingRedis | AsyncRedis]
 ) -> None:
     """Nobody waits for one timeout after another; and what was not sent is nothing that Redis may have done."""
-    monkeypatch.setattr(session, "PATIENCE", 600)
+    crowded = session_class(private_redis.url + LONG_ENOUGH, acquire_timeout=600)
     private_redis.stop()
     assert outcomes(crowded, 100) == {StoreTimeoutError: 32, StoreRefusalError: 68}
 
 
 def test_those_who_wait_for_a_connection_have_a_time_of_their_own(
-    private_redis: RedisServer, crowded: BlockingRedis | AsyncRedis, monkeypatch: pytest.MonkeyPatch
+    private_redis: RedisServer, session_class: type[BlockingRedis | AsyncRedis]
 ) -> None:
-    monkeypatch.setattr(session, "PATIENCE", 0.1)
+    crowded = session_class(private_redis.url + LONG_ENOUGH, acquire_timeout=0.1)
     private_redis.stop()
     assert outcomes(crowded, 33)[StoreRefusalError] == 1
 
 
-def test_who_comes_after_a_timeout_asks(private_redis: RedisServer, crowded: BlockingRedis | AsyncRedis) -> None:
+def test_who_comes_after_a_timeout_asks(private_redis: RedisServer, session_class: type[BlockingRedis | AsyncRedis]) -> None:
+    crowded = session_class(private_redis.url + LONG_ENOUGH)
     private_redis.stop()
     assert outcomes(crowded, 1) == {StoreTimeoutError: 1}
     private_redis.cont()

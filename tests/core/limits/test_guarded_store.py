@@ -5,7 +5,6 @@ import pytest
 
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
-from completions_mw.core.limits import guarded_store
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.core.resilience.store_health import StoreHealth
@@ -24,14 +23,14 @@ LEASE_MS = 30_000
 class Guarded:
     """A guarded store with its parts."""
 
-    def __init__(self, policy: Literal["local", "closed", "open"] = "local", workers: int = 1) -> None:
+    def __init__(self, policy: Literal["local", "closed", "open"] = "local", workers: int = 1, max_remembered: int = 1000) -> None:
         self.time = FakeClock()
         clock = self.time.clock()
         self.shared = MemoryAdmission(clock)
         self.local = MemoryAdmission(clock)
         self.fault: Fault[AdmissionStore] = Fault(self.shared)
         self.health = StoreHealth("admission", clock)
-        self.store = GuardedAdmission(self.fault.store, policy, self.local, workers, self.health)
+        self.store = GuardedAdmission(self.fault.store, policy, self.local, workers, self.health, max_remembered)
 
     def break_store(self, *, timeout: bool = False, too_late: bool = False) -> None:
         self.fault.error = StoreTimeoutError("no answer") if timeout else StoreError("down")
@@ -233,9 +232,8 @@ def test_a_lost_store_is_left_alone_until_it_is_back(policy: Literal["local", "o
     assert used(guarded.shared, REQUESTS) == 1
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarded_store, "MAX_REMEMBERED", 10)
-    guarded = Guarded()
+def test_what_is_remembered_is_bounded() -> None:
+    guarded = Guarded(max_remembered=10)
     guarded.break_store()
     plenty = REQUESTS._replace(limit=10_000)
     for number in range(1000):

@@ -2,7 +2,7 @@
 
 background.py    `BlockingBackground` and `AsyncBackground`
 blocking.py      a thread that repeats work
-asynchronous.py  tasks that complete or repeat work on an event loop
+asynchronous.py  repeated work on an event loop
 work.py          repeated work, and what is logged of its failures
 """
 

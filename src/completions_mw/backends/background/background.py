@@ -1,74 +1,88 @@
-"""Work beside requests: the `Background` port for threads and greenlets, and for event loops."""
+"""The `Background` port: work beside requests, in threads or on event loops."""
 
-import os
-from collections.abc import Coroutine, Hashable
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
-import anyio
-
-from completions_mw.backends.background.asynchronous import CompletingTask, PeriodicTask, complete, event_loop, repeat
+from completions_mw.backends.background.asynchronous import PeriodicTask
 from completions_mw.backends.background.blocking import PeriodicThread
-from completions_mw.backends.background.work import Work
+from completions_mw.backends.background.work import Work, log_failure
+from completions_mw.backends.ownership import PerLoop, PerProcess
 
 T = TypeVar("T")
 
 CLOSE_SECONDS: Final = 5.0
-"""How long `aclose` waits for what is under way."""
+"""How long `AsyncBackground.aclose` waits for work under way."""
 
 
-class BlockingBackground:
-    """Runs what is to be completed where it is asked for, and what is to be kept in one thread of each process that asks for it."""
+class BlockingBackground(PerProcess):
+    """The `Background` port for threads and greenlets.
 
-    def __init__(self) -> None:
-        # A fork takes along no thread, and locks as they happen to be: a child starts anew.
-        self._threads: dict[int, PeriodicThread] = {}
+    `complete` runs its work inline; `keep` repeats work in one thread, which each process starts for itself.
+    """
+
+    def reset(self) -> None:
+        self._thread = PeriodicThread()
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     def keep(self, interval: float, work: Work) -> None:
-        process = os.getpid()
-        thread = self._threads.get(process)
-        if thread is None:
-            thread = self._threads.setdefault(process, PeriodicThread())
-        thread.keep(interval, work)
+        self._thread.keep(interval, work)
 
     async def aclose(self) -> None:
-        thread = self._threads.pop(os.getpid(), None)
-        if thread is not None:
-            thread.stop()
-            thread.join()
+        """Stop what `keep` started in this process, and wait a moment for work under way."""
+        thread, self._thread = self._thread, PeriodicThread()
+        thread.stop()
+        thread.join()
 
 
 class AsyncBackground:
-    """Runs everything in tasks of its own, on the event loop that asks for it, asyncio's or trio's."""
+    """The `Background` port for asyncio: all work runs in tasks of the event loop that asks for it."""
 
     def __init__(self) -> None:
-        self._running: set[CompletingTask[Any]] = set()
-        self._kept: WeakKeyDictionary[Hashable, dict[Work, PeriodicTask]] = WeakKeyDictionary()
+        self._completing: set[asyncio.Task[Any]] = set()
+        self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
-        completion = complete(work, self._running.discard)
-        # An event loop itself holds its tasks weakly.
-        self._running.add(completion)
-        return await completion.result()
+        # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
+        task = asyncio.create_task(work)
+        # Event loops hold their tasks weakly.
+        self._completing.add(task)
+        task.add_done_callback(self._completing.discard)
+        try:
+            await asyncio.wait([task])
+        except BaseException:
+            task.add_done_callback(partial(_log_failure, work))
+            raise
+        try:
+            return task.result()
+        finally:
+            # A failure holds this frame by its traceback; were the task held by the frame, all would wait for the garbage collector.
+            del task
 
     def keep(self, interval: float, work: Work) -> None:
-        loop = event_loop()
-        kept = self._kept.get(loop)
-        if kept is None:
-            kept = self._kept.setdefault(loop, {})
+        kept = self._kept.get()
         if work not in kept:
-            kept[work] = repeat(interval, work)
+            # In a context of its own: the work outlives the request that asks for it.
+            kept[work] = Context().run(PeriodicTask, interval, work)
 
     async def aclose(self) -> None:
-        """Stop what `keep` started on this event loop, and wait a moment for what is to be completed on it."""
-        loop = event_loop()
-        kept = tuple(self._kept.pop(loop, {}).values())
+        """Stop what `keep` started on the running event loop, and wait a moment for work under way there."""
+        kept = (self._kept.pop() or {}).values()
         for periodic in kept:
             periodic.stop()
-        running = [completion for completion in tuple(self._running) if completion.loop is loop]
-        with anyio.move_on_after(CLOSE_SECONDS):
-            for wait in [periodic.wait for periodic in kept] + [completion.wait for completion in running]:
-                await wait()
+        loop = asyncio.get_running_loop()
+        # A copy of a set is one step, also where other event loops add to it in their threads.
+        running = {task for task in self._completing.copy() if task.get_loop() is loop}
+        running.update(periodic.task for periodic in kept if periodic.task is not None)
+        if running:
+            await asyncio.wait(running, timeout=CLOSE_SECONDS)
+
+
+def _log_failure(work: object, task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, Exception):
+        log_failure(work, error)

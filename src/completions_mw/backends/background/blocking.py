@@ -1,32 +1,31 @@
 """The thread that repeats work beside blocking requests."""
 
 import atexit
-import os
 import threading
 from typing import Final
 
 from completions_mw.backends.background.work import RepeatedWork, Work, log_failure
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
 
 JOIN_SECONDS: Final = 5.0
-"""How long an ending gateway or process waits for what is under way."""
+"""How long a gateway that is closed, or a process that exits, waits for work under way."""
 
 
 class PeriodicThread:
-    """Repeats work in a thread, which starts with the first of it."""
+    """Repeats work in a thread, which starts with the first work."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
         self._changed = threading.Condition()
         self._works: dict[Work, RepeatedWork] = {}
         self._due: dict[Work, tuple[float, float]] = {}
-        """When each is to run next, and its interval."""
+        """The time of the next run of each work, and its interval in seconds."""
         self._thread = threading.Thread(target=self._run, name="completions_mw-upkeep", daemon=True)
         self._stopped = False
 
     def keep(self, interval: float, work: Work) -> None:
-        """Repeat `work`, unless that is so already."""
+        """Repeat `work` every `interval` seconds, unless it is repeated already."""
         if work in self._works:
             return
         with self._changed:
@@ -39,13 +38,13 @@ class PeriodicThread:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Let it end after what is under way."""
+        """Let the thread end after the work under way."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
 
     def join(self) -> None:
-        """Wait a moment for its end."""
+        """Wait a moment for the thread to end."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(JOIN_SECONDS)
 
@@ -53,10 +52,10 @@ class PeriodicThread:
         try:
             self._thread.start()
         except RuntimeError as error:
-            # Too many threads: no reason to fail the request, and the next one tries again.
+            # Too many threads: no reason to fail a request, and the next request tries again.
             log_failure(work, error)
             return False
-        _threads.add(self)
+        _started.threads.add(self)
         return True
 
     def _run(self) -> None:
@@ -66,10 +65,10 @@ class PeriodicThread:
             except RuntimeError as error:
                 # Something of the host app waits for an event loop; the rest goes on.
                 log_failure(work, error)
-        _threads.discard(self)
+        _started.threads.discard(self)
 
     def _next(self) -> RepeatedWork | None:
-        """Wait for the next work to become due, and return it; None once there is nothing to wait for any more."""
+        """Wait for the next work to become due, and return it; None once the thread is stopped."""
         with self._changed:
             while not self._stopped:
                 now = SYSTEM_CLOCK.monotonic()
@@ -81,13 +80,20 @@ class PeriodicThread:
         return None
 
 
-_threads: set[PeriodicThread] = set()
+class _StartedThreads(PerProcess):
+    """The threads of this process that have not ended. A fork takes along no thread, and the locks of one as they happen to be."""
+
+    def reset(self) -> None:
+        self.threads: set[PeriodicThread] = set()
+
+
+_started: Final = _StartedThreads()
 
 
 @atexit.register
 def _stop_threads() -> None:
-    """End the threads before the interpreter does: one that is inside a database's driver then may crash the process."""
-    threads = [thread for thread in tuple(_threads) if thread.process == os.getpid()]
+    """End the threads before the interpreter ends: a thread that is inside a database's driver then may crash the process."""
+    threads = _started.threads.copy()
     for thread in threads:
         thread.stop()
     for thread in threads:

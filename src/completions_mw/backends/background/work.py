@@ -1,4 +1,4 @@
-"""Work beside requests that may fail: the operator is told, by the class of the failure alone."""
+"""Work beside requests, whose failures are logged: by their class alone, since their texts may hold anything."""
 
 from collections.abc import Callable, Coroutine
 from logging import ERROR
@@ -12,14 +12,18 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class RepeatedWork:
-    """Work that may fail again and again."""
+    """Work that is repeated, and may fail each time: a failure is logged at most once in `LOG_SECONDS`.
+
+    Args:
+        work: what is repeated.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._lines = Throttle(LOG_SECONDS)
 
     async def once(self) -> None:
-        """Do it."""
+        """Do the work once. Its exceptions are logged, not raised."""
         try:
             await self._work()
         except Exception as error:
@@ -28,5 +32,5 @@ class RepeatedWork:
 
 
 def log_failure(work: object, error: Exception) -> None:
-    """Write that `work` failed, and nobody waits for it."""
+    """Log that `work`, for which nobody waits, failed with `error`."""
     log_event(ERROR, "background_failed", work=getattr(work, "__qualname__", type(work).__name__), error=type(error).__name__)

@@ -1,10 +1,9 @@
-"""The network below the async pool: anyio's streams, for asyncio and trio, with our deadlines.
+"""The network below httpcore2's async pool: anyio's streams on asyncio, read and written under the deadlines of calls.
 
-httpcore2 has the same over anyio, but wraps every read in three context managers and asks for readiness through typed attributes: together
-more than all that the gateway does with a request.
+httpcore2's own network backend wraps every read in three context managers and asks for readiness through typed attributes: together that
+costs more than all that the gateway does with a request.
 """
 
-import asyncio
 import select
 import ssl
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from completions_mw.backends.http.channel import DeadlineStream
 
 
 class AsyncSocketStream:
-    """An anyio stream under the names and errors of httpcore2."""
+    """A `Stream` over an anyio stream, with httpcore2's errors."""
 
     __slots__ = ("stream",)
 
@@ -47,28 +46,26 @@ class AsyncSocketStream:
 
 
 class AsyncStream(httpcore2.AsyncNetworkStream):
-    """A network stream of the async pool."""
+    """The network stream that httpcore2's async pool reads and writes."""
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
         self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self.channel = DeadlineStream(AsyncSocketStream(stream))
+        self.deadline_stream = DeadlineStream(AsyncSocketStream(stream))
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self.channel.read(max_bytes)
+        return await self.deadline_stream.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if buffer:
-            await self.channel.write(buffer)
+            await self.deadline_stream.write(buffer)
 
     async def aclose(self) -> None:
-        closing = self._stream.aclose()
-        if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
-            return await closing
-        # In one go: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the request.
-        for _ in closing.__await__():
+        # Without suspending: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the
+        # connection.
+        for _ in self._stream.aclose().__await__():
             pass
 
     async def start_tls(
@@ -85,13 +82,13 @@ class AsyncStream(httpcore2.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # Asked of every idle connection for every request. The number of a closed socket may be another's by now.
+            # The pool asks this of every idle connection for every request. The descriptor of a closed socket may be another file's by now.
             return self._socket.fileno() < 0 or bool(self._poll.poll(0))
         return self._stream.extra(TLSAttribute.ssl_object, None) if info == "ssl_object" else None
 
 
 class AsyncBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections for the async pool."""
+    """Opens connections for httpcore2's async pool."""
 
     async def connect_tcp(
         self,

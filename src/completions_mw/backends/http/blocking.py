@@ -1,4 +1,4 @@
-"""The network below the blocking pool: httpcore2's own sockets, with our deadlines and an eye on the client."""
+"""The network below httpcore2's blocking pool: its own sockets, read and written under the deadlines of calls, watching the client too."""
 
 import select
 import ssl
@@ -15,11 +15,11 @@ from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
 WATCH_AFTER = 0.02
-"""Seconds of silence after which the client is watched too; before that, two more system calls would be most of what an answer costs."""
+"""Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
 
 
 class BlockingSocketStream:
-    """A blocking stream under the names of an async one; a read also ends when the client leaves."""
+    """A `Stream` over one of httpcore2's blocking streams; a read also ends when the client leaves."""
 
     __slots__ = ("_call", "_stream")
 
@@ -63,22 +63,22 @@ def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
             return
         if not ready:
             raise httpcore2.ReadTimeout
-        # The client sent its next request ahead: readable for good, and not gone.
+        # The client has sent its next request already: its socket stays readable, and it is not gone.
         poll.unregister(client)
 
 
 class BlockingStream(httpcore2.NetworkStream):
-    """A network stream of the blocking pool."""
+    """The network stream that httpcore2's blocking pool reads and writes."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
-        self.channel = DeadlineStream(BlockingSocketStream(stream))
+        self.deadline_stream = DeadlineStream(BlockingSocketStream(stream))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return run_sync(self.channel.read(max_bytes))
+        return run_sync(self.deadline_stream.read(max_bytes))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        run_sync(self.channel.write(buffer))
+        run_sync(self.deadline_stream.write(buffer))
 
     def close(self) -> None:
         self._stream.close()
@@ -93,7 +93,7 @@ class BlockingStream(httpcore2.NetworkStream):
 
 
 class BlockingBackend(httpcore2.SyncBackend):
-    """Opens connections for the blocking pool."""
+    """Opens connections for httpcore2's blocking pool."""
 
     def connect_tcp(
         self,

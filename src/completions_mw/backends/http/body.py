@@ -1,4 +1,4 @@
-"""The body of an upstream's answer, read piece by piece over either pool."""
+"""The body of an upstream's answer, read chunk by chunk from either of httpcore2's pools."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Iterable
 from typing import Protocol, cast
@@ -15,17 +15,21 @@ DRAIN_SECONDS = 0.1
 
 
 class ChunkSource(Protocol):
-    """A body as httpcore2 gives it."""
+    """A response body of httpcore2, chunk by chunk."""
 
     def __anext__(self) -> Awaitable[bytes]: ...
 
     async def aclose(self, *, ended: bool) -> None:
-        """Give the connection back, or close it: at any time, and at the end in the cheapest way."""
+        """Give the connection back to its pool, or close it.
+
+        Args:
+            ended: whether the body was read to its end, so that nothing is left to close.
+        """
         ...
 
 
 class AsyncChunkSource:
-    """Of the async pool."""
+    """A response body of httpcore2's async pool."""
 
     __slots__ = ("_iterator", "_response")
 
@@ -45,7 +49,7 @@ class AsyncChunkSource:
 
 
 class BlockingChunkSource:
-    """Of the blocking pool."""
+    """A response body of httpcore2's blocking pool."""
 
     __slots__ = ("_iterator", "_response")
 
@@ -68,18 +72,18 @@ class Body:
     """The `UpstreamBody` of both transports.
 
     Args:
-        pieces: what httpcore2 gives.
-        call: how far the answer has been read.
-        channel: the connection, to wait on.
+        source: the body as httpcore2 gives it.
+        call: its deadlines, and how far the answer has been read.
+        stream: the connection, to wait on.
         tick: seconds of silence after which an empty piece is given; 0: never.
     """
 
-    __slots__ = ("_call", "_channel", "_closed", "_failure", "_pieces", "_tick")
+    __slots__ = ("_call", "_closed", "_failure", "_source", "_stream", "_tick")
 
-    def __init__(self, pieces: ChunkSource, call: UpstreamCall, channel: DeadlineStream, tick: float) -> None:
-        self._pieces = pieces
+    def __init__(self, source: ChunkSource, call: UpstreamCall, stream: DeadlineStream, tick: float) -> None:
+        self._source = source
         self._call = call
-        self._channel = channel
+        self._stream = stream
         self._tick = tick
         self._closed = False
         self._failure: Exception | None = None
@@ -90,11 +94,11 @@ class Body:
         try:
             if self._failure is not None:
                 raise self._failure
-            if self._tick and self._call.is_drained() and not await self._channel.wait(self._tick):
+            if self._tick and self._call.is_drained() and not await self._stream.wait(self._tick):
                 return b""
-            piece = await self._pieces.__anext__()
-            self._call.consumed(piece)
-            return await self._with_what_is_there(piece) if self._call.has_next() else piece
+            chunk = await self._source.__anext__()
+            self._call.consumed(chunk)
+            return await self._with_rest_of_batch(chunk) if self._call.has_next() else chunk
         except StopAsyncIteration:
             await self._close(ended=True)
             raise
@@ -105,25 +109,25 @@ class Body:
             await self.aclose()
             raise
 
-    async def _with_what_is_there(self, first: bytes) -> bytes:
-        """Return a piece with all that came in the same batch: together they cost little more than one, and nobody waits."""
-        pieces = [first]
+    async def _with_rest_of_batch(self, first: bytes) -> bytes:
+        """Return a chunk with all chunks that the network gave together with it: one piece costs less than many, and nobody waits."""
+        chunks = [first]
         try:
             while self._call.has_next():
-                piece = await self._pieces.__anext__()
-                self._call.consumed(piece)
-                pieces.append(piece)
+                chunk = await self._source.__anext__()
+                self._call.consumed(chunk)
+                chunks.append(chunk)
         except FAILURES as error:
             self._failure = error
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     async def finish(self) -> None:
-        # The client has everything, and may leave while the upstream is tidied up.
+        # The client has the whole answer, and may leave while the rest of the body is awaited.
         self._call.connection = None
         ended = False
         try:
-            if not self._closed and (not self._call.is_drained() or await self._channel.wait(DRAIN_SECONDS)):
-                await self._pieces.__anext__()
+            if not self._closed and (not self._call.is_drained() or await self._stream.wait(DRAIN_SECONDS)):
+                await self._source.__anext__()
         except StopAsyncIteration:
             ended = True
         except FAILURES:
@@ -137,4 +141,4 @@ class Body:
     async def _close(self, *, ended: bool) -> None:
         if not self._closed:
             self._closed = True
-            await self._pieces.aclose(ended=ended)
+            await self._source.aclose(ended=ended)

@@ -1,4 +1,4 @@
-"""What can go wrong between us and an upstream, in our errors."""
+"""From httpcore2's exceptions to errors of the gateway."""
 
 import httpcore2
 
@@ -6,11 +6,16 @@ from completions_mw.errors import GatewayError, ServiceUnavailableError, Upstrea
 
 FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 _UNSENT = (httpcore2.PoolTimeout, httpcore2.ConnectTimeout, httpcore2.ConnectError)
-"""What comes before the request is sent."""
+"""Failures that come before the request is sent."""
 
 
 def gateway_error(error: Exception, *, in_body: bool = False) -> GatewayError:
-    """Return what a failure of httpcore2 means for our caller; of the upstream it says nothing, not even its name."""
+    """Return the error that a client gets for a failure of httpcore2; it does not tell which upstream failed.
+
+    Args:
+        error: one of `FAILURES`.
+        in_body: whether the response head had arrived.
+    """
     failure = _meaning(error, in_body)
     failure.maybe_billed = not in_body and not isinstance(error, _UNSENT)
     return failure
@@ -32,5 +37,5 @@ def _meaning(error: Exception, in_body: bool) -> GatewayError:
 
 
 def without_message(error: Exception) -> Exception:
-    """Return the cause of a failure as tracebacks may show it: what is not HTTP is quoted in its text, whatever it is."""
+    """Return the cause of a failure as tracebacks may show it: the text of a protocol error quotes what the upstream sent."""
     return type(error)() if isinstance(error, httpcore2.ProtocolError) else error

@@ -1,24 +1,24 @@
 """HTTP to upstreams: httpcore2, the engine of httpx2, blocking and async.
 
 The engine is used without the client above it: redirects, cookies, proxies, decompression and environment variables do not exist at
-this level. The logic is written once, as `async def`; the blocking kind runs it over inline I/O (see `core/blocking.py`).
+this level. The logic is written once, as `async def`; the blocking transport runs it over inline I/O (see `completions_mw.blocking`).
 """
 
 import logging
-import os
 import ssl
 from functools import lru_cache
+from threading import Lock
 from typing import TypedDict, cast
 
 import httpcore2
 import httpx2
-from anyio.lowlevel import RunVar
 
 from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncStream
 from completions_mw.backends.http.blocking import BlockingBackend, BlockingStream
 from completions_mw.backends.http.body import AsyncChunkSource, BlockingChunkSource, Body
 from completions_mw.backends.http.call import UpstreamCall, current_call
 from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
+from completions_mw.backends.ownership import PerLoop, PerProcess
 from completions_mw.errors import UpstreamError
 from completions_mw.http import UpstreamRequest, UpstreamResponse
 
@@ -27,7 +27,7 @@ WITHOUT_BODY = (204, 304)
 
 
 def _name_only(record: logging.LogRecord) -> bool:
-    """Keep the event and drop what it is about: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
+    """Cut a log record down to the name of its event: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
     record.msg = record.msg.partition(" ")[0]
     return True
 
@@ -40,8 +40,8 @@ class _PoolOptions(TypedDict):
     keepalive_expiry: float
 
 
-class _Transport:
-    """What both transports are made of.
+class BlockingTransport(PerProcess):
+    """The `Transport` port over blocking sockets, for threads and greenlets. Each process has its own connection pool.
 
     Args:
         max_connections: connections to all upstreams together.
@@ -52,14 +52,11 @@ class _Transport:
     def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
         self._options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
         self._tick = tick
+        super().__init__()
 
-
-class BlockingTransport(_Transport):
-    """The `Transport` port over blocking sockets, for threads and greenlets. One pool a process."""
-
-    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        super().__init__(max_connections, keep_alive, tick)
-        self._pools: dict[int, httpcore2.ConnectionPool] = {}
+    def reset(self) -> None:
+        self._lock = Lock()
+        self._opened: httpcore2.ConnectionPool | None = None
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         call = UpstreamCall(request)
@@ -70,53 +67,54 @@ class BlockingTransport(_Transport):
             raise gateway_error(error) from without_message(error)
         finally:
             current_call.reset(token)
-        channel = cast("BlockingStream", response.extensions["network_stream"]).channel
-        return await _answer(response, Body(BlockingChunkSource(response), call, channel, self._tick), call)
+        stream = cast("BlockingStream", response.extensions["network_stream"]).deadline_stream
+        return await _answer(response, Body(BlockingChunkSource(response), call, stream, self._tick), call)
 
     async def aclose(self) -> None:
-        pool = self._pools.pop(os.getpid(), None)
+        with self._lock:
+            pool, self._opened = self._opened, None
         if pool is not None:
             pool.close()
 
     def _pool(self) -> httpcore2.ConnectionPool:
-        pool = self._pools.get(os.getpid())
-        if pool is None:
-            fresh = httpcore2.ConnectionPool(_tls_context(), network_backend=BlockingBackend(), **self._options)
-            pool = self._pools.setdefault(os.getpid(), fresh)
+        if (pool := self._opened) is None:
+            with self._lock:
+                if (pool := self._opened) is None:
+                    pool = httpcore2.ConnectionPool(_tls_context(), network_backend=BlockingBackend(), **self._options)
+                    self._opened = pool
         return pool
 
 
-class AsyncTransport(_Transport):
-    """The `Transport` port over anyio, for asyncio and trio. One pool an event loop."""
+class AsyncTransport:
+    """The `Transport` port over anyio, for asyncio. Each event loop has its own connection pool.
+
+    Args:
+        max_connections: connections to all upstreams together.
+        keep_alive: seconds of silence after which an unused connection is closed.
+        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
+    """
 
     def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        super().__init__(max_connections, keep_alive, tick)
-        self._pools: RunVar[httpcore2.AsyncConnectionPool | None] = RunVar(f"completions_mw-pool-{id(self)}", None)
+        options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
+        self._tick = tick
+        self._pools = PerLoop(lambda: httpcore2.AsyncConnectionPool(_tls_context(), network_backend=AsyncBackend(), **options))
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         call = UpstreamCall(request)
         token = current_call.set(call)
         try:
-            response = await self._pool().handle_async_request(_translate(request))
+            response = await self._pools.get().handle_async_request(_translate(request))
         except FAILURES as error:
             raise gateway_error(error) from without_message(error)
         finally:
             current_call.reset(token)
-        channel = cast("AsyncStream", response.extensions["network_stream"]).channel
-        return await _answer(response, Body(AsyncChunkSource(response), call, channel, self._tick), call)
+        stream = cast("AsyncStream", response.extensions["network_stream"]).deadline_stream
+        return await _answer(response, Body(AsyncChunkSource(response), call, stream, self._tick), call)
 
     async def aclose(self) -> None:
-        pool = self._pools.get()
+        pool = self._pools.pop()
         if pool is not None:
-            self._pools.set(None)
             await pool.aclose()
-
-    def _pool(self) -> httpcore2.AsyncConnectionPool:
-        pool = self._pools.get()
-        if pool is None:
-            pool = httpcore2.AsyncConnectionPool(_tls_context(), network_backend=AsyncBackend(), **self._options)
-            self._pools.set(pool)
-        return pool
 
 
 async def _answer(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
@@ -132,7 +130,7 @@ def _checked(response: httpcore2.Response, body: Body, call: UpstreamCall) -> Up
     names = dict(headers)
     call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
     if names.get("content-encoding", "identity") != "identity":
-        # It was asked not to; decoding could turn 200 KB into 200 MiB (FAULTS FC-58).
+        # The request asked for none. Decoding could turn 200 KB into 200 MiB.
         raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
     return UpstreamResponse(response.status, headers, body)
 

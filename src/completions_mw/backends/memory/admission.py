@@ -1,6 +1,6 @@
-"""Counters and leases in this process: for one worker, and for a worker's share while the shared store is down (FAULTS section 3.4)."""
+"""Rate limits and leases in this process: for an app with one worker, and for a worker's share while the shared store is down."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final
@@ -9,13 +9,13 @@ from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, Window
 
 FINISHED_MS: Final = 5_000
-"""For how long it is remembered that a request is finished, so that what was under way meanwhile cannot revive it."""
+"""For how long a finished request is remembered, so that a call that was under way meanwhile cannot revive it."""
 MIN_RECORDS: Final = 1_000
-"""Records that are kept before abandoned ones are looked for."""
+"""How many records are kept before the abandoned ones are looked for."""
 
 
 class _Counter:
-    """A window. It is current until its end, and then replaced by another one."""
+    """What has been used in one window, which another one replaces after its end, in milliseconds."""
 
     __slots__ = ("end", "used")
 
@@ -34,7 +34,7 @@ class _Holders:
         self._earliest = 0
 
     def held(self, now: int) -> int:
-        """Drop what expired and return how many are left."""
+        """Drop expired leases and return how many are left."""
         if self._earliest <= now:
             self.until = {holder: until for holder, until in self.until.items() if until > now}
             self._earliest = min(self.until.values(), default=0)
@@ -59,7 +59,7 @@ class _Record:
 
 
 class _Finished:
-    """Requests that were finished a moment ago: for `FINISHED_MS`, and at most twice that."""
+    """Requests that were finished a moment ago: for `FINISHED_MS` at least, and twice that at most."""
 
     __slots__ = ("_newer", "_older", "_turn")
 
@@ -84,12 +84,12 @@ class _Finished:
 
 
 class MemoryAdmission(PerProcess):
-    """The `AdmissionStore` port in memory, for both gateways: it waits for nothing. Every process has its own.
+    """The `AdmissionStore` port in memory, for both gateways, since no call waits for I/O. Each process has its own counters and leases.
 
-    What expired is dropped bit by bit, so that there is never much more of it than of what is in use.
+    Expired windows and leases are dropped bit by bit, so that there are never many more of them than of current ones.
 
     Args:
-        clock: whose monotonic time it goes by.
+        clock: its monotonic time is used.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -103,48 +103,38 @@ class MemoryAdmission(PerProcess):
         self._records: dict[str, _Record] = {}
         self._most_records = MIN_RECORDS
         self._finished = _Finished()
-        self._endings: deque[tuple[str, int | None]] = deque()
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Charge all windows and grant all leases, or none of them."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            if self._endings:
-                self._end_requests(now)
-            verdict = self._admit(request_id, windows, leases, lease_ms, now)
-        if self._endings:
-            self._settle(now)
-        return verdict
+            return self._admit(request_id, windows, leases, lease_ms, now)
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; return the requests that lost one for good."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            self._end_requests(now)
-            lost = [request_id for request_id, leases in holds.items() if not self._renew(request_id, leases, now, now + lease_ms)]
-        self._settle(now)
-        return lost
+            return [request_id for request_id, leases in holds.items() if not self._renew(request_id, leases, now, now + lease_ms)]
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
         """Give back what a request holds."""
-        self._endings.append((request_id, tokens))
-        self._settle(int(self._monotonic() * 1000))
+        now = int(self._monotonic() * 1000)
+        with self._lock:
+            self._finished.add(request_id, now)
+            record = self._records.pop(request_id, None)
+            if record is not None:
+                if tokens is not None:
+                    # Windows that ended are out of reach for everybody else by now.
+                    for counter, window in record.charges:
+                        counter.used += tokens - window.cost
+                self._release(request_id, record.leases)
 
     async def check(self) -> list[str]:
-        """There is nothing to warn of."""
+        """Return nothing: memory is always there."""
         return []
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
-
-    def _settle(self, now: int) -> None:
-        # Without waiting for the lock, whose owner settles when it is done: the garbage collector may close a stream, and with it finish
-        # a request, in the middle of a call of the same thread.
-        while self._endings and self._lock.acquire(blocking=False):
-            try:
-                self._end_requests(now)
-            finally:
-                self._lock.release()
+        """Do nothing: there is nothing to close."""
 
     def _admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int, now: int) -> Admission:
         record = self._records.get(request_id)
@@ -246,19 +236,6 @@ class MemoryAdmission(PerProcess):
             return False
         holders.take(request_id, until)
         return True
-
-    def _end_requests(self, now: int) -> None:
-        while self._endings:
-            request_id, tokens = self._endings.popleft()
-            self._finished.add(request_id, now)
-            record = self._records.pop(request_id, None)
-            if record is None:
-                continue
-            if tokens is not None:
-                # Windows that ended are out of reach for everybody else by now.
-                for counter, window in record.charges:
-                    counter.used += tokens - window.cost
-            self._release(request_id, record.leases)
 
 
 def _state_of(counter: _Counter | None, now: int) -> LimitState:

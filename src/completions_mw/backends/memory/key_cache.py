@@ -1,4 +1,4 @@
-"""Keys that were looked up a moment ago, and tokens that are none (FAULTS FC-16 and FC-86)."""
+"""A cache of key look-ups: keys, and tokens that are no keys."""
 
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -18,16 +18,16 @@ class _CachedLookup(NamedTuple):
 
 
 class CachedKeys(PerProcess):
-    """A key store whose answers are believed for a while.
+    """A key store that caches key look-ups for `age` seconds, in each process.
 
-    What is written through this object is in effect at once here, and within `age` elsewhere. Failures are not remembered.
+    A write through this object is in effect at once in this process, and within `age` in others. Failures are not cached.
 
     Args:
         store: where the keys are.
-        clock: tells the age.
-        age: in seconds; 0 remembers nothing.
-        size: how many keys are remembered at most, and how many tokens that are none: an attacker with many of those cannot
-            push the keys out.
+        clock: its monotonic time is used.
+        age: in seconds; 0 caches nothing.
+        size: how many keys are cached at most, and how many tokens that are no keys: an attacker who sends many of these cannot push
+            the keys out.
     """
 
     def __init__(self, store: KeyStore, clock: Clock, age: float, size: int = 10_000) -> None:
@@ -51,7 +51,7 @@ class CachedKeys(PerProcess):
         if entry is not None and now < entry.until:
             return entry.found
         found = await self._store.find(digest)
-        # Counted from before the look-up: what it found may have been changed while it was under way.
+        # From before the look-up on: what it found may have been changed while it was under way.
         self._remember(digest, _CachedLookup(found, now + self._age), writes)
         return found
 
@@ -84,13 +84,13 @@ class CachedKeys(PerProcess):
             return
         cache, other = (self._unknown, self._known) if entry.found is None else (self._known, self._unknown)
         with self._lock:
-            # A write since then may have been missed by the look-up.
+            # The look-up may have missed a write since it began.
             if writes == self._writes:
                 cache[digest] = entry
                 other.pop(digest, None)
 
     def _forget(self) -> None:
-        # Everything, since it would not have lived for long. Also after a failure, because it may have been done.
+        # All entries, since they expire soon anyway; after a failure too, since the write may have been done.
         with self._lock:
             self._writes += 1
             self._known.clear()

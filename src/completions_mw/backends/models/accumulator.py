@@ -1,4 +1,4 @@
-"""Adds up the chunks of one answer, to complete a stream or to make one `chat.completion` of it."""
+"""Adds up the chunks of one answer, to complete a stream or to make one `chat.completion` of the chunks."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
 class Accumulator:
-    """What a model has said so far.
+    """The answer of a model so far.
 
     Args:
-        request: what it answers; usage is estimated from it where the model reports none.
+        request: what the model answers; usage is estimated from it where the model reports none.
     """
 
     __slots__ = ("_choices", "_envelope", "_request", "_usage")
@@ -27,10 +27,10 @@ class Accumulator:
         self._usage: dict[str, Any] | None = None
 
     def add(self, part: Chunk) -> Chunk:
-        """Take in one chunk, and return it with what the model left out where a call begins.
+        """Take in one chunk, and return it with what the model left out where a tool call begins.
 
         Raises:
-            TypeError: a call begins without saying what it calls.
+            TypeError: a tool call begins without the name of what it calls.
         """
         self._envelope.update({name: part[name] for name in _ENVELOPE if part.get(name) is not None})
         self._usage = part.get("usage") or self._usage
@@ -62,7 +62,7 @@ class Accumulator:
 
 
 class _ChoiceAccumulator:
-    """One choice of an answer."""
+    """One choice of an answer so far."""
 
     __slots__ = ("_calls", "_fields", "_function_call", "_texts", "finish_reason", "logprobs")
 
@@ -102,7 +102,7 @@ class _ChoiceAccumulator:
         return {"index": index, **fragment}
 
     def _index_of(self, fragment: dict[str, Any]) -> int:
-        """Return which call a fragment belongs to. One that does not say so begins a call if it names an id or what it calls."""
+        """Return the index of the call that a fragment belongs to. Without an index, an id or a name in the fragment begins a new call."""
         if "index" in fragment:
             return int(fragment["index"])
         known = {call["id"]: index for index, call in self._calls.items()}
@@ -121,7 +121,7 @@ class _ChoiceAccumulator:
         self.logprobs = joined
 
     def reason(self) -> str:
-        """Return why the choice ended, from what it holds where the model did not say."""
+        """Return the finish reason: the model's, else the one that follows from the choice's content."""
         return self.finish_reason or finish_reason({"tool_calls": self._calls, "function_call": self._function_call})
 
     def message(self) -> dict[str, Any]:
@@ -135,14 +135,14 @@ class _ChoiceAccumulator:
         return {**message, "function_call": self._function_call} if self._function_call else message
 
     def characters(self) -> int:
-        """Return the length of the text and of all arguments."""
+        """Return the length of the text and of the arguments of all calls, in characters."""
         calls = [call.get("function") or {} for call in self._calls.values()]
         arguments = [call.get("arguments") or "" for call in (*calls, self._function_call)]
         return sum(map(len, arguments)) + sum(len(part) for parts in self._texts.values() for part in parts)
 
 
 def _merge(call: dict[str, Any], fragment: dict[str, Any]) -> None:
-    """Add a fragment of a tool call: arguments and inputs grow, everything else is said once (SPEC section 8)."""
+    """Add a fragment of a tool call: arguments and inputs are joined, other members come once (docs/contract.md, Streams)."""
     for name, value in fragment.items():
         if value is None or name == "index":
             continue

@@ -1,6 +1,6 @@
-"""What a user's model may yield as a dict: everything may be left out, nothing may be wrong.
+"""Checks of the dicts that a user's model yields: members may be left out, and none may be wrong.
 
-A fault is told with the names of members and of types only: values are content.
+Errors name members and types only, since values are content.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,19 +18,19 @@ _NO_CONTENT: Final = ("role", "finish_reason", "usage")
 
 
 class _Shape(Answer):
-    # Not deferred as answers are: a gateway imports this module when it is made, and the first request should not pay for it.
+    # Not deferred as other answers are: a gateway imports this module when it is made, so that no request pays for the build.
     model_config = ConfigDict(defer_build=False)
 
 
 class CustomPart(_Shape):
-    """A piece of a call of a custom tool; the pieces of `input` are joined."""
+    """A fragment of a call of a custom tool; the fragments of `input` are joined."""
 
     name: str | None = None
     input: str | None = None
 
 
 class CallPart(_Shape):
-    """A tool call, or a piece of one."""
+    """A tool call, or a fragment of one."""
 
     index: Annotated[int, Field(ge=0)] = 0
     id: str | None = None
@@ -47,7 +47,7 @@ class MessagePart(_Shape):
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    """Not OpenAI's, and its other name: many providers have one of them."""
+    """Another name of `reasoning`. Neither is OpenAI's; many providers have one of them."""
     annotations: list[dict[str, Any]] | None = None
     audio: AudioDelta | None = None
     function_call: FunctionDelta | None = None
@@ -55,7 +55,7 @@ class MessagePart(_Shape):
 
 
 class LooseItem(MessagePart):
-    """A delta that stands alone, with what would stand beside it in a chunk."""
+    """A delta without a chunk around it, with the members that a chunk has beside its delta."""
 
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -91,10 +91,10 @@ ShapeT = TypeVar("ShapeT", bound=_Shape)
 
 
 def check_delta(item: Mapping[str, Any]) -> None:
-    """Check a delta that stands alone.
+    """Check a delta without a chunk around it.
 
     Raises:
-        TypeError: it is not a delta.
+        TypeError: `item` is not a delta.
     """
     _check_additions(item, "", _parsed(LooseItem, item))
 
@@ -103,7 +103,7 @@ def check_chunk(item: Mapping[str, Any]) -> None:
     """Check a chunk.
 
     Raises:
-        TypeError: it is not a chunk.
+        TypeError: `item` is not a chunk.
     """
     for position, choice in enumerate(_parsed(Envelope, item).choices):
         if choice.delta is not None:
@@ -116,7 +116,7 @@ def check_completion(item: Mapping[str, Any]) -> None:
     """Check a whole completion.
 
     Raises:
-        TypeError: it is not a completion.
+        TypeError: `item` is not a completion.
     """
     for position, choice in enumerate(_parsed(Envelope, item).choices):
         if choice.message is None:
@@ -125,14 +125,14 @@ def check_completion(item: Mapping[str, Any]) -> None:
 
 
 def _check_additions(item: Mapping[str, Any], path: str, said: MessagePart) -> None:
-    """Let members that a provider adds stand beside content, but not in its place: there it is misspelt."""
+    """Refuse unknown members that stand in the place of content, since they are misspelt; beside content a provider may add members."""
     additions = [name for name, value in (said.model_extra or {}).items() if value is not None]
     if additions and said.model_fields_set <= {*_NO_CONTENT, *additions}:
         raise refused(item, f"{path}`{_shown(additions[0])}` is not known here; {suggestion(additions[0], type(said).model_fields)}")
 
 
 def refused(item: Mapping[str, Any], fault: str) -> TypeError:
-    """Return the error for an item that is no part of an answer."""
+    """Return the error for an item that is no part of an answer, for the reason `fault`."""
     return TypeError(f"a model yielded a dict with {_names(item)}, which is no answer, chunk or delta: {fault}")
 
 
@@ -141,7 +141,7 @@ def _parsed(shape: type[ShapeT], item: Mapping[str, Any]) -> ShapeT:
         return shape.model_validate(dict(item), strict=True)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Not within the handler: pydantic's error carries the values.
+    # Raised outside of the handler: pydantic's error, which would be chained, holds the values.
     raise refused(item, f"{_path(fault['loc'])}: {fault['msg'].removeprefix('Input ')}")
 
 

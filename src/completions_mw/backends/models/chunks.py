@@ -1,4 +1,4 @@
-"""What a user's model may yield, brought into one form: chunks in the shape of `chat.completion.chunk`."""
+"""From the items that a user's model may yield to chunks in the shape of `chat.completion.chunk`."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,14 +29,14 @@ def wire_form(request: ChatRequest) -> dict[str, Any]:
 
 
 def opened(result: object) -> Iterator[Any]:
-    """Return an iterator over what a function gave back: the iterator that it is, or the one item that it is."""
+    """Return an iterator over the result of a model function, which is an iterator of items or one item."""
     if isinstance(result, str | bytes | Mapping) or hasattr(result, "model_dump") or not isinstance(result, Iterable):
         return iter((result,))
     return iter(result)
 
 
 def plain(item: object) -> object:
-    """Return pydantic objects, ours or openai's, as the dict that they are on the wire."""
+    """Return a pydantic object, of this library or of openai, as the dict of its JSON; any other item as it is."""
     dump = getattr(item, "model_dump", None)
     return item if dump is None else dump(mode="json", exclude_unset=True, by_alias=True)
 
@@ -51,7 +51,7 @@ def chunks_of(item: object) -> list[Chunk]:
     """Return the chunks that one (plain) item stands for.
 
     Raises:
-        TypeError: it is no part of an answer.
+        TypeError: the item is no part of an answer.
     """
     if isinstance(item, str):
         return [chunk({"content": item})]
@@ -63,10 +63,10 @@ def chunks_of(item: object) -> list[Chunk]:
 
 
 def completed(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's own completion, its choices with all members that SPEC section 7 requires.
+    """Return a model's own completion, its choices with all members of the API (docs/contract.md, Answers).
 
     Raises:
-        TypeError: it is not a completion.
+        TypeError: `item` is not a completion.
     """
     check_completion(item)
     return {**item, "choices": [_choice(position, choice) for position, choice in enumerate(item["choices"])]}
@@ -80,14 +80,14 @@ def split(completion: Mapping[str, Any]) -> list[Chunk]:
 
 
 def opened_call(call: Mapping[str, Any], arguments: str) -> dict[str, Any]:
-    """Return a tool call, or the first piece of one, with what clients need.
+    """Return a tool call, or the first fragment of one, with the id, type and arguments that clients need.
 
     Args:
         call: as the model gave it.
-        arguments: what it has where the model says nothing of them.
+        arguments: the arguments of a call for which the model gives none.
 
     Raises:
-        TypeError: it does not say what it calls.
+        TypeError: the call has no name of what it calls.
     """
     kind = "custom" if call.get("custom") else "function"
     opened = {"id": call.get("id") or f"call_{secrets.token_hex(12)}", "type": call.get("type") or kind}
@@ -96,10 +96,10 @@ def opened_call(call: Mapping[str, Any], arguments: str) -> dict[str, Any]:
 
 
 def opened_function(function: Mapping[str, Any], **defaults: str) -> dict[str, Any]:
-    """Return what is called, or the first piece of it, with `defaults` for what the model does not say.
+    """Return the called function or tool, or the first fragment of it, with `defaults` for members that the model leaves out.
 
     Raises:
-        TypeError: it has no name.
+        TypeError: the function has no name.
     """
     if not function.get("name"):
         raise TypeError("a model yielded a call of a tool that does not begin with the `name` of what it calls")
@@ -107,7 +107,7 @@ def opened_function(function: Mapping[str, Any], **defaults: str) -> dict[str, A
 
 
 def finish_reason(message: Mapping[str, Any]) -> str:
-    """Return why a message ended, where the model does not say."""
+    """Return the finish reason of a message for which the model gives none."""
     return "tool_calls" if message.get("tool_calls") else "function_call" if message.get("function_call") else "stop"
 
 

@@ -1,8 +1,8 @@
-"""A model that repeats what it is told, word by word: for tests, first steps and load tests. Nothing about it is random.
+"""A model that repeats the client's text, word by word: for tests, first steps and load tests. Its answers are not random.
 
-- It answers with the text of the last message if that is a tool's result, else of the last user message.
-- A forced function (`tool_choice`, `function_call`) is called: its arguments are that text if it is a JSON object, else `{"input": text}`.
-- `response_format` is kept: `json_object` gives the text if it is a JSON object, else `{"echo": text}`; `json_schema` gives a small
+- The answer is the text of the last message if that is a tool's result, else the text of the last user message.
+- A forced function (`tool_choice`, `function_call`) is called: its arguments are the text if that is a JSON object, else `{"input": text}`.
+- `response_format` is obeyed: `json_object` gives the text if that is a JSON object, else `{"echo": text}`; `json_schema` gives a small
   instance of the schema.
 - A token is a word with the space after it. `stop`, `max_tokens`, `n` and `logprobs` do what they should; sampling parameters do nothing.
 """
@@ -36,7 +36,7 @@ def echo(request: ChatRequest) -> Iterator[Chunk]:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Return the tokens of `text` as this model counts them; joined they are the text again."""
+    """Return the tokens of `text` as the echo model counts them: joined, they are `text`."""
     return _TOKEN.findall(text)
 
 

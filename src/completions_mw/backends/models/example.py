@@ -1,10 +1,10 @@
-"""The smallest value that a JSON schema allows, for the schemas that people write: enough for a model that only echoes."""
+"""The smallest value that a JSON schema allows, as far as the echo model needs it: common keywords only."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MAX_DEPTH = 16
-"""A schema that contains itself ends here."""
+"""Depth at which a schema that contains itself is cut off."""
 
 
 def example(schema: Mapping[str, Any], text: str) -> Any:
@@ -12,7 +12,7 @@ def example(schema: Mapping[str, Any], text: str) -> Any:
 
     Args:
         schema: as in `response_format.json_schema.schema`.
-        text: what free strings hold.
+        text: the value of strings that the schema leaves open.
     """
     return _value(schema, schema, text, MAX_DEPTH)
 
@@ -51,7 +51,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _referred(pointer: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema that a reference into the same document names; any other allows everything."""
+    """Return the schema that a reference into the same document names; any other reference stands for a schema that allows everything."""
     schema: Any = root
     for name in pointer.removeprefix("#").split("/")[1:]:
         schema = schema.get(name.replace("~1", "/").replace("~0", "~"), {})

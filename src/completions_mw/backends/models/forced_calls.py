@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ForcedCall:
-    """The functions of which the model must call one, in the order of the request."""
+    """A call that a request forces on the model: it must call one of some functions."""
 
     functions: tuple[dict[str, Any], ...]
-    """Their definitions: `name`, perhaps `description` and `parameters`."""
+    """Definitions, in the order of the request: `name`, perhaps `description` and `parameters`."""
     legacy: bool = False
-    """Whether the request used `functions` and `function_call`, so that the answer does too."""
+    """Whether the request has `functions` and `function_call`, so that the answer has `function_call` instead of `tool_calls`."""
 
     @property
     def finish_reason(self) -> str:
@@ -34,7 +34,11 @@ class ForcedCall:
 
 
 def forced_call(body: Mapping[str, Any]) -> ForcedCall | None:
-    """Return what the `tool_choice` or `function_call` of a request (in its wire form) forces, if anything."""
+    """Return the call that `tool_choice` or `function_call` forces, if any.
+
+    Args:
+        body: the request as the client sent it.
+    """
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
         allowed = choice["allowed_tools"]

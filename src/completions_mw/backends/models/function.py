@@ -1,8 +1,8 @@
 """A Python function or generator as a model: `Gateway(settings, models={"my-bot": function})`.
 
-The function is called with the `ChatRequest`. It may return, or yield any number of: text; a dict (a whole completion, a chunk, a delta or
-`{"usage": ...}`); pydantic objects of the same shapes, ours or openai's. Its own `GatewayError`s reach the client; any other exception is a
-fault of the host app's code, and the pipeline's to report.
+The function is called with the `ChatRequest`. It may return one, or yield any number of: text; a dict (a whole completion, a chunk, a delta
+or `{"usage": ...}`); pydantic objects of the same shapes, of this library or of openai. A `GatewayError` that the function raises reaches
+the client; any other exception is a fault of the host app's code, which the pipeline reports.
 """
 
 import inspect
@@ -22,13 +22,13 @@ from completions_mw.schemas import ChatRequest
 
 
 class BlockingFunctionModel:
-    """A function as a model of a blocking gateway. It runs inline, so there are no keep-alive ticks while it computes.
+    """The `Model` port over a function, for a blocking gateway. It runs inline, so there are no keep-alive ticks while it computes.
 
-    Async functions are taken too as long as they wait for nothing.
+    An async function is accepted as long as it waits for nothing.
 
     Args:
         function: the model.
-        keep_alive: of no use here; both kinds are made alike.
+        keep_alive: not used; `AsyncFunctionModel` has the same arguments.
     """
 
     __slots__ = ("_function",)
@@ -43,11 +43,13 @@ class BlockingFunctionModel:
         return ModelStream(BlockingFunctionSource(self._function, request), request)
 
     async def aclose(self) -> None:
-        """Nothing to free: a function has no state of ours."""
+        """Do nothing: a function has nothing to free."""
 
 
 class AsyncFunctionModel:
-    """A function as a model of an async gateway. Async ones run in a task, others in a thread: the event loop is never blocked.
+    """The `Model` port over a function, for an async gateway.
+
+    An async function runs in a task, any other in a thread, so that it never blocks the event loop.
 
     Args:
         function: the model.
@@ -68,7 +70,7 @@ class AsyncFunctionModel:
         return ModelStream(self._start(request), request)
 
     async def aclose(self) -> None:
-        """Nothing to free: a function has no state of ours."""
+        """Do nothing: a function has nothing to free."""
 
     def _start(self, request: ChatRequest) -> ItemSource:
         async def in_task(emit: AsyncEmit) -> None:
@@ -81,7 +83,7 @@ class AsyncFunctionModel:
 
 
 class BlockingFunctionSource:
-    """The `ItemSource` of a function that runs inline: one step of it a batch."""
+    """The `ItemSource` of a function that runs inline: each batch is one step of its iterator."""
 
     __slots__ = ("_close", "_function", "_request", "_step")
 
@@ -116,7 +118,11 @@ class BlockingFunctionSource:
 
 
 def _produce(result: Any, emit: Emit) -> None:
-    """Emit what a sync function returned, and close it."""
+    """Emit the result of a sync function, and close its iterator.
+
+    Raises:
+        TypeError: the result is one to await, or to iterate with `async for`.
+    """
     if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
         raise TypeError("a model that is async must be declared with `async def`")
     items: Iterator[Any] = opened(result)
@@ -129,7 +135,7 @@ def _produce(result: Any, emit: Emit) -> None:
 
 
 async def _produce_async(result: Any, emit: AsyncEmit) -> None:
-    """Emit what an async function returned, and close it."""
+    """Emit the result of an async function, and close its iterator."""
     if inspect.isawaitable(result):
         result = await result
     if not isinstance(result, AsyncIterable):
@@ -147,7 +153,7 @@ async def _produce_async(result: Any, emit: AsyncEmit) -> None:
 
 
 def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callable[[], object]]:
-    """Return what steps through an async iterator inline, and what closes it."""
+    """Return two functions: one steps through an async iterator inline, the other closes that iterator."""
     items = aiter(result)
 
     def step() -> Any:
@@ -157,7 +163,7 @@ def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callabl
             raise StopIteration from None
 
     def close() -> None:
-        # One that suspended is closed already, and Python 3.11 still takes it for running.
+        # A generator that suspended is closed already, though Python 3.11 takes it for running.
         if not getattr(items, "ag_running", False):
             run_sync(_named(_wait_for(getattr(items, "aclose", _wait_for_nothing)()), items))
 
@@ -165,7 +171,7 @@ def _async_steps(result: AsyncIterable[Any]) -> tuple[Callable[[], Any], Callabl
 
 
 def _named(coroutine: Any, of: object) -> Any:
-    """Give a coroutine the name of the user's code, for the error that says that it suspended."""
+    """Give a coroutine the name of the user's code, for the error of `run_sync` where it suspends."""
     coroutine.__qualname__ = getattr(of, "__qualname__", type(of).__qualname__)
     return coroutine
 
@@ -175,11 +181,11 @@ async def _wait_for(awaitable: Any) -> Any:
 
 
 async def _wait_for_nothing() -> None:
-    """Stands for the `aclose` of an iterator that has none."""
+    """Do nothing: the `aclose` of iterators without one."""
 
 
 def _nothing() -> None:
-    """Stands for the `close` of an iterator that has none."""
+    """Do nothing: the `close` of iterators without one."""
 
 
 def _ended() -> Any:

@@ -1,4 +1,4 @@
-"""Where an event loop's reader finds what another task or thread made for it."""
+"""The queue between a model that runs in a task or thread and its reader on an event loop."""
 
 from collections import deque
 from typing import Any, Final
@@ -11,9 +11,9 @@ MAX_QUEUED_ITEMS: Final = 16
 
 
 class Inbox:
-    """Items in order, and how they ended. Everything but `take` is called on the event loop too, and never waits.
+    """Items in order, and how they ended. All methods are called on the reader's event loop, and only `take` waits.
 
-    A time-out of the reader loses nothing: items stay here until they are taken.
+    A time-out of the reader loses nothing: items stay in the inbox until they are taken.
 
     Args:
         keep_alive: seconds of silence after which an empty batch is taken; 0: never.
@@ -29,25 +29,25 @@ class Inbox:
         self.ended = False
 
     def put(self, item: Any) -> None:
-        """Add an item; after the end nobody reads it."""
+        """Add an item; without effect after the end, since nobody reads it."""
         if not self.ended:
             self._items.append(item)
             self._news.set()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that no more items come; the reader gets `error` after the items that are here."""
+        """Note that no more items come; the reader gets `error` after the items that were put before."""
         if not self.ended:
             self._error, self.ended = error, True
             self._news.set()
 
     def close(self) -> None:
-        """Forget everything: the reader has left."""
+        """Drop all items: the reader has left."""
         self.end()
         self._items.clear()
         self._error = None
 
     async def take(self) -> list[Any]:
-        """Return all items that are here, waiting for the first.
+        """Return all items that were put since the last call, waiting for the first.
 
         Raises:
             StopAsyncIteration: there are no more.

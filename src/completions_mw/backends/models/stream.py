@@ -1,4 +1,4 @@
-"""From what an in-process model yields to what the core reads: a stream of events, or one completion."""
+"""From the items that an in-process model yields to what the core reads: a stream of events, or one completion."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from completions_mw.sse import DONE, Event
 
 
 class ItemSource(Protocol):
-    """The items of one answer, in batches as the model yields them. An empty batch says: nothing came for one keep-alive interval."""
+    """The items of one answer, in batches as the model yields them. An empty batch says that nothing came for one keep-alive interval."""
 
     def __anext__(self) -> Coroutine[Any, Any, list[Any]]: ...
 
@@ -20,7 +20,12 @@ class ItemSource(Protocol):
 
 
 class ModelStream:
-    """The `EventSource` of an in-process model: what the model leaves out at the end of its answer is added."""
+    """The `EventSource` of an in-process model. Adds what the model leaves out at the end of its answer.
+
+    Args:
+        source: the items of the model.
+        request: what the model answers.
+    """
 
     __slots__ = ("_answer", "_ended", "_source")
 
@@ -66,7 +71,7 @@ async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
 
 
 def _complete(completion: dict[str, Any], answer: Accumulator) -> dict[str, Any]:
-    """Return a model's own completion with the members that SPEC section 7 requires."""
+    """Return a model's own completion with all members of the API (docs/contract.md, Answers)."""
     for part in split(completion):
         answer.add(part)
     said = {name: value for name, value in completion.items() if value is not None}

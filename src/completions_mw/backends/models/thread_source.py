@@ -1,9 +1,10 @@
-"""Code that only blocks, in a thread of its own behind a bounded stream.
+"""Blocking code as a source of items: it runs in a thread of its own behind a bounded queue.
 
-One thread for one answer: a generator is not passed from thread to thread, so what it opened (a sqlite3 cursor, a lock) stays usable.
-There are as many as answers under way.
+Each answer has one thread: a generator is not passed from thread to thread, so what it opened (a sqlite3 cursor, a lock) stays usable.
+There are as many threads as answers under way.
 """
 
+import asyncio
 import atexit
 import queue
 import threading
@@ -13,10 +14,10 @@ from functools import partial
 from typing import Any, Final
 
 from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
-from completions_mw.backends.models.task_source import call_from_thread
+from completions_mw.backends.ownership import PerProcess
 
 Emit = Callable[[Any], bool]
-"""Hands over one item, waiting for room; True says: stop, nobody reads any more."""
+"""Hands over one item, waiting for room; returns True where the work is to stop, since nobody reads any more."""
 Produce = Callable[[Emit], None]
 """Does the work and emits its items."""
 
@@ -25,7 +26,13 @@ EXIT_SECONDS: Final = 10.0
 
 
 class Worker:
-    """The thread's side: runs `produce`, and stops it when told to."""
+    """The thread of one answer: runs `produce`, and stops it when told to.
+
+    Args:
+        produce: the work.
+        deliver: called in the thread with each item.
+        end: called in the thread when the work has ended, with what it raised.
+    """
 
     __slots__ = ("_deliver", "_end", "_produce", "_room", "_stopped", "_thread")
 
@@ -39,7 +46,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread, in a copy of the caller's context."""
-        _running.add(self)
+        _running.workers.add(self)
         self._thread.start()
 
     def make_room(self, count: int) -> None:
@@ -47,12 +54,12 @@ class Worker:
         self._room.release(count)
 
     def stop(self) -> None:
-        """Tell the work to stop at its next item, also if it waits for room now. Does not wait for it."""
+        """Tell the work to stop at its next item, also where it waits for room now, and do not wait until it has stopped."""
         self._stopped = True
         self._room.release()
 
     def wait(self, seconds: float) -> None:
-        """Wait that long at most for the thread to end."""
+        """Wait until the thread has ended, for `seconds` at most."""
         self._thread.join(seconds)
 
     def _emit(self, item: Any) -> bool:
@@ -68,17 +75,24 @@ class Worker:
             self._produce(self._emit)
         except BaseException as exception:
             error = exception
-        _running.discard(self)
+        _running.workers.discard(self)
         self._end(error)
 
 
-_running: set[Worker] = set()
+class _RunningWorkers(PerProcess):
+    """The workers of this process. A fork takes along no thread, and the locks of one as they happen to be."""
+
+    def reset(self) -> None:
+        self.workers: set[Worker] = set()
+
+
+_running: Final = _RunningWorkers()
 
 
 @atexit.register
 def _stop_all() -> None:
-    """End all work before the interpreter does: a thread that is inside C++ then crashes the process."""
-    workers = list(_running)
+    """End all work before the interpreter ends: a thread that is inside C++ then crashes the process."""
+    workers = _running.workers.copy()
     for worker in workers:
         worker.stop()
     for worker in workers:
@@ -86,7 +100,7 @@ def _stop_all() -> None:
 
 
 class BlockingThreadSource:
-    """An `ItemSource` for a blocking gateway: pulls what a callback pushes.
+    """An `ItemSource` for a blocking gateway: the reader takes from a queue what the thread puts there.
 
     Args:
         produce: the work.
@@ -123,7 +137,7 @@ class BlockingThreadSource:
 
 
 class AsyncThreadSource:
-    """An `ItemSource` for an event loop, asyncio's or trio's, which never waits for the thread.
+    """An `ItemSource` for an event loop, which never waits for the thread.
 
     Args:
         produce: the work.
@@ -139,7 +153,7 @@ class AsyncThreadSource:
 
     async def __anext__(self) -> list[Any]:
         if self._post is None and not self._inbox.ended:
-            self._post = call_from_thread()
+            self._post = asyncio.get_running_loop().call_soon_threadsafe
             self._worker.start()
         batch = await self._inbox.take()
         if batch:
@@ -161,5 +175,5 @@ class AsyncThreadSource:
         try:
             self._post(callback)
         except RuntimeError:
-            # The event loop is gone, and with it whoever reads.
+            # The event loop is closed, and with it whoever reads.
             self._worker.stop()

@@ -1,4 +1,4 @@
-"""Counters and leases in Redis, shared by all workers and hosts. Every step is one script there, so it is one round trip and atomic."""
+"""Rate limits and leases in Redis, shared by all workers and hosts. Every step is one script in Redis: one round trip, and atomic."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 Argument = str | bytes | int
 
-_MOST_RENEWED: Final = 100
-"""Requests in one call of the script: nothing else runs in Redis meanwhile."""
+MAX_RENEWED: Final = 100
+"""Requests in one call of the script, during which nothing else runs in Redis."""
 
 
 class Session(Protocol):
@@ -33,7 +33,9 @@ class Session(Protocol):
         """
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close the connections of this process or event loop."""
+        ...
 
 
 class _Script(NamedTuple):
@@ -48,14 +50,14 @@ def _script(name: str) -> _Script:
 
 
 class RedisAdmission:
-    """The `AdmissionStore` port on Redis 5 or newer, or on what speaks its language and runs its scripts.
+    """The `AdmissionStore` port on Redis 5 or newer, or on servers that speak its protocol and run its scripts.
 
-    All names share one hash tag, because the limits of models and tenants are everybody's and one script sees one slot of a cluster only.
+    All names share one hash tag: a script sees one slot of a cluster only, and all requests share the limits of models and tenants.
 
     Args:
-        session: blocking or async.
-        namespace: what all names start with; without `}`.
-        clock: for what is logged once in a while; Redis tells the time of everything else.
+        session: sends commands, blocking or async.
+        namespace: the hash tag of all names; without `}`.
+        clock: bounds how often a line is logged; windows and leases go by the time of Redis.
     """
 
     def __init__(self, session: Session, namespace: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -63,15 +65,19 @@ class RedisAdmission:
         self._monotonic = clock.monotonic
         self._known: set[str] = set()
         self._log_lines = Throttle(LOG_SECONDS)
-        # A name ends with what callers choose, so no two of them can meet.
-        self._record, self._window, self._slot = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
+        # What callers choose is at the end of names, so no two names can be the same.
+        self._record, self._window, self._lease = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
-        """Charge all windows and lease all slots, or none of them."""
+        """Charge all windows and grant all leases, or none of them.
+
+        Raises:
+            StoreError: Redis fails.
+        """
         keys = [
             self._record + _bytes(request_id),
             *[self._window + _bytes(window.bucket) for window in windows],
-            *[self._slot + _bytes(lease.bucket) for lease in leases],
+            *[self._lease + _bytes(lease.bucket) for lease in leases],
         ]
         arguments: list[Argument] = [_bytes(request_id), lease_ms, len(windows)]
         for _, limit, seconds, cost, refundable, _ in windows:
@@ -86,29 +92,37 @@ class RedisAdmission:
         )
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
-        """Extend leases; return the requests that lost one for good."""
+        """Extend leases; return the requests that lost a lease for good.
+
+        Raises:
+            StoreError: Redis fails.
+        """
         names = {_bytes(request_id): request_id for request_id in holds}
         lost: list[str] = []
-        for some in _parts(list(names), _MOST_RENEWED):
+        for some in _parts(list(names), MAX_RENEWED):
             keys: list[bytes] = []
             arguments: list[Argument] = [lease_ms]
             for name in some:
                 leases = holds[names[name]]
-                keys += (self._record + name, *[self._slot + _bytes(lease.bucket) for lease in leases])
+                keys += (self._record + name, *[self._lease + _bytes(lease.bucket) for lease in leases])
                 arguments += (name, len(leases), *[lease.limit for lease in leases])
             lost += [names[name] for name in await self._run("renew", keys, arguments)]
         return lost
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
-        """Give back what a request holds."""
+        """Give back the leases of a request, and the tokens that it reserved and did not use.
+
+        Raises:
+            StoreError: Redis fails.
+        """
         name = _bytes(request_id)
         await self._run("finish", [self._record + name], [name, "" if tokens is None else tokens, FINISHED_MS])
 
     async def check(self) -> list[str]:
-        """Reach Redis and return what the operator should know of it (FAULTS FC-95).
+        """Reach Redis and return what the operator should know of its configuration.
 
         Raises:
-            StoreError: it cannot be reached.
+            StoreError: Redis cannot be reached.
         """
         policy = await self._eviction_policy()
         if policy == "noeviction":
@@ -118,16 +132,16 @@ class RedisAdmission:
         return [f"stores.admission: Redis has the maxmemory-policy {policy}; it should be noeviction, or limits may be forgotten"]
 
     async def aclose(self) -> None:
-        """Close the connections of this process and event loop."""
+        """Close the connections of this process or event loop."""
         await self._session.aclose()
 
     async def _eviction_policy(self) -> str | None:
         await self._session.call("PING")
         try:
-            # Unlike CONFIG, hosted servers allow it.
+            # Hosted servers allow INFO, unlike CONFIG.
             answer = await self._session.call("INFO", "memory")
         except StoreError as error:
-            # Whatever else went wrong, it may tell when it is asked again.
+            # Any other failure says nothing of whether Redis tells its policy.
             if isinstance(error.__cause__, ResponseError):
                 return None
             raise
@@ -150,7 +164,7 @@ class RedisAdmission:
         return answer
 
     def _log_reset(self) -> None:
-        """Tell the operator that Redis was restarted, or told to forget: its counters may have gone with the scripts (FAULTS FC-93)."""
+        """Log that Redis has lost its scripts, by a restart or a flush: its counters may be lost with them."""
         self._known.clear()
         if self._log_lines.ready(self._monotonic()):
             log_event(WARNING, "store_reset", store="admission")

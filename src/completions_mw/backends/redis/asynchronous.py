@@ -1,55 +1,66 @@
-"""Connections to Redis for asyncio; redis-py knows no trio."""
+"""Connections to Redis for event loops."""
 
 import asyncio
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from redis.asyncio.connection import Connection, SSLConnection
 
+from completions_mw.backends.ownership import PerLoop
 from completions_mw.backends.redis.admission import Argument
-from completions_mw.backends.redis.session import MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
+from completions_mw.backends.redis.session import (
+    ACQUIRE_TIMEOUT,
+    MAX_CONNECTIONS,
+    Pool,
+    RedisSession,
+    options_of,
+    without_client_info,
+)
 from completions_mw.backends.time_limit import TimeLimit
 
 _AsyncConnection = Connection | SSLConnection
-_Tasks = Pool[_AsyncConnection, asyncio.Semaphore]
+_AsyncPool = Pool[_AsyncConnection, asyncio.Semaphore]
 
 
 class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
-    """Each event loop has its own connections."""
+    """Sends commands to Redis from event loops, each of which has its own connections.
 
-    def __init__(self, address: str) -> None:
-        self._pools: MutableMapping[asyncio.AbstractEventLoop, _Tasks] = WeakKeyDictionary()
-        super().__init__(address)
+    Args:
+        address: as redis-py takes it, with its options.
+        acquire_timeout: seconds for which a call waits for a free connection.
+
+    Raises:
+        ConfigurationError: redis-py does not understand the address or one of its options.
+    """
+
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
+        self._pools: PerLoop[_AsyncPool] = PerLoop(lambda: Pool(asyncio.Semaphore(MAX_CONNECTIONS)))
+        super().__init__(address, acquire_timeout)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        """Close the connections of the running event loop."""
+        pool = self._pools.pop()
         if pool is None:
             return
         pool.closed = True
         while (connection := pool.pop()) is not None:
-            # With TLS it takes a farewell from both sides, and the event loop may end next.
+            # With TLS the farewell is a round trip, and the event loop may end right after this.
             with suppress(TimeoutError):
                 async with TimeLimit(self._timeout):
                     await connection.disconnect()
 
-    def _pool(self) -> _Tasks:
-        loop = asyncio.get_running_loop()
-        return self._pools.get(loop) or self._pools.setdefault(loop, Pool(asyncio.Semaphore(MAX_CONNECTIONS)))
+    def _pool(self) -> _AsyncPool:
+        return self._pools.get()
 
-    async def _enter(self, pool: _Tasks, seconds: float) -> bool:
+    async def _acquire(self, free: asyncio.Semaphore, seconds: float) -> bool:
         try:
             async with TimeLimit(seconds):
-                return await pool.places.acquire()
+                return await free.acquire()
         except TimeoutError:
             return False
 
-    def _leave(self, pool: _Tasks) -> None:
-        pool.places.release()
-
-    async def _timed(self, pool: _Tasks, command: Sequence[Argument], seconds: float) -> Any:
+    async def _timed(self, pool: _AsyncPool, command: Sequence[Argument], seconds: float) -> Any:
         async with TimeLimit(seconds):
             return await self._exchange(pool, command, 0)
 
@@ -58,11 +69,11 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
         return await connection.read_response()
 
     async def _drop(self, connection: _AsyncConnection) -> None:
-        # It does not suspend, so no cancellation can keep the socket open.
+        # `nowait` does not suspend, so no cancellation can keep the socket open.
         await connection.disconnect(nowait=True)
 
     def _connection(self) -> _AsyncConnection:
-        # The timeout around the whole call is the only one: redis-py's own ones cost a task each.
+        # Without time-outs of redis-py's own, which cost a task each: there is one around the whole call.
         if self._tls is None:
             return without_client_info(Connection(**options_of(self._options, None)))
         connection = without_client_info(SSLConnection(**options_of(self._options, None)))

@@ -1,36 +1,37 @@
 """Connections to Redis for threads and greenlets."""
 
-import os
 import socket
 import ssl
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
+from threading import Semaphore
 from typing import Any, Final
 
 from redis.connection import Connection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.redis.admission import Argument
-from completions_mw.backends.redis.session import MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
+from completions_mw.backends.redis.session import ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
 from completions_mw.backends.time_limit import PARTS
 
 MIN_TIMEOUT: Final = 0.01
-"""Seconds for an answer to a thread that has used up its time before it came to ask: others may have kept it from that."""
+"""Seconds that a thread waits for an answer at least, also where other threads kept it from sending its command in time."""
 
 
 class _WithDeadline:
-    """A blocking connection of redis-py whose answers, those while it connects included, must all arrive before one deadline."""
+    """A blocking connection of redis-py whose answers must all arrive before one deadline, those while it connects included."""
 
     deadline = 0.0
+    """On the system's monotonic clock."""
 
     @property
     def left(self) -> float:
-        """Seconds until then."""
+        """Seconds until the deadline."""
         return max(MIN_TIMEOUT, self.deadline - SYSTEM_CLOCK.monotonic())
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        # As in `TimeLimit`: a while in which the whole machine stands still costs one of them.
+        # In parts, as `TimeLimit` does: while the whole machine stands still, no more than one part passes.
         part = self.left / PARTS
         if not any(self.can_read(timeout=part) for _ in range(PARTS)):  # type: ignore[attr-defined]
             self.disconnect()  # type: ignore[attr-defined]
@@ -53,47 +54,41 @@ class _BlockingConnection(_WithDeadline, Connection):
             raise
 
 
-_Threads = Pool[_BlockingConnection, "SimpleQueue[None]"]
+_BlockingPool = Pool[_BlockingConnection, Semaphore]
 
 
-class BlockingRedis(RedisSession[_BlockingConnection, "SimpleQueue[None]"]):
-    """For threads and greenlets. Each process has its own connections, so a fork shares none."""
+class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, Semaphore]):
+    """Sends commands to Redis from threads and greenlets. Each process has its own connections.
 
-    def __init__(self, address: str) -> None:
-        self._pools: dict[int, _Threads] = {}
-        super().__init__(address)
+    Args:
+        address: as redis-py takes it, with its options.
+        acquire_timeout: seconds for which a call waits for a free connection.
+
+    Raises:
+        ConfigurationError: redis-py does not understand the address or one of its options.
+    """
+
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
+        RedisSession.__init__(self, address, acquire_timeout)
+        PerProcess.__init__(self)
+
+    def reset(self) -> None:
+        self._connections: _BlockingPool = Pool(Semaphore(MAX_CONNECTIONS))
 
     async def aclose(self) -> None:
         """Close the connections of this process."""
-        pool = self._pools.pop(os.getpid(), None)
-        if pool is not None:
-            pool.closed = True
-            await self._drop_idle(pool)
+        pool = self._connections
+        self.reset()
+        pool.closed = True
+        await self._drop_idle(pool)
 
-    def _pool(self) -> _Threads:
-        return self._pools.get(os.getpid()) or self._first_pool()
+    def _pool(self) -> _BlockingPool:
+        return self._connections
 
-    def _first_pool(self) -> _Threads:
-        # Neither it nor the list has a lock, for the garbage collector may close a stream, and with it call us, at any point.
-        places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(MAX_CONNECTIONS):
-            places.put(None)
-        pool = self._pools.setdefault(os.getpid(), Pool(places))
-        for parent in set(self._pools) - {os.getpid()}:
-            self._pools.pop(parent, None)
-        return pool
+    async def _acquire(self, free: Semaphore, seconds: float) -> bool:
+        return free.acquire(timeout=seconds)
 
-    async def _enter(self, pool: _Threads, seconds: float) -> bool:
-        try:
-            pool.places.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
-
-    def _leave(self, pool: _Threads) -> None:
-        pool.places.put(None)
-
-    async def _timed(self, pool: _Threads, command: Sequence[Argument], seconds: float) -> Any:
+    async def _timed(self, pool: _BlockingPool, command: Sequence[Argument], seconds: float) -> Any:
         return await self._exchange(pool, command, SYSTEM_CLOCK.monotonic() + seconds)
 
     async def _talk(self, connection: _BlockingConnection, command: Sequence[Argument], deadline: float) -> Any:

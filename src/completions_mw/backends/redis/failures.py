@@ -1,4 +1,4 @@
-"""What can go wrong between us and Redis, in the terms of the port."""
+"""From the client's exceptions to the store errors of the port."""
 
 from typing import Final
 
@@ -8,12 +8,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from completions_mw.core.ports import StoreError, StoreRefusalError, StoreTimeoutError
 
 FAILURES: Final = (RedisError, OSError, UnicodeError)
-"""Of a call."""
+"""The exceptions that a call of redis-py may raise."""
 _TIMEOUTS: Final = (RedisTimeoutError, TimeoutError)
 
 
 def store_error(error: Exception) -> StoreError:
-    """Return what a failure means, in fixed words and the name of its class."""
+    """Return the store error for a failure: its text is fixed words and the name of the failure's class."""
     name = type(error).__name__
     if isinstance(error, _TIMEOUTS):
         return StoreTimeoutError(f"Redis did not answer in time: {name}")
@@ -21,13 +21,13 @@ def store_error(error: Exception) -> StoreError:
         if "WRONGTYPE" in str(error):
             return StoreRefusalError(f"Redis holds something else under a name of ours: {name}")
         code = str(error).partition(" ")[0]
-        # The first word of a refusal is one of Redis' own; what follows may be anything.
+        # The first word of a refusal is a code of Redis; the rest may quote anything.
         return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
     return StoreError(f"Redis cannot be reached: {name}")
 
 
 def without_message(error: Exception) -> Exception | None:
-    """Return the cause as tracebacks may show it: redis-py's texts quote addresses."""
+    """Return the cause of a failure as tracebacks may show it: the texts of redis-py's exceptions quote addresses."""
     if not isinstance(error, RedisError):
         return None
     error.args = ()

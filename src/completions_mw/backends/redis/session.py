@@ -1,4 +1,4 @@
-"""Connections to Redis: a small pool over redis-py's connections; what `blocking_redis` and `async_redis` share.
+"""A small pool of connections to Redis, over redis-py's connections: what `BlockingRedis` and `AsyncRedis` share.
 
 redis-py's own pools and clients keep no deadline for a whole call, retry what must not be retried, and cost more than a command does.
 """
@@ -6,7 +6,7 @@ redis-py's own pools and clients keep no deadline for a whole call, retry what m
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from redis.asyncio.connection import RedisSSLContext, SSLConnection
 from redis.connection import parse_url
@@ -19,55 +19,73 @@ from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 
 TIMEOUT: Final = 0.05
-"""Seconds for a whole call, connecting included (DESIGN section 8), unless the address has a `socket_timeout`."""
+"""Seconds for a whole call, connecting included, unless the address has a `socket_timeout`."""
 FIRST_TIMEOUT: Final = 0.5
-"""The same until Redis has answered once: names are looked up then, and TLS is agreed. A time in the address holds from the start."""
+"""Seconds for a whole call until Redis has answered once: names are looked up and TLS is negotiated then. Not used where the address has a
+`socket_timeout`."""
 ACQUIRE_TIMEOUT: Final = 1.0
-"""Seconds for which a call waits for its turn at least, before the time that it has with Redis begins."""
+"""Seconds for which a call waits for a free connection, before the time that it has with Redis begins. No less than that time."""
 MAX_CONNECTIONS: Final = 32
-"""Connections of a process or event loop: a call is so short that the others can wait their turn."""
+"""Connections of a process or event loop: calls are so short that others can wait for a free connection."""
 RESERVED_OPTIONS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
+"""Options of an address that redis-py's own pools and clients read, which are not used."""
 
 C = TypeVar("C")
-"""A connection."""
-P = TypeVar("P")
-"""What limits how many there are."""
+"""The type of connections."""
+S = TypeVar("S", bound="Semaphore")
+"""The type of the semaphore that bounds how many connections are in use."""
 
 
-class Pool(Generic[C, P]):
-    """The connections of a process or event loop."""
+class Semaphore(Protocol):
+    """A semaphore of `threading` or `asyncio`."""
 
-    __slots__ = ("closed", "idle", "places", "reached", "timeouts")
+    def release(self) -> None: ...
 
-    def __init__(self, places: P) -> None:
-        self.places = places
+
+class Pool(Generic[C, S]):
+    """The connections of a process or event loop.
+
+    Args:
+        free: counts the connections that may still be used at the same time.
+    """
+
+    __slots__ = ("closed", "free", "idle", "reached", "timeouts")
+
+    def __init__(self, free: S) -> None:
+        self.free = free
         self.idle: list[C] = []
         self.closed = False
         self.reached = False
-        """Whether Redis has ever answered here."""
+        """Whether Redis has ever answered on one of the connections."""
         self.timeouts = 0
-        """Calls that it has not answered."""
+        """How many calls Redis has not answered in time."""
 
     def pop(self) -> C | None:
+        """Take an idle connection, if there is one."""
         # Another thread may have been quicker.
         with suppress(IndexError):
             return self.idle.pop()
         return None
 
 
-class RedisSession(ABC, Generic[C, P]):
-    """Sends commands. A connection goes back only after a whole answer, so no call can read the answer of another one.
+class RedisSession(ABC, Generic[C, S]):
+    """Sends commands to Redis. A connection is reused only after a whole answer, so no call can read the answer of another call.
 
     Args:
         address: as redis-py takes it, with its options.
+        acquire_timeout: seconds for which a call waits for a free connection.
+
+    Raises:
+        ConfigurationError: redis-py does not understand the address or one of its options.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
         try:
             options = dict(parse_url(address))  # type: ignore[no-untyped-call]
             given = options.get("socket_timeout")
             self._timeout: float = given or TIMEOUT
             self._first_timeout: float = given or FIRST_TIMEOUT
+            self._acquire_timeout = max(acquire_timeout, self._timeout)
             self._options: dict[str, Any] = {name: value for name, value in options.items() if name not in RESERVED_OPTIONS}
             # Made once, and outside of any deadline: to load the system's certificates takes as long as a call may take.
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
@@ -87,7 +105,7 @@ class RedisSession(ABC, Generic[C, P]):
         """
         pool = self._pool()
         timeouts = pool.timeouts
-        if not await self._enter(pool, max(ACQUIRE_TIMEOUT, self._timeout)):
+        if not await self._acquire(pool.free, self._acquire_timeout):
             raise StoreRefusalError("Redis was not asked, since no connection became free")
         try:
             if pool.timeouts != timeouts:
@@ -101,18 +119,16 @@ class RedisSession(ABC, Generic[C, P]):
             pool.timeouts += isinstance(failure, StoreTimeoutError)
             raise failure from without_message(error)
         finally:
-            self._leave(pool)
+            pool.free.release()
 
     @abstractmethod
     async def aclose(self) -> None: ...
     @abstractmethod
-    def _pool(self) -> Pool[C, P]: ...
+    def _pool(self) -> Pool[C, S]: ...
     @abstractmethod
-    async def _enter(self, pool: Pool[C, P], seconds: float) -> bool: ...
+    async def _acquire(self, free: S, seconds: float) -> bool: ...
     @abstractmethod
-    def _leave(self, pool: Pool[C, P]) -> None: ...
-    @abstractmethod
-    async def _timed(self, pool: Pool[C, P], command: Sequence[Argument], seconds: float) -> Any: ...
+    async def _timed(self, pool: Pool[C, S], command: Sequence[Argument], seconds: float) -> Any: ...
     @abstractmethod
     async def _talk(self, connection: C, command: Sequence[Argument], deadline: float) -> Any: ...
     @abstractmethod
@@ -120,24 +136,25 @@ class RedisSession(ABC, Generic[C, P]):
     @abstractmethod
     def _connection(self) -> C: ...
 
-    async def _exchange(self, pool: Pool[C, P], command: Sequence[Argument], deadline: float) -> Any:
+    async def _exchange(self, pool: Pool[C, S], command: Sequence[Argument], deadline: float) -> Any:
         idle = pool.pop()
         if idle is not None:
             try:
                 return await self._ask(pool, idle, command, deadline)
             except RedisConnectionError:
-                # Redis closed it while it was idle, and most likely the others as well. Whatever we ask may be asked twice.
+                # Redis closed it while it was idle, and most likely the other idle ones as well. Every command may be sent twice.
                 await self._drop_idle(pool)
         return await self._ask(pool, self._connection(), command, deadline)
 
-    async def _ask(self, pool: Pool[C, P], connection: C, command: Sequence[Argument], deadline: float) -> Any:
+    async def _ask(self, pool: Pool[C, S], connection: C, command: Sequence[Argument], deadline: float) -> Any:
         whole = False
         try:
             answer = await self._talk(connection, command, deadline)
             whole = pool.reached = True
             return answer
         except ResponseError as error:
-            # One that became a replica stays one: the next connection may find its successor. Older versions name a script first.
+            # A primary that became a replica stays one, and the next connection may reach its successor. Older versions of Redis begin
+            # the message with the name of the script.
             whole = "READONLY" not in str(error) and not isinstance(error, ReadOnlyError)
             if not whole:
                 await self._drop_idle(pool)
@@ -148,20 +165,25 @@ class RedisSession(ABC, Generic[C, P]):
             else:
                 await self._drop(connection)
 
-    async def _drop_idle(self, pool: Pool[C, P]) -> None:
+    async def _drop_idle(self, pool: Pool[C, S]) -> None:
         while (connection := pool.pop()) is not None:
             await self._drop(connection)
 
 
 def without_client_info(connection: C) -> C:
-    """Let a connection not tell Redis which library this is: that would be two round trips of the few that its deadline has room for."""
+    """Keep a connection from telling Redis the client library's name: its deadline has room for few round trips, and that takes two."""
     for name in ("driver_info", "lib_name", "lib_version"):
         setattr(connection, name, None)
     return connection
 
 
 def options_of(options: dict[str, Any], timeout: float | None) -> dict[str, Any]:
-    """Return the options of one connection, with as little of what redis-py does by itself as possible."""
+    """Return the options of one connection, with redis-py's own retries and decoding off.
+
+    Args:
+        options: those of the address.
+        timeout: for connecting, and for each read, in seconds; None: no time-out of redis-py's own.
+    """
     return {
         **options,
         "socket_timeout": timeout,

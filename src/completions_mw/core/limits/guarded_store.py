@@ -9,7 +9,7 @@ from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitSta
 from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 MAX_REMEMBERED: Final = 50_000
-"""Requests that were let in without the store and are not finished, to remember before the older ones are forgotten."""
+"""Default of `GuardedAdmission`'s `max_remembered`."""
 _MAX_UNHEARD: Final = 100
 """Requests to finish once the store is back; what else it holds ends with its lease or its window."""
 _RETRY_MS: Final = 1000
@@ -25,6 +25,7 @@ class GuardedAdmission:
         local: counts the share of this process.
         workers: how many processes share the limits.
         health: of the store.
+        max_remembered: requests that were let in without the store and are not finished, to remember before the older ones are forgotten.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class GuardedAdmission:
         local: AdmissionStore,
         workers: int,
         health: StoreHealth,
+        max_remembered: int = MAX_REMEMBERED,
     ) -> None:
         self._store = store
         self._policy = policy
         self._local = local
         self._workers = workers
         self._health = health
+        self._max_remembered = max_remembered
         self._newer: dict[str, bool] = {}
         self._older: dict[str, bool] = {}
         """Both: requests that the local store let in, and whether the other one may have done so as well."""
@@ -132,7 +135,7 @@ class GuardedAdmission:
         return request_id in self._newer or request_id in self._older
 
     def _remember(self, request_id: str, timed_out: bool) -> None:
-        if len(self._newer) >= MAX_REMEMBERED:
+        if len(self._newer) >= self._max_remembered:
             self._older, self._newer = self._newer, {}
         self._newer[request_id] = timed_out
 

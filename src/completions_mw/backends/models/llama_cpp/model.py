@@ -1,7 +1,7 @@
 """llama.cpp in this process as a model, by the package xllamacpp.
 
-It pushes its tokens into a callback, so each answer has a thread of its own behind a bounded stream, in the blocking gateway too.
-Closing the stream stops the generation at its next token.
+llama.cpp pushes its tokens into a callback, so each answer has a thread of its own behind a bounded queue, in the blocking gateway too.
+Closing an answer's stream stops the generation at its next token.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from completions_mw.backends.models.chunks import usage_chunk
 from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
-from completions_mw.backends.models.stream import ModelStream, collect
+from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
 from completions_mw.core.ports import EventSource
 from completions_mw.errors import InvalidRequestError, UpstreamError
@@ -17,8 +17,31 @@ from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings
 
 
-class BlockingLlamaCppModel:
-    """llama.cpp for a blocking gateway. Under gevent nothing else runs in the process while it generates.
+class _LlamaCppModel:
+    """What both models share: all but how the reader of an answer waits for the thread that generates it."""
+
+    _source: type[BlockingThreadSource | AsyncThreadSource]
+
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+        self._server = LlamaServer(settings)
+        self._keep_alive = keep_alive
+
+    async def complete(self, request: ChatRequest) -> dict[str, Any]:
+        return await collect(self._start(request), request)
+
+    async def stream(self, request: ChatRequest) -> EventSource:
+        return ModelStream(self._start(request), request)
+
+    async def aclose(self) -> None:
+        """Free the weights; the next request loads them again."""
+        self._server.close()
+
+    def _start(self, request: ChatRequest) -> ItemSource:
+        return self._source(generation(self._server, request), self._keep_alive)
+
+
+class BlockingLlamaCppModel(_LlamaCppModel):
+    """The `Model` port over llama.cpp for a blocking gateway. Under gevent nothing else runs in the process while it generates.
 
     Args:
         settings: the weights, and how they run.
@@ -28,23 +51,11 @@ class BlockingLlamaCppModel:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
-        self._server = LlamaServer(settings)
-        self._keep_alive = keep_alive
-
-    async def complete(self, request: ChatRequest) -> dict[str, Any]:
-        return await collect(BlockingThreadSource(generation(self._server, request), self._keep_alive), request)
-
-    async def stream(self, request: ChatRequest) -> EventSource:
-        return ModelStream(BlockingThreadSource(generation(self._server, request), self._keep_alive), request)
-
-    async def aclose(self) -> None:
-        """Free the weights; the next request loads them again."""
-        self._server.close()
+    _source = BlockingThreadSource
 
 
-class AsyncLlamaCppModel:
-    """llama.cpp for an async gateway.
+class AsyncLlamaCppModel(_LlamaCppModel):
+    """The `Model` port over llama.cpp for an async gateway.
 
     Args:
         settings: the weights, and how they run.
@@ -54,23 +65,11 @@ class AsyncLlamaCppModel:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
-        self._server = LlamaServer(settings)
-        self._keep_alive = keep_alive
-
-    async def complete(self, request: ChatRequest) -> dict[str, Any]:
-        return await collect(AsyncThreadSource(generation(self._server, request), self._keep_alive), request)
-
-    async def stream(self, request: ChatRequest) -> EventSource:
-        return ModelStream(AsyncThreadSource(generation(self._server, request), self._keep_alive), request)
-
-    async def aclose(self) -> None:
-        """Free the weights; the next request loads them again."""
-        self._server.close()
+    _source = AsyncThreadSource
 
 
 def generation(server: LlamaServer, request: ChatRequest) -> Produce:
-    """Return the work of answering `request`, choice by choice; it runs in a thread."""
+    """Return the work that answers `request`, choice by choice, in a thread."""
     call = call_of(request)
     bodies = [request_body(request, call, index) for index in range(request.n or 1)]
 
@@ -89,7 +88,7 @@ def generation(server: LlamaServer, request: ChatRequest) -> Produce:
 
 
 def _generate(native: Any, body: dict[str, Any], reader: ChoiceReader, emit: Emit) -> bool:
-    """Let llama.cpp write one choice; return whether the reader left."""
+    """Let llama.cpp write one choice; return whether the reader has left."""
     stopped = False
     failure: BaseException | None = None
 
@@ -98,7 +97,7 @@ def _generate(native: Any, body: dict[str, Any], reader: ChoiceReader, emit: Emi
         try:
             stopped = any(map(emit, reader.read(native_chunk)))
         except BaseException as error:
-            # llama.cpp would swallow it.
+            # Raised after the call: llama.cpp swallows exceptions of its callback.
             failure = error
         return stopped or failure is not None
 

@@ -1,4 +1,4 @@
-"""Between our requests and llama.cpp's: what it is sent, and what its chunks become. Pure functions over dicts."""
+"""From a chat request to llama.cpp's request, and from llama.cpp's chunks to chunks of the API. Pure functions over dicts."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,12 +28,12 @@ _MESSAGE_FIELDS: Final = ("role", "name", "tool_calls", "tool_call_id")
 
 
 def call_of(request: ChatRequest) -> ForcedCall | None:
-    """Return the function call that the request forces, if any: llama.cpp is made to write it by grammar."""
+    """Return the function call that the request forces, if any; a grammar makes llama.cpp write it."""
     return forced_call(wire_form(request))
 
 
 def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> dict[str, Any]:
-    """Return what llama.cpp is asked for the choice `index`. It counts the tokens of one choice only, so each is a request of its own.
+    """Return llama.cpp's request for the choice `index`: each choice is a request, since llama.cpp counts the tokens of one choice only.
 
     Raises:
         InvalidRequestError: a message holds more than text.
@@ -45,7 +45,7 @@ def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> d
     if limit:
         body["max_tokens"] = limit
     if "seed" in body:
-        # The same seed for all would make all choices the same.
+        # With the same seed all choices would be the same.
         body["seed"] = (body["seed"] + index) % 2**32
     if call:
         return _forcing(body, call)
@@ -75,7 +75,7 @@ def _text(content: str | list[dict[str, Any]] | None, path: str) -> str:
 
 
 def _forcing(body: dict[str, Any], call: ForcedCall) -> dict[str, Any]:
-    """Add the grammar that leaves the model nothing but a call, and tell it what the functions are."""
+    """Add a response format that allows nothing but a call, and a note to the model that describes the functions."""
     one = len(call.functions) == 1
     wanted = "the arguments, as JSON, for the function" if one else "the name and the arguments, as JSON, of one of the functions"
     note = {"role": "system", "content": f"Answer with {wanted}: {to_json(call.functions).decode()}"}
@@ -109,8 +109,8 @@ class ChoiceReader:
     """Reads llama.cpp's chunks for one choice.
 
     Args:
-        index: the choice's index in our answer.
-        call: the function call that the text is, if one was forced.
+        index: the choice's index in the answer.
+        call: the function call that the text stands for, if the request forces one.
     """
 
     __slots__ = ("_call", "_index", "_opened", "_written", "usage")
@@ -123,10 +123,10 @@ class ChoiceReader:
         self.usage: dict[str, Any] | None = None
 
     def read(self, native: Mapping[str, Any]) -> list[Chunk]:
-        """Return our chunks for one of llama.cpp's. Nothing else of it goes out: it names a path of this machine.
+        """Return the chunks for one chunk of llama.cpp, without its other members: one of them names a path of this machine.
 
         Raises:
-            GatewayError: it is an error.
+            GatewayError: llama.cpp reports an error.
         """
         if "error" in native:
             raise native_error(native["error"])
@@ -146,7 +146,7 @@ class ChoiceReader:
         return parts
 
     def _call_deltas(self, text: str, call: ForcedCall, reason: str | None) -> list[dict[str, Any]]:
-        """Turn the text of a call into its deltas: as it comes for one function, at its end where the text says which function it is."""
+        """Return the deltas for a part of a call's text: at once for a single function, else at the end, when the function is known."""
         if len(call.functions) == 1:
             return self._continued(call, call.functions[0]["name"], text) if text else []
         self._written.append(text)
@@ -175,13 +175,13 @@ def _without_id(token: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def total_usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the usage of an answer: its prompt counted once, its completions summed (SPEC section 2, `n`)."""
+    """Return the usage of an answer: its prompt is counted once, its completions are summed (docs/contract.md, Answers)."""
     completion = sum(usage["completion_tokens"] for usage in choices)
     return {**choices[0], "completion_tokens": completion, "total_tokens": choices[0]["prompt_tokens"] + completion}
 
 
 def native_error(error: Mapping[str, Any]) -> GatewayError:
-    """Return our error for one that llama.cpp reports."""
+    """Return the error of the gateway for one that llama.cpp reports."""
     if error.get("type") == "exceed_context_size_error":
         return InvalidRequestError(
             f"This model's maximum context length is {error['n_ctx']} tokens. However, your messages resulted in "

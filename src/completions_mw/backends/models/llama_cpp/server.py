@@ -1,24 +1,22 @@
 """The one native llama.cpp server of a model in this process: made on first use, and never carried over a fork.
 
 After a fork the server's threads do not exist in the child, and its C++ destructors wait for them for ever. So a fork waits until
-no server is being made, an idle one is freed before, and one that is in use is never touched again in the child. The next use
-makes a new one.
+no server is being made, an idle server is freed before the fork, and a server in use is never touched again in the child. The next use
+in either process makes a new one.
 """
 
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.errors import ConfigurationError, ServiceUnavailableError
 from completions_mw.settings import LlamaCppSettings
-
-_inherited: list[object] = []
-"""Servers of the parent process, kept so that their destructors never run here."""
 
 
 def default_weights() -> Path | None:
@@ -37,7 +35,7 @@ def _weights(path: str | None) -> Path:
     return weights
 
 
-class LlamaServer:
+class LlamaServer(PerProcess):
     """llama.cpp over one file of weights.
 
     Args:
@@ -52,17 +50,20 @@ class LlamaServer:
             raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
         self._weights = _weights(settings.path)
         self._settings = settings
+        super().__init__()
+        _servers.add(self)
+
+    def reset(self) -> None:
         self._lock = threading.Lock()
         self._native: Any = None
         self._users = 0
-        _servers.add(self)
 
     @contextmanager
     def use(self) -> Iterator[Any]:
         """Give the native server for the time of one answer.
 
         Raises:
-            ServiceUnavailableError: it cannot be loaded.
+            ServiceUnavailableError: the weights cannot be loaded.
         """
         with self._lock:
             native = self._native = self._native or self._load()
@@ -74,7 +75,7 @@ class LlamaServer:
                 self._users -= 1
 
     def close(self) -> None:
-        """Free the server, or leave that to the last answer that uses it."""
+        """Free the native server, as soon as no answer uses it any more."""
         with self._lock:
             self._native = None
 
@@ -88,7 +89,7 @@ class LlamaServer:
         params.n_ctx = settings.context * settings.parallel
         params.n_parallel = settings.parallel
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
-        # Its own log goes to the standard error of the host app.
+        # llama.cpp's own log goes to the standard error of the host app.
         params.verbosity = -1
         try:
             return xllamacpp.Server(params)
@@ -96,22 +97,18 @@ class LlamaServer:
             raise ServiceUnavailableError("The model could not be loaded.") from error
 
     def before_fork(self) -> None:
+        """Wait until the native server is loaded, if it is being loaded, and free it unless it is in use."""
         self._lock.acquire()
         if not self._users:
             self._native = None
 
     def after_fork_in_parent(self) -> None:
-        self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        if self._native is not None:
-            _inherited.append(self._native)
-        self._native, self._users = None, 0
+        """Let other threads go on."""
         self._lock.release()
 
 
-_servers: "weakref.WeakSet[LlamaServer]" = weakref.WeakSet()
-_forking: list[LlamaServer] = []
+_servers: Final[WeakSet[LlamaServer]] = WeakSet()
+_forking: Final[list[LlamaServer]] = []
 
 
 def _before_fork() -> None:
@@ -125,10 +122,4 @@ def _after_fork_in_parent() -> None:
         _forking.pop().after_fork_in_parent()
 
 
-def _after_fork_in_child() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_forking.clear)
