@@ -33,7 +33,7 @@ def every_refusal_is_an_envelope() -> Iterator[None]:
 
 @pytest.fixture(autouse="CANARIES" in os.environ)
 def no_log_has_a_secret(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Check every log of every test at DEBUG, where the environment variable CANARIES asks for it (FAULTS FC-110)."""
+    """Check every log of every test at DEBUG, where the environment variable CANARIES asks for it (docs/promises.md, Secrets)."""
     with Canaries(caplog.handler) as canaries:
         yield
     assert canaries.seen == []

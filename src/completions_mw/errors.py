@@ -20,7 +20,7 @@
 
     ConfigurationError (a ValueError): settings that cannot work; raised at construction, never by a request
 
-Adapters never see one: the pipeline turns them into the envelope of SPEC section 9. A direct call raises them.
+Adapters never see one: the pipeline turns them into OpenAI's envelope (docs/contract.md, Errors). A direct call raises them.
 """
 
 from typing import Any, ClassVar, Final, TypedDict
@@ -48,11 +48,11 @@ class GatewayError(Exception):
     type: str = "server_error"
     code: str | None = None
     next_target: bool = False
-    """Whether the model's next target may still answer: nothing was answered, and nothing is under way (FAULTS section 5)."""
+    """Whether the model's next target may still answer: nothing was answered, and nothing is under way (docs/promises.md)."""
     received: int | None = None
     """How many bytes had come of an answer that broke off: the provider bills it, so it is charged by an estimate."""
     maybe_billed: bool = False
-    """Whether the provider may bill what is charged to nobody: the request was sent, and no answer came (FAULTS section 5)."""
+    """Whether the provider may bill what is charged to nobody: the request was sent, and no answer came (docs/promises.md, Money)."""
     upstream_status: int | None = None
     """HTTP status of the upstream's answer that this error was made from, for the log; None where no upstream answered."""
     upstream_code: str | None = None
@@ -78,7 +78,7 @@ class GatewayError(Exception):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which a retry makes sense, at most 60; None where nobody knows, or where it makes none (SPEC section 10)."""
+        """Seconds after which a retry makes sense, at most 60; None where nobody knows, or where it makes none (docs/contract.md)."""
         headers = dict(self.headers)
         if headers.get("x-should-retry") == "false":
             return None
@@ -91,7 +91,7 @@ class GatewayError(Exception):
 
 
 class InvalidRequestError(GatewayError):
-    """The request is not one that this API takes (SPEC section 6)."""
+    """The request is not one that this API takes (docs/contract.md, Validation)."""
 
     status = 400
     type = "invalid_request_error"
@@ -226,7 +226,7 @@ class ConfigurationError(ValueError):
 
 
 class ErrorObject(TypedDict):
-    """The four members of `error`: all always present, nothing else (SPEC section 9)."""
+    """The four members of `error`: all always present, nothing else (docs/contract.md, Errors)."""
 
     message: str
     type: str

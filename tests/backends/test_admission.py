@@ -1,4 +1,4 @@
-"""What every admission store does: one suite, on memory and on Redis, blocking and async (DESIGN section 8)."""
+"""What every admission store does: one suite, on memory and on Redis, blocking and async (docs/promises.md, Limits)."""
 
 from collections.abc import Iterator
 
@@ -57,7 +57,7 @@ def test_a_limit_of_n_admits_n(stand: Stand) -> None:
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
 def test_a_refusal_by_one_limit_charges_none_of_the_others(stand: Stand, refusing: Lease, first: bool) -> None:
-    """FAULTS FC-71."""
+    """See docs/promises.md, Limits."""
     stand.admit("holder", PLACE)
     others = (requests("a"), tokens("b", 10), Lease("c", 1))
     refused = stand.admit("r", *((refusing, *others) if first else (*others, refusing)))
@@ -75,7 +75,7 @@ def test_a_refusal_shows_what_others_used(stand: Stand) -> None:
 
 
 def test_the_same_request_is_charged_once_and_gets_the_same_verdict(stand: Stand) -> None:
-    """FAULTS FC-80, FC-91: a call that timed out may have been done."""
+    """A call that timed out may have been done (docs/promises.md, Money)."""
     limits = (requests("a", limit=1), tokens("b", 600), PLACE)
     first = stand.admit("r", *limits)
     stand.advance(5)
@@ -93,14 +93,14 @@ def test_a_request_that_was_refused_may_try_again(stand: Stand) -> None:
 
 
 def test_tokens_that_were_not_used_come_back(stand: Stand) -> None:
-    """FAULTS FC-73, inside the window."""
+    """Inside the window (docs/promises.md, Limits)."""
     stand.admit("r", requests("a"), tokens("b", 900), tokens("c", 900, seconds=3600))
     stand.finish("r", 150)
     assert peek(stand, "a", "b", "c") == (1, 150, 150)
 
 
 def test_tokens_do_not_come_back_into_a_later_window(stand: Stand) -> None:
-    """FAULTS FC-73, after the window: no free credit."""
+    """After the window: no free credit (docs/promises.md, Limits)."""
     stand.admit("old", tokens("minute", 900), tokens("hour", 900, seconds=3600))
     stand.advance(61)
     stand.admit("new", tokens("minute", 10), tokens("hour", 10, seconds=3600))
@@ -116,7 +116,7 @@ def test_tokens_do_not_come_back_where_no_window_is(stand: Stand) -> None:
 
 
 def test_more_tokens_than_reserved_are_charged(stand: Stand) -> None:
-    """FAULTS FC-81."""
+    """See docs/promises.md, Money."""
     stand.admit("r1", tokens("b", 100))
     stand.finish("r1", 1500)
     assert peek(stand, "b") == (1500,)
@@ -162,7 +162,7 @@ def test_to_finish_what_is_unknown_does_nothing(stand: Stand) -> None:
 
 
 def test_a_copy_of_an_admission_that_comes_after_the_finish_changes_nothing(stand: Stand) -> None:
-    """FAULTS FC-91: Redis woke up and found both, in any order."""
+    """Redis woke up and found both, in any order (docs/promises.md, Stores that fail)."""
     stand.finish("r", None)
     assert not stand.admit("r", requests("a"), PLACE).admitted
     assert peek(stand, "a") == (0,)
@@ -172,7 +172,7 @@ def test_a_copy_of_an_admission_that_comes_after_the_finish_changes_nothing(stan
 
 
 def test_a_lease_ends_with_its_time(stand: Stand) -> None:
-    """FAULTS FC-75: whoever held it is dead."""
+    """Whoever held it is dead (docs/promises.md, Limits)."""
     stand.admit("dead", PLACE, lease_ms=30_000)
     stand.advance(29)
     assert used(stand.admit("r", PLACE)) == (1,)
@@ -219,7 +219,7 @@ def test_a_lease_that_expired_is_taken_anew_where_there_is_room(stand: Stand) ->
 
 
 def test_a_lease_that_somebody_else_took_is_lost(stand: Stand) -> None:
-    """FAULTS FC-76."""
+    """See docs/promises.md, Limits."""
     stand.admit("slept", PLACE)
     stand.admit("awake", Lease("wide", 5))
     stand.advance(31)
@@ -239,7 +239,7 @@ def test_a_request_with_two_slots_is_lost_with_either(stand: Stand) -> None:
 
 
 def test_leases_that_the_store_forgot_are_taken_anew(stand: Stand) -> None:
-    """FAULTS FC-93: Redis was restarted, empty."""
+    """Redis was restarted, empty (docs/promises.md, Stores that fail)."""
     lease = Lease("place", 2)
     for name in ("r1", "r2"):
         stand.admit(name, lease, tokens("b", 100))
@@ -290,7 +290,7 @@ NAMES = ["", "a", *AWKWARD, "x" * 5000]
 
 
 def test_no_name_touches_another(stand: Stand) -> None:
-    """FAULTS FC-87, and acceptance 9."""
+    """See docs/promises.md, Limits."""
     for cost, name in enumerate(NAMES, start=1):
         assert stand.admit(name, tokens(name, cost), Lease(name, 1)).admitted, name
     assert peek(stand, *NAMES) == tuple(range(1, len(NAMES) + 1))

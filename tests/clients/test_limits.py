@@ -1,4 +1,4 @@
-"""What the SDKs do about limits and budgets: retry when that helps, after the time that we say, and only then (SPEC section 11)."""
+"""What the SDKs do about limits and budgets: retry when that helps, after the time that we say, and only then (docs/contract.md)."""
 
 import asyncio
 import time
@@ -70,7 +70,7 @@ def test_a_request_larger_than_its_limit_costs_one_request(sdk: Sdk, operator: G
 
 
 def test_a_crowd_with_an_exhausted_budget_makes_no_storm(endpoint: Endpoint, operator: Gateway, upstream: MockUpstream) -> None:
-    """FC-108."""
+    """See docs/contract.md, Client retries."""
     upstream.reset()
     key = operator.keys.create("poor", **EXHAUSTED)
     sent: list[str] = []

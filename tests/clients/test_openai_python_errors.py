@@ -1,4 +1,4 @@
-"""Errors as openai-python shows them: the right class, all of the envelope, and no retry that cannot help (SPEC sections 9 and 11)."""
+"""Errors as openai-python shows them: the right class, all of the envelope, and no retry that cannot help (docs/contract.md, Errors)."""
 
 from collections.abc import Iterable
 from io import StringIO

@@ -1,7 +1,7 @@
 """openai-python's own tests of `create`, from its sdist, with our server in the place of theirs.
 
 They check that every documented parameter is taken and that answers match the SDK's types to the letter. Their key and the values that
-SPEC refuses are replaced; every other value stays.
+we refuse are replaced; every other value stays.
 """
 
 import os
@@ -28,7 +28,7 @@ REPLACED = (
     (re.compile(r"max_completion_tokens=0\b"), "max_completion_tokens=16", 4),
     (re.compile(r"stream=False,\s+stream_options=\{[^}]*\},"), "stream=False,", 2),
 )
-"""What SPEC refuses, what stands in for it, and how often it is there."""
+"""What we refuse, what stands in for it, and how often it is there."""
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.clients.support import Endpoint
 
 TIERS = 5
 WARNED = {
-    # It sends `thinking` and `reasoning`, which chat completions do not have: OpenAI answers 400 as we do (SPEC section 2).
+    # It sends `thinking` and `reasoning`, which chat completions do not have: OpenAI answers 400 as we do (docs/contract.md, Requests).
     "chat.forwarded-fields",
     # It wants two calls at once; the echo makes one.
     "tools.parallel-deltas",

@@ -1,4 +1,4 @@
-"""What the live OpenAI API answers to requests that are wrong in one way or in two: the table of SPEC section 14, byte for byte.
+"""What the live OpenAI API answers to requests that are wrong in one way or in two: docs/contract.md, Validation, byte for byte.
 
 Data only, for every host and for the validation alone. The base request asks for the model "m", which must exist; every row is HTTP 400
 unless it says otherwise. Left out, because they hold for one family of models and not for the core: rows 20 (`temperature`),
@@ -61,7 +61,7 @@ class Row:
     """A request body and what must come back."""
 
     id: str
-    """Number of the row in SPEC section 14 and what is special about this variant of it."""
+    """Number of the row and what is special about this variant of it."""
     body: bytes
     status: int = 400
     error: ErrorObject | None = None

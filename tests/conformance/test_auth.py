@@ -1,4 +1,4 @@
-"""Who may ask: keys, and the host app's own login (SPEC section 9, FAULTS FC-11 to FC-15)."""
+"""Who may ask: keys, and the host app's own login (docs/promises.md, Secrets)."""
 
 import json
 

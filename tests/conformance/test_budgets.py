@@ -1,4 +1,4 @@
-"""Budgets as clients meet them, and what the ledger says of every kind of answer (SPEC section 9, FAULTS FC-77 to FC-85)."""
+"""Budgets as clients meet them, and what the ledger says of every kind of answer (docs/promises.md, Money)."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_reported_usage_is_charged(customer: CustomerMaker, upstream: MockUpstre
 @json_and_stream
 @pytest.mark.parametrize("model", ["nousage", *(f"badusage-{name}" for name in BAD_USAGE if name != "nan")])
 def test_without_sane_usage_an_estimate_is_charged(customer: CustomerMaker, upstream: MockUpstream, model: str, stream: bool) -> None:
-    """FC-82."""
+    """See docs/promises.md, Money."""
     budgeted = customer(budget=LARGE)
     response = budgeted.post(model=model, stream=stream)
     assert response.status == 200
@@ -166,7 +166,7 @@ def next_month() -> datetime:
 def test_an_upstream_that_bills_more_than_was_reserved(
     customer: CustomerMaker, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    """FC-81: it is charged and logged, and the next request is refused."""
+    """It is charged and logged, and the next request is refused (docs/promises.md, Money)."""
     budgeted = customer(budget={"usd": "0.50", "period": "month"})
     assert budgeted.post(model="overbilled", max_tokens=1, stream=stream).status == 200
     check_charged(budgeted, 3, 1000, estimated=False)
@@ -213,7 +213,7 @@ def alerted(customer: CustomerMaker) -> Iterator[Customer]:
 
 
 def test_the_operator_is_told_of_each_threshold_once_and_of_the_first_refusal(alerted: Customer, upstream: MockUpstream) -> None:
-    """FC-115: the hook fails at one of them, and no request does."""
+    """The hook fails at one of them, and no request does (docs/promises.md, Hosts and servers)."""
     fields: dict[str, Any] = {"model": "ok", "max_tokens": 10, "messages": [{"role": "user", "content": "a b c d e f g h i j"}]}
     statuses = [alerted.post(**fields, stream=bool(number % 2)).status for number in range(12)]
     assert statuses == [200] * 9 + [429] * 3
@@ -261,7 +261,7 @@ def test_a_budget_sets_the_maximum_that_a_request_does_not_set(customer: Custome
 
 
 def test_refused_requests_leave_no_rows(customer: CustomerMaker, upstream: MockUpstream) -> None:
-    """FC-85."""
+    """See docs/promises.md, Bounds."""
     refused = customer(budget={"usd": "0.01", "period": "total"}, limits={"requests": "20/hour", "tokens": "1000/hour"}, max_cost="0.2")
     requests: dict[int, list[dict[str, Any]]] = {
         400: [{"model": "ok", "max_tokens": 90, "n": 5}, {"model": "m", "temperature": 7}],

@@ -1,4 +1,4 @@
-"""What OpenAI answers to wrong requests, byte for byte, in every host and as exceptions (SPEC section 14)."""
+"""What OpenAI answers to wrong requests, byte for byte, in every host and as exceptions (docs/contract.md, Validation)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a request must look like before its JSON is looked at, and what every answer carries (FAULTS FC-01 to FC-22, SPEC section 10)."""
+"""What a request must look like before its JSON is looked at, and what every answer carries (docs/contract.md, Requests and Headers)."""
 
 import json
 import re

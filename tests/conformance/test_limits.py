@@ -1,4 +1,4 @@
-"""Rate limits as clients meet them: headers of every answer, refusals to the byte, and what is counted (SPEC sections 9 to 11)."""
+"""Rate limits as clients meet them: headers of every answer, refusals to the byte, and what is counted (docs/contract.md)."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def test_the_advice_is_the_wait(customer: CustomerMaker) -> None:
 
 @json_and_stream
 def test_too_many_tokens(customer: CustomerMaker, stream: bool) -> None:
-    """What the first request reserved and did not use has come back; the refusal of the second costs it no request (FC-71)."""
+    """What the first request reserved and did not use has come back; the refusal of the second costs it no request (docs/promises.md)."""
     limited = customer(limits={"requests": "3/hour", "tokens": "100/hour"})
     check_served(limited, stream=stream, max_tokens=80)
     refused = limited.post(stream=stream, max_tokens=90)
@@ -122,7 +122,7 @@ def test_too_many_tokens(customer: CustomerMaker, stream: bool) -> None:
 
 @json_and_stream
 def test_more_than_the_whole_limit(customer: CustomerMaker, stream: bool) -> None:
-    """FC-72: no retry helps, and nothing is charged."""
+    """No retry helps, and nothing is charged (docs/promises.md, Limits)."""
     limited = customer(limits={"requests": "1/hour", "tokens": "100/hour"})
     refused = limited.post(stream=stream, max_tokens=1000)
     message = f"Request too large for m in organization {limited.id} on tokens per hour (TPH): "

@@ -1,4 +1,4 @@
-"""`GET /models` and `GET /models/{id}` (SPEC section 12)."""
+"""`GET /models` and `GET /models/{id}` (docs/contract.md, Models)."""
 
 import pytest
 

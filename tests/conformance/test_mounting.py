@@ -1,4 +1,4 @@
-"""Where the gateway is found in a host app, and that everything else stays the app's (FAULTS FC-17, FC-18)."""
+"""Where the gateway is found in a host app, and that everything else stays the app's (docs/promises.md, Hosts and servers)."""
 
 import json
 

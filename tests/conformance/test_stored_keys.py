@@ -1,4 +1,4 @@
-"""Keys of the ledger's database, made by one process and used in another: who gets in, and as whom (FAULTS FC-16, FC-87)."""
+"""Keys of the ledger's database, made by one process and used in another: who gets in, and as whom (docs/promises.md, Secrets)."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ def test_a_key_sees_the_models_on_its_list_alone(customer: CustomerMaker) -> Non
 
 
 def test_a_disabled_key_is_nobodys(customer: CustomerMaker, operator: Gateway) -> None:
-    """FC-16: without a cache at once; how long a cache believes it is a matter of the cache."""
+    """Without a cache at once; how long a cache believes it is a matter of the cache (docs/promises.md, Secrets)."""
     new = customer()
     assert new.post().status == 200
     operator.keys.disable(new.id)
@@ -94,7 +94,7 @@ TENANTS = [
 
 
 def test_names_with_any_characters_are_apart(customer: CustomerMaker, operator: Gateway, number: int) -> None:
-    """FC-87: one request each, and each is its own."""
+    """One request each, and each is its own (docs/promises.md, Limits)."""
     rules: dict[str, Any] = {"limits": {"requests": "1/hour"}, "budget": {"usd": "1", "period": "total"}}
     customers = {tenant: customer(tenant=f"{number} {tenant}", **rules) for tenant in TENANTS}
     assert {tenant: each.post().status for tenant, each in customers.items()} == dict.fromkeys(TENANTS, 200)

@@ -1,4 +1,4 @@
-"""Streamed answers: their grammar, their failures, and what happens when the client leaves (SPEC section 8, FAULTS section 4)."""
+"""Streamed answers: their grammar, their failures, and what happens when the client leaves (docs/contract.md, Streams)."""
 
 import json
 from typing import Any

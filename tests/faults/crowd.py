@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 AT_ONCE = 8
 """Clients."""
 RECOVERY = 2.0 + 3.0
-"""Seconds after which a store that is back is in use (FAULTS F), and what a machine that has much to do may need beyond them."""
+"""Seconds after which a store that is back is in use (docs/promises.md), and what a machine that has much to do may need beyond them."""
 
 
 def asking(key: str, model: str, **fields: Any) -> Request:

@@ -1,4 +1,4 @@
-"""What can be wrong with Redis (FAULTS FC-90 to FC-94): each is so for the time of a `with` block, and all is well after it."""
+"""What can be wrong with Redis (docs/promises.md): each is so for the time of a `with` block, and all is well after it."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What can be wrong with the database of money and keys (FAULTS FC-97 to FC-99): each is so for the time of a `with` block."""
+"""What can be wrong with the database of money and keys (docs/promises.md, Stores that fail): each is so for the time of a `with` block."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""FAULTS FC-120 and FC-121: at whatever await point or read a request ends, its connection goes to the next one and nothing is left."""
+"""At whatever await point or read a request ends, its connection is free and nothing is left (docs/promises.md, Clients that leave)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -149,7 +149,7 @@ def body_never_started(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("forget", [forgotten_loop, forgotten_body, body_never_started])
 def test_a_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings, forget: Callable[[Gateway], None]) -> None:
-    """FC-125: some servers and many callers never call `close`."""
+    """Some servers and many callers never call `close` (docs/promises.md, Clients that leave)."""
     transport = BlockingTransport(1, tick=0.1)
     forget(Gateway(settings, transport=transport))
     assert NOTHING_LEFT in repr(transport._pool())
@@ -214,7 +214,7 @@ def read_all(gateway: Gateway, model: str, *, stream: bool) -> int:
 def test_every_read_and_write_may_fail(
     upstream: MockUpstream, settings: Settings, monkeypatch: pytest.MonkeyPatch, stream: bool, error: BaseException
 ) -> None:
-    """FC-120: also with what is raised from outside, as by Ctrl-C, a killed greenlet or a time-out of gevent."""
+    """Also with what is raised from outside, as by Ctrl-C or a time-out of gevent (docs/promises.md, Clients that leave)."""
     count, failed = 0, True
     while failed:
         count += 1

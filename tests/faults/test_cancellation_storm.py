@@ -1,4 +1,4 @@
-"""FAULTS FC-40: 20,000 requests that end early over a pool of 10 leave 10 of 10 connections usable, and nothing else behind."""
+"""20,000 requests that end early over a pool of 10 leave 10 usable connections and nothing else (docs/promises.md, Clients that leave)."""
 
 import asyncio
 import gc

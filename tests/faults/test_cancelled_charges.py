@@ -1,4 +1,4 @@
-"""FAULTS FC-121: at whatever await point a request is cancelled, it leaves no place taken and no money reserved, and is settled once."""
+"""At whatever await point a request is cancelled, it holds no place and no money, and is settled once (docs/promises.md, Money)."""
 
 import asyncio
 from pathlib import Path

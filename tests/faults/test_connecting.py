@@ -1,4 +1,4 @@
-"""FAULTS FC-41 and FC-42, and a pool that is used up: no connection, in both gateways."""
+"""No connection, or a pool that is used up, in both gateways (docs/promises.md, Targets and fallback)."""
 
 import socket
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def site(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Sit
     ids=["refused", "blackhole"],
 )
 def test_no_connection(site: Site, upstream: MockUpstream, mode: Mode, status: int, code: str, stream: bool) -> None:
-    """FC-41, FC-42; and once the upstream is back, so are we."""
+    """And once the upstream is back, so are we (docs/promises.md, Targets and fallback)."""
     site.proxy.use(mode)
     answer = site.client.post("ok", stream=stream)
     assert (answer.status, answer.error["type"], answer.error["code"]) == (status, "server_error", code)

@@ -1,4 +1,4 @@
-"""FAULTS FC-130: what must not stand in the source, whoever writes it."""
+"""What must not stand in the source, whoever writes it."""
 
 import ast
 from collections.abc import Iterator

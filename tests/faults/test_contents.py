@@ -1,4 +1,4 @@
-"""FAULTS FC-37 to FC-39: what messages and tools hold is passed on; it is neither opened nor run nor repeated."""
+"""What messages and tools hold is passed on; it is neither opened nor run nor repeated (docs/promises.md, Secrets)."""
 
 import logging
 import socket
@@ -45,7 +45,7 @@ class Dialled:
 
 @pytest.mark.parametrize("lure", LURES, ids=lambda lure: lure[:40])
 def test_urls_in_messages_are_not_opened(client: Client, upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, lure: str) -> None:
-    """FC-37."""
+    """See docs/contract.md, Requests."""
     parts = [
         {"type": "text", "text": lure[:100]},
         *[{"type": "image_url", "image_url": {"url": lure}}] * (129 if len(lure) < 100 else 1),
@@ -71,7 +71,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 def test_schemas_are_passed_on_and_not_used(
     client: Client, upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any]
 ) -> None:
-    """FC-38."""
+    """See docs/promises.md, Bounds."""
     tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
     dialled = Dialled(monkeypatch)
     assert client.send(request("ok", "a" * 64 + "!", tools=tools)).status == 200
@@ -80,7 +80,7 @@ def test_schemas_are_passed_on_and_not_used(
 
 
 def test_schemas_are_bounded_in_depth(client: Client, upstream: MockUpstream) -> None:
-    """FC-38."""
+    """See docs/promises.md, Bounds."""
     parameters = '{"not": ' * 1_000 + "{}" + "}" * 1_000
     body = WHOLE[:-1].decode() + f', "tools": [{{"type": "function", "function": {{"name": "f", "parameters": {parameters}}}}}]}}'
     assert refusal(client, upstream, body.encode()) == (400, None, None)
@@ -111,7 +111,7 @@ LEAKS: dict[str, dict[str, Any]] = {
 def test_a_bad_value_is_never_repeated(
     client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
 ) -> None:
-    """FC-39."""
+    """See docs/promises.md, Secrets."""
     with caplog.at_level(logging.DEBUG):
         answer = client.send(raw_request(body_with(**fields)))
     assert answer.status == 400

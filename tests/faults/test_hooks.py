@@ -1,4 +1,4 @@
-"""FAULTS FC-114, FC-115 and FC-120: code of the host app and of ours that fails; both gateways."""
+"""Code of the host app and of ours that fails; both gateways (docs/promises.md, Hosts and servers)."""
 
 import asyncio
 import json
@@ -352,7 +352,7 @@ def test_a_fault_of_ours_before_the_answer(
     point: tuple[Any, str],
     stream: bool,
 ) -> None:
-    """FC-114."""
+    """See docs/promises.md, Hosts and servers."""
     client = kind(settings_for(upstream, connections={"max": 1}))
     with monkeypatch.context() as patch:
         break_once(patch, point)
@@ -370,7 +370,7 @@ def test_a_fault_of_ours_before_the_answer(
 def test_a_fault_of_ours_after_the_head_of_the_answer(
     kind: Kind, upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, point: tuple[Any, str]
 ) -> None:
-    """FC-114."""
+    """See docs/promises.md, Hosts and servers."""
     models = {name: {"targets": [f"up/{name}"]} for name in ("ok", "stall-1")}
     client = kind(settings_for(upstream, connections={"max": 1}, models=models))
 

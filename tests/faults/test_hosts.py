@@ -1,4 +1,4 @@
-"""FAULTS FC-125 and FC-126: servers that break the rules of WSGI and ASGI leave no upstream open, and no request without its line."""
+"""Servers that break the rules of WSGI and ASGI leave no upstream open (docs/promises.md, Clients that leave)."""
 
 import asyncio
 import io
@@ -98,7 +98,7 @@ def iterate_after_the_end(body: BlockingIterator[bytes]) -> None:
 def test_wsgi_servers(
     upstream: MockUpstream, caplog: pytest.LogCaptureFixture, serve: Callable[[BlockingIterator[bytes]], None], model: str, status: int
 ) -> None:
-    """FC-125."""
+    """See docs/promises.md, Clients that leave."""
     with Gateway(settings_for(upstream, PATIENCE, connections={"max": 1})) as gateway:
         app = wsgi.CompletionsMiddleware(None, gateway)
         asked = sent(model)
@@ -170,7 +170,7 @@ def half(model: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("model", ["ttfb", "stall"])
 def test_disconnect_is_told_twice(upstream: MockUpstream, caplog: pytest.LogCaptureFixture, model: str, stream: bool) -> None:
-    """FC-126."""
+    """See docs/promises.md, Clients that leave."""
     server = run_app(upstream, lambda: Server([whole(model, stream=stream), DISCONNECT, DISCONNECT]), model, stream=stream)
     assert b"[DONE]" not in server.body
     assert stream or server.body == b""
@@ -180,7 +180,7 @@ def test_disconnect_is_told_twice(upstream: MockUpstream, caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("messages", [[DISCONNECT, DISCONNECT], [half("ok"), DISCONNECT, DISCONNECT]], ids=["at-once", "in-the-body"])
 def test_disconnect_comes_before_the_body(upstream: MockUpstream, caplog: pytest.LogCaptureFixture, messages: list[dict[str, Any]]) -> None:
-    """FC-126."""
+    """See docs/promises.md, Clients that leave."""
     run_app(upstream, lambda: Server(list(messages)), "ok")
     check_one_line(caplog, 499)
     assert [received.json.get("stream") for received in upstream.requests] == [False]
@@ -189,7 +189,7 @@ def test_disconnect_comes_before_the_body(upstream: MockUpstream, caplog: pytest
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("forever", [False, True], ids=["disconnect-after-the-end", "receive-waits-for-ever"])
 def test_the_answer_is_complete(upstream: MockUpstream, caplog: pytest.LogCaptureFixture, forever: bool, stream: bool) -> None:
-    """FC-126: a server that says nothing more does not keep the app."""
+    """A server that says nothing more does not keep the app (docs/promises.md, Clients that leave)."""
     server = run_app(upstream, lambda: Server([whole("ok", stream=stream)], forever=forever), "ok", stream=stream)
     assert server.messages[0]["status"] == 200
     assert [message.get("more_body", False) for message in server.messages[1:]].count(False) == 1

@@ -1,4 +1,4 @@
-"""FAULTS FC-24 to FC-32: bodies that are not JSON, not small, or not what they seem, in both gateways."""
+"""Bodies that are not JSON, not small, or not what they seem, in both gateways (docs/promises.md, Bounds)."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from tests.support.upstream import MockUpstream
     ("body", "code"), [(b"", None), (b"[]", "invalid_type"), (b"null", "invalid_type"), (b'"a"', "invalid_type"), (b"1", "invalid_type")]
 )
 def test_no_object(client: Client, upstream: MockUpstream, body: bytes, code: str | None) -> None:
-    """FC-24."""
+    """See docs/promises.md, Bounds."""
     assert refusal(client, upstream, body) == (400, code, None)
 
 
@@ -44,7 +44,7 @@ NOT_JSON = {
 
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
 def test_no_json(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
-    """FC-25 to FC-28: the message says where, not what."""
+    """The message says where, not what (docs/promises.md, Bounds)."""
     with caplog.at_level(logging.DEBUG):
         assert refusal(client, upstream, body) == (400, None, None)
         answer = client.send(raw_request(body))
@@ -57,14 +57,14 @@ def test_no_json(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptu
     "place", ['"max_tokens"', '"temperature"', '"zzz"', '"tools": [{"parameters"'], ids=["int", "float", "unknown", "nested"]
 )
 def test_huge_integers(client: Client, upstream: MockUpstream, place: str, digits: int) -> None:
-    """FC-29."""
+    """See docs/promises.md, Bounds."""
     close = "}]" if "[" in place else ""
     body = WHOLE[:-1].decode() + f", {place}: {'9' * digits}{close}}}"
     assert refusal(client, upstream, body.encode()) == (400, None, None)
 
 
 def test_huge_exponents(client: Client, upstream: MockUpstream) -> None:
-    """FC-28."""
+    """See docs/promises.md, Bounds."""
     for number in ("1e400", "-1e400", "1e99999999999"):
         assert refusal(client, upstream, WHOLE[:-1] + b', "temperature": %s}' % number.encode()) == (400, None, None)
 
@@ -72,7 +72,7 @@ def test_huge_exponents(client: Client, upstream: MockUpstream) -> None:
 @pytest.mark.parametrize("depth", [65, 201, 1_000, 1_000_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
 def test_nesting(client: Client, upstream: MockUpstream, depth: int, opening: str, closing: str) -> None:
-    """FC-30: closed or not."""
+    """Closed or not (docs/promises.md, Bounds)."""
     for end in (closing * depth + "}", ""):
         body = WHOLE[:-1].decode() + f', "metadata": {opening * depth}1{end}'
         assert refusal(client, upstream, body.encode()) == (400, None, None)
@@ -80,7 +80,7 @@ def test_nesting(client: Client, upstream: MockUpstream, depth: int, opening: st
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_repeated_keys_reach_the_upstream_once(client: Client, upstream: MockUpstream, stream: bool) -> None:
-    """FC-31: the last counts, for our checks and for the upstream alike."""
+    """The last counts, for our checks and for the upstream alike (docs/promises.md, Bounds)."""
     last = json.dumps({"model": "ok", "messages": MESSAGES, "stream": stream})
     body = '{"model": "trunc", "messages": [], "stream": 7, "mod\\u0065l": "cut", ' + last[1:]
     assert client.send(raw_request(body.encode())).status == 200
@@ -100,7 +100,7 @@ MANY = {
 
 @pytest.mark.parametrize(("body", "expected"), MANY.values(), ids=MANY)
 def test_too_much_structure(client: Client, upstream: MockUpstream, body: bytes, expected: tuple[str | None, str | None]) -> None:
-    """FC-32: refused before it is built."""
+    """Refused before it is built (docs/promises.md, Bounds)."""
     tracemalloc.start()
     try:
         assert refusal(client, upstream, body) == (400, *expected)

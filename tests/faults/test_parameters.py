@@ -1,4 +1,4 @@
-"""FAULTS FC-23 and FC-33 to FC-36: parameters that must not reach an upstream, in both gateways. Texts and order: tests/core."""
+"""Parameters that must not reach an upstream, in both gateways (docs/contract.md, Validation). Texts and order: tests/core."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ FIELDS_OF_OTHER_GATEWAYS = [
 
 @pytest.mark.parametrize("name", FIELDS_OF_OTHER_GATEWAYS)
 def test_a_client_cannot_choose_where_requests_go(client: Client, upstream: MockUpstream, listener: socket.socket, name: str) -> None:
-    """FC-23."""
+    """See docs/promises.md, Secrets."""
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     for value in (url, {"base_url": url, "authorization": url}):
         assert refusal(client, upstream, body_with(**{name: value})) == (400, "unknown_parameter", name)
@@ -81,7 +81,7 @@ WRONG_TYPES: dict[str, tuple[object, ...]] = {
     [pytest.param(field, value, id=f"{field}-{value}") for field, values in WRONG_TYPES.items() for value in values],
 )
 def test_no_value_is_made_to_fit(client: Client, upstream: MockUpstream, field: str, value: object) -> None:
-    """FC-33."""
+    """See docs/contract.md, Validation."""
     assert refusal(client, upstream, body_with(**{field: value})) == (400, "invalid_type", field)
 
 
@@ -104,7 +104,7 @@ BOUNDS: dict[str, tuple[tuple[object, ...], tuple[object, ...]]] = {
     [pytest.param(field, value, id=f"{field}-{str(value)[:20]}") for field, (good, _) in BOUNDS.items() for value in good],
 )
 def test_the_bound_itself(client: Client, upstream: MockUpstream, field: str, value: object) -> None:
-    """FC-34."""
+    """See docs/contract.md, Validation."""
     assert client.send(raw_request(body_with(logprobs=True, **{field: value}))).status == 200
     assert upstream.requests[0].json[field] == value
 
@@ -113,7 +113,7 @@ def test_the_bound_itself(client: Client, upstream: MockUpstream, field: str, va
     ("field", "value"), [pytest.param(field, value, id=f"{field}-{str(value)[:20]}") for field, (_, bad) in BOUNDS.items() for value in bad]
 )
 def test_beyond_the_bound(client: Client, upstream: MockUpstream, field: str, value: object) -> None:
-    """FC-34."""
+    """See docs/contract.md, Validation."""
     status, _, param = refusal(client, upstream, body_with(logprobs=True, **{field: value}))
     assert (status, param) == (400, field)
 
@@ -140,7 +140,7 @@ def test_beyond_the_bound(client: Client, upstream: MockUpstream, field: str, va
     ids=lambda value: str(value)[:60],
 )
 def test_messages(client: Client, upstream: MockUpstream, messages: object, param: str) -> None:
-    """FC-35."""
+    """See docs/contract.md, Validation."""
     status, _, named = refusal(client, upstream, body_with(messages=messages))
     assert (status, named) == (400, param)
 
@@ -151,7 +151,7 @@ ODD_NAMES = ["no-such-model", "x" * 10_240, "a\r\nx-evil: 1", "../../etc/passwd"
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("name", ODD_NAMES, ids=lambda name: repr(name[:20]))
 def test_unknown_models(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, name: str, stream: bool) -> None:
-    """FC-36: and no log or metric gets a name that clients make up."""
+    """And no log or metric gets a name that clients make up (docs/contract.md, Validation)."""
     with caplog.at_level(logging.DEBUG):
         assert refusal(client, upstream, body_with(model=name, stream=stream)) == (404, "model_not_found", None)
     assert all("model" not in line(record) for record in caplog.records if record.name.startswith("completions_mw"))
@@ -161,7 +161,7 @@ def test_unknown_models(client: Client, upstream: MockUpstream, caplog: pytest.L
 def test_a_model_that_is_not_allowed_looks_like_one_that_does_not_exist(
     kind: type[BlockingClient | AsyncClient], upstream: MockUpstream
 ) -> None:
-    """FC-36."""
+    """See docs/contract.md, Validation."""
     secret = "sk-canary-client-key"
     client = kind(settings_for(upstream, keys={"client": {"secret": secret, "models": ["ok"]}}))
     forbidden, unknown = client.post("n"), client.post("x")

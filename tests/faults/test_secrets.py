@@ -1,4 +1,4 @@
-"""FAULTS FC-110 and FC-113: nothing secret in logs at DEBUG, errors, tracebacks or reprs, whatever goes wrong; and no forged lines."""
+"""Nothing secret in logs at DEBUG, errors, tracebacks or reprs, and no forged lines (docs/promises.md, Secrets)."""
 
 import json
 import logging
@@ -202,7 +202,7 @@ EVIL = ['a"b', "a\r\nb", "\x1b[31mred", "%s%d{0}", "\u2028\u2029", "\x00", '{"ev
 
 @pytest.mark.parametrize("text", EVIL, ids=ascii)
 def test_one_event_is_one_line_of_json(upstream: MockUpstream, settings: Settings, caplog: pytest.LogCaptureFixture, text: str) -> None:
-    """FC-113: in the model, the user, the caller's id, our own error codes and the upstream's."""
+    """In the model, the user, the caller's id, our own error codes and the upstream's (docs/promises.md, Secrets)."""
     evil = request(text, user=text)
     hooked = Gateway(settings, authenticate=lambda _: text, models={"evil": lambda _: fail(text)})
     with caplog.at_level(logging.INFO), hooked:

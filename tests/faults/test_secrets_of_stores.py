@@ -1,4 +1,4 @@
-"""FAULTS FC-110 for keys and stores: nothing secret in logs at DEBUG, errors, reprs, tables, Redis or on the command line."""
+"""Nothing secret of stores in logs at DEBUG, errors, reprs, tables, Redis or on the command line (docs/promises.md, Secrets)."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Attackers with a million keys, and clients that do not take no for an answer: nothing grows (FAULTS FC-85, FC-86)."""
+"""Attackers with a million keys, and clients that do not take no for an answer: nothing grows (docs/promises.md, Bounds)."""
 
 import gc
 import multiprocessing

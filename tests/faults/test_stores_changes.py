@@ -1,4 +1,4 @@
-"""Rules that change while requests run: those end as they began, and the next ones meet the new rules within a second (FAULTS FC-84)."""
+"""Rules that change while requests run: those end as they began, and the next ones meet the new rules within a second."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Wall clocks that jump: limits, leases and deadlines go by clocks that do not, and money is settled once (FAULTS FC-88)."""
+"""Wall clocks that jump: limits, leases and deadlines go by clocks that do not, and money is settled once (docs/promises.md)."""
 
 import json
 import os

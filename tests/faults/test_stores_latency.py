@@ -1,4 +1,4 @@
-"""What a Redis that fails costs those who are waiting (FAULTS FC-90 to FC-94): measured, so it is among the long runs."""
+"""What a Redis that fails costs those who are waiting (docs/promises.md, Stores that fail): measured, so it is among the long runs."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -97,7 +97,7 @@ def requests_of(operator: Gateway, key: str) -> int:
 @pytest.mark.parametrize("place", FAULTS, indirect=True)
 @every_crowd
 def test_an_outage(kind: type[Any], place: tuple[Place, Fault], caplog: pytest.LogCaptureFixture) -> None:
-    """FC-97 to FC-99."""
+    """See docs/promises.md, Stores that fail."""
     (ledger, _), fault = place
     began = time.monotonic()
     held = Held()
@@ -181,7 +181,7 @@ def test_nothing_is_lost_under_load(kind: type[Any], place: tuple[Place, Fault])
 
 @every_crowd
 def test_somebody_locks_one_budget(kind: type[Any], postgres: PostgresServer) -> None:
-    """FC-98: with more of its requests than there are connections, the others' are answered all the same."""
+    """With more of its requests than there are connections, the others' are answered all the same (docs/promises.md, Stores that fail)."""
     address = postgres.new_database()
     with kind(settings(address)) as crowd:
         assert statuses(crowd.send_all([asking(key, "m") for key in (RICH, OTHER)])) == {200: 2}

@@ -91,7 +91,7 @@ def degraded(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 def test_each_process_has_its_share_and_redis_is_hardly_asked(
     kind: type[Any], fault: Fault, server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """FC-90 to FC-94, the policy `local`."""
+    """The policy `local` (docs/promises.md, Stores that fail)."""
     began = time.monotonic()
     with caplog.at_level(logging.INFO), kind(settings(address(server.port), tmp_path)) as crowd:
         recovers(lambda: is_warm(crowd))
@@ -133,7 +133,7 @@ def test_policies(kind: type[Any], fault: Fault, policy: str, server: RedisServe
 @pytest.mark.parametrize("fault", [killed, stopped], ids=["killed", "stopped"])
 @every_crowd
 def test_no_error_under_load(kind: type[Any], fault: Fault, server: RedisServer, tmp_path: Path) -> None:
-    """FC-90: it goes and comes while everybody is busy."""
+    """It goes and comes while everybody is busy (docs/promises.md, Stores that fail)."""
     with kind(settings(address(server.port), tmp_path)) as crowd:
         recovers(lambda: is_warm(crowd))
         with load(crowd, ASK) as answers:
@@ -147,7 +147,7 @@ def test_no_error_under_load(kind: type[Any], fault: Fault, server: RedisServer,
 
 @every_crowd
 def test_who_was_asked_while_it_hung_charges_once(kind: type[Any], server: RedisServer, tmp_path: Path) -> None:
-    """FC-91: what was sent to it before the breaker opened is done when it wakes up, and leaves no lease."""
+    """What was sent to it before the breaker opened is done when it wakes up, and leaves no lease (docs/promises.md, Stores that fail)."""
     with kind(settings(address(server.port), tmp_path, lease_ttl=1)) as crowd:
         recovers(lambda: is_warm(crowd))
         used = used_up(crowd.send(ASK))
@@ -168,7 +168,7 @@ def test_who_was_asked_while_it_hung_charges_once(kind: type[Any], server: Redis
 def test_a_restart_is_no_outage_and_money_is_elsewhere(
     kind: type[Any], server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """FC-93: its counters begin anew, budgets do not."""
+    """Its counters begin anew, budgets do not (docs/promises.md, Stores that fail)."""
     ask = asking(RICH, "m")
     with caplog.at_level(logging.WARNING, "completions_mw"), kind(settings(address(server.port), tmp_path)) as crowd:
         recovers(lambda: is_warm(crowd, ask))
@@ -210,7 +210,7 @@ def test_streams_outlive_an_outage_longer_than_their_leases(kind: type[Any], fau
 
 @every_crowd
 def test_a_slow_and_lossy_redis(kind: type[Any], tmp_path: Path) -> None:
-    """FC-96: 40 ms a call, and now and then all connections are lost."""
+    """40 ms a call, and now and then all connections are lost (docs/promises.md, Stores that fail)."""
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer())
         proxy = stack.enter_context(FaultProxy("127.0.0.1", server.port, Grant()))

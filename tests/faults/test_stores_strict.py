@@ -1,4 +1,4 @@
-"""Stores that are checked when a gateway is built, where the settings ask for it, and warned of where they do not (FAULTS FC-95)."""
+"""Stores that are checked when a gateway is built, where the settings ask for it, and warned of where they do not (docs/promises.md)."""
 
 import logging
 import threading

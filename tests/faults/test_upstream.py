@@ -1,4 +1,4 @@
-"""FAULTS section C: what an upstream can do wrong, plain and streamed, in both gateways."""
+"""What an upstream can do wrong, plain and streamed, in both gateways (docs/promises.md, Streams and truncation)."""
 
 import logging
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def test_a_complete_answer(client: Client, model: str, stream: bool) -> None:
     "model", ["bom", "crlf", "cr", "nospace", "multiline", "comments", "bytewise", "packed", "quirks-ollama", "nodone"]
 )
 def test_every_spelling_of_a_stream_gives_the_same_text(client: Client, model: str) -> None:
-    """FC-50, FC-52."""
+    """See docs/promises.md, Streams and truncation."""
     answer = client.post(model, stream=True)
     assert (answer.status, answer.text, answer.is_complete) == (200, TEXT, True)
 
@@ -55,7 +55,7 @@ def test_every_spelling_of_a_stream_gives_the_same_text(client: Client, model: s
     ],
 )
 def test_a_broken_stream_ends_with_an_error_and_without_done(client: Client, upstream: MockUpstream, model: str, code: str) -> None:
-    """FC-48, FC-49, FC-51, FC-53 to FC-56."""
+    """See docs/promises.md, Streams and truncation."""
     answer = client.post(model, stream=True)
     if answer.status == 200:
         assert b"[DONE]" not in answer.body
@@ -66,7 +66,7 @@ def test_a_broken_stream_ends_with_an_error_and_without_done(client: Client, ups
 
 @pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
 def test_an_answer_has_a_total_deadline(kind: type[BlockingClient] | type[AsyncClient], upstream: MockUpstream) -> None:
-    """FC-55: ten bytes a second are no silence."""
+    """Ten bytes a second are no silence (docs/promises.md, Streams and truncation)."""
     client = kind(settings_for(upstream, timeouts={"total": 0.4}))
     assert client.post("drip", stream=True).error["code"] == "upstream_timeout"
     upstream.wait_closed()
@@ -74,7 +74,7 @@ def test_an_answer_has_a_total_deadline(kind: type[BlockingClient] | type[AsyncC
 
 
 def test_an_error_event_of_the_upstream_is_normalised(client: Client) -> None:
-    """FC-56."""
+    """See docs/promises.md, Streams and truncation."""
     answer = client.post("errorevent", stream=True)
     assert answer.status == 200
     assert set(answer.error) == {"message", "type", "param", "code"}
@@ -104,7 +104,7 @@ def test_a_failure_of_the_first_event_is_an_http_error(client: Client) -> None:
     ],
 )
 def test_an_answer_that_cannot_be_used(client: Client, upstream: MockUpstream, model: str, status: int, code: str, stream: bool) -> None:
-    """FC-43, FC-58, FC-59. A redirect is an answer like any other: it is never followed."""
+    """See docs/promises.md, Targets and fallback. A redirect is an answer like any other: it is never followed."""
     answer = client.post(model, stream=stream)
     assert (answer.status, answer.error["code"]) in {(status, code), (502, "upstream_incomplete")}
     assert len(upstream.requests) == 1
@@ -128,14 +128,14 @@ def test_an_error_status(client: Client, upstream: MockUpstream, status: int) ->
 
 
 def test_a_stream_is_closed_at_once_after_done(client: Client, upstream: MockUpstream) -> None:
-    """FC-57: the upstream keeps its body open; nobody waits for it."""
+    """The upstream keeps its body open; nobody waits for it (docs/promises.md, Streams and truncation)."""
     answer = client.post("hang", stream=True)
     assert answer.is_complete
     upstream.wait_closed()
 
 
 def test_a_silent_upstream_is_bridged_by_comments(client: Client) -> None:
-    """FC-54."""
+    """See docs/promises.md, Streams and truncation."""
     body = client.post("stall", stream=True).body
     assert body.count(b": keep-alive\n\n") >= 3
 
@@ -150,7 +150,7 @@ def test_usage_is_asked_for_and_withheld(client: Client, upstream: MockUpstream)
     "model", ["ok", "nousage", "usage-every-chunk", "badusage-negative", "badusage-string", "badusage-huge", "badusage-null"]
 )
 def test_usage_comes_when_it_is_asked_for(client: Client, model: str) -> None:
-    """FC-82: what is no usage is replaced by an estimate."""
+    """What is no usage is replaced by an estimate (docs/promises.md, Money)."""
     answer = client.post(model, stream=True, stream_options={"include_usage": True})
     chunks = [from_json(event) for event in answer.events[:-1]]
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
@@ -170,7 +170,7 @@ def test_an_answer_under_its_own_name_is_relayed_byte_for_byte(client: Client, u
 
 
 def test_the_upstreams_words_lose_our_secrets(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """FC-111."""
+    """See docs/promises.md, Secrets."""
     with caplog.at_level(logging.DEBUG):
         answers = [client.post("status-401"), client.post("status-400"), client.post("errorevent", stream=True)]
     seen = b"".join(answer.body for answer in answers).decode() + caplog.text
@@ -245,7 +245,7 @@ def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstr
 def test_what_is_no_answer_is_not_charged(
     charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str, maybe_billed: bool | None
 ) -> None:
-    """FAULTS section 5: but the operator is told that it may be on the provider's bill."""
+    """But the operator is told that it may be on the provider's bill (docs/promises.md, Money)."""
     assert charged.post(model).status in (502, 504)
     row = usage_of(charged)
     assert (row.prompt_tokens, row.completion_tokens, row.cost_nano, row.estimated) == (0, 0, 0, 0)
@@ -267,7 +267,7 @@ async def busy(x: RequestContext) -> None:
 def test_a_connection_that_is_closed_instead_of_an_answer(
     kind: type[BlockingClient] | type[AsyncClient], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """FAULTS section 5: the request was sent, so it may be billed."""
+    """The request was sent, so it may be billed (docs/promises.md, Targets and fallback)."""
     with MockUpstream({"silent": silent}) as upstream:
         client = kind(settings_for(upstream, models={"silent": {"targets": ["up/silent"]}}))
         assert client.post("silent").status == 502

@@ -229,7 +229,7 @@ NAMES = ["a", "a:requests:3600", "a/b", "a%2Fb", "{a}", "a*", "*", "a\n", "tenan
 
 
 def test_callers_with_any_names_are_apart(calls: EitherCalls) -> None:
-    """FC-87: one request for each, as a key, as a caller, and its tenant's."""
+    """One request for each, as a key, as a caller, and its tenant's (docs/promises.md, Limits)."""
     rules: dict[str, Any] = {"limits": Limits(requests="1/hour"), "budget": Budget(usd=Decimal(1), period="total")}
     scopes: tuple[Literal["key", "caller"], ...] = ("key", "caller")
     callers = [Caller(name, scope=scope, **rules) for name in NAMES for scope in scopes]

@@ -1,4 +1,4 @@
-"""Workers are killed in the middle of streams: no budget is overspent, no confirmed token lost, nothing stays reserved (FAULTS FC-78)."""
+"""Workers are killed in the middle of streams: no budget is overspent, no confirmed token lost, nothing stays reserved."""
 
 import contextlib
 import sqlite3

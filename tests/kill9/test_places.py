@@ -1,4 +1,4 @@
-"""Workers are killed while they hold places: never more requests run than there are places, which are soon free again (FAULTS FC-75)."""
+"""Workers are killed while they hold places: never more requests run than there are places, which are soon free again."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The types of requests and answers: convenient to read, strict or tolerant as SPEC sections 2 to 8 say."""
+"""The types of requests and answers: convenient to read, strict or tolerant as docs/contract.md says."""
 
 from typing import Any
 

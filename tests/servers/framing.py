@@ -1,4 +1,4 @@
-"""Requests with a fault in their framing or head (FAULTS section A), as bytes on the wire."""
+"""Requests with a fault in their framing or head (docs/contract.md, Requests), as bytes on the wire."""
 
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ def whole(*lines: str, **head_fields: Any) -> bytes:
 TOO_LONG = MAX_BODY + 1
 
 LENGTHS = [
-    Row(f"FC-03 length {name}", head(f"content-length: {text}") + BODY + SECOND, (400, 413), silent=len(text) == 20)
+    Row(f"length {name}", head(f"content-length: {text}") + BODY + SECOND, (400, 413), silent=len(text) == 20)
     for name, text in {
         "plus": f"+{len(BODY)}",
         "underscore": f"{len(BODY) // 10}_{len(BODY) % 10}",
@@ -61,42 +61,42 @@ LENGTHS = [
 ]
 
 SIZES = [
-    Row("FC-01 too long by its length", head(f"content-length: {TOO_LONG}"), (413,), silent=True),
-    Row("FC-02 too long in chunks", head("transfer-encoding: chunked") + chunked(*[b" " * 65536] * (MAX_BODY // 65536 + 1)), (413,)),
-    Row("FC-22 a header of 100 KB", whole(f"x-long: {'x' * 100_000}"), (400, 431)),
-    Row("FC-22 2,000 headers", whole(*(f"x-{number}: {'x' * 20}" for number in range(2000))), (400, 431)),
+    Row("too long by its length", head(f"content-length: {TOO_LONG}"), (413,), silent=True),
+    Row("too long in chunks", head("transfer-encoding: chunked") + chunked(*[b" " * 65536] * (MAX_BODY // 65536 + 1)), (413,)),
+    Row("a header of 100 KB", whole(f"x-long: {'x' * 100_000}"), (400, 431)),
+    Row("2,000 headers", whole(*(f"x-{number}: {'x' * 20}" for number in range(2000))), (400, 431)),
 ]
 
 AMBIGUOUS = [
-    Row("FC-04 length and chunked", head("content-length: 5", "transfer-encoding: chunked") + chunked(BODY) + SECOND, (400,)),
-    Row("FC-04 chunked and length", head("transfer-encoding: chunked", f"content-length: {len(BODY)}") + BODY + SECOND, (400,)),
+    Row("length and chunked", head("content-length: 5", "transfer-encoding: chunked") + chunked(BODY) + SECOND, (400,)),
+    Row("chunked and length", head("transfer-encoding: chunked", f"content-length: {len(BODY)}") + BODY + SECOND, (400,)),
     Row(
-        "FC-04 length beyond a chunked body",
+        "length beyond a chunked body",
         head(f"content-length: {len(SECOND) + 5}", "transfer-encoding: chunked") + chunked() + SECOND,
         (400,),
     ),
-    Row("FC-04 chunked twice", head("transfer-encoding: chunked", "transfer-encoding: identity") + chunked(BODY) + SECOND, (400, 501)),
-    Row("FC-04 another coding", head("transfer-encoding: gzip, chunked") + chunked(BODY) + SECOND, (400, 415, 501)),
-    Row("FC-04 space before the colon", head(f"content-length: {len(BODY)}", "transfer-encoding : chunked") + BODY + SECOND, (400,)),
+    Row("chunked twice", head("transfer-encoding: chunked", "transfer-encoding: identity") + chunked(BODY) + SECOND, (400, 501)),
+    Row("another coding", head("transfer-encoding: gzip, chunked") + chunked(BODY) + SECOND, (400, 415, 501)),
+    Row("space before the colon", head(f"content-length: {len(BODY)}", "transfer-encoding : chunked") + BODY + SECOND, (400,)),
 ]
 
 TYPES = [
-    *(Row(f"FC-08 encoded: {name}", whole(f"content-encoding: {name}"), (415,)) for name in ("gzip", "br", "deflate", "x")),
+    *(Row(f"encoded: {name}", whole(f"content-encoding: {name}"), (415,)) for name in ("gzip", "br", "deflate", "x")),
     *(
-        Row(f"FC-09 type: {name}", whole(content_type=name), (415,))
+        Row(f"type: {name}", whole(content_type=name), (415,))
         for name in ("text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-16", "application/jsonx")
     ),
-    Row("FC-09 no type", whole(content_type=None), (200,)),
+    Row("no type", whole(content_type=None), (200,)),
 ]
 
 METHODS = [
-    *(Row(f"FC-10 {method}", whole(method=method), (405,)) for method in ("GET", "PUT", "DELETE", "PATCH")),
-    Row("FC-10 OPTIONS", whole(method="OPTIONS"), (200,)),
+    *(Row(f"method {method}", whole(method=method), (405,)) for method in ("GET", "PUT", "DELETE", "PATCH")),
+    Row("method OPTIONS", whole(method="OPTIONS"), (200,)),
 ]
 
 KEYS = [
     *(
-        Row(f"FC-11 {name}", whole(authorization=value), (401,))
+        Row(f"credentials: {name}", whole(authorization=value), (401,))
         for name, value in {
             "no key": None,
             "basic": "Basic dGVhbTpzay0x",
@@ -106,7 +106,7 @@ KEYS = [
         }.items()
     ),
     *(
-        Row(f"FC-13 key with {name}", whole(authorization=f"Bearer {value}"), (401, 400))
+        Row(f"key with {name}", whole(authorization=f"Bearer {value}"), (401, 400))
         for name, value in {
             "bytes that are no UTF-8": "\xff\xfe",
             "NUL": "sk-\x00",
@@ -114,12 +114,12 @@ KEYS = [
             "latin-1": "sk-é",
         }.items()
     ),
-    Row("FC-14 two keys, both right", whole(f"authorization: Bearer {KEY}"), (401, 400)),
-    Row("FC-14 two keys, the last right", whole(f"authorization: Bearer {KEY}", authorization="Bearer sk-other"), (401, 400)),
-    Row("FC-14 two keys, the first right", whole("authorization: Bearer sk-other"), (401, 400)),
-    Row("FC-14 comma", whole(authorization=f"Bearer {KEY},Bearer {KEY}"), (401,)),
+    Row("two keys, both right", whole(f"authorization: Bearer {KEY}"), (401, 400)),
+    Row("two keys, the last right", whole(f"authorization: Bearer {KEY}", authorization="Bearer sk-other"), (401, 400)),
+    Row("two keys, the first right", whole("authorization: Bearer sk-other"), (401, 400)),
+    Row("comma", whole(authorization=f"Bearer {KEY},Bearer {KEY}"), (401,)),
     *(
-        Row(f"FC-15 key in {name}", whole(line, authorization=None), (401, 400))
+        Row(f"key in {name}", whole(line, authorization=None), (401, 400))
         for name, line in {
             "x-api-key": f"x-api-key: {KEY}",
             "X_Api_Key": f"X_Api_Key: {KEY}",
@@ -128,9 +128,9 @@ KEYS = [
             "a cookie": f"cookie: authorization={KEY}",
         }.items()
     ),
-    Row("FC-15 key in the query", whole(authorization=None, path=f"{PATH}?api_key={KEY}&key={KEY}"), (401,)),
+    Row("key in the query", whole(authorization=None, path=f"{PATH}?api_key={KEY}&key={KEY}"), (401,)),
     Row(
-        "FC-20 expect, bad key",
+        "expect, bad key",
         head(f"content-length: {len(BODY)}", "expect: 100-continue", authorization="Bearer sk-other"),
         (401,),
         silent=True,
@@ -138,7 +138,7 @@ KEYS = [
 ]
 
 HOSTS = [
-    Row(f"FC-17 host: {name}", whole(host=line), statuses)
+    Row(f"host: {name}", whole(host=line), statuses)
     for name, line, statuses in (
         ("path", "host: a/../x?", (200, 400)),
         ("fragment", "host: evil#", (200, 400)),
@@ -148,7 +148,7 @@ HOSTS = [
 ]
 
 PATHS = [
-    Row(f"FC-18 {path}", whole(path=path), (200, 400))
+    Row(f"path {path}", whole(path=path), (200, 400))
     for path in (
         f"/{PATH}",
         f"{PATH}/",
@@ -163,11 +163,9 @@ PATHS = [
 """The host app's, if they are not refused."""
 
 REFUSED_EARLY = [
-    Row("FC-21 bad key", head("content-length: 200000", authorization="Bearer sk-other") + (SECOND * 2000)[:200_000], (401,)),
-    Row(
-        "FC-21 bad key, chunked", head("transfer-encoding: chunked", authorization="Bearer sk-other") + chunked(*[SECOND * 100] * 5), (401,)
-    ),
-    Row("FC-21 wrong type", head("content-length: 200000", content_type="text/plain") + (SECOND * 2000)[:200_000], (415,)),
+    Row("bad key", head("content-length: 200000", authorization="Bearer sk-other") + (SECOND * 2000)[:200_000], (401,)),
+    Row("bad key, chunked", head("transfer-encoding: chunked", authorization="Bearer sk-other") + chunked(*[SECOND * 100] * 5), (401,)),
+    Row("wrong type", head("content-length: 200000", content_type="text/plain") + (SECOND * 2000)[:200_000], (415,)),
 ]
 
 ROWS = [*LENGTHS, *SIZES, *AMBIGUOUS, *TYPES, *METHODS, *KEYS, *HOSTS, *PATHS, *REFUSED_EARLY]

@@ -1,4 +1,4 @@
-"""JSON and streams on every server; what the upstream sends is not held back (FAULTS sections 1 and 4)."""
+"""JSON and streams on every server; what the upstream sends is not held back (docs/promises.md, Streams and truncation)."""
 
 from tests.servers.client import StreamClient, chat, content_of, get, text_of
 from tests.servers.conftest import Note, Running, Upstream

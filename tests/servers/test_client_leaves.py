@@ -1,4 +1,4 @@
-"""The client leaves: the upstream is closed (FAULTS FC-44 to FC-47)."""
+"""The client leaves: the upstream is closed (docs/promises.md, Clients that leave)."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The same core under threads, greenlets and event loops: many streams at once, none lost or mixed up (FAULTS FC-128)."""
+"""The same core under threads, greenlets and event loops: many streams at once, none lost or mixed up (docs/promises.md)."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Django's ORM in the host app goes on to work under gevent while our answers stream (DESIGN section 1)."""
+"""Django's ORM in the host app goes on to work under gevent while our answers stream (docs/promises.md, Hosts and servers)."""
 
 import contextlib
 from pathlib import Path

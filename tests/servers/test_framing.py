@@ -1,4 +1,4 @@
-"""Faults in the framing and the head of requests, on every server (FAULTS section A)."""
+"""Faults in the framing and the head of requests, on every server (docs/contract.md, Requests)."""
 
 import select
 
@@ -15,11 +15,11 @@ from tests.support.rawhttp import Answer, RawClient
 
 FORGETS_LENGTH = "takes the body as chunked, drops the length and says nothing of it"
 SERVERS_DO_SO = {
-    ("waitress", "FC-04 length and chunked"): f"{FORGETS_LENGTH}; the connection stays open",
-    ("waitress", "FC-04 length beyond a chunked body"): f"{FORGETS_LENGTH}; the connection stays open",
-    ("granian", "FC-04 length and chunked"): f"{FORGETS_LENGTH}; it closes afterwards, as RFC 9112 section 6.3 allows",
-    ("granian", "FC-04 chunked and length"): "tells the app that the client left, and sends its answer to it",
-    ("waitress", "FC-18 //api/v1/chat/completions"): "makes one slash of two before the app sees the path",
+    ("waitress", "length and chunked"): f"{FORGETS_LENGTH}; the connection stays open",
+    ("waitress", "length beyond a chunked body"): f"{FORGETS_LENGTH}; the connection stays open",
+    ("granian", "length and chunked"): f"{FORGETS_LENGTH}; it closes afterwards, as RFC 9112 section 6.3 allows",
+    ("granian", "chunked and length"): "tells the app that the client left, and sends its answer to it",
+    ("waitress", "path //api/v1/chat/completions"): "makes one slash of two before the app sees the path",
 }
 """What no app behind them can see or change."""
 
@@ -59,13 +59,13 @@ def test_fault(server: Running, upstream: Upstream, row: Row) -> None:
     assert first.status in row.statuses
     assert [from_host(answer) and answer.body.endswith(b" GET /probe") for answer in others] in ([], [True])
     assert len(upstream.requests) == (first.status == 200 and not from_host(first))
-    if row.id.startswith("FC-18"):
+    if row.id.startswith("path "):
         assert upstream.requests == []
 
 
 @every()
 def test_body_that_ends_early_calls_nobody(server: Running, upstream: Upstream) -> None:
-    """FC-05."""
+    """See docs/promises.md, Bounds."""
     note_refusals(converse(server.port, head(f"content-length: {len(BODY) + 1}") + BODY, more=False))
     assert upstream.requests == []
     assert len(converse(server.port, chat())) in (1, 2)
@@ -75,7 +75,7 @@ def test_body_that_ends_early_calls_nobody(server: Running, upstream: Upstream) 
 @every(where=lambda kind: kind.interface == "asgi")
 @pytest.mark.parametrize("drip", [b" ", b""], ids=["a byte at a time", "nothing at all"])
 def test_slow_body_is_given_up(server: Running, upstream: Upstream, drip: bytes) -> None:
-    """FC-06. A blocking server gives its thread to the client for as long as its own timeout says."""
+    """See docs/promises.md, Bounds. A blocking server gives its thread to the client for as long as its own timeout says."""
     with RawClient(server.port) as client:
         client.send(head("content-length: 100000"))
         while not select.select([client.socket], [], [], BODY_TIMEOUT / 10)[0]:
@@ -89,7 +89,7 @@ def test_slow_body_is_given_up(server: Running, upstream: Upstream, drip: bytes)
 
 @every((*KINDS, CHEROOT, WERKZEUG))
 def test_answer_to_head_has_no_body(server: Running, upstream: Upstream) -> None:
-    """FC-10: what a HEAD is answered beyond its headers would be the start of the next answer."""
+    """What a HEAD is answered beyond its headers would be the start of the next answer (docs/contract.md, Errors)."""
     with RawClient(server.port) as client:
         client.send(head("content-length: 0", method="HEAD"))
         first = client.read_head()

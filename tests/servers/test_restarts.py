@@ -1,4 +1,4 @@
-"""The life of server processes: restarts under load, several workers, forks (FAULTS FC-118)."""
+"""The life of server processes: restarts under load, several workers, forks (docs/promises.md, Processes, forks and clocks)."""
 
 import json
 import os

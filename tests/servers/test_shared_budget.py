@@ -1,4 +1,4 @@
-"""Money that many spend at the same time (FAULTS FC-77)."""
+"""Money that many spend at the same time (docs/promises.md, Money)."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Limits that hold for all workers of all servers together (FAULTS FC-70, FC-71)."""
+"""Limits that hold for all workers of all servers together (docs/promises.md, Limits)."""
 
 import json
 from collections import Counter

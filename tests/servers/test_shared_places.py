@@ -1,4 +1,4 @@
-"""Requests at the same time: the limit holds for all workers together, also while they are killed (FAULTS FC-74, FC-75)."""
+"""Requests at the same time: the limit holds for all workers together, also while they are killed (docs/promises.md, Limits)."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A client that does not read: it stops the upstream instead of filling our memory (FAULTS section 1, promise 5, and FC-123)."""
+"""A client that does not read: it stops the upstream instead of filling our memory (docs/promises.md, Bounds)."""
 
 import psutil
 
@@ -9,7 +9,7 @@ from tests.support.rawhttp import RawClient
 
 MIB = 1024 * 1024
 PRODUCED = 48 * MIB
-"""Kernel buffers and what the server itself holds: waitress keeps 18 MiB, the others 1 to 3 (FAULTS section 2)."""
+"""Kernel buffers and what the server itself holds: waitress keeps 18 MiB, the others 1 to 3 (docs/promises.md, Bounds)."""
 GROWTH = 16 * MIB
 
 

@@ -1,4 +1,4 @@
-"""The life of server processes that have stores: forks, restarts, greenlets, and ends with open streams (FAULTS FC-116 to FC-118)."""
+"""The life of server processes that have stores: forks, restarts, greenlets, and ends with open streams (docs/promises.md)."""
 
 import contextlib
 import signal

@@ -12,8 +12,8 @@ import pytest
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import LlamaCppSettings, OpenAISettings, Settings, TargetName
 
-# DESIGN section 6, reduced to what exists.
-DESIGN = """
+# A whole tree of settings.
+TREE = """
 prefix = "/api/v1"
 
 [providers.openai]
@@ -38,7 +38,7 @@ def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-upstream")
     monkeypatch.setenv("TEAM_A_KEY", "sk-team-a")
     path = tmp_path / "completions.toml"
-    path.write_text(DESIGN)
+    path.write_text(TREE)
     return path
 
 

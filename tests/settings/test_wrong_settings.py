@@ -1,4 +1,4 @@
-"""FC-133: wrong settings are refused when they are built, with the field named and no value shown."""
+"""Wrong settings are refused when they are built, with the field named and no value shown (docs/promises.md, Secrets)."""
 
 from pathlib import Path
 from typing import Any

@@ -35,7 +35,7 @@ class ASGIServer:
 
 
 class ASGIAnswer:
-    """An `Answer`. `send` never fails after the client left, as on all servers (DESIGN section 3)."""
+    """An `Answer`. `send` never fails after the client left, as on all servers."""
 
     def __init__(self, app: ASGIApp, request: Sent, portal: BlockingPortal) -> None:
         self.taken = 0

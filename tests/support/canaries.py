@@ -1,4 +1,4 @@
-"""All logs, at DEBUG, searched for what no log may have (FAULTS FC-110)."""
+"""All logs, at DEBUG, searched for what no log may have (docs/promises.md, Secrets)."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What every refusal must look like, whoever asked and through whichever host (SPEC sections 9 and 10)."""
+"""What every refusal must look like, whoever asked and through whichever host (docs/contract.md, Errors and Headers)."""
 
 import json
 import re

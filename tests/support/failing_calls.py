@@ -1,4 +1,4 @@
-"""Stores of which one call fails, whichever a test wants: every store call of a request in turn (FAULTS FC-120)."""
+"""Stores of which one call fails, whichever a test wants: every store call of a request in turn (docs/promises.md, Clients that leave)."""
 
 from typing import Any, Final, TypeVar, cast
 

@@ -1,4 +1,4 @@
-"""The grammar of a streamed answer, checked to the byte (SPEC section 8)."""
+"""The grammar of a streamed answer, checked to the byte (docs/contract.md, Streams)."""
 
 import json
 from typing import Any, NamedTuple

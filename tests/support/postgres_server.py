@@ -78,7 +78,7 @@ class PostgresServer:
 
 
 def _as_somebody() -> list[str]:
-    # PostgreSQL refuses to run as root, so root becomes somebody else in a namespace of its own (PARTS section 3).
+    # PostgreSQL refuses to run as root, so root becomes somebody else in a namespace of its own.
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"] if os.geteuid() == 0 else []
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks connections: between us and an upstream, a store, or a client (PARTS section 4).
+"""A TCP proxy that breaks connections: between us and an upstream, a store, or a client.
 
 The request passes untouched; a mode says what happens to the answer. So `Cut(0)` is the fault that a store has done its work
 and nobody hears of it. A mode may be changed while connections are open, and counts the bytes of each connection's answers.

@@ -1,4 +1,4 @@
-"""Cancels a task at a chosen one of its await points: what a client's leaving can hit, without luck (FAULTS FC-121)."""
+"""Cancels a task at a chosen one of its await points: what a client's leaving can hit, without luck (docs/promises.md)."""
 
 import asyncio
 from collections.abc import Coroutine, Generator

@@ -1,4 +1,4 @@
-"""What a well-behaved upstream says: OpenAI's objects (SPEC sections 7 to 9), with an echo of the last message as the text."""
+"""What a well-behaved upstream says: OpenAI's objects (docs/contract.md), with an echo of the last message as the text."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""How an upstream can behave, by the name of the model that is asked for (FAULTS section C).
+"""How an upstream can behave, by the name of the model that is asked for.
 
 A number at the end of a name is the scenario's argument: `stall-5` stalls after five events, `status-429` answers 429.
 Where a stream is written in pieces, a plain answer is too: its JSON, in two halves.
@@ -202,7 +202,7 @@ FRAMINGS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "bytewise": lambda stream: [bytes([byte]) for byte in b"".join(stream)],
     "packed": lambda stream: [b"".join(stream[start : start + 2]) for start in range(0, len(stream), 2)],
 }
-"""Other ways to write the same stream (FC-52)."""
+"""Other ways to write the same stream (docs/promises.md, Streams and truncation)."""
 
 BAD_USAGE: dict[str, object] = {
     "negative": {"prompt_tokens": -5, "completion_tokens": -5, "total_tokens": -10},

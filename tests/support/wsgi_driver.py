@@ -20,7 +20,7 @@ class WSGIServer:
         self._app = app
 
     def send(self, request: Sent) -> "WSGIAnswer":
-        # The validator itself fails over lengths that real servers let pass (FAULTS section 2).
+        # The validator itself fails over lengths that real servers let pass.
         valid = dict(request.headers).get("content-length", "0").isdecimal()
         return WSGIAnswer(validator(self._app) if valid else self._app, request)
 

@@ -85,7 +85,7 @@ def server() -> Any:
     params.model_alias = {"smollm2"}
     params.n_ctx = 512
     params.n_parallel = 1
-    # One thread is faster than two on a busy machine (PARTS section 2).
+    # One thread is faster than two on a busy machine.
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.hostnames = ["127.0.0.1"]
     params.port = free_port()

@@ -110,7 +110,7 @@ def path_of(scope: Scope) -> str:
 class Client:
     """The other end of a request: its body, and whether it is still there.
 
-    `send` never fails after the client left, so `receive` is watched once the body is read (DESIGN section 3): not at once, since most of
+    `send` never fails after the client left, so `receive` is watched once the body is read (docs/promises.md): not at once, since most of
     the cost of a short answer would be its watcher, and by a bare task, since a task group costs seven times as much.
     """
 

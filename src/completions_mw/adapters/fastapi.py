@@ -1,7 +1,7 @@
 """FastAPI: `app.include_router(router(gateway))`, with OpenAPI docs.
 
 FastAPI documents the request but does not parse it: its own answers to a bad one (422, `{"detail": ...}`) lose message, type and code in
-every OpenAI SDK (SPEC section 9). The app closes the gateway in its own lifespan: `async with gateway: yield`.
+every OpenAI SDK (docs/contract.md, Errors). The app closes the gateway in its own lifespan: `async with gateway: yield`.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class GatewayErrorObject(BaseModel):
 
 
 class GatewayErrorResponse(BaseModel):
-    """The body of every answer that is not 2xx (SPEC section 9)."""
+    """The body of every answer that is not 2xx (docs/contract.md, Errors)."""
 
     error: GatewayErrorObject
 
@@ -79,7 +79,7 @@ def router(gateway: AsyncGateway) -> APIRouter:
 
 
 class ExactRoute(APIRoute):
-    """A route that takes its path to the letter (FAULTS FC-18): a `path` parameter may be empty, and `$` forgives a newline."""
+    """A route that takes its path to the letter (docs/promises.md): a `path` parameter may be empty, and `$` forgives a newline."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)

@@ -1,4 +1,4 @@
-"""From settings to stores: counters, money and keys, each with its policy for the time when it is down (FAULTS section 3.4)."""
+"""From settings to stores: counters, money and keys, each with its policy for the time when it is down (docs/promises.md)."""
 
 import os
 from collections.abc import Awaitable, Callable

@@ -13,14 +13,14 @@ _ENOUGH_MEMBERS: Final = 16
 class Input(BaseModel):
     """A part of a request: no coercion, never changed, further members allowed.
 
-    Members that SDKs echo or that a provider adds must pass: strict nested schemas caused storms of 400s elsewhere (SPEC section 3).
+    Members that SDKs echo or that a provider adds must pass: strict nested schemas caused storms of 400s elsewhere (docs/contract.md).
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", hide_input_in_errors=True, defer_build=True)
 
 
 class StrictInput(Input):
-    """A part of a request whose unknown members are refused (SPEC section 14, rows 28 and 46)."""
+    """A part of a request whose unknown members are refused (docs/contract.md, Requests)."""
 
     model_config = ConfigDict(extra="forbid")
 

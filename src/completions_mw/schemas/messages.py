@@ -1,4 +1,4 @@
-"""Messages of the six roles and the parts of their content (SPEC sections 3 and 4)."""
+"""Messages of the six roles and the parts of their content (docs/contract.md, Requests)."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -92,7 +92,7 @@ ContentT = TypeVar("ContentT")
 
 
 class BaseMessage(Input, Generic[RoleT, ContentT]):
-    """What the messages of all roles have in common. The live API takes a content of null from any role (SPEC section 3)."""
+    """What the messages of all roles have in common. The live API takes a content of null from any role (docs/contract.md, Requests)."""
 
     role: RoleT
     content: ContentT | None = None
@@ -125,7 +125,7 @@ class AudioReference(Input):
 
 
 class AssistantMessage(BaseMessage[Literal["assistant"], Content[AssistantPart]]):
-    """What the assistant answered earlier. Clients echo whole answers, with every null member (SPEC section 3)."""
+    """What the assistant answered earlier. Clients echo whole answers, with every null member (docs/contract.md, Requests)."""
 
     refusal: str | None = None
     audio: AudioReference | None = None
@@ -144,7 +144,7 @@ class FunctionMessage(BaseMessage[Literal["function"], TextContent]):
 
 
 Message = Annotated[
-    # In the order in which OpenAI's errors list the roles (SPEC section 6).
+    # In the order in which OpenAI's errors list the roles (docs/contract.md, Validation).
     SystemMessage | AssistantMessage | UserMessage | FunctionMessage | ToolMessage | DeveloperMessage,
     Field(discriminator="role"),
 ]

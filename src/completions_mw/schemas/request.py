@@ -1,4 +1,4 @@
-"""The body of a chat completions request (SPEC section 2)."""
+"""The body of a chat completions request (docs/contract.md, Requests)."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -129,7 +129,7 @@ class WebSearchOptions(Input):
 class ChatRequest(Input):
     """A chat completions request, as validation passes it and as a Python function used as a model receives it.
 
-    Fields stand in the order in which OpenAI's API reports faults (SPEC section 6). Null is the same as left out. What happens to
+    Fields stand in the order in which OpenAI's API reports faults (docs/contract.md). Null is the same as left out. What happens to
     unknown fields is a setting, applied by `core.validation`; those that are forwarded are in `model_extra`.
     """
 

@@ -1,4 +1,4 @@
-"""Answers of the API (SPEC sections 7, 8 and 12).
+"""Answers of the API (docs/contract.md, Answers, Streams and Models).
 
 They are typed for those who read them and tolerant of what they hold: members that a provider adds are kept, and
 `model_dump(exclude_unset=True)` gives back what came in.

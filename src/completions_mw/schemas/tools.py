@@ -1,4 +1,4 @@
-"""Tools that a request offers, the choice between them, and the calls that an assistant made (SPEC section 5)."""
+"""Tools that a request offers, the choice between them, and the calls that an assistant made (docs/contract.md, Requests)."""
 
 from typing import Annotated, Any, Literal
 
@@ -72,7 +72,7 @@ class FunctionReference(Input):
 class FunctionChoice(Input):
     """Forces a call of one function."""
 
-    # Before `type`: the live API looks for the function first (SPEC section 14, row 35).
+    # Before `type`: the live API looks for the function first.
     function: FunctionReference
     type: Literal["function"]
 

@@ -52,4 +52,4 @@ class ModelSettings(SettingsModel):
     """Of all callers together."""
     owned_by: Text = "completions_mw"
     created: Timestamp = 0
-    """Both only for `GET /models` (SPEC section 12)."""
+    """Both only for `GET /models` (docs/contract.md, Models)."""

@@ -37,7 +37,7 @@ class Settings(SettingsModel):
     prefix: Prefix = "/api/v1"
     """Routes: {prefix}/chat/completions, {prefix}/models, {prefix}/models/{id}."""
     unknown_params: Literal["reject", "forward", "ignore"] = "reject"
-    """What happens to parameters that are not in the API (SPEC section 13)."""
+    """What happens to parameters that are not in the API (docs/contract.md, Differences from OpenAI)."""
     max_body_bytes: Count = 10_485_760
     max_depth: Depth = 64
     """Levels of nesting in a request's JSON."""

@@ -10,7 +10,7 @@ from completions_mw.settings.types import Count, Interval, Name, Seconds, file_p
 
 
 class StoreSettings(SettingsModel):
-    """Where state is kept, and what happens when it is down (DESIGN section 8). Addresses are secrets, because they hold passwords."""
+    """Where state is kept, and what happens when it is down (docs/promises.md). Addresses are secrets, because they hold passwords."""
 
     admission: AdmissionAddress = MEMORY
     """Counters and leases. In memory each process has its own."""

@@ -192,7 +192,7 @@ Interval = Annotated[_Number, Field(ge=0, le=300)]
 UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""
 Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]
-"""USD, to the nano-dollar (FAULTS section 3.3)."""
+"""USD, to the nano-dollar (docs/promises.md, Money)."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 
 

@@ -18,7 +18,7 @@ from tests.support.admission import LEASE_MS, MemoryStand, requests, tokens
 
 @pytest.fixture
 def hasty() -> Iterator[None]:
-    """Switch threads as often as possible, as the race of `limits`' memory storage needs it (FAULTS section 3.1)."""
+    """Switch threads as often as possible, as the race of `limits`' memory storage needs it."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -59,7 +59,7 @@ def test_what_is_held_survives_what_is_abandoned() -> None:
 
 @pytest.mark.parametrize("count", [pytest.param(20_000, id="20000"), pytest.param(1_000_000, id="1000000", marks=pytest.mark.soak)])
 def test_refused_requests_leave_nothing(count: int) -> None:
-    """FAULTS FC-85."""
+    """See docs/promises.md, Bounds."""
     stand = MemoryStand()
     stand.admit("holder", Lease("full", 1))
 

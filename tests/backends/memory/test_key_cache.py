@@ -1,4 +1,4 @@
-"""FAULTS FC-16 and FC-86: keys are believed for a moment only, and an attacker's tokens take no memory."""
+"""Keys are believed for a moment only, and an attacker's tokens take no memory (docs/promises.md, Secrets and Bounds)."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A real Redis that fails in every way there is (FAULTS FC-90 to FC-95)."""
+"""A real Redis that fails in every way there is (docs/promises.md, Stores that fail)."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ def fails(stand: RedisStand, kind: type[StoreError], text: str) -> None:
 
 
 def test_killed_and_restarted(stand: RedisStand) -> None:
-    """FAULTS FC-90, FC-93."""
+    """See docs/promises.md, Stores that fail."""
     stand.admit("r", *LIMITS)
     stand.server.kill()
     fails(stand, StoreError, "^Redis cannot be reached: ConnectionError$")
@@ -70,7 +70,7 @@ def test_hanging(stand: RedisStand) -> None:
 
 
 def test_what_a_hanging_redis_was_asked_is_done_once(stand: RedisStand) -> None:
-    """FAULTS FC-91: it wakes up and finds the admission and the finish, in any order."""
+    """It wakes up and finds the admission and the finish, in any order (docs/promises.md, Stores that fail)."""
     finisher = type(stand)(stand.server)
     for one in (stand, finisher):
         impatient(one)
@@ -102,7 +102,7 @@ def _warm(stand: RedisStand) -> bool:
 
 
 def test_paused(stand: RedisStand) -> None:
-    """FAULTS FC-92."""
+    """See docs/promises.md, Stores that fail."""
     impatient(stand)
     stand.server.command("CLIENT", "PAUSE", 60_000, "ALL")
     fails(stand, StoreTimeoutError, "^Redis did not answer in time")
@@ -110,7 +110,7 @@ def test_paused(stand: RedisStand) -> None:
 
 
 def test_out_of_memory(stand: RedisStand) -> None:
-    """FAULTS FC-94: nobody new gets in, but what is held can be given back and kept."""
+    """Nobody new gets in, but what is held can be given back and kept (docs/promises.md, Stores that fail)."""
     stand.admit("r", *LIMITS)
     stand.admit("no slot", tokens("b", 100))
     stand.server.command("CONFIG", "SET", "maxmemory", "1")
@@ -213,7 +213,7 @@ def test_tls_where_there_is_none(private_redis: RedisServer, blocking: bool) -> 
 def test_forgotten_scripts_are_loaded_again_and_the_operator_is_told_once(
     stand: RedisStand, caplog: pytest.LogCaptureFixture, reset: str
 ) -> None:
-    """FAULTS FC-93."""
+    """See docs/promises.md, Stores that fail."""
     caplog.set_level(logging.WARNING, "completions_mw")
 
     def use(name: str) -> None:
@@ -234,7 +234,7 @@ def test_forgotten_scripts_are_loaded_again_and_the_operator_is_told_once(
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "noeviction"])
 def test_a_redis_that_evicts_is_warned_of(stand: RedisStand, policy: str) -> None:
-    """FAULTS FC-95."""
+    """See docs/promises.md, Stores that fail."""
     stand.server.command("CONFIG", "SET", "maxmemory-policy", policy)
     warnings = stand.run(stand.store.check())
     assert [policy in warning for warning in warnings] == ([] if policy == "noeviction" else [True])
@@ -297,7 +297,7 @@ def _serve(url: str, name: int, gate: Any, counts: Any) -> None:
 
 
 def test_processes_and_threads_share_limits_exactly(redis_server: RedisServer) -> None:
-    """FAULTS FC-70, FC-74: 48 threads in 4 processes."""
+    """48 threads in 4 processes (docs/promises.md, Limits)."""
     context = multiprocessing.get_context("spawn")
     gate, counts = context.Barrier(4), context.SimpleQueue()
     children = [context.Process(target=_serve, args=(redis_server.url, name, gate, counts)) for name in range(4)]

@@ -94,7 +94,7 @@ def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]
 
 
 def test_a_refusal_writes_nothing(redis_server: RedisServer, runner: Runner[Any]) -> None:
-    """FAULTS FC-85."""
+    """See docs/promises.md, Bounds."""
     store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
     runner(store.admit("r", [requests("a", limit=0), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
     assert redis_server.command("DBSIZE") == 0
@@ -147,7 +147,7 @@ def test_every_event_loop_has_its_own_connections(redis_server: RedisServer) -> 
 
 @pytest.mark.parametrize("warm", [True, False], ids=["idle connection", "new connection"])
 def test_a_cancelled_call_leaves_no_answer_behind(redis_server: RedisServer, warm: bool) -> None:
-    """At every await point, once (FAULTS FC-121)."""
+    """At every await point, once (docs/promises.md, Clients that leave)."""
 
     async def cancelled_at(step: int) -> bool:
         session = AsyncRedis(redis_server.url + PATIENT)
@@ -190,7 +190,7 @@ def test_a_storm_of_cancellations_leaves_nothing_open(redis_server: RedisServer)
 def test_calls_that_time_out_leave_nothing_open(
     private_redis: RedisServer, runner: Runner[Any], session_class: type[BlockingRedis | AsyncRedis]
 ) -> None:
-    """FAULTS FC-91."""
+    """See docs/promises.md, Stores that fail."""
     session = session_class(f"{private_redis.url}?socket_timeout=0.02")
     patient = session_class(private_redis.url + PATIENT)
     runner(patient.call("PING"))
@@ -241,7 +241,7 @@ def _ask_for_id(session: BlockingRedis, answers: Any) -> None:
 
 
 def test_a_fork_shares_no_connection(redis_server: RedisServer) -> None:
-    """FAULTS FC-118."""
+    """See docs/promises.md, Processes, forks and clocks."""
     session = BlockingRedis(redis_server.url + PATIENT)
     ours = run_sync(session.call("CLIENT", "ID"))
     context = multiprocessing.get_context("fork")
@@ -298,7 +298,7 @@ def test_tls(tls_redis: tuple[str, Path], runner: Runner[Any], session_class: ty
 def test_a_certificate_that_nobody_vouches_for_is_refused(
     tls_redis: tuple[str, Path], runner: Runner[Any], session_class: type[BlockingRedis | AsyncRedis]
 ) -> None:
-    """FAULTS FC-131."""
+    """See docs/promises.md, Secrets."""
     session = session_class(tls_redis[0])
     with pytest.raises(StoreError, match=r"^Redis cannot be reached: ConnectionError$"):
         runner(session.call("ECHO", "hello"))

@@ -164,7 +164,7 @@ def broken(_: BudgetAlert) -> None:
 
 
 def test_a_hook_that_fails_fails_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    """FC-115."""
+    """See docs/promises.md, Hosts and servers."""
     bank = Bank(broken)
     with fault_logged(caplog, "hook_failed"):
         bank.spend(Caller("ada", budget=TEN), 5 * 10**9)

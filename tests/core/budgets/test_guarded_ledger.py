@@ -207,7 +207,7 @@ def test_the_money_of_what_waits_stays_reserved() -> None:
 
 
 def test_a_reservation_whose_answer_was_lost_is_given_back() -> None:
-    """FC-80: clients try again under other ids, and must not use up the budget with what nobody has."""
+    """Clients try again under other ids, and must not use up the budget with what nobody has (docs/promises.md, Money)."""
     guarded = Guarded()
     guarded.fault.error, guarded.fault.too_late = StoreTimeoutError("slow"), True
     with pytest.raises(ServiceUnavailableError):

@@ -1,4 +1,4 @@
-"""The life of a request's charge: whatever happens, it is settled once, and nothing that it held is left (FAULTS section 3, FC-120)."""
+"""The life of a request's charge: whatever happens, it is settled once, and nothing that it held is left (docs/promises.md, Money)."""
 
 import asyncio
 from collections import deque
@@ -161,7 +161,7 @@ def test_every_store_call_may_fail(
     too_late: bool,
     policy: str,
 ) -> None:
-    """FC-120."""
+    """See docs/promises.md, Clients that leave."""
     at, failed = 0, True
     while failed:
         at += 1
@@ -298,7 +298,7 @@ def test_what_a_dead_worker_left_is_posted_at_its_checkpoint() -> None:
 
 @pytest.mark.parametrize("prompt", [0, 40], ids=["nothing", "the prompt"])
 def test_usage_that_is_reported_at_first_hides_nothing_of_what_comes_after(prompt: int) -> None:
-    """FC-82: the client has 400 chunks, and leaves."""
+    """The client has 400 chunks, and leaves (docs/promises.md, Money)."""
 
     def reports_at_first(_: object) -> Iterator[object]:
         yield {"usage": {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt}}
@@ -329,7 +329,7 @@ def test_a_late_settlement_corrects_what_was_reaped() -> None:
 
 
 def test_a_stream_that_lost_its_place_ends() -> None:
-    """FC-76: the worker slept for longer than its lease, and others have taken the place."""
+    """The worker slept for longer than its lease, and others have taken the place (docs/promises.md, Limits)."""
     charging = Charging(a_long_answer)
     stream = charging.stream(CALLER)
     run_sync(stream.__anext__())
@@ -362,7 +362,7 @@ def test_a_lost_place_ends_a_stream_at_its_next_chunk() -> None:
 
 
 def test_the_period_of_the_reservation_is_charged() -> None:
-    """FC-83: it began in November, and ends in December."""
+    """It began in November, and ends in December (docs/promises.md, Money)."""
     charging = Charging(three_words)
     charging.time.now = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
     monthly = Caller("ada", budget=Budget(usd=Decimal("1"), period="month"))
@@ -377,7 +377,7 @@ def test_the_period_of_the_reservation_is_charged() -> None:
 
 
 def test_a_budget_that_is_lowered_or_raised_holds_for_the_next_request() -> None:
-    """FC-84: what runs goes on."""
+    """What runs goes on (docs/promises.md, Money)."""
     charging = Charging(three_words)
     poorer, richer = (Caller("ada", budget=Budget(usd=Decimal(usd), period="total")) for usd in ("0.001", "5"))
     stream = charging.stream(BUDGETED)
@@ -437,7 +437,7 @@ def test_details_of_usage_have_prices_of_their_own() -> None:
 
 
 def test_the_largest_usage_at_the_highest_price_can_be_kept_and_summed() -> None:
-    """FC-82: a database can sum eight million of them; what they cost is kept as far as 64 bits go."""
+    """A database can sum eight million of them; what they cost is kept as far as 64 bits go (docs/promises.md, Money)."""
     most = MAX_TOKENS - 1
 
     def bills_too_much(_: object) -> Iterator[object]:

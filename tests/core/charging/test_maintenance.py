@@ -121,7 +121,7 @@ def test_nothing_is_renewed_more_often_than_needed() -> None:
 
 
 def test_places_that_the_store_forgot_are_taken_again_within_a_second() -> None:
-    """FC-93: it was restarted, empty."""
+    """It was restarted, empty (docs/promises.md, Stores that fail)."""
     charging = Charging(answer)
     streams = [charging.stream(CALLER) for _ in range(2)]
     charging.store.reset()
@@ -137,7 +137,7 @@ def words(_: object) -> Iterator[str]:
 
 
 def test_money_that_was_given_away_is_taken_again_where_there_is_room() -> None:
-    """The wall clock has jumped, so the reservation of a request that lives was taken for one of the dead (FC-88)."""
+    """The wall clock has jumped, so the reservation of a request that lives was taken for one of the dead (docs/promises.md)."""
     charging = Charging(words)
     stream = charging.stream(CALLER)
     before = charging.balance(CALLER)

@@ -94,7 +94,7 @@ SCOPES: tuple[Literal["key", "caller"], ...] = ("key", "caller")
 
 
 def test_no_two_share_a_counter() -> None:
-    """FC-87."""
+    """See docs/promises.md, Limits."""
     limits = Limits(requests=["1/minute", "1/hour"], tokens="1/minute", concurrency=1)
     callers = [Caller(name, limits=limits, scope=scope) for scope in SCOPES for name in NAMES]
     names = [bucket for caller in callers for bucket in Limiter().buckets(caller)]
@@ -110,7 +110,7 @@ def test_a_tokens_limit_asks_for_the_whole_demand() -> None:
 
 @pytest.mark.parametrize(("used", "remaining"), [(5, 65), (30, 40), (60, 10), (None, 40)])
 def test_tokens_are_corrected_within_the_window(used: int | None, remaining: int) -> None:
-    """FC-73."""
+    """See docs/promises.md, Limits."""
     limiter, limits = Limiter(), Limits(tokens="100/minute")
     limiter.admit(limits)
     limiter.time.advance(59)
@@ -119,7 +119,7 @@ def test_tokens_are_corrected_within_the_window(used: int | None, remaining: int
 
 
 def test_tokens_of_an_older_window_are_no_credit() -> None:
-    """FC-73."""
+    """See docs/promises.md, Limits."""
     limiter, limits = Limiter(), Limits(tokens="100/minute")
     limiter.admit(limits)
     limiter.time.advance(60)

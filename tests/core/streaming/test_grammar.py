@@ -113,7 +113,7 @@ AT_FIRST: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
 
 @pytest.mark.parametrize(("reported", "counted"), AT_FIRST.values(), ids=AT_FIRST)
 def test_usage_before_the_last_text_is_the_least_that_was_used(reported: dict[str, Any], counted: tuple[int, int]) -> None:
-    """FC-82."""
+    """See docs/promises.md, Money."""
     details = {"prompt_tokens_details": {"cached_tokens": 2}}
     rules = counting(include_usage=True)
     events = follow(rules, [{**ROLE, "usage": {**reported, **details}}, TEXT, TEXT, STOP])

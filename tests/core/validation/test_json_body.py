@@ -1,4 +1,4 @@
-"""Bodies that are not requests: malformed, hostile, or too much (SPEC section 6 step 1, FAULTS FC-24 to FC-32)."""
+"""Bodies that are not requests: malformed, hostile, or too much (docs/promises.md, Bounds)."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Calls of tools and their results must follow each other as SPEC section 3 says."""
+"""Calls of tools and their results must follow each other as docs/contract.md, Validation says."""
 
 from typing import Any
 

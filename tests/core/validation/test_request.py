@@ -1,4 +1,4 @@
-"""Requests that OpenAI's API would refuse are refused in its words, and no others (SPEC sections 2 to 6 and 14)."""
+"""Requests that OpenAI's API would refuse are refused in its words, and no others (docs/contract.md, Validation)."""
 
 import json
 import traceback

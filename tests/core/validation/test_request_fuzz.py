@@ -1,4 +1,4 @@
-"""Whatever is sent is taken or refused in a few words, and every answer may be sent back (SPEC section 3, FAULTS FC-32 and FC-35)."""
+"""Whatever is sent is taken or refused in a few words, and every answer may be sent back (docs/contract.md, Validation)."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The ledger as requests meet it: while it is down nobody spends, and what was spent is posted later (FAULTS section 3.4)."""
+"""The ledger as requests meet it: while it is down nobody spends, and what was spent is posted later (docs/promises.md)."""
 
 from collections.abc import Sequence
 from contextlib import suppress

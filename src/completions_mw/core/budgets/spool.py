@@ -1,4 +1,4 @@
-"""Settlements that the ledger could not take, until it can (FAULTS section 3.4)."""
+"""Settlements that the ledger could not take, until it can (docs/promises.md, Stores that fail)."""
 
 import logging
 from collections import deque

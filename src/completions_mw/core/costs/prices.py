@@ -1,4 +1,4 @@
-"""What tokens cost, in integer nano-dollars: a float cannot hold a tenth of a cent (FAULTS FC-89)."""
+"""What tokens cost, in integer nano-dollars: a float cannot hold a tenth of a cent (docs/promises.md, Money)."""
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -54,7 +54,7 @@ def ceiling(price: Price, prompt: int, completion: int) -> int:
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens:
-    """Return the tokens of a `usage` object that `grammar.is_usage` accepts; details that make no sense are ignored (FAULTS FC-82)."""
+    """Return the tokens of a `usage` object that `grammar.is_usage` accepts; details that make no sense are ignored (docs/promises.md)."""
     prompt = usage["prompt_tokens"]
     # Gemini and others leave reasoning out of the completion, and bill it as such: the total shows it.
     completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)

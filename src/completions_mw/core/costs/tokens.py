@@ -53,12 +53,12 @@ def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str,
 
 
 def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
-    """Return the three members of `usage` that SPEC section 7 requires."""
+    """Return the three members of `usage` that OpenAI requires (docs/contract.md, Answers)."""
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": prompt_tokens + completion_tokens}
 
 
 def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether `usage` is one: an object whose totals are sane counts (FAULTS FC-82)."""
+    """Tell whether `usage` is one: an object whose totals are sane counts (docs/promises.md, Money)."""
     if not isinstance(usage, dict):
         return False
     for name in _COUNTS:

@@ -34,7 +34,7 @@ class CatalogModel:
         object.__setattr__(self, "is_priced", len(self.prices) == len({target.name for target in self.targets}))
 
     def card(self) -> ModelCard:
-        """Return what `GET /models` says of it (SPEC section 12)."""
+        """Return what `GET /models` says of it (docs/contract.md, Models)."""
         return ModelCard(id=self.name, object="model", created=self.created, owned_by=self.owned_by)
 
 

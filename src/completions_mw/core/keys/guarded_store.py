@@ -1,4 +1,4 @@
-"""The key store as requests meet it: while it is down nobody gets in, and nobody is told that the key is wrong (FAULTS section 3.4)."""
+"""The key store as requests meet it: while it is down nobody gets in, and nobody is told that the key is wrong (docs/promises.md)."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Durations as Go prints them, which is how OpenAI's rate limit headers and texts have them (SPEC section 10)."""
+"""Durations as Go prints them, which is how OpenAI's rate limit headers and texts have them (docs/contract.md, Headers)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The admission store as requests meet it: while it is down, each process has its share of the limits (FAULTS section 3.4)."""
+"""The admission store as requests meet it: while it is down, each process has its share of the limits (docs/promises.md)."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence

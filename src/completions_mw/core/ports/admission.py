@@ -47,7 +47,7 @@ class Admission(NamedTuple):
 
 
 class AdmissionStore(Protocol):
-    """Counters and leases (DESIGN section 8). Each method is one atomic step; limits are below 2**53."""
+    """Counters and leases (docs/promises.md, Limits). Each method is one atomic step; limits are below 2**53."""
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Charge all windows and grant all leases, or none of them.

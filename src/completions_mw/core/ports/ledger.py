@@ -1,4 +1,4 @@
-"""Money: what is reserved, what is spent, by whom and for what. All amounts are integer nano-dollars (FAULTS section 3.3)."""
+"""Money: what is reserved, what is spent, by whom and for what. All amounts are integer nano-dollars (docs/promises.md, Money)."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -112,7 +112,7 @@ class Balance(NamedTuple):
 
 
 class Ledger(Protocol):
-    """The truth about money, and one row for each request (DESIGN section 8). Each method is one transaction, idempotent by request id."""
+    """The truth about money, and one row for each request (docs/promises.md). Each method is one transaction, idempotent by request id."""
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         """Hold `amount` in all accounts, or in none of them; None says that it is held.

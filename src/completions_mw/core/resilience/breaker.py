@@ -1,4 +1,4 @@
-"""Spares requests the wait for a store that does not answer (FAULTS section 3.4)."""
+"""Spares requests the wait for a store that does not answer (docs/promises.md, Stores that fail)."""
 
 from collections import deque
 from typing import Final
@@ -15,7 +15,7 @@ OPEN_SECONDS: Final = 1.0
 class Breaker:
     """Opens after 5 failures in 10 s without a success between them, then lets one probe through each second, until one succeeds.
 
-    A success resets the count, so that a store that loses one answer in twenty does not flap (FAULTS FC-96). A probe that never tells
+    A success resets the count, so that a store that loses one answer in twenty does not flap (docs/promises.md). A probe that never tells
     how it went, because its request was cancelled, is followed by the next one.
     """
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a request, in the words, paths and order of OpenAI's API (SPEC sections 6 and 14).
+"""What pydantic found wrong with a request, in the words, paths and order of OpenAI's API (docs/contract.md, Validation).
 
 Everything that can be said is a row of a table here; the models in `schemas` say nothing about errors.
 """
@@ -105,7 +105,7 @@ _EXPECTED: Final = {**_UNIONS, "modalities": "an array of strings"}
 
 _DECIMALS: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
 _UNLISTED: Final = frozenset({"scale"})
-"""Accepted by the specification, not named by the live API (SPEC section 2, `service_tier`)."""
+"""Accepted by the specification, not named by the live API (docs/contract.md, Validation)."""
 
 _MODEL, _MESSAGES, _UNKNOWN = -3, -2, -1
 _ORDER: Final = {name: rank for rank, name in enumerate(ChatRequest.model_fields)}
@@ -219,7 +219,7 @@ def _clip(name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return as much of a value as may appear in an error: a long one may be a secret in the wrong place (FAULTS FC-39)."""
+    """Return as much of a value as may appear in an error: a long one may be a secret in the wrong place (docs/promises.md, Secrets)."""
     if isinstance(value, float):
         return str(value)
     text = hex(value) if isinstance(value, int) and value.bit_length() > _PRINTABLE_BITS else str(value)

@@ -36,7 +36,7 @@ class RequestHeaders:
 
 
 def parse_headers(headers: Headers) -> RequestHeaders:
-    """Read the headers of a request (SPEC section 1, FAULTS section 2).
+    """Read the headers of a request (docs/contract.md, Requests).
 
     Raises:
         HeadersTooLargeError: all headers together exceed 32 KiB.
@@ -108,7 +108,7 @@ def require_length(headers: RequestHeaders, limit: int) -> None:
 
 
 def require_whole(content_length: int | None, body: bytes) -> None:
-    """Refuse the beginning of a body: gunicorn takes the end of the connection for its end (FAULTS FC-05).
+    """Refuse the beginning of a body: gunicorn takes the end of the connection for its end (docs/promises.md, Bounds).
 
     Raises:
         ClientDisconnectedError: it is shorter than its length says.

@@ -1,4 +1,4 @@
-"""From the bytes of a request to its fields: bounded before it is built, and refused in OpenAI's words (SPEC section 6, step 1)."""
+"""From the bytes of a request to its fields: bounded before it is built, and refused in OpenAI's words (docs/promises.md, Bounds)."""
 
 import sys
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ TYPE_NAMES: Final[dict[type, str]] = {
     list: "an array",
     type(None): "null",
 }
-"""How OpenAI's errors call the types of JSON (SPEC section 6)."""
+"""How OpenAI's errors call the types of JSON (docs/contract.md, Validation)."""
 
 
 @dataclass(frozen=True, slots=True)

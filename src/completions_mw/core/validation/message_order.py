@@ -1,4 +1,4 @@
-"""Which messages may follow which: calls of tools and their results (SPEC section 3, in the older form of OpenAI's errors)."""
+"""Which messages may follow which: calls of tools and their results (docs/contract.md, Validation)."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a request must be before anything is done with it: OpenAI's rules, reported as OpenAI's API does (SPEC sections 2 to 6)."""
+"""What a request must be before anything is done with it: OpenAI's rules, reported as OpenAI's API does (docs/contract.md, Validation)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest
 
 UnknownParams = Literal["reject", "forward", "ignore"]
-"""What happens to top-level fields that SPEC section 2 does not have."""
+"""What happens to top-level fields that OpenAI does not have (docs/contract.md, Requests)."""
 
 MAX_TOP_LOGPROBS: Final = 20
 DEFAULT_BOUNDS: Final = Bounds()
@@ -42,7 +42,7 @@ class Chat:
 
     @property
     def include_usage(self) -> bool:
-        """Whether the stream is to end with the usage (SPEC section 8)."""
+        """Whether the stream is to end with the usage (docs/contract.md, Streams)."""
         options = self.request.stream_options
         return options is not None and options.include_usage is True
 
@@ -109,7 +109,7 @@ _RULES: Final = (
         code="missing_required_parameter",
     ),
 )
-"""SPEC section 14, rows 24, 25 and 27; section 2, `audio`."""
+"""See docs/contract.md, Validation."""
 
 
 def prepare() -> None:
@@ -127,7 +127,7 @@ def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject"
     Raises:
         InvalidRequestError: the one fault that OpenAI's API would report first.
     """
-    # Null is the same as left out, for every field (SPEC section 14, row 51).
+    # Null is the same as left out, for every field (docs/contract.md, Requests).
     sent = {name: value for name, value in fields.items() if value is not None} if None in fields.values() else fields
     unknown = [] if sent.keys() <= _DECLARED else [name for name in sent if name not in _DECLARED]
     if unknown and unknown_params == "ignore":
