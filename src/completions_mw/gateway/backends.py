@@ -27,9 +27,10 @@ class BlockingBackends:
     """Backends that do their I/O inline: for threads and greenlets."""
 
     def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.transport import BlockingTransport
+        from completions_mw.backends.http.blocking import BlockingTransport
 
-        return BlockingTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+        connections = settings.connections
+        return BlockingTransport(connections.max, connections.wait, connections.keep_alive, settings.keep_alive)
 
     def function(self, function: ModelFunction, settings: Settings) -> Model:
         from completions_mw.backends.models import BlockingFunctionModel
@@ -66,9 +67,10 @@ class AsyncBackends:
     """Backends that suspend: for event loops."""
 
     def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.transport import AsyncTransport
+        from completions_mw.backends.http.asynchronous import AsyncTransport
 
-        return AsyncTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
+        connections = settings.connections
+        return AsyncTransport(connections.max, connections.wait, connections.keep_alive, settings.keep_alive)
 
     def function(self, function: ModelFunction, settings: Settings) -> Model:
         from completions_mw.backends.models import AsyncFunctionModel

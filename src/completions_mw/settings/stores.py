@@ -40,5 +40,8 @@ class Connections(SettingsModel):
     """The connections to upstreams, for each process and event loop."""
 
     max: Count = 100
-    keep_alive: Interval = 5.0
+    """Connections to each upstream."""
+    wait: Seconds = 3.0
+    """Seconds for which a request waits for one of them; then it is refused as `overloaded`."""
+    keep_alive: Interval = 4.0
     """Seconds for which an idle connection is kept."""

@@ -1,14 +1,10 @@
-"""Calls to upstreams over HTTP: the `Transport` port.
+"""Calls to upstreams over HTTP/1.1: the `Transport` port.
 
-transport.py     `BlockingTransport` and `AsyncTransport`
-call.py          one call: its deadlines, bounds and progress
-channel.py       a connection, read and written under the deadlines of its call
-blocking.py      sockets for threads and greenlets, which notice a client that leaves
-asynchronous.py  sockets for event loops
-body.py          an answer's body, piece by piece
-failures.py      from the HTTP engine's exceptions to errors of the gateway
+    call.py          one call without sockets: parser, bounds, deadlines, what ends an answer
+    request_head.py  requests as they stand on the wire, and where they go
+    pool.py          the connections to one upstream, and who waits for one
+    transport.py     what both transports do: send, retry on a stale connection, read, give back
+    blocking.py      `BlockingTransport`: sockets for threads and greenlets
+    asynchronous.py  `AsyncTransport`: connections of event loops
+    failures.py      the failures of calls, as errors of the gateway
 """
-
-from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
-
-__all__ = ["AsyncTransport", "BlockingTransport"]

@@ -1,107 +1,232 @@
-"""The network below httpcore2's async pool: anyio's streams on asyncio, read and written under the deadlines of calls.
+"""Connections for event loops: asyncio's, and uvloop's."""
 
-httpcore2's own network backend wraps every read in three context managers and asks for readiness through typed attributes: together that
-costs more than all that the gateway does with a request.
-"""
-
+import asyncio
 import select
+import socket
 import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict
+from typing import Any, Final
 
-import anyio
-import anyio.abc
-import httpcore2
-from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream, current_time
-from anyio.streams.tls import TLSAttribute, TLSStream
+from aiohappyeyeballs import start_connection
 
-from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.pool import Pool
+from completions_mw.backends.http.request_head import Origin, tls_context
+from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport
+from completions_mw.backends.ownership import PerLoop
+from completions_mw.errors import UpstreamError
+from completions_mw.http import ClientConnection
 
-
-class AsyncSocketStream:
-    """A `Stream` over an anyio stream, with httpcore2's errors."""
-
-    __slots__ = ("stream",)
-
-    def __init__(self, stream: anyio.abc.ByteStream) -> None:
-        self.stream = stream
-
-    async def read(self, max_bytes: int, timeout: float) -> bytes:
-        with CancelScope(deadline=current_time() + timeout):
-            try:
-                return await self.stream.receive(max_bytes)
-            except EndOfStream:
-                return b""
-            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
-                raise httpcore2.ReadError from error
-        raise httpcore2.ReadTimeout
-
-    async def write(self, buffer: bytes, timeout: float) -> None:
-        with CancelScope(deadline=current_time() + timeout):
-            try:
-                return await self.stream.send(buffer)
-            except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
-                raise httpcore2.WriteError from error
-        raise httpcore2.WriteTimeout
+MAX_BUFFERED: Final = 256 * 1024
+"""Bytes that wait for their reader before the upstream has to."""
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
-class AsyncStream(httpcore2.AsyncNetworkStream):
-    """The network stream that httpcore2's async pool reads and writes."""
+class AsyncConnection(asyncio.Protocol):
+    """A connection of an event loop."""
 
-    def __init__(self, stream: anyio.abc.ByteStream) -> None:
-        self._stream = stream
-        self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-        self.deadline_stream = DeadlineStream(AsyncSocketStream(stream))
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._call: UpstreamCall | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self._is_writable = True
+        self._is_lost = False
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self.deadline_stream.read(max_bytes)
+    # What follows is called by the event loop.
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if buffer:
-            await self.deadline_stream.write(buffer)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._socket = transport.get_extra_info("socket")
+        if self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        call = self._call
+        if call is None:
+            # Nobody has asked for it.
+            return self.close()
+        call.receive(data, SYSTEM_CLOCK.monotonic())
+        if call.buffered > MAX_BUFFERED and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake(True)
+
+    def eof_received(self) -> None:
+        self._lose(is_clean=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose(is_clean=exc is None)
+
+    def pause_writing(self) -> None:
+        self._is_writable = False
+
+    def resume_writing(self) -> None:
+        self._is_writable = True
+        self._wake(True)
+
+    # What follows is called by the transport and its bodies.
+
+    def is_usable(self) -> bool:
+        if self._is_lost or self._transport is None or self._transport.is_closing():
+            return False
+        sock = self._socket
+        if sock is None or sock.fileno() < 0:
+            return False
+        # The loop may not have looked yet.
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
+        assert self._transport is not None
+        self._call = call
+        if self._is_lost:
+            return call.receive_end(is_clean=False)
+        if len(body) <= JOINED_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        until = SYSTEM_CLOCK.monotonic() + call.timeouts.first_byte
+        while not (self._is_writable or self._is_lost or call.has_head or call.failure is not None):
+            if not await self.wait(until):
+                raise timed_out()
+        call.sent(SYSTEM_CLOCK.monotonic())
+
+    async def wait(self, until: float) -> bool:
+        call = self._call
+        if self._is_lost or (call is not None and (call.buffered or call.is_complete or call.failure is not None)):
+            return True
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+        self._until = until
+        if self._timer is None:
+            self._arm()
+        elif self._timer.when() > until:
+            self._timer.cancel()
+            self._arm()
+        self._waiter = self._loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def end_call(self) -> None:
+        self._call = None
+
+    def close(self) -> None:
+        self._lose(is_clean=False)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def drop(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.close)
+
+    def _arm(self) -> None:
+        """Let the timer ring no later than the wait ends; one that rings too early is cheaper than one for each wait."""
+        self._timer = self._loop.call_later(max(0.0, self._until - SYSTEM_CLOCK.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if SYSTEM_CLOCK.monotonic() < self._until:
+            self._arm()
+        else:
+            self._wake(False)
+
+    def _wake(self, has_news: bool) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(has_news)
+
+    def _lose(self, *, is_clean: bool) -> None:
+        self._is_lost = True
+        if self._call is not None:
+            self._call.receive_end(is_clean=is_clean)
+        self._wake(True)
+
+
+class _Turn:
+    """The `Waiter` of an event loop."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[CallConnection | None] = loop.create_future()
+
+    def offer(self, connection: CallConnection | None, /) -> bool:
+        if self.future.done():
+            return False
+        self.future.set_result(connection)
+        return True
+
+
+class AsyncTransport(HttpTransport):
+    """The `Transport` port for event loops. Each event loop has its own connections."""
+
+    def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
+        super().__init__(max_connections, wait, keep_alive, tick)
+        self._pools: PerLoop[defaultdict[Origin, Pool[CallConnection]]] = PerLoop(self._make_pools)
 
     async def aclose(self) -> None:
-        # Without suspending: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the
-        # connection.
-        for _ in self._stream.aclose().__await__():
-            pass
+        """Close the connections of this event loop that no call uses."""
+        for pool in (self._pools.pop() or {}).values():
+            pool.close()
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
+    def _make_pools(self) -> defaultdict[Origin, Pool[CallConnection]]:
+        return defaultdict(lambda: Pool(self._max_connections, self._keep_alive))
+
+    def _pool(self, origin: Origin) -> Pool[CallConnection]:
+        return self._pools.get()[origin]
+
+    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+        turn = _Turn(asyncio.get_running_loop())
+        if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
+            return turn.future.result()
         try:
-            with anyio.fail_after(timeout):
-                wrapped = TLSStream.wrap(self._stream, ssl_context=ssl_context, hostname=server_hostname, standard_compatible=False)
-                return AsyncStream(await wrapped)
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout from error
-        except (ssl.SSLError, BrokenResourceError, EndOfStream) as error:
-            raise httpcore2.ConnectError from error
+            async with asyncio.timeout(until - SYSTEM_CLOCK.monotonic()):
+                return await turn.future
+        except BaseException as error:
+            pool.withdraw(turn)
+            if turn.future.done() and not turn.future.cancelled():
+                pool.release(turn.future.result(), SYSTEM_CLOCK.monotonic())
+            if isinstance(error, TimeoutError):
+                raise overloaded() from None
+            raise
 
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":
-            # The pool asks this of every idle connection for every request. The descriptor of a closed socket may be another file's by now.
-            return self._socket.fileno() < 0 or bool(self._poll.poll(0))
-        return self._stream.extra(TLSAttribute.ssl_object, None) if info == "ssl_object" else None
-
-
-class AsyncBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections for httpcore2's async pool."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
+    async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
+        loop = asyncio.get_running_loop()
+        connection = AsyncConnection(loop)
+        left = min(seconds, deadline - SYSTEM_CLOCK.monotonic())
         try:
-            with anyio.fail_after(timeout):
-                return AsyncStream(await anyio.connect_tcp(host, port))
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout from error
+            async with asyncio.timeout(left):
+                addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+                sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
+                try:
+                    tls: dict[str, Any] = {"ssl": tls_context(), "server_hostname": origin.host} if origin.is_tls else {}
+                    await loop.create_connection(lambda: connection, sock=sock, **tls)
+                except BaseException:
+                    sock.close()
+                    raise
+        except TimeoutError:
+            raise connect_timed_out() from None
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable") from error
         except OSError as error:
-            raise httpcore2.ConnectError from error
+            raise not_connected(error) from error
+        return connection

@@ -1,106 +1,302 @@
-"""The network below httpcore2's blocking pool: its own sockets, read and written under the deadlines of calls, watching the client too."""
+"""Connections for threads and greenlets."""
 
+import os
 import select
+import socket
 import ssl
-from collections.abc import Iterable
-from typing import Any
-
-import httpcore2
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.call import current_call
-from completions_mw.backends.http.channel import DeadlineStream
-from completions_mw.blocking import run_sync
-from completions_mw.errors import ClientDisconnectedError
+from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.pool import Pool
+from completions_mw.backends.http.request_head import Origin, tls_context
+from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport
+from completions_mw.backends.ownership import PerProcess
+from completions_mw.errors import ClientDisconnectedError, UpstreamError
 from completions_mw.http import ClientConnection
 
-WATCH_AFTER = 0.02
+READ_BYTES: Final = 64 * 1024
+WATCH_AFTER: Final = 0.02
 """Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
-class BlockingSocketStream:
-    """A `Stream` over one of httpcore2's blocking streams; a read also ends when the client leaves."""
+class BlockingConnection:
+    """A connection of threads and greenlets.
 
-    __slots__ = ("_call", "_stream")
+    Args:
+        sock: connected; its time-out is `WATCH_AFTER`.
+    """
 
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._process = os.getpid()
+        self._call: UpstreamCall | None = None
+        self._client: ClientConnection | None = None
+        self._is_closed = False
+        self._is_reading = False
 
-    async def write(self, buffer: bytes, timeout: float) -> None:
-        self._call = current_call.get()
-        self._stream.write(buffer, timeout)
+    def is_usable(self) -> bool:
+        if self._is_closed or self._process != os.getpid():
+            return False
+        poll = _unpatched_poll()()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
-    async def read(self, max_bytes: int, timeout: float) -> bytes:
-        client = self._call.connection
-        if client is None or timeout <= WATCH_AFTER:
-            return self._stream.read(max_bytes, timeout)
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
+        self._call, self._client = call, client
         try:
-            return self._stream.read(max_bytes, WATCH_AFTER)
-        except httpcore2.ReadTimeout:
-            wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_AFTER)
-            return self._stream.read(max_bytes, timeout)
+            if len(body) <= JOINED_BYTES:
+                self._socket.sendall(head + body)
+            else:
+                self._socket.settimeout(call.timeouts.first_byte)
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+                self._socket.settimeout(WATCH_AFTER)
+        except TimeoutError:
+            raise timed_out() from None
+        except OSError:
+            # The upstream may have answered before it stopped reading.
+            pass
+        call.sent(SYSTEM_CLOCK.monotonic())
+
+    async def wait(self, until: float) -> bool:
+        call = self._call
+        assert call is not None
+        self._is_reading = True
+        try:
+            data = self._read(until)
+        except OSError:
+            call.receive_end(is_clean=False)
+        else:
+            if data is None:
+                return False
+            if data:
+                call.receive(data, SYSTEM_CLOCK.monotonic())
+            else:
+                call.receive_end(is_clean=not self._is_closed)
+        finally:
+            self._is_reading = False
+            if self._is_closed:
+                self._socket.close()
+        return True
+
+    def end_call(self) -> None:
+        self._call = self._client = None
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._process != os.getpid():
+            # The parent's: to shut it down would end the parent's call.
+            return
+        # Wakes a thread that reads, which closing alone does not.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if not self._is_reading:
+            self._socket.close()
+
+    def drop(self) -> None:
+        self.close()
+
+    def _read(self, until: float) -> bytes | None:
+        """Return what arrives by the time `until`: nothing at the end of the stream, None if nothing came."""
+        try:
+            return self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            pass
+        if not _is_readable(self._socket, self._client, until):
+            return None
+        try:
+            return self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            # TLS had less than a record.
+            return None
 
 
-def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
-    """Wait until `sock` can be read.
+def _is_readable(sock: socket.socket, client: ClientConnection | None, until: float) -> bool:
+    """Wait until `sock` can be read; False if it cannot by the time `until`.
 
     Raises:
         ClientDisconnectedError: the client left first.
-        httpcore2.ReadTimeout: nothing happened for `timeout` seconds.
     """
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    poll.register(client, select.POLLIN)
-    until = SYSTEM_CLOCK.monotonic() + timeout
+    if client is not None:
+        poll.register(client, select.POLLIN)
     while True:
-        left = max(0.0, until - SYSTEM_CLOCK.monotonic())
+        left = until - SYSTEM_CLOCK.monotonic()
+        if left <= 0:
+            return False
         ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
-        if client.fileno() in ready and client.is_gone():
-            raise ClientDisconnectedError
+        if client is not None and client.fileno() in ready:
+            if client.is_gone():
+                raise ClientDisconnectedError
+            # The client has sent its next request already: its socket stays readable, and it is not gone.
+            poll.unregister(client)
+            client = None
         if sock.fileno() in ready:
-            return
-        if not ready:
-            raise httpcore2.ReadTimeout
-        # The client has sent its next request already: its socket stays readable, and it is not gone.
-        poll.unregister(client)
+            return True
 
 
-class BlockingStream(httpcore2.NetworkStream):
-    """The network stream that httpcore2's blocking pool reads and writes."""
-
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
-        self.deadline_stream = DeadlineStream(BlockingSocketStream(stream))
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return run_sync(self.deadline_stream.read(max_bytes))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        run_sync(self.deadline_stream.write(buffer))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        return BlockingStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+def _unpatched_poll() -> Callable[[], Any]:
+    """Return the poll that does not switch greenlets, for those that never wait."""
+    monkey = sys.modules.get("gevent.monkey")
+    poll: Callable[[], Any] = monkey.get_original("select", "poll") if monkey is not None else select.poll
+    return poll
 
 
-class BlockingBackend(httpcore2.SyncBackend):
-    """Opens connections for httpcore2's blocking pool."""
+class _Turn:
+    """The `Waiter` of a thread or greenlet."""
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        return BlockingStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+    __slots__ = ("_offers", "gave_up")
+
+    def __init__(self) -> None:
+        self._offers: SimpleQueue[CallConnection | None] = SimpleQueue()
+        self.gave_up = False
+
+    def offer(self, connection: CallConnection | None, /) -> bool:
+        if self.gave_up:
+            return False
+        self._offers.put(connection)
+        return True
+
+    def take(self, seconds: float | None) -> CallConnection | None:
+        """Return what was offered.
+
+        Raises:
+            queue.Empty: nothing was, for that long; None: at once.
+        """
+        return self._offers.get_nowait() if seconds is None else self._offers.get(timeout=max(0.0, seconds))
+
+
+class BlockingTransport(HttpTransport, PerProcess):
+    """The `Transport` port for threads and greenlets. Each process has its own connections."""
+
+    def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
+        HttpTransport.__init__(self, max_connections, wait, keep_alive, tick)
+        PerProcess.__init__(self)
+
+    def reset(self) -> None:
+        self._pools: defaultdict[Origin, Pool[CallConnection]] = defaultdict(lambda: Pool(self._max_connections, self._keep_alive))
+
+    async def aclose(self) -> None:
+        """Close the connections of this process that no call uses."""
+        pools = self._pools
+        self.reset()
+        for pool in pools.values():
+            pool.close()
+
+    def _pool(self, origin: Origin) -> Pool[CallConnection]:
+        return self._pools[origin]
+
+    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+        turn = _Turn()
+        if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
+            return turn.take(None)
+        try:
+            return turn.take(until - SYSTEM_CLOCK.monotonic())
+        except Empty:
+            pool.withdraw(turn)
+            turn.gave_up = True
+        with suppress(Empty):
+            # It came in the last moment.
+            return turn.take(None)
+        raise overloaded()
+
+    async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
+        until = min(SYSTEM_CLOCK.monotonic() + seconds, deadline)
+        try:
+            addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            sock = connect_first(addresses, until)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if origin.is_tls:
+                    sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
+                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host)
+                sock.settimeout(WATCH_AFTER)
+            except BaseException:
+                sock.close()
+                raise
+        except TimeoutError:
+            raise connect_timed_out() from None
+        except ssl.SSLError as error:
+            raise UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable") from error
+        except OSError as error:
+            raise not_connected(error) from error
+        return BlockingConnection(sock)
+
+
+def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.socket:
+    """Return a socket that is connected to the first of several addresses that answers (RFC 8305).
+
+    Args:
+        addresses: as `socket.getaddrinfo` returns them, in the order in which they are tried.
+        until: seconds of the monotonic clock.
+
+    Raises:
+        TimeoutError: none of them answers in time.
+        OSError: none of them can be connected to.
+    """
+    trying: dict[int, tuple[socket.socket, Any]] = {}
+    error: OSError = OSError("there is no address")
+    waiting = _interleaved(addresses)
+    try:
+        while waiting or trying:
+            now = SYSTEM_CLOCK.monotonic()
+            if now >= until:
+                raise TimeoutError
+            if waiting:
+                family, kind, protocol, _, address = waiting.pop(0)
+                try:
+                    sock = socket.socket(family, kind, protocol)
+                    trying[sock.fileno()] = (sock, address)
+                    sock.setblocking(False)
+                    if sock.connect_ex(address) == 0:
+                        return trying.pop(sock.fileno())[0]
+                except OSError as failure:
+                    error = failure
+                    continue
+            left = min(until - now, HAPPY_EYEBALLS_DELAY) if waiting else until - now
+            connected, failure = _poll_connects(trying, left)
+            if connected is not None:
+                return connected
+            error = failure or error
+        raise error
+    finally:
+        for sock, _ in trying.values():
+            sock.close()
+
+
+def _poll_connects(trying: dict[int, tuple[socket.socket, Any]], seconds: float) -> tuple[socket.socket | None, OSError | None]:
+    """Wait for one of the connects to end; remove the ones that did."""
+    poll = select.poll()
+    for descriptor in trying:
+        poll.register(descriptor, select.POLLOUT)
+    failure: OSError | None = None
+    for descriptor, _ in poll.poll(seconds * 1000):
+        sock, _address = trying.pop(descriptor)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == 0:
+            return sock, None
+        failure = OSError(code, os.strerror(code))
+        sock.close()
+    return None, failure
+
+
+def _interleaved(addresses: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return addresses with their families in turn, so that a dead family costs one delay and not one for each of its addresses."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    mixed = [address for pair in zip(first, others, strict=False) for address in pair]
+    shorter = min(len(first), len(others))
+    return [*mixed, *first[shorter:], *others[shorter:]]

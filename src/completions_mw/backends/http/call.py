@@ -1,99 +1,184 @@
-"""One call to an upstream: its deadlines, its bounds, and how far its answer has been read."""
+"""One call to an upstream in HTTP/1.1, without sockets and without a clock: bytes in, an answer out.
 
-import re
-from contextvars import ContextVar
+The parser is llhttp, by httptools, as in uvicorn. What it leaves to others is here: bounds, deadlines, what ends an answer, and whether the
+connection may serve another call.
+"""
 
-import httpcore2
+from typing import Final
 
-from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.http import UpstreamRequest
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-MAX_HEAD_BYTES = 64 * 1024
-"""Bound on a response head together with all informational responses before it, so that a flood of `100 Continue` ends."""
+from completions_mw.backends.http.failures import disconnected, encoded, not_http, timed_out
+from completions_mw.errors import GatewayError
+from completions_mw.http import Headers, UpstreamRequest
 
-_NO_CHUNK = re.compile(rb"(?:\r\n|\r)?(?:[0-9A-Fa-f]+(?:\r\n|\r)?)?")
-"""What may follow a chunk without a byte of the next chunk's data: the chunk's end, the next chunk's size (RFC 9112, section 7.1)."""
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Bytes of an answer's head with all informational responses before it, so that a flood of `100 Continue` ends; also bytes without a piece
+of the body, as of chunk extensions and trailers."""
+_HEADER_OVERHEAD: Final = 4
+"""Bytes of a header besides its name and value: a colon, a space, the end of the line."""
 
-_NEXT_CHUNK = re.compile(rb"(?:\r\n)?0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[\x00-\xff]")
-"""The size of a further chunk, and at least one byte of its data."""
+
+class _OutOfBoundsError(Exception):
+    """The parser is to stop: a head is too large, or another answer begins behind a complete one."""
 
 
 class UpstreamCall:
-    """The state of one call to an upstream, kept up to date by the connection that serves it.
+    """The state of one call, fed by the connection that serves it. Times are seconds of the monotonic clock.
 
     Args:
-        request: what is sent, with its timeouts and the client's connection.
+        request: what is sent.
+        now: when the call begins.
     """
 
-    __slots__ = ("batch", "connection", "deadline", "has_length", "head_bytes", "in_head", "offset", "read_by", "timeouts")
+    __slots__ = (
+        "_content_bytes",
+        "_head_bytes",
+        "_headers",
+        "_idle_bytes",
+        "_is_framed",
+        "_parser",
+        "_pieces",
+        "_waiting_bytes",
+        "buffered",
+        "deadline",
+        "failure",
+        "has_begun",
+        "has_head",
+        "headers",
+        "is_complete",
+        "is_disconnected",
+        "is_reusable",
+        "read_by",
+        "status",
+        "timeouts",
+    )
 
-    def __init__(self, request: UpstreamRequest) -> None:
+    def __init__(self, request: UpstreamRequest, now: float) -> None:
         self.timeouts = request.timeouts
-        self.connection = request.connection
-        self.deadline = SYSTEM_CLOCK.monotonic() + self.timeouts.total
+        self.deadline = now + request.timeouts.total
         self.read_by = self.deadline
-        self.in_head = True
-        self.has_length = False
-        self.head_bytes = 0
-        self.batch = b""
-        self.offset = 0
+        """When the next bytes must have come."""
+        self.status = 0
+        self.headers: Headers = ()
+        """Names in lower case."""
+        self.has_begun = False
+        """Whether any byte of an answer has come: from then on the request is never sent again."""
+        self.has_head = False
+        self.is_complete = False
+        self.is_disconnected = False
+        """Whether the call failed because its connection ended."""
+        self.is_reusable = False
+        """Whether the connection may serve another call, now that the answer is complete."""
+        self.failure: GatewayError | None = None
+        self.buffered = 0
+        """Bytes of the body that nobody has taken yet."""
+        self._pieces: list[bytes] = []
+        self._headers: list[tuple[str, str]] = []
+        self._head_bytes = 0
+        self._content_bytes = 0
+        self._waiting_bytes = 0
+        self._idle_bytes = 0
+        self._is_framed = False
+        self._parser = HttpResponseParser(self)
 
-    def sent(self) -> None:
-        """Note that a part of the request has left."""
-        self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.first_byte
+    def sent(self, now: float) -> None:
+        """Note that the request has been written."""
+        self.read_by = min(self.deadline, now + self.timeouts.first_byte)
 
-    def received(self, data: bytes) -> None:
-        """Note what the network gave.
-
-        Raises:
-            httpcore2.RemoteProtocolError: the response head is too large.
-        """
-        self.batch, self.offset = data, 0
-        if not self.in_head:
-            self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.between_events
+    def receive(self, data: bytes, now: float) -> None:
+        """Take in what the network gave."""
+        if self.is_complete or self.failure is not None:
+            # What follows an answer belongs to nobody, least of all to the next call.
+            self.is_reusable = False
             return
-        self.head_bytes += len(data)
-        if self.head_bytes > MAX_HEAD_BYTES:
-            raise httpcore2.RemoteProtocolError("the head of the answer is too large")
+        self.has_begun = True
+        before, had_head = self._content_bytes, self.has_head
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.is_reusable = False
+            if not self.is_complete:
+                self._fail(disconnected() if had_head else not_http())
+                return
+        if not self.has_head:
+            # What the parser has not told yet, as half of a line, counts too.
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > MAX_HEAD_BYTES:
+                self._fail(not_http())
+        if self._content_bytes > before or self.has_head > had_head:
+            self._idle_bytes = 0
+            self.read_by = min(self.deadline, now + self.timeouts.between_events)
+        elif had_head:
+            self._idle_bytes += len(data)
+            if self._idle_bytes > MAX_HEAD_BYTES and not self.is_complete:
+                self._fail(disconnected())
 
-    def head_ended(self, *, has_length: bool) -> None:
-        """Note that the response head is complete; what follows it in the same batch is body."""
-        self.in_head = False
-        self.has_length = has_length
-        self.offset = self.batch.find(b"\r\n\r\n") + 4
-        self.read_by = SYSTEM_CLOCK.monotonic() + self.timeouts.between_events
+    def receive_end(self, *, is_clean: bool = True) -> None:
+        """Take in that nothing more will come: the end of the stream, or a connection that was lost."""
+        self.is_reusable = False
+        if self.is_complete or self.failure is not None:
+            return
+        if self.has_head and is_clean and not self._is_framed:
+            # Only an answer without a length and without chunks ends like this (RFC 9112, section 6.3).
+            self.is_complete = True
+        else:
+            self.is_disconnected = True
+            self._fail(disconnected() if self.has_head or not is_clean else not_http())
 
-    def consumed(self, chunk: bytes) -> None:
-        """Note that the parser gave `chunk`, which is a part of the batch."""
-        at = self.batch.find(chunk, self.offset)
-        self.offset = at + len(chunk) if at >= 0 else 0
+    def expire(self) -> None:
+        """Fail, as a deadline has passed."""
+        if self.failure is None:
+            self._fail(timed_out())
 
-    def is_drained(self) -> bool:
-        """Tell whether the parser surely holds no further chunk, so that the next one must come from the network.
+    def take(self) -> bytes:
+        """Return what has come of the body and was not taken before."""
+        pieces, self._pieces, self.buffered = self._pieces, [], 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-        False of a body with a length: its end needs no further byte, so a wait for one would be in vain.
-        """
-        if self.has_length:
-            return False
-        rest = len(self.batch) - self.offset
-        # Nearly always only the end of the chunk follows.
-        return rest == 0 or (rest == 2 and self.batch.endswith(b"\r\n")) or _NO_CHUNK.fullmatch(self.batch, self.offset) is not None
+    def header(self, name: str) -> str | None:
+        """Return the first value of the header `name` (lower case)."""
+        return next((value for key, value in self.headers if key == name), None)
 
-    def has_next(self) -> bool:
-        """Tell whether the parser surely holds a further chunk, so that the next one comes without waiting."""
-        return not self.has_length and _NEXT_CHUNK.match(self.batch, self.offset) is not None
+    def _fail(self, failure: GatewayError) -> None:
+        self.is_reusable = False
+        # Before the head comes, the upstream may be at work for a request that it never answers.
+        failure.maybe_billed = not self.has_head
+        self.failure = failure
 
-    def time_left(self) -> float:
-        """Return the seconds until the nearest deadline.
+    # What follows is called by the parser.
 
-        Raises:
-            httpcore2.ReadTimeout: a deadline has passed.
-        """
-        left = min(self.read_by, self.deadline) - SYSTEM_CLOCK.monotonic()
-        if left <= 0:
-            raise httpcore2.ReadTimeout
-        return left
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            raise _OutOfBoundsError
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.has_head:
+            # A trailer: nobody reads it.
+            return
+        self._head_bytes += len(name) + len(value) + _HEADER_OVERHEAD
+        if self._head_bytes > MAX_HEAD_BYTES:
+            # One read may bring more than the bound, and all of it before anybody counts.
+            raise _OutOfBoundsError
+        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
-current_call: ContextVar[UpstreamCall] = ContextVar("current_call")
-"""The call whose request is being sent: the connection that sends it serves that call until it sends another request."""
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        headers, self._headers = tuple(self._headers), []
+        if status < 200:
+            return
+        self.status, self.headers, self.has_head = status, headers, True
+        names = dict(headers)
+        self._is_framed = "content-length" in names or "transfer-encoding" in names
+        self.is_reusable = self._parser.should_keep_alive()
+        if names.get("content-encoding", "identity").lower() != "identity":
+            self._fail(encoded())
+
+    def on_body(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self.buffered += len(data)
+        self._content_bytes += len(data)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self.has_head
+

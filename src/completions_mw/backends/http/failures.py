@@ -1,41 +1,50 @@
-"""From httpcore2's exceptions to errors of the gateway."""
+"""The failures of calls to upstreams, as errors of the gateway: none tells which upstream failed, or quotes what it sent."""
 
-import httpcore2
+import errno
+from typing import Final
 
-from completions_mw.errors import GatewayError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
+from completions_mw.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
 
-FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
-_UNSENT = (httpcore2.PoolTimeout, httpcore2.ConnectTimeout, httpcore2.ConnectError)
-"""Failures that come before the request is sent."""
-
-
-def gateway_error(error: Exception, *, in_body: bool = False) -> GatewayError:
-    """Return the error that a client gets for a failure of httpcore2; it does not tell which upstream failed.
-
-    Args:
-        error: one of `FAILURES`.
-        in_body: whether the response head had arrived.
-    """
-    failure = _meaning(error, in_body)
-    failure.maybe_billed = not in_body and not isinstance(error, _UNSENT)
-    return failure
+_RETRY_SOON: Final = (("retry-after", "1"),)
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+"""Errors of the system that are ours, not the upstream's: no descriptors, memory or ports are left."""
 
 
-def _meaning(error: Exception, in_body: bool) -> GatewayError:
-    if isinstance(error, httpcore2.PoolTimeout):
-        wait = (("retry-after", "1"),)
-        return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=wait)
-    if isinstance(error, httpcore2.TimeoutException):
-        timeout = UpstreamTimeoutError("The upstream provider did not answer in time.")
-        timeout.next_target = isinstance(error, httpcore2.ConnectTimeout)
-        return timeout
-    if isinstance(error, httpcore2.ConnectError):
-        return UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable")
-    if in_body or isinstance(error, httpcore2.NetworkError):
-        return UpstreamError("The upstream provider closed the connection before its answer was complete.", code="upstream_disconnected")
+def overloaded() -> ServiceUnavailableError:
+    """Return the failure of a call for which this process has no connection left."""
+    return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=_RETRY_SOON)
+
+
+def not_connected(error: OSError) -> ServiceUnavailableError | UpstreamError:
+    """Return the failure of a call whose connection could not be opened."""
+    if error.errno in _EXHAUSTED:
+        return overloaded()
+    return UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable")
+
+
+def connect_timed_out() -> UpstreamTimeoutError:
+    """Return the failure of a call whose connection was not there in time: nothing was sent, so another target may be asked."""
+    error = timed_out()
+    error.next_target = True
+    return error
+
+
+def timed_out() -> UpstreamTimeoutError:
+    """Return the failure of a call that passed one of its deadlines."""
+    return UpstreamTimeoutError("The upstream provider did not answer in time.")
+
+
+def disconnected() -> UpstreamError:
+    """Return the failure of a call whose connection ended before the answer did."""
+    return UpstreamError("The upstream provider closed the connection before its answer was complete.", code="upstream_disconnected")
+
+
+def not_http() -> UpstreamError:
+    """Return the failure of a call whose answer does not begin as HTTP, or not within its bounds."""
     return UpstreamError("The upstream provider did not answer in valid HTTP.", code="upstream_protocol_error")
 
 
-def without_message(error: Exception) -> Exception:
-    """Return the cause of a failure as tracebacks may show it: the text of a protocol error quotes what the upstream sent."""
-    return type(error)() if isinstance(error, httpcore2.ProtocolError) else error
+def encoded() -> UpstreamError:
+    """Return the failure of a call whose answer is compressed, though the request did not allow that."""
+    # Decoding could turn 200 KB into 200 MiB.
+    return UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")

@@ -1,163 +1,200 @@
-"""HTTP to upstreams: httpcore2, the engine of httpx2, blocking and async.
+"""Calls to upstreams over connections that are kept: the logic of both transports, written once.
 
-The engine is used without the client above it: redirects, cookies, proxies, decompression and environment variables do not exist at
-this level. The logic is written once, as `async def`; the blocking transport runs it over inline I/O (see `completions_mw.blocking`).
+A request is sent on a kept connection where there is one. If the upstream closed that connection meanwhile, and no byte of an answer has
+come, the request is sent once more, on a fresh one.
 """
 
-import logging
-import ssl
-from functools import lru_cache
-from threading import Lock
-from typing import TypedDict, cast
+from abc import ABC, abstractmethod
+from typing import Final, Protocol
 
-import httpcore2
-import httpx2
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.failures import disconnected
+from completions_mw.backends.http.pool import Connection, Pool
+from completions_mw.backends.http.request_head import Origin, request_head
+from completions_mw.http import ClientConnection, UpstreamRequest, UpstreamResponse
 
-from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncStream
-from completions_mw.backends.http.blocking import BlockingBackend, BlockingStream
-from completions_mw.backends.http.body import AsyncChunkSource, BlockingChunkSource, Body
-from completions_mw.backends.http.call import UpstreamCall, current_call
-from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
-from completions_mw.backends.ownership import PerLoop, PerProcess
-from completions_mw.errors import UpstreamError
-from completions_mw.http import UpstreamRequest, UpstreamResponse
-
-WITHOUT_BODY = (204, 304)
-"""Statuses whose answers end with the head (RFC 9112, section 6.3)."""
+DRAIN_SECONDS: Final = 0.1
+"""How long a complete answer may take to end its body before its connection is closed instead of reused."""
+JOINED_BYTES: Final = 64 * 1024
+"""Bodies up to this size are sent together with their head."""
 
 
-def _name_only(record: logging.LogRecord) -> bool:
-    """Cut a log record down to the name of its event: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
-    record.msg = record.msg.partition(" ")[0]
-    return True
+class CallConnection(Connection, Protocol):
+    """A connection that serves calls, one after another."""
+
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
+        """Begin to serve `call`: write the request.
+
+        Args:
+            call: is fed with what arrives from now on.
+            head: of the request.
+            body: of the request.
+            client: for whom the call is made; a wait ends when the client leaves.
+
+        Raises:
+            GatewayError: the request could not be written in time. A connection that was lost shows in the call.
+        """
+        ...
+
+    async def wait(self, until: float) -> bool:
+        """Wait until the call has news; return False if there are none at the time `until`. Loses nothing.
+
+        Raises:
+            ClientDisconnectedError: the client left.
+        """
+        ...
+
+    def end_call(self) -> None:
+        """Serve no call any more: what arrives now closes the connection."""
+        ...
+
+    def drop(self) -> None:
+        """Close the connection in the garbage collector, which may interrupt anything."""
+        ...
 
 
-logging.getLogger("httpcore2.http11").addFilter(_name_only)
 
 
-class _PoolOptions(TypedDict):
-    max_connections: int
-    keepalive_expiry: float
-
-
-class BlockingTransport(PerProcess):
-    """The `Transport` port over blocking sockets, for threads and greenlets. Each process has its own connection pool.
+class HttpTransport(ABC):
+    """The `Transport` port over connections of its own.
 
     Args:
-        max_connections: connections to all upstreams together.
-        keep_alive: seconds of silence after which an unused connection is closed.
+        max_connections: to each upstream.
+        wait: seconds for which a call waits for one of them.
+        keep_alive: seconds for which an unused connection is kept.
         tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
     """
 
-    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        self._options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
+    def __init__(self, max_connections: int, wait: float, keep_alive: float, tick: float) -> None:
+        self._max_connections = max_connections
+        self._wait = wait
+        self._keep_alive = keep_alive
         self._tick = tick
-        super().__init__()
-
-    def reset(self) -> None:
-        self._lock = Lock()
-        self._opened: httpcore2.ConnectionPool | None = None
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        call = UpstreamCall(request)
-        token = current_call.set(call)
+        origin, start = request_head(request.url, request.headers)
+        head = b"%b%d\r\n\r\n" % (start, len(request.body))
+        pool = self._pool(origin)
+        while True:
+            call = UpstreamCall(request, SYSTEM_CLOCK.monotonic())
+            kept = await self._acquire(pool, min(call.deadline, SYSTEM_CLOCK.monotonic() + self._wait))
+            connection = kept
+            try:
+                if connection is None:
+                    connection = await self._open(origin, request.timeouts.connect, call.deadline)
+                await connection.send(call, head, request.body, request.connection)
+                while not call.has_head and call.failure is None:
+                    await self._news(connection, call)
+                if call.failure is None:
+                    return UpstreamResponse(call.status, call.headers, Body(call, connection, pool, self._tick))
+            except BaseException:
+                if connection is not None:
+                    connection.close()
+                pool.release(None, SYSTEM_CLOCK.monotonic())
+                raise
+            connection.close()
+            pool.release(None, SYSTEM_CLOCK.monotonic())
+            if kept is None or call.has_begun or not call.is_disconnected:
+                raise call.failure
+            # The upstream closed a kept connection before it saw the request.
+
+    @abstractmethod
+    def _pool(self, origin: Origin) -> Pool[CallConnection]:
+        """Return the pool of an upstream, of this process and event loop."""
+
+    @abstractmethod
+    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+        """Return a kept connection, or None for the permission to open one.
+
+        Raises:
+            ServiceUnavailableError: there is none in time.
+        """
+
+    @abstractmethod
+    async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
+        """Return a new connection.
+
+        Raises:
+            GatewayError: it could not be opened in time.
+        """
+
+    @staticmethod
+    async def _news(connection: CallConnection, call: UpstreamCall) -> None:
+        if not await connection.wait(call.read_by) and SYSTEM_CLOCK.monotonic() >= call.read_by:
+            call.expire()
+
+
+class Body:
+    """The `UpstreamBody` of both transports. One that is dropped unread closes its connection."""
+
+    __slots__ = ("_call", "_connection", "_is_closed", "_pool", "_tick")
+
+    def __init__(self, call: UpstreamCall, connection: CallConnection, pool: Pool[CallConnection], tick: float) -> None:
+        self._call = call
+        self._connection = connection
+        self._pool = pool
+        self._tick = tick or float("inf")
+        self._is_closed = False
+
+    async def __anext__(self) -> bytes:
+        if self._is_closed:
+            raise StopAsyncIteration
+        call = self._call
         try:
-            response = self._pool().handle_request(_translate(request))
-        except FAILURES as error:
-            raise gateway_error(error) from without_message(error)
+            while True:
+                if call.buffered:
+                    return call.take()
+                if call.is_complete:
+                    break
+                if call.failure is not None:
+                    raise call.failure
+                now = SYSTEM_CLOCK.monotonic()
+                until = min(call.read_by, now + self._tick)
+                if not await self._connection.wait(until) and not call.buffered:
+                    if SYSTEM_CLOCK.monotonic() < call.read_by:
+                        return b""
+                    call.expire()
+                if self._is_closed:
+                    # Somebody else has closed it meanwhile: no reader may take that for the end of the answer.
+                    raise disconnected()
+        except BaseException:
+            self._close()
+            raise
+        self._release()
+        raise StopAsyncIteration
+
+    async def finish(self) -> None:
+        call, until = self._call, SYSTEM_CLOCK.monotonic() + DRAIN_SECONDS
+        try:
+            while not (self._is_closed or call.is_complete) and call.failure is None and await self._connection.wait(until):
+                # The client has everything: nobody reads what still comes.
+                call.take()
         finally:
-            current_call.reset(token)
-        stream = cast("BlockingStream", response.extensions["network_stream"]).deadline_stream
-        return await _answer(response, Body(BlockingChunkSource(response), call, stream, self._tick), call)
+            self._release()
 
     async def aclose(self) -> None:
-        with self._lock:
-            pool, self._opened = self._opened, None
-        if pool is not None:
-            pool.close()
+        self._close()
 
-    def _pool(self) -> httpcore2.ConnectionPool:
-        if (pool := self._opened) is None:
-            with self._lock:
-                if (pool := self._opened) is None:
-                    pool = httpcore2.ConnectionPool(_tls_context(), network_backend=BlockingBackend(), **self._options)
-                    self._opened = pool
-        return pool
+    def __del__(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._connection.drop()
+            self._pool.drop()
 
+    def _release(self) -> None:
+        if self._is_closed:
+            return
+        if not (self._call.is_complete and self._call.is_reusable):
+            return self._close()
+        self._is_closed = True
+        self._connection.end_call()
+        self._pool.release(self._connection, SYSTEM_CLOCK.monotonic())
 
-class AsyncTransport:
-    """The `Transport` port over anyio, for asyncio. Each event loop has its own connection pool.
-
-    Args:
-        max_connections: connections to all upstreams together.
-        keep_alive: seconds of silence after which an unused connection is closed.
-        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
-    """
-
-    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
-        options: _PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
-        self._tick = tick
-        self._pools = PerLoop(lambda: httpcore2.AsyncConnectionPool(_tls_context(), network_backend=AsyncBackend(), **options))
-
-    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        call = UpstreamCall(request)
-        token = current_call.set(call)
-        try:
-            response = await self._pools.get().handle_async_request(_translate(request))
-        except FAILURES as error:
-            raise gateway_error(error) from without_message(error)
-        finally:
-            current_call.reset(token)
-        stream = cast("AsyncStream", response.extensions["network_stream"]).deadline_stream
-        return await _answer(response, Body(AsyncChunkSource(response), call, stream, self._tick), call)
-
-    async def aclose(self) -> None:
-        pool = self._pools.pop()
-        if pool is not None:
-            await pool.aclose()
+    def _close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._connection.close()
+            self._pool.release(None, SYSTEM_CLOCK.monotonic())
 
 
-async def _answer(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
-    try:
-        return _checked(response, body, call)
-    except BaseException:
-        await body.aclose()
-        raise
-
-
-def _checked(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
-    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
-    names = dict(headers)
-    call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
-    if names.get("content-encoding", "identity") != "identity":
-        # The request asked for none. Decoding could turn 200 KB into 200 MiB.
-        raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
-    return UpstreamResponse(response.status, headers, body)
-
-
-def _translate(request: UpstreamRequest) -> httpcore2.Request:
-    url, host = _parsed(request.url)
-    timeouts = request.timeouts
-    return httpcore2.Request(
-        "POST",
-        url,
-        headers=[
-            (b"host", host),
-            (b"accept-encoding", b"identity"),
-            (b"content-length", b"%d" % len(request.body)),
-            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers),
-        ],
-        content=request.body,
-        extensions={"timeout": {"connect": timeouts.connect, "pool": timeouts.connect, "write": timeouts.first_byte}},
-    )
-
-
-@lru_cache(maxsize=256)
-def _parsed(url: str) -> tuple[httpcore2.URL, bytes]:
-    parsed = httpx2.URL(url)
-    return httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path), parsed.netloc
-
-
-@lru_cache(maxsize=1)
-def _tls_context() -> ssl.SSLContext:
-    return httpx2.create_ssl_context(trust_env=False)
