@@ -18,8 +18,6 @@ from bench.peers import PEERS
 from bench.processes import SkippedError
 from bench.schedule import Plan, run, start, start_all
 
-ON_REQUEST: Final = ("port-uvicorn", "port-gthread")
-"""Measured only when named: they tell what the built-in transport costs on top of its engine."""
 BOUND_AT: Final = 32
 """Connections at which the price on top of the bare relay is bounded: 60 us a request, 15 us a chunk."""
 
@@ -90,7 +88,7 @@ def main() -> None:
 
 def _chosen(asked: argparse.Namespace, upstream_port: int, skip: Callable[[str, Exception], None]) -> list[Contestant]:
     known = contestants(upstream_port, asked.transport)
-    names = asked.only or [one.name for one in known if one.name not in ON_REQUEST]
+    names = asked.only or [one.name for one in known]
     if unknown := set(names) - {one.name for one in known} - PEERS.keys() - {"direct"}:
         sys.exit(f"no such contestant: {', '.join(sorted(unknown))}")
     chosen = [one for one in known if one.name in names]

@@ -52,19 +52,16 @@ class Contestant:
 def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
     """Return all but the upstream itself and the peers, in the order of the table."""
     environment = {"BENCH_UPSTREAM": str(upstream_port), "BENCH_TRANSPORT": transport or ""}
-    bare = "port" if transport else "bare"
     return [
         Contestant("hello-uvicorn", _uvicorn("hello_asgi"), modes=("json",)),
-        Contestant("bare-uvicorn", _uvicorn(f"{bare}_asgi"), environment=environment),
-        Contestant("port-uvicorn", _uvicorn("port_asgi"), environment=environment),
+        Contestant("bare-uvicorn", _uvicorn("bare_asgi"), environment=environment),
         Contestant("ours-uvicorn", _uvicorn("ours_asgi"), "bare-uvicorn", environment=environment),
         _limited("memory-limits-uvicorn", _uvicorn("ours_asgi"), {**environment, **IN_MEMORY}),
         _limited("redis-limits-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis),
         _limited("sqlite-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.sqlite),
         _limited("postgres-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.postgres),
         Contestant("hello-gthread", _gunicorn("hello_wsgi"), modes=("json",)),
-        Contestant("bare-gthread", _gunicorn(f"{bare}_wsgi"), environment=environment),
-        Contestant("port-gthread", _gunicorn("port_wsgi"), environment=environment),
+        Contestant("bare-gthread", _gunicorn("bare_wsgi"), environment=environment),
         Contestant("ours-gthread", _gunicorn("ours_wsgi"), "bare-gthread", environment=environment),
         _limited("memory-limits-gthread", _gunicorn("ours_wsgi"), {**environment, **IN_MEMORY}),
     ]

@@ -5,7 +5,7 @@ import pytest
 
 import completions_mw
 
-HEAVY = {"httpcore2", "httpx2", "anyio", "asyncio", "werkzeug", "flask", "django", "starlette", "fastapi", "xllamacpp"}
+HEAVY = {"aiohappyeyeballs", "httptools", "httpx2", "anyio", "asyncio", "werkzeug", "flask", "django", "starlette", "fastapi", "xllamacpp"}
 
 
 def modules_after(statement: str) -> set[str]:

@@ -1,35 +1,22 @@
-"""The bare relay on an event loop: the transport's engine (httpcore2) without anything of ours around it, or the port of another."""
-
-from collections.abc import AsyncIterable
-from typing import cast
-
-import httpcore2
+"""The bare relay over our transport, or another one behind its port, and nothing else of ours: the baseline."""
 
 from bench.apps.asgi import Receive, Scope, Send, read_body
-from bench.apps.upstreams import CONNECTIONS, HEADERS, URL
+from bench.apps.upstreams import HEADERS, URL, built_in, transport
+from completions_mw.http import UpstreamRequest
 
-_URL = httpcore2.URL(f"{URL}/chat/completions")
-_HEADERS = [(b"host", _URL.host), *((name.encode(), value.encode()) for name, value in HEADERS)]
-_pool: list[httpcore2.AsyncConnectionPool] = []
+_transport = transport(blocking=False) or built_in(blocking=False)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    body = await read_body(receive)
-    request = httpcore2.Request("POST", _URL, headers=[*_HEADERS, (b"content-length", b"%d" % len(body))], content=body)
-    response = await _open_pool().handle_async_request(request)
-    headers = dict(response.headers)
-    passed = [(name, headers[name]) for name in (b"content-type", b"content-length") if name in headers]
-    await send({"type": "http.response.start", "status": response.status, "headers": passed})
+    response = await _transport.send(UpstreamRequest(f"{URL}/chat/completions", HEADERS, await read_body(receive)))
+    headers = [(name.encode(), value.encode()) for name, value in response.headers if name in ("content-type", "content-length")]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
-        async for piece in cast("AsyncIterable[bytes]", response.stream):
+        while True:
+            piece = await response.body.__anext__()
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except StopAsyncIteration:
+        pass
     finally:
-        await response.aclose()
+        await response.body.aclose()
     await send({"type": "http.response.body", "body": b""})
-
-
-def _open_pool() -> httpcore2.AsyncConnectionPool:
-    if not _pool:
-        # A pool belongs to the event loop that it is first used on.
-        _pool.append(httpcore2.AsyncConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=5.0))
-    return _pool[0]

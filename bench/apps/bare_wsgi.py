@@ -1,31 +1,35 @@
-"""The bare relay on threads: as `bare_asgi`."""
+"""The bare relay over a blocking transport: as `bare_asgi`."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import httpcore2
-
-from bench.apps.upstreams import CONNECTIONS, HEADERS, URL
+from bench.apps.upstreams import HEADERS, URL, built_in, transport
+from completions_mw.blocking import run_sync
+from completions_mw.http import UpstreamBody, UpstreamRequest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_URL = httpcore2.URL(f"{URL}/chat/completions")
-_HEADERS = [(b"host", _URL.host), *((name.encode(), value.encode()) for name, value in HEADERS)]
-_pool = httpcore2.ConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=5.0)
+_transport = transport(blocking=True) or built_in(blocking=True)
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     body = environ["wsgi.input"].read()
-    request = httpcore2.Request("POST", _URL, headers=[*_HEADERS, (b"content-length", b"%d" % len(body))], content=body)
-    response = _pool.handle_request(request)
-    headers = {name.decode(): value.decode() for name, value in response.headers}
-    start_response(f"{response.status} OK", [(name, headers[name]) for name in ("content-type", "content-length") if name in headers])
-    return _pieces(response)
+    response = run_sync(_transport.send(UpstreamRequest(f"{URL}/chat/completions", HEADERS, body)))
+    start_response(f"{response.status} OK", [header for header in response.headers if header[0] in ("content-type", "content-length")])
+    return _pieces(response.body)
 
 
-def _pieces(response: httpcore2.Response) -> Iterator[bytes]:
+def _pieces(body: UpstreamBody) -> Iterator[bytes]:
     try:
-        yield from cast("Iterable[bytes]", response.stream)
+        while True:
+            try:
+                yield run_sync(_next(body))
+            except StopAsyncIteration:
+                return
     finally:
-        response.close()
+        run_sync(body.aclose())
+
+
+async def _next(body: UpstreamBody) -> bytes:
+    return await body.__anext__()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from completions_mw import Caller, PermissionDeniedError, RateLimitError, Request
-from completions_mw.backends.http import call, channel, transport
+from completions_mw.backends.http import call, pool, transport
 from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
 from completions_mw.core.inbound import chat_completions
@@ -261,14 +261,15 @@ BEFORE: list[tuple[Any, str]] = [
     (catalog.Catalog, "resolve"),
     (targets.UpstreamTarget, "_send"),
     (openai, "build_request"),
-    (transport, "_translate"),
-    (transport, "_checked"),
+    (transport, "request_head"),
     (transport, "UpstreamCall"),
+    (transport, "UpstreamResponse"),
+    (transport, "Body"),
+    (pool.Pool, "acquire"),
     (call.UpstreamCall, "sent"),
-    (call.UpstreamCall, "received"),
-    (call.UpstreamCall, "head_ended"),
-    (channel.DeadlineStream, "write"),
-    (channel.DeadlineStream, "read"),
+    (call.UpstreamCall, "receive"),
+    (call.UpstreamCall, "on_headers_complete"),
+    (call.UpstreamCall, "on_body"),
 ]
 WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (chat_completions.ChatCompletions, "render")]
 FIRST_EVENT: list[tuple[Any, str]] = [
@@ -278,7 +279,7 @@ FIRST_EVENT: list[tuple[Any, str]] = [
     (Decoder, "feed"),
     (openai, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
-    (call.UpstreamCall, "is_drained"),
+    (call.UpstreamCall, "take"),
 ]
 LATER: list[tuple[Any, str]] = [
     (Decoder, "feed"),
@@ -287,9 +288,8 @@ LATER: list[tuple[Any, str]] = [
     (grammar.ChunkGrammar, "end"),
     (chat_completions, "encode"),
     (chunks, "_follow"),
-    (call.UpstreamCall, "consumed"),
-    (channel.DeadlineStream, "wait"),
-    (channel.DeadlineStream, "read"),
+    (call.UpstreamCall, "receive"),
+    (call.UpstreamCall, "take"),
 ]
 
 

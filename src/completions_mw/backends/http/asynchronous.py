@@ -25,7 +25,7 @@ HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
-class AsyncConnection(asyncio.Protocol):
+class AsyncHttpConnection(asyncio.Protocol):
     """A connection of an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,7 +55,11 @@ class AsyncConnection(asyncio.Protocol):
         if call is None:
             # Nobody has asked for it.
             return self.close()
-        call.receive(data, SYSTEM_CLOCK.monotonic())
+        try:
+            call.receive(data, SYSTEM_CLOCK.monotonic())
+        except Exception as error:
+            # The event loop would log it, and the call would wait for its deadline.
+            call.failure = error
         if call.buffered > MAX_BUFFERED and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
@@ -87,7 +91,7 @@ class AsyncConnection(asyncio.Protocol):
         poll.register(sock.fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         assert self._transport is not None
         self._call = call
         if self._is_lost:
@@ -98,12 +102,12 @@ class AsyncConnection(asyncio.Protocol):
             self._transport.write(head)
             self._transport.write(body)
         until = SYSTEM_CLOCK.monotonic() + call.timeouts.first_byte
-        while not (self._is_writable or self._is_lost or call.has_head or call.failure is not None):
-            if not await self.wait(until):
+        while not (self._is_writable or call.has_head or call.failure is not None):
+            if not await self.wait(until, None):
                 raise timed_out()
         call.sent(SYSTEM_CLOCK.monotonic())
 
-    async def wait(self, until: float) -> bool:
+    async def wait(self, until: float, client: ClientConnection | None) -> bool:
         call = self._call
         if self._is_lost or (call is not None and (call.buffered or call.is_complete or call.failure is not None)):
             return True
@@ -211,11 +215,15 @@ class AsyncTransport(HttpTransport):
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         loop = asyncio.get_running_loop()
-        connection = AsyncConnection(loop)
+        connection = AsyncHttpConnection(loop)
         left = min(seconds, deadline - SYSTEM_CLOCK.monotonic())
         try:
             async with asyncio.timeout(left):
-                addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+                try:
+                    addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+                except socket.gaierror:
+                    # A name, which takes a thread of the event loop.
+                    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
                 sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
                 try:
                     tls: dict[str, Any] = {"ssl": tls_context(), "server_hostname": origin.host} if origin.is_tls else {}

@@ -28,7 +28,7 @@ HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
-class BlockingConnection:
+class BlockingHttpConnection:
     """A connection of threads and greenlets.
 
     Args:
@@ -39,7 +39,6 @@ class BlockingConnection:
         self._socket = sock
         self._process = os.getpid()
         self._call: UpstreamCall | None = None
-        self._client: ClientConnection | None = None
         self._is_closed = False
         self._is_reading = False
 
@@ -50,15 +49,17 @@ class BlockingConnection:
         poll.register(self._socket, select.POLLIN)
         return not poll.poll(0)
 
-    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
-        self._call, self._client = call, client
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
+        self._call = call
+        request = head + body if len(body) <= JOINED_BYTES else head
         try:
-            if len(body) <= JOINED_BYTES:
-                self._socket.sendall(head + body)
-            else:
+            sent = self._socket.send(request)
+            if sent < len(request) or request is head:
+                # The network takes no more at once.
                 self._socket.settimeout(call.timeouts.first_byte)
-                self._socket.sendall(head)
-                self._socket.sendall(body)
+                self._socket.sendall(memoryview(request)[sent:])
+                if request is head:
+                    self._socket.sendall(body)
                 self._socket.settimeout(WATCH_AFTER)
         except TimeoutError:
             raise timed_out() from None
@@ -67,12 +68,12 @@ class BlockingConnection:
             pass
         call.sent(SYSTEM_CLOCK.monotonic())
 
-    async def wait(self, until: float) -> bool:
+    async def wait(self, until: float, client: ClientConnection | None) -> bool:
         call = self._call
         assert call is not None
         self._is_reading = True
         try:
-            data = self._read(until)
+            data = self._read(until, client)
         except OSError:
             call.receive_end(is_clean=False)
         else:
@@ -89,7 +90,7 @@ class BlockingConnection:
         return True
 
     def end_call(self) -> None:
-        self._call = self._client = None
+        self._call = None
 
     def close(self) -> None:
         if self._is_closed:
@@ -107,13 +108,13 @@ class BlockingConnection:
     def drop(self) -> None:
         self.close()
 
-    def _read(self, until: float) -> bytes | None:
+    def _read(self, until: float, client: ClientConnection | None) -> bytes | None:
         """Return what arrives by the time `until`: nothing at the end of the stream, None if nothing came."""
         try:
             return self._socket.recv(READ_BYTES)
         except TimeoutError:
             pass
-        if not _is_readable(self._socket, self._client, until):
+        if not _is_readable(self._socket, client, until):
             return None
         try:
             return self._socket.recv(READ_BYTES)
@@ -233,7 +234,7 @@ class BlockingTransport(HttpTransport, PerProcess):
             raise UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable") from error
         except OSError as error:
             raise not_connected(error) from error
-        return BlockingConnection(sock)
+        return BlockingHttpConnection(sock)
 
 
 def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.socket:
@@ -263,8 +264,8 @@ def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.
                     sock.setblocking(False)
                     if sock.connect_ex(address) == 0:
                         return trying.pop(sock.fileno())[0]
-                except OSError as failure:
-                    error = failure
+                except OSError as refused:
+                    error = refused
                     continue
             left = min(until - now, HAPPY_EYEBALLS_DELAY) if waiting else until - now
             connected, failure = _poll_connects(trying, left)

@@ -6,7 +6,7 @@ connection may serve another call.
 
 from typing import Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from completions_mw.backends.http.failures import disconnected, encoded, not_http, timed_out
 from completions_mw.errors import GatewayError
@@ -70,7 +70,7 @@ class UpstreamCall:
         """Whether the call failed because its connection ended."""
         self.is_reusable = False
         """Whether the connection may serve another call, now that the answer is complete."""
-        self.failure: GatewayError | None = None
+        self.failure: Exception | None = None
         self.buffered = 0
         """Bytes of the body that nobody has taken yet."""
         self._pieces: list[bytes] = []
@@ -96,7 +96,10 @@ class UpstreamCall:
         before, had_head = self._content_bytes, self.has_head
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if isinstance(error, HttpParserCallbackError) and not isinstance(error.__context__, _OutOfBoundsError):
+                # Not the upstream's fault.
+                raise error.__context__ or error from None
             self.is_reusable = False
             if not self.is_complete:
                 self._fail(disconnected() if had_head else not_http())
@@ -181,4 +184,3 @@ class UpstreamCall:
 
     def on_message_complete(self) -> None:
         self.is_complete = self.has_head
-

@@ -44,6 +44,10 @@ class Pool(Generic[C]):
         self._dropped: deque[None] = deque()
         """One for each connection that the garbage collector found: it must not wait for the lock."""
 
+    def __repr__(self) -> str:
+        idle = len(self._idle)
+        return f"<Pool: {self._opened - len(self._dropped) - idle} active, {idle} idle, {len(self._waiters)} waiting>"
+
     def acquire(self, waiter: Waiter[C], now: float) -> bool:
         """Offer `waiter` a connection or the permission to open one, at once; or later, in its turn, and return False.
 

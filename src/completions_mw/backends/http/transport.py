@@ -23,22 +23,25 @@ JOINED_BYTES: Final = 64 * 1024
 class CallConnection(Connection, Protocol):
     """A connection that serves calls, one after another."""
 
-    async def send(self, call: UpstreamCall, head: bytes, body: bytes, client: ClientConnection | None) -> None:
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         """Begin to serve `call`: write the request.
 
         Args:
             call: is fed with what arrives from now on.
             head: of the request.
             body: of the request.
-            client: for whom the call is made; a wait ends when the client leaves.
 
         Raises:
             GatewayError: the request could not be written in time. A connection that was lost shows in the call.
         """
         ...
 
-    async def wait(self, until: float) -> bool:
+    async def wait(self, until: float, client: ClientConnection | None) -> bool:
         """Wait until the call has news; return False if there are none at the time `until`. Loses nothing.
+
+        Args:
+            until: seconds of the monotonic clock.
+            client: for whom the call is made, where its leaving is to end the wait.
 
         Raises:
             ClientDisconnectedError: the client left.
@@ -52,8 +55,6 @@ class CallConnection(Connection, Protocol):
     def drop(self) -> None:
         """Close the connection in the garbage collector, which may interrupt anything."""
         ...
-
-
 
 
 class HttpTransport(ABC):
@@ -83,11 +84,12 @@ class HttpTransport(ABC):
             try:
                 if connection is None:
                     connection = await self._open(origin, request.timeouts.connect, call.deadline)
-                await connection.send(call, head, request.body, request.connection)
+                await connection.send(call, head, request.body)
                 while not call.has_head and call.failure is None:
-                    await self._news(connection, call)
+                    if not await connection.wait(call.read_by, request.connection) and SYSTEM_CLOCK.monotonic() >= call.read_by:
+                        call.expire()
                 if call.failure is None:
-                    return UpstreamResponse(call.status, call.headers, Body(call, connection, pool, self._tick))
+                    return UpstreamResponse(call.status, call.headers, Body(call, connection, request.connection, pool, self._tick))
             except BaseException:
                 if connection is not None:
                     connection.close()
@@ -119,19 +121,17 @@ class HttpTransport(ABC):
             GatewayError: it could not be opened in time.
         """
 
-    @staticmethod
-    async def _news(connection: CallConnection, call: UpstreamCall) -> None:
-        if not await connection.wait(call.read_by) and SYSTEM_CLOCK.monotonic() >= call.read_by:
-            call.expire()
-
 
 class Body:
     """The `UpstreamBody` of both transports. One that is dropped unread closes its connection."""
 
-    __slots__ = ("_call", "_connection", "_is_closed", "_pool", "_tick")
+    __slots__ = ("_call", "_client", "_connection", "_is_closed", "_pool", "_tick")
 
-    def __init__(self, call: UpstreamCall, connection: CallConnection, pool: Pool[CallConnection], tick: float) -> None:
+    def __init__(
+        self, call: UpstreamCall, connection: CallConnection, client: ClientConnection | None, pool: Pool[CallConnection], tick: float
+    ) -> None:
         self._call = call
+        self._client = client
         self._connection = connection
         self._pool = pool
         self._tick = tick or float("inf")
@@ -151,7 +151,7 @@ class Body:
                     raise call.failure
                 now = SYSTEM_CLOCK.monotonic()
                 until = min(call.read_by, now + self._tick)
-                if not await self._connection.wait(until) and not call.buffered:
+                if not await self._connection.wait(until, self._client) and not call.buffered:
                     if SYSTEM_CLOCK.monotonic() < call.read_by:
                         return b""
                     call.expire()
@@ -167,7 +167,7 @@ class Body:
     async def finish(self) -> None:
         call, until = self._call, SYSTEM_CLOCK.monotonic() + DRAIN_SECONDS
         try:
-            while not (self._is_closed or call.is_complete) and call.failure is None and await self._connection.wait(until):
+            while not (self._is_closed or call.is_complete) and call.failure is None and await self._connection.wait(until, None):
                 # The client has everything: nobody reads what still comes.
                 call.take()
         finally:
@@ -196,5 +196,3 @@ class Body:
             self._is_closed = True
             self._connection.close()
             self._pool.release(None, SYSTEM_CLOCK.monotonic())
-
-
