@@ -57,7 +57,7 @@ def test_nothing_needs_to_be_said() -> None:
     assert (settings.max_depth, settings.max_items, settings.max_messages) == (64, 100_000, 2048)
     assert (settings.keep_alive, settings.body_timeout) == (15.0, 30.0)
     assert settings.timeouts == TimeoutSettings(connect=3, first_byte=60, between_events=30, total=600)
-    assert (settings.connections.max, settings.connections.keep_alive) == (100, 5.0)
+    assert (settings.connections.max, settings.connections.wait, settings.connections.keep_alive) == (100, 3.0, 4.0)
     assert (settings.providers, settings.models, settings.keys) == ({}, {}, {})
 
 

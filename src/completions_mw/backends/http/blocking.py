@@ -96,16 +96,18 @@ class BlockingHttpConnection:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._process != os.getpid():
-            # The parent's: to shut it down would end the parent's call.
-            return
-        # Wakes a thread that reads, which closing alone does not.
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._process == os.getpid():
+            # Wakes a thread that reads, which closing alone does not. After a fork it would end the parent's call.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         if not self._is_reading:
             self._socket.close()
 
     def drop(self) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Of a gateway that nobody closes, as in most WSGI servers.
         self.close()
 
     def _read(self, until: float, client: ClientConnection | None) -> bytes | None:
