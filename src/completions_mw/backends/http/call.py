@@ -12,15 +12,16 @@ from completions_mw.backends.http.failures import disconnected, encoded, not_htt
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, UpstreamRequest
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes of an answer's head with all informational responses before it, so that a flood of `100 Continue` ends; also bytes without a piece
-of the body, as of chunk extensions and trailers."""
-_HEADER_OVERHEAD: Final = 4
-"""Bytes of a header besides its name and value: a colon, a space, the end of the line."""
+MAX_IDLE_BYTES: Final = 64 * 1024
+"""Bytes that may come before a head is complete, informational responses among them, or without any of the body, as chunk extensions and
+trailers do: a flood of any of these ends. Twice as many may come, as they are counted after so many have been parsed."""
+_LINE_END_BYTES: Final = b"\r\n"
+_PLAIN: Final = {"", "identity"}
+"""Names of codings that leave a body as it is."""
 
 
-class _OutOfBoundsError(Exception):
-    """The parser is to stop: a head is too large, or another answer begins behind a complete one."""
+class _StopError(Exception):
+    """The parser is to stop: the answer is not one that can be read, or another one begins behind a complete one."""
 
 
 class UpstreamCall:
@@ -32,14 +33,12 @@ class UpstreamCall:
     """
 
     __slots__ = (
-        "_content_bytes",
-        "_head_bytes",
         "_headers",
         "_idle_bytes",
+        "_is_asked",
         "_is_framed",
         "_parser",
         "_pieces",
-        "_waiting_bytes",
         "buffered",
         "deadline",
         "failure",
@@ -75,47 +74,36 @@ class UpstreamCall:
         """Bytes of the body that nobody has taken yet."""
         self._pieces: list[bytes] = []
         self._headers: list[tuple[str, str]] = []
-        self._head_bytes = 0
-        self._content_bytes = 0
-        self._waiting_bytes = 0
         self._idle_bytes = 0
+        self._is_asked = False
+        """Whether the whole request was sent before anything came: else what came may belong to another one."""
         self._is_framed = False
         self._parser = HttpResponseParser(self)
 
     def sent(self, now: float) -> None:
         """Note that the request has been written."""
-        self.read_by = min(self.deadline, now + self.timeouts.first_byte)
+        self._is_asked = not self.has_begun
+        if not self.has_head:
+            self.read_by = min(self.deadline, now + self.timeouts.first_byte)
 
     def receive(self, data: bytes, now: float) -> None:
         """Take in what the network gave."""
-        if self.is_complete or self.failure is not None:
-            # What follows an answer belongs to nobody, least of all to the next call.
-            self.is_reusable = False
-            return
-        self.has_begun = True
-        before, had_head = self._content_bytes, self.has_head
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            if isinstance(error, HttpParserCallbackError) and not isinstance(error.__context__, _OutOfBoundsError):
-                # Not the upstream's fault.
-                raise error.__context__ or error from None
-            self.is_reusable = False
-            if not self.is_complete:
-                self._fail(disconnected() if had_head else not_http())
+        for start in range(0, len(data), MAX_IDLE_BYTES):
+            if self.is_complete or self.failure is not None:
+                # What follows an answer belongs to nobody, least of all to the next call.
+                self.is_reusable = False
                 return
-        if not self.has_head:
-            # What the parser has not told yet, as half of a line, counts too.
-            self._waiting_bytes += len(data)
-            if self._waiting_bytes > MAX_HEAD_BYTES:
-                self._fail(not_http())
-        if self._content_bytes > before or self.has_head > had_head:
-            self._idle_bytes = 0
-            self.read_by = min(self.deadline, now + self.timeouts.between_events)
-        elif had_head:
-            self._idle_bytes += len(data)
-            if self._idle_bytes > MAX_HEAD_BYTES and not self.is_complete:
-                self._fail(disconnected())
+            self.has_begun = True
+            piece = data[start : start + MAX_IDLE_BYTES]
+            buffered, had_head = self.buffered, self.has_head
+            self._parse(piece)
+            if self.buffered > buffered or self.has_head > had_head:
+                self._idle_bytes = 0
+                self.read_by = min(self.deadline, now + self.timeouts.between_events)
+            else:
+                self._idle_bytes += len(piece)
+                if self._idle_bytes > MAX_IDLE_BYTES and not self.is_complete:
+                    self._fail(disconnected() if had_head else not_http())
 
     def receive_end(self, *, is_clean: bool = True) -> None:
         """Take in that nothing more will come: the end of the stream, or a connection that was lost."""
@@ -131,7 +119,7 @@ class UpstreamCall:
 
     def expire(self) -> None:
         """Fail, as a deadline has passed."""
-        if self.failure is None:
+        if not self.is_complete:
             self._fail(timed_out())
 
     def take(self) -> bytes:
@@ -144,43 +132,68 @@ class UpstreamCall:
         return next((value for key, value in self.headers if key == name), None)
 
     def _fail(self, failure: GatewayError) -> None:
-        self.is_reusable = False
-        # Before the head comes, the upstream may be at work for a request that it never answers.
-        failure.maybe_billed = not self.has_head
-        self.failure = failure
+        if self.failure is None:
+            # Before the head comes, the upstream may be at work for a request that it never answers.
+            failure.maybe_billed = not self.has_head
+            self.failure = failure
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            if data[-1] in _LINE_END_BYTES:
+                # The parser passes over line ends behind an answer, so the last one comes alone: was the answer complete before it?
+                self._parser.feed_data(data[:-1])
+                if self.is_complete:
+                    self.is_reusable = False
+                    return
+                data = data[-1:]
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if isinstance(error, HttpParserCallbackError) and not isinstance(error.__context__, _StopError):
+                # Not the upstream's fault.
+                raise error.__context__ or error from None
+            self.is_reusable = False
+            if not self.is_complete:
+                self._fail(disconnected() if self.has_head else not_http())
 
     # What follows is called by the parser.
 
     def on_message_begin(self) -> None:
         if self.is_complete:
-            raise _OutOfBoundsError
+            raise _StopError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.has_head:
-            # A trailer: nobody reads it.
-            return
-        self._head_bytes += len(name) + len(value) + _HEADER_OVERHEAD
-        if self._head_bytes > MAX_HEAD_BYTES:
-            # One read may bring more than the bound, and all of it before anybody counts.
-            raise _OutOfBoundsError
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        # One that comes later is a trailer: nobody reads it.
+        if not self.has_head:
+            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         headers, self._headers = tuple(self._headers), []
-        if status < 200:
-            return
-        self.status, self.headers, self.has_head = status, headers, True
         names = dict(headers)
-        self._is_framed = "content-length" in names or "transfer-encoding" in names
-        self.is_reusable = self._parser.should_keep_alive()
-        if names.get("content-encoding", "identity").lower() != "identity":
-            self._fail(encoded())
+        is_framed = "content-length" in names or "transfer-encoding" in names
+        if status < 200:
+            if status < 100 or is_framed:
+                # An informational response has no body (RFC 9110, section 15.2); the parser would read one, as the start of the answer.
+                raise _StopError
+            return
+        if ("content-encoding" in names or "transfer-encoding" in names) and _is_encoded(headers):
+            self.failure = encoded()
+            raise _StopError
+        self.status, self.headers, self.has_head, self._is_framed = status, headers, True, is_framed
 
     def on_body(self, data: bytes) -> None:
         self._pieces.append(data)
         self.buffered += len(data)
-        self._content_bytes += len(data)
 
     def on_message_complete(self) -> None:
-        self.is_complete = self.has_head
+        if self.has_head:
+            self.is_complete = True
+            # HTTP/1.0 keeps connections by an agreement that proxies break (RFC 9112, appendix C.2.2).
+            self.is_reusable = self._is_asked and self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+
+
+def _is_encoded(headers: Headers) -> bool:
+    """Tell whether a body is more than cut into chunks."""
+    codings = {coding.strip().lower() for name, value in headers if name == "content-encoding" for coding in value.split(",")}
+    transfers = [value.lower() for name, value in headers if name == "transfer-encoding"]
+    return not codings <= _PLAIN or transfers not in ([], ["chunked"])

@@ -88,7 +88,8 @@ class HttpTransport(ABC):
                 while not call.has_head and call.failure is None:
                     if not await connection.wait(call.read_by, request.connection) and SYSTEM_CLOCK.monotonic() >= call.read_by:
                         call.expire()
-                if call.failure is None:
+                if call.failure is None or call.has_head:
+                    # Even if the call failed in the same moment: what came is worth something to the client, and is charged.
                     return UpstreamResponse(call.status, call.headers, Body(call, connection, request.connection, pool, self._tick))
             except BaseException:
                 if connection is not None:
