@@ -1,0 +1,56 @@
+"""The logic of both transports, over a connection that is none."""
+
+import pytest
+
+from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.pool import Pool
+from completions_mw.backends.http.request_head import Origin
+from completions_mw.backends.http.transport import CallConnection, HttpTransport
+from completions_mw.blocking import run_sync
+from completions_mw.errors import UpstreamError
+from completions_mw.http import ClientConnection, UpstreamRequest
+from tests.support.upstream_call import CHUNKED
+
+
+class LostConnection:
+    """Gives all that ever comes in one moment, and with it the end."""
+
+    def is_usable(self) -> bool:
+        return False
+
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
+        call.sent(0)
+        call.receive(CHUNKED + b"2\r\nhi\r\n", 0)
+        call.receive_end(is_clean=False)
+
+    async def wait(self, until: float, client: ClientConnection | None) -> bool:
+        raise AssertionError("there is nothing to wait for")
+
+    def end_call(self) -> None:
+        raise AssertionError("no other call may use it")
+
+    def close(self) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+class LosingTransport(HttpTransport):
+    def _pool(self, origin: Origin) -> Pool[CallConnection]:
+        return Pool(1, 1)
+
+    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+        return None
+
+    async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
+        return LostConnection()
+
+
+def test_what_came_with_the_end_of_a_connection_is_handed_on_before_the_failure() -> None:
+    async def read() -> bytes:
+        response = await LosingTransport(1, 1, 1, 0).send(UpstreamRequest("http://upstream.test/", (), b""))
+        piece = await response.body.__anext__()
+        with pytest.raises(UpstreamError, match="before its answer was complete"):
+            await response.body.__anext__()
+        return piece
+
+    assert run_sync(read()) == b"hi"
