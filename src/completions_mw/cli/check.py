@@ -12,8 +12,7 @@ from completions_mw.core.ports import ModelFunction
 from completions_mw.core.telemetry.log import event_log
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import Gateway
-from completions_mw.gateway.setup_warnings import ledger_fault
-from completions_mw.gateway.stores import check_stores
+from completions_mw.gateway.store_checks import check_stores, ledger_fault
 from completions_mw.settings import Settings
 from completions_mw.settings.secrets import sqlite_file
 
