@@ -1,4 +1,4 @@
-"""`completions-mw keys import`: files of keys, checked as a whole."""
+"""The command `completions-mw keys import`: reads files of keys, and checks them as a whole."""
 
 import json
 import sys
@@ -16,28 +16,29 @@ from completions_mw.errors import ConfigurationError
 
 class _Row(NamedTuple):
     place: str
-    """As `line 3`."""
+    """Position in the file, such as `line 3`."""
     value: Any
 
 
-def import_file(ring: KeyService, file: str) -> list[KeyRecord]:
-    """Keep all keys of a file, or none of them.
+def import_file(service: KeyService, file: str) -> list[KeyRecord]:
+    """Store all keys of a file, or none of them, and return them.
 
     Args:
-        ring: keeps them.
-        file: its path, or `-` for stdin. A JSON list of objects, or an object on each line.
+        service: stores the keys.
+        file: path of a file, or `-` for stdin. It holds a JSON list of objects, or one JSON object on each line.
 
     Raises:
-        ConfigurationError: a line for each fault, with its place and never with a value.
+        ConfigurationError: the file has faults; the message has a line for each, with its position and never with a value.
+        StoreError: the database failed.
     """
     faults: list[str] = []
     keys = list(_keys(_rows(_text(file), faults), faults))
-    faults += _twins(ring, keys)
+    faults += _twins(service, keys)
     if faults:
         raise ConfigurationError("\n".join([*faults, "nothing was imported"]))
     if not keys:
-        raise ConfigurationError(f"{shown(file)}: there is nothing in it")
-    return run_sync(ring.import_keys([key for _, key in keys]))
+        raise ConfigurationError(f"{shown(file)}: holds no keys")
+    return run_sync(service.import_keys([key for _, key in keys]))
 
 
 def _text(file: str) -> str:
@@ -48,7 +49,7 @@ def _text(file: str) -> str:
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         problem = "is not text in UTF-8"
-    # Not within the handlers: the errors there carry the file's content.
+    # Raised here and not in the handlers: the errors there hold the content of the file.
     raise ConfigurationError(f"{shown(file)}: {problem}")
 
 
@@ -81,10 +82,10 @@ def _keys(rows: list[_Row], faults: list[str]) -> Iterator[tuple[str, ImportedKe
             faults += [f"{place}: {line}" for line in str(error).splitlines()]
 
 
-def _twins(ring: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
+def _twins(service: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
     faults = []
     places: dict[bytes, str] = {}
-    for (place, key), owner in zip(keys, run_sync(ring.owners([key for _, key in keys])), strict=True):
+    for (place, key), owner in zip(keys, run_sync(service.owners([key for _, key in keys])), strict=True):
         if (first := places.setdefault(key.digest, place)) != place:
             faults.append(f"{place}: has the same secret as {first}")
         if owner is not None:
