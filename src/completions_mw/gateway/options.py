@@ -31,4 +31,4 @@ def check_option_names(names: Iterable[str]) -> None:
     known = GatewayOptions.__annotations__
     for name in names:
         if name not in known:
-            raise TypeError(f"`{name}` is no option of a gateway; {suggestion(name, known)}")
+            raise TypeError(f"`{name}` is not an option of a gateway; {suggestion(name, known)}")

@@ -159,7 +159,7 @@ class Settings(SettingsModel):
     @model_validator(mode="after")
     def _find_providers(self) -> Self:
         missing: list[tuple[Location, str]] = [
-            (("models", name, "targets", index), f"`{target.provider}` is no provider; {suggestion(target.provider, self.providers)}")
+            (("models", name, "targets", index), f"`{target.provider}` is not a provider; {suggestion(target.provider, self.providers)}")
             for name, model in self.models.items()
             for index, target in enumerate(model.targets)
             if target.provider not in self.providers
