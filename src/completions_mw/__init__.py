@@ -89,7 +89,7 @@ __all__ = [
     "UsageRow",
 ]
 
-_HOMES = {
+_MODULES = {
     "completions_mw.core.keys.caller": ("Caller",),
     "completions_mw.core.budgets.budgets": ("BudgetAlert",),
     "completions_mw.core.keys.service": ("KeyNotFoundError",),
@@ -128,9 +128,9 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         # Loaded on first use: importing pydantic takes ten times as long as all else, and an app may only want to know the version.
-        for home, names in _HOMES.items():
+        for module, names in _MODULES.items():
             if name in names:
-                value = globals()[name] = getattr(import_module(home), name)
+                value = globals()[name] = getattr(import_module(module), name)
                 return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

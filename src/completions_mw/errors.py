@@ -29,7 +29,7 @@ from pydantic_core import to_json
 
 from completions_mw.http import Headers, Response
 
-DO_NOT_RETRY: Final = (("x-should-retry", "false"),)
+NO_RETRY_HEADERS: Final = (("x-should-retry", "false"),)
 """Headers that stop the retries of OpenAI's SDKs where a retry cannot succeed (docs/contract.md, Client retries)."""
 _MAX_NAME_CHARS: Final = 256
 

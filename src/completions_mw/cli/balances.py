@@ -21,7 +21,7 @@ class Scope(StrEnum):
     TENANT = "tenant"
 
 
-_AMOUNTS = ("budget USD", "spent USD", "reserved USD", "left USD")
+_AMOUNT_COLUMNS = ("budget USD", "spent USD", "reserved USD", "left USD")
 
 
 def balances(
@@ -38,7 +38,7 @@ def balances(
         write_json([_document(balance) for balance in found])
     else:
         rows = [(balance.period, *(f"{amount:f}" for amount in _amounts(balance).values())) for balance in found]
-        write_table(("period", *_AMOUNTS), rows, whole=("period",), numbers=_AMOUNTS)
+        write_table(("period", *_AMOUNT_COLUMNS), rows, whole=("period",), numbers=_AMOUNT_COLUMNS)
 
 
 def _amounts(balance: Balance) -> dict[str, Decimal]:

@@ -60,9 +60,7 @@ def _summary(file: Path, settings: Settings) -> Iterator[str]:
     yield f"keys      {len(settings.keys)} in the settings"
     stores = settings.stores
     for name, address in (("limits", stores.admission), ("ledger", stores.ledger)):
-        yield f"{name:8}  {'none' if address is None else _shown_address(address.get_secret_value())}"
-
-
-def _shown_address(address: str) -> str:
-    """Return the part of a store's address that may be shown: no user and no password."""
-    return f"SQLite, {file}" if (file := sqlite_file(address)) else f"{address.partition('://')[0]}://"
+        text = "" if address is None else address.get_secret_value()
+        # Only the scheme of other addresses: the rest may hold a user and a password.
+        shown = f"SQLite, {file}" if (file := sqlite_file(text)) else f"{text.partition('://')[0]}://"
+        yield f"{name:8}  {shown if text else 'none'}"

@@ -59,5 +59,5 @@ def _database_parts(address: str) -> Iterator[str]:
 
     parts = conninfo_to_dict(address)
     if _is_unmistakable(address) and re.fullmatch(r"[\d,]*", str(parts.get("port") or "")):
-        found = [f"{ours} {parts[theirs]}" for theirs, ours in _ADDRESS_PARTS.items() if parts.get(theirs)]
+        found = [f"{label} {parts[name]}" for name, label in _ADDRESS_PARTS.items() if parts.get(name)]
         yield from [", ".join(found)] if found else []

@@ -15,7 +15,7 @@ from completions_mw.errors import ConfigurationError
 
 
 class _Row(NamedTuple):
-    place: str
+    position: str
     """Position in the file, such as `line 3`."""
     value: Any
 
@@ -61,33 +61,33 @@ def _rows(text: str, faults: list[str]) -> list[_Row]:
     return [row for number, line in lines if line.strip() for row in _parsed(f"line {number}", line, faults)]
 
 
-def _parsed(place: str, text: str, faults: list[str]) -> list[_Row]:
+def _parsed(position: str, text: str, faults: list[str]) -> list[_Row]:
     try:
-        return [_Row(place, json.loads(text))]
+        return [_Row(position, json.loads(text))]
     except json.JSONDecodeError as error:
-        faults.append(f"{place}: is not JSON, at line {error.lineno}, column {error.colno}")
+        faults.append(f"{position}: is not JSON, at line {error.lineno}, column {error.colno}")
     except (ValueError, RecursionError):
-        faults.append(f"{place}: is not JSON that can be read")
+        faults.append(f"{position}: is not JSON that can be read")
     return []
 
 
 def _keys(rows: list[_Row], faults: list[str]) -> Iterator[tuple[str, ImportedKey]]:
-    for place, value in rows:
+    for position, value in rows:
         if not isinstance(value, dict):
-            faults.append(f"{place}: should be an object")
+            faults.append(f"{position}: should be an object")
             continue
         try:
-            yield place, checked(ImportedKey, value)
+            yield position, checked(ImportedKey, value)
         except ConfigurationError as error:
-            faults += [f"{place}: {line}" for line in str(error).splitlines()]
+            faults += [f"{position}: {line}" for line in str(error).splitlines()]
 
 
 def _twins(service: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
     faults = []
-    places: dict[bytes, str] = {}
-    for (place, key), owner in zip(keys, run_sync(service.owners([key for _, key in keys])), strict=True):
-        if (first := places.setdefault(key.digest, place)) != place:
-            faults.append(f"{place}: has the same secret as {first}")
+    positions: dict[bytes, str] = {}
+    for (position, key), owner in zip(keys, run_sync(service.owners([key for _, key in keys])), strict=True):
+        if (first := positions.setdefault(key.digest, position)) != position:
+            faults.append(f"{position}: has the same secret as {first}")
         if owner is not None:
-            faults.append(f"{place}: {owner} has this secret already")
+            faults.append(f"{position}: {owner} has this secret already")
     return faults

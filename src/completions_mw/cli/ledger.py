@@ -17,7 +17,7 @@ from completions_mw.core.ports import Ledger, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import StoreSettings
 from completions_mw.settings.errors import explain
-from completions_mw.settings.secrets import DEFAULT_LEDGER, sqlite_file
+from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE, sqlite_file
 from completions_mw.settings.sources import read_toml
 
 _CALL_TIMEOUT: Final = 10.0
@@ -110,7 +110,7 @@ def _configured(config: Path | None) -> SecretStr:
     allowances = [tree.get("callers"), *_rows(tree.get("keys")), *_rows(tree.get("tenants"))]
     if address is None and any(isinstance(allowance, dict) and allowance.get("budget") for allowance in allowances):
         # The app itself keeps budgets there by default.
-        address = f"sqlite:///{DEFAULT_LEDGER}"
+        address = f"sqlite:///{DEFAULT_LEDGER_FILE}"
     if address is None:
         raise ConfigurationError(f"stores.ledger: is missing; {_LEDGER_EXAMPLE} in {file.absolute()}")
     return _checked(address, file.parent, "stores.ledger")
@@ -125,7 +125,7 @@ def _rows(table: Any) -> list[Any]:
     return list(table.values()) if isinstance(table, dict) else []
 
 
-def _checked(address: Any, folder: Path | None, place: str) -> SecretStr:
+def _checked(address: Any, folder: Path | None, setting: str) -> SecretStr:
     try:
         found = StoreSettings.model_validate({"ledger": address}, context=folder).ledger
     except ValidationError as error:
@@ -135,4 +135,4 @@ def _checked(address: Any, folder: Path | None, place: str) -> SecretStr:
             return found
         message = "ledger: is missing"
     # Raised here and not in the handler: pydantic's error holds the address, which may hold a password.
-    raise ConfigurationError(message.replace("ledger", place, 1))
+    raise ConfigurationError(message.replace("ledger", setting, 1))

@@ -21,7 +21,7 @@ class AsyncGateway(GatewayBase):
     """Answers chat completions in async code: ASGI apps and asyncio scripts. It has the same methods as `Gateway`.
 
     Args:
-        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`.
+        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`; see docs/settings.md.
         **options: any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send; blocking functions run in threads.

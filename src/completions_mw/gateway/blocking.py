@@ -25,7 +25,7 @@ class Gateway(GatewayBase):
     One gateway serves all threads. It opens no connection before the first request, so it may be built before a fork.
 
     Args:
-        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`.
+        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`; see docs/settings.md.
         **options: any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send.

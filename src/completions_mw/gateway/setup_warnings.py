@@ -9,8 +9,8 @@ from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.telemetry.log import log_event
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.store_checks import ledger_fault
-from completions_mw.settings import KeySettings, Limits, Settings
-from completions_mw.settings.secrets import MEMORY, sqlite_file
+from completions_mw.settings import KeySettings, Settings
+from completions_mw.settings.secrets import MEMORY_ADDRESS, sqlite_file
 
 
 class SetupWarning(NamedTuple):
@@ -40,8 +40,8 @@ class SetupReport:
         if useless := list(_useless_keys(settings, models)):
             raise ConfigurationError("\n".join(useless))
         self.warnings = tuple(_setup_warnings(settings, models, has_login=has_login))
-        is_told = any(warning.event == "limits_not_shared" for warning in self.warnings)
-        self._process_warnings = () if is_told else tuple(_limits_not_shared(settings))
+        is_logged = any(warning.event == "limits_not_shared" for warning in self.warnings)
+        self._process_warnings = () if is_logged else tuple(_limits_not_shared(settings))
         _log(self.warnings)
 
     def note_processes(self) -> None:
@@ -68,11 +68,12 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
 
 def _limits_not_shared(settings: Settings) -> Iterator[SetupWarning]:
     """Yield a warning if there are limits and each process counts them alone, so that a caller gets each limit once a process."""
-    if settings.stores.admission == MEMORY and (
-        settings.stores.workers > 1 or any(limits.requests or limits.tokens or limits.concurrency for limits in _all_limits(settings))
-    ):
+    tables = (settings.keys, settings.tenants, settings.models)
+    all_limits = [settings.callers.limits, *(row.limits for table in tables for row in table.values())]
+    is_limited = any(limits.requests or limits.tokens or limits.concurrency for limits in all_limits)
+    if settings.stores.admission == MEMORY_ADDRESS and (is_limited or settings.stores.workers > 1):
         text = "stores.admission: each process counts limits alone; name a store that all of them share, as redis://localhost"
-        yield SetupWarning("limits_not_shared", text, {"admission": MEMORY.get_secret_value()})
+        yield SetupWarning("limits_not_shared", text, {"admission": MEMORY_ADDRESS.get_secret_value()})
 
 
 def _useless_keys(settings: Settings, models: Mapping[str, CatalogModel]) -> Iterator[str]:
@@ -112,9 +113,3 @@ def _may_store_keys(settings: Settings) -> bool:
         return False
     file = sqlite_file(settings.stores.ledger.get_secret_value())
     return file is None or file.exists()
-
-
-def _all_limits(settings: Settings) -> Iterator[Limits]:
-    for table in (settings.keys, settings.tenants, settings.models):
-        yield from (row.limits for row in table.values())
-    yield settings.callers.limits

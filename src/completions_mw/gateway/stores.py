@@ -16,13 +16,13 @@ from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapsh
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.settings import Settings, StoreSettings
-from completions_mw.settings.secrets import MEMORY
+from completions_mw.settings.secrets import MEMORY_ADDRESS
 
 if TYPE_CHECKING:
     from completions_mw.backends.sql.database import Database
 
 
-FULL_ADMISSION_ADDRESSES: Final = (MEMORY.get_secret_value(), "redis://", "rediss://")
+FULL_ADMISSION_ADDRESSES: Final = (MEMORY_ADDRESS.get_secret_value(), "redis://", "rediss://")
 """Beginnings of the addresses of stores that can count tokens and concurrent requests, and not only requests."""
 
 
@@ -114,7 +114,7 @@ class Stores:
             await self.guarded_ledger.aclose()
 
     def _admission(self, stores: StoreSettings, backends: Backends) -> AdmissionStore:
-        if stores.admission == MEMORY:
+        if stores.admission == MEMORY_ADDRESS:
             return MemoryAdmission(self._clock)
         store = backends.admission(stores.admission.get_secret_value(), stores.namespace, self._clock)
         self._shared = store

@@ -12,11 +12,11 @@ from completions_mw.settings.types import file_path, matching, split_url
 
 _SCHEME_ALIASES = {"postgres": "postgresql"}
 """Schemes in the addresses that hosting platforms hand out, and the usual ones."""
-MEMORY = SecretStr("memory://")
+MEMORY_ADDRESS = SecretStr("memory://")
 """Address of a store in the memory of each process."""
-DEFAULT_LEDGER = "completions.db"
+DEFAULT_LEDGER_FILE = "completions.db"
 """SQLite file of the ledger, beside the settings file, if there is a budget and the settings name no ledger."""
-LIMITS_STORAGES = (
+LIMITS_STORAGE_SCHEMES = (
     "memcached",
     "mongodb",
     "redis+cluster",
@@ -140,7 +140,7 @@ client_secret = matching(
 """Validator of a client's API key: with `Bearer ` before it, it fits the 512 bytes that an authorization header may have."""
 ApiKey = Annotated[SecretStr, _secret(matching(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces"))]
 ClientSecret = Annotated[SecretStr, _secret(client_secret)]
-AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *LIMITS_STORAGES)]
+AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *LIMITS_STORAGE_SCHEMES)]
 LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
 HeaderValue = Annotated[
     SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))

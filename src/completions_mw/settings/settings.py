@@ -14,7 +14,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
 from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
-from completions_mw.settings.secrets import DEFAULT_LEDGER
+from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE
 from completions_mw.settings.sources import read_environment, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
@@ -151,7 +151,7 @@ class Settings(SettingsModel):
         """Set the default ledger if there is a budget and the settings name no ledger."""
         allowances: tuple[KeySettings | Allowance, ...] = (self.callers, *self.keys.values(), *self.tenants.values())
         if self.stores.ledger is None and any(allowance.budget for allowance in allowances):
-            ledger = SecretStr(f"sqlite:///{file_path(DEFAULT_LEDGER, info)}")
+            ledger = SecretStr(f"sqlite:///{file_path(DEFAULT_LEDGER_FILE, info)}")
             # Written past pydantic, since the model is frozen.
             self.__dict__["stores"] = self.stores.model_copy(update={"ledger": ledger})
         return self

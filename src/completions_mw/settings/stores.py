@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.secrets import MEMORY, AdmissionAddress, LedgerAddress
+from completions_mw.settings.secrets import MEMORY_ADDRESS, AdmissionAddress, LedgerAddress
 from completions_mw.settings.types import Count, Interval, Name, Seconds, file_path
 
 
 class StoreSettings(SettingsModel):
     """Addresses of the stores and policies for outages (docs/promises.md, Stores that fail). Addresses are secrets: they hold passwords."""
 
-    admission: AdmissionAddress = MEMORY
+    admission: AdmissionAddress = MEMORY_ADDRESS
     """Store of limits: counters and leases. In memory, each process counts alone."""
     ledger: LedgerAddress | None = None
     """Database of keys, budgets and usage. By default `sqlite:///completions.db` if there is a budget, else none."""
