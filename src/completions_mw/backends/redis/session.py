@@ -37,7 +37,7 @@ S = TypeVar("S", bound="Semaphore")
 
 
 class Semaphore(Protocol):
-    """A semaphore of `threading` or `asyncio`."""
+    """What bounds how many connections are in use."""
 
     def release(self) -> None: ...
 
