@@ -42,7 +42,7 @@ class BlockingBackends:
         return BlockingLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import BlockingBackground
+        from completions_mw.backends.background.blocking import BlockingBackground
 
         return BlockingBackground()
 
@@ -81,7 +81,7 @@ class AsyncBackends:
         return AsyncLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import AsyncBackground
+        from completions_mw.backends.background.asynchronous import AsyncBackground
 
         return AsyncBackground()
 
