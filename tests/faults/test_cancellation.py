@@ -177,7 +177,7 @@ class FailingAt:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
         self.left = count
         self._error = error
-        for name in ("read", "write"):
+        for name in ("receive", "send"):
             monkeypatch.setattr(BlockingSocketStream, name, self._counted(getattr(BlockingSocketStream, name)))
 
     def _counted(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -1,11 +1,10 @@
 """Calls to upstreams over HTTP: the `Transport` port.
 
 transport.py     `BlockingTransport` and `AsyncTransport`
-call.py          one call: its deadlines, bounds and progress
-channel.py       a connection, read and written under the deadlines of its call
+call.py          one call and its connection: deadlines, bounds, progress
 blocking.py      sockets for threads and greenlets, which notice a client that leaves
 asynchronous.py  sockets for event loops
-body.py          an answer's body, piece by piece
+body.py          the body of an answer, piece by piece
 failures.py      from the HTTP engine's exceptions to errors of the gateway
 """
 

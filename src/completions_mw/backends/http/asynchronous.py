@@ -6,8 +6,8 @@ costs more than all that the gateway does with a request.
 
 import select
 import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, cast
 
 import anyio
 import anyio.abc
@@ -15,52 +15,40 @@ import httpcore2
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream, current_time
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.backends.http.call import DeadlineStream
 
 
-class AsyncSocketStream:
-    """A `Stream` over an anyio stream, with httpcore2's errors."""
+class AsyncStream(DeadlineStream, httpcore2.AsyncNetworkStream):
+    """The network stream that httpcore2's async pool reads and writes, over an anyio stream.
 
-    __slots__ = ("stream",)
+    Args:
+        stream: the connection.
+    """
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
-        self.stream = stream
+        super().__init__()
+        self._stream = stream
+        self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
 
-    async def read(self, max_bytes: int, timeout: float) -> bytes:
+    async def receive(self, max_bytes: int, timeout: float) -> bytes:
         with CancelScope(deadline=current_time() + timeout):
             try:
-                return await self.stream.receive(max_bytes)
+                return await self._stream.receive(max_bytes)
             except EndOfStream:
                 return b""
             except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
                 raise httpcore2.ReadError from error
         raise httpcore2.ReadTimeout
 
-    async def write(self, buffer: bytes, timeout: float) -> None:
+    async def send(self, buffer: bytes, timeout: float) -> None:
         with CancelScope(deadline=current_time() + timeout):
             try:
-                return await self.stream.send(buffer)
+                return await self._stream.send(buffer)
             except (BrokenResourceError, ClosedResourceError, ssl.SSLError) as error:
                 raise httpcore2.WriteError from error
         raise httpcore2.WriteTimeout
-
-
-class AsyncStream(httpcore2.AsyncNetworkStream):
-    """The network stream that httpcore2's async pool reads and writes."""
-
-    def __init__(self, stream: anyio.abc.ByteStream) -> None:
-        self._stream = stream
-        self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-        self.deadline_stream = DeadlineStream(AsyncSocketStream(stream))
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self.deadline_stream.read(max_bytes)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if buffer:
-            await self.deadline_stream.write(buffer)
 
     async def aclose(self) -> None:
         # Without suspending: asyncio's own cancellation passes through anyio's shields, and a pool that is interrupted here keeps the
@@ -105,3 +93,25 @@ class AsyncBackend(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectTimeout from error
         except OSError as error:
             raise httpcore2.ConnectError from error
+
+
+class AsyncChunkSource:
+    """The `ChunkSource` of a response of httpcore2's async pool.
+
+    Args:
+        response: the response, of which nothing was read but its head.
+    """
+
+    __slots__ = ("_iterator", "_response", "next_chunk")
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self._iterator = cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())
+        self.next_chunk: Callable[[], Awaitable[bytes]] = self._iterator.__anext__
+
+    async def aclose(self, *, ended: bool) -> None:
+        if ended:
+            return await self._response.aclose()
+        with CancelScope(shield=True):
+            await self._iterator.aclose()
+            await self._response.aclose()

@@ -1,36 +1,34 @@
-"""The network below httpcore2's blocking pool: its own sockets, read and written under the deadlines of calls, watching the client too."""
+"""The network below httpcore2's blocking pool: httpcore2's sockets, read and written under the deadlines of calls, watching the client."""
 
 import select
 import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Generator, Iterable
+from typing import Any, Final, cast
 
 import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.call import current_call
-from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.backends.http.call import DeadlineStream
 from completions_mw.blocking import run_sync
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
-WATCH_AFTER = 0.02
+WATCH_AFTER: Final = 0.02
 """Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
 
 
-class BlockingSocketStream:
-    """A `Stream` over one of httpcore2's blocking streams; a read also ends when the client leaves."""
+class BlockingSocketStream(DeadlineStream):
+    """A connection of httpcore2's blocking pool; a read also ends when the client leaves.
 
-    __slots__ = ("_call", "_stream")
+    Args:
+        stream: the connection.
+    """
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        super().__init__()
         self._stream = stream
 
-    async def write(self, buffer: bytes, timeout: float) -> None:
-        self._call = current_call.get()
-        self._stream.write(buffer, timeout)
-
-    async def read(self, max_bytes: int, timeout: float) -> bytes:
+    async def receive(self, max_bytes: int, timeout: float) -> bytes:
         client = self._call.connection
         if client is None or timeout <= WATCH_AFTER:
             return self._stream.read(max_bytes, timeout)
@@ -39,6 +37,9 @@ class BlockingSocketStream:
         except httpcore2.ReadTimeout:
             wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_AFTER)
             return self._stream.read(max_bytes, timeout)
+
+    async def send(self, buffer: bytes, timeout: float) -> None:
+        self._stream.write(buffer, timeout)
 
 
 def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
@@ -68,11 +69,15 @@ def wait_readable(sock: Any, client: ClientConnection, timeout: float) -> None:
 
 
 class BlockingStream(httpcore2.NetworkStream):
-    """The network stream that httpcore2's blocking pool reads and writes."""
+    """The network stream that httpcore2's blocking pool reads and writes.
+
+    Args:
+        stream: the connection.
+    """
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
-        self.deadline_stream = DeadlineStream(BlockingSocketStream(stream))
+        self.deadline_stream = BlockingSocketStream(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return run_sync(self.deadline_stream.read(max_bytes))
@@ -104,3 +109,27 @@ class BlockingBackend(httpcore2.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         return BlockingStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class BlockingChunkSource:
+    """The `ChunkSource` of a response of httpcore2's blocking pool.
+
+    Args:
+        response: the response, of which nothing was read but its head.
+    """
+
+    __slots__ = ("_iterator", "_response")
+
+    def __init__(self, response: httpcore2.Response) -> None:
+        self._response = response
+        self._iterator = cast("Generator[bytes]", iter(cast("Iterable[bytes]", response.stream)))
+
+    async def next_chunk(self) -> bytes:
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self, *, ended: bool) -> None:
+        self._iterator.close()
+        self._response.close()

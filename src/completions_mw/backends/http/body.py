@@ -1,23 +1,25 @@
 """The body of an upstream's answer, read chunk by chunk from either of httpcore2's pools."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Iterable
-from typing import Protocol, cast
+from collections.abc import Awaitable
+from typing import Final, Protocol
 
-import anyio
-import httpcore2
-
-from completions_mw.backends.http.call import UpstreamCall
-from completions_mw.backends.http.channel import DeadlineStream
+from completions_mw.backends.http.call import DeadlineStream, UpstreamCall
 from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
 
-DRAIN_SECONDS = 0.1
-"""How long a complete answer may take to end its body before its connection is closed instead of reused."""
+DRAIN_SECONDS: Final = 0.1
+"""Seconds that a complete answer may take to end its body before its connection is closed instead of reused."""
 
 
 class ChunkSource(Protocol):
     """A response body of httpcore2, chunk by chunk."""
 
-    def __anext__(self) -> Awaitable[bytes]: ...
+    def next_chunk(self) -> Awaitable[bytes]:
+        """Read the next chunk.
+
+        Raises:
+            StopAsyncIteration: the body has ended.
+        """
+        ...
 
     async def aclose(self, *, ended: bool) -> None:
         """Give the connection back to its pool, or close it.
@@ -28,52 +30,12 @@ class ChunkSource(Protocol):
         ...
 
 
-class AsyncChunkSource:
-    """A response body of httpcore2's async pool."""
-
-    __slots__ = ("_iterator", "_response")
-
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-        self._iterator = cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())
-
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._iterator.__anext__()
-
-    async def aclose(self, *, ended: bool) -> None:
-        if ended:
-            return await self._response.aclose()
-        with anyio.CancelScope(shield=True):
-            await self._iterator.aclose()
-            await self._response.aclose()
-
-
-class BlockingChunkSource:
-    """A response body of httpcore2's blocking pool."""
-
-    __slots__ = ("_iterator", "_response")
-
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-        self._iterator = cast("Generator[bytes]", iter(cast("Iterable[bytes]", response.stream)))
-
-    async def __anext__(self) -> bytes:
-        try:
-            return next(self._iterator)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def aclose(self, *, ended: bool) -> None:
-        self._iterator.close()
-        self._response.close()
-
-
 class Body:
     """The `UpstreamBody` of both transports.
 
     Args:
         source: the body as httpcore2 gives it.
-        call: its deadlines, and how far the answer has been read.
+        call: the call that is answered: how far the answer has been read.
         stream: the connection, to wait on.
         tick: seconds of silence after which an empty piece is given; 0: never.
     """
@@ -96,9 +58,8 @@ class Body:
                 raise self._failure
             if self._tick and self._call.is_drained() and not await self._stream.wait(self._tick):
                 return b""
-            chunk = await self._source.__anext__()
-            self._call.consumed(chunk)
-            return await self._with_rest_of_batch(chunk) if self._call.has_next() else chunk
+            chunk = await self._source.next_chunk()
+            return await self._with_rest_of_batch(chunk) if self._call.consumed(chunk) else chunk
         except StopAsyncIteration:
             await self._close(ended=True)
             raise
@@ -110,12 +71,12 @@ class Body:
             raise
 
     async def _with_rest_of_batch(self, first: bytes) -> bytes:
-        """Return a chunk with all chunks that the network gave together with it: one piece costs less than many, and nobody waits."""
-        chunks = [first]
+        """Return `first` joined with all chunks that arrived in the same batch: one piece costs less than many, and nobody waits."""
+        chunks, more = [first], True
         try:
-            while self._call.has_next():
-                chunk = await self._source.__anext__()
-                self._call.consumed(chunk)
+            while more:
+                chunk = await self._source.next_chunk()
+                more = self._call.consumed(chunk)
                 chunks.append(chunk)
         except FAILURES as error:
             self._failure = error
@@ -127,7 +88,7 @@ class Body:
         ended = False
         try:
             if not self._closed and (not self._call.is_drained() or await self._stream.wait(DRAIN_SECONDS)):
-                await self._source.__anext__()
+                await self._source.next_chunk()
         except StopAsyncIteration:
             ended = True
         except FAILURES:

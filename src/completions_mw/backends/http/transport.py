@@ -1,33 +1,33 @@
-"""HTTP to upstreams: httpcore2, the engine of httpx2, blocking and async.
+"""The `Transport` port over httpcore2, the engine of httpx2, blocking and async.
 
-The engine is used without the client above it: redirects, cookies, proxies, decompression and environment variables do not exist at
-this level. The logic is written once, as `async def`; the blocking transport runs it over inline I/O (see `completions_mw.blocking`).
+httpcore2 is used without httpx2's client: redirects, cookies, proxies, decompression and environment variables do not exist at its level.
+The logic is written once, as `async def`; the blocking transport runs it over inline I/O (see `completions_mw.blocking`).
 """
 
 import logging
 import ssl
 from functools import lru_cache
 from threading import Lock
-from typing import TypedDict, cast
+from typing import Final, TypedDict, cast
 
 import httpcore2
 import httpx2
 
-from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncStream
-from completions_mw.backends.http.blocking import BlockingBackend, BlockingStream
-from completions_mw.backends.http.body import AsyncChunkSource, BlockingChunkSource, Body
+from completions_mw.backends.http.asynchronous import AsyncBackend, AsyncChunkSource, AsyncStream
+from completions_mw.backends.http.blocking import BlockingBackend, BlockingChunkSource, BlockingStream
+from completions_mw.backends.http.body import Body
 from completions_mw.backends.http.call import UpstreamCall, current_call
 from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
 from completions_mw.backends.ownership import PerLoop, PerProcess
 from completions_mw.errors import UpstreamError
 from completions_mw.http import UpstreamRequest, UpstreamResponse
 
-WITHOUT_BODY = (204, 304)
-"""Statuses whose answers end with the head (RFC 9112, section 6.3)."""
+STATUSES_WITHOUT_BODY: Final = (204, 304)
+"""Statuses of answers that end with their head (RFC 9112, section 6.3)."""
 
 
 def _name_only(record: logging.LogRecord) -> bool:
-    """Cut a log record down to the name of its event: at DEBUG the engine writes the heads of answers, and quotes what is not HTTP."""
+    """Cut a log record down to the name of its event: at DEBUG httpcore2 logs the heads of answers, and quotes what is not HTTP."""
     record.msg = record.msg.partition(" ")[0]
     return True
 
@@ -108,7 +108,7 @@ class AsyncTransport:
             raise gateway_error(error) from without_message(error)
         finally:
             current_call.reset(token)
-        stream = cast("AsyncStream", response.extensions["network_stream"]).deadline_stream
+        stream = cast("AsyncStream", response.extensions["network_stream"])
         return await _answer(response, Body(AsyncChunkSource(response), call, stream, self._tick), call)
 
     async def aclose(self) -> None:
@@ -119,19 +119,15 @@ class AsyncTransport:
 
 async def _answer(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
     try:
-        return _checked(response, body, call)
+        headers = tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers])
+        names = dict(headers)
+        call.head_ended(has_length="content-length" in names or response.status in STATUSES_WITHOUT_BODY)
+        if names.get("content-encoding", "identity") != "identity":
+            # The request asked for none. Decoding could turn 200 KB into 200 MiB.
+            raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
     except BaseException:
         await body.aclose()
         raise
-
-
-def _checked(response: httpcore2.Response, body: Body, call: UpstreamCall) -> UpstreamResponse:
-    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
-    names = dict(headers)
-    call.head_ended(has_length="content-length" in names or response.status in WITHOUT_BODY)
-    if names.get("content-encoding", "identity") != "identity":
-        # The request asked for none. Decoding could turn 200 KB into 200 MiB.
-        raise UpstreamError("The upstream provider sent an encoded answer.", code="upstream_protocol_error")
     return UpstreamResponse(response.status, headers, body)
 
 
