@@ -13,7 +13,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
-WATCH_AFTER: Final = 0.02
+WATCH_DELAY: Final = 0.02
 """Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
 
 
@@ -30,12 +30,12 @@ class BlockingSocketStream(DeadlineStream):
 
     async def receive(self, max_bytes: int, timeout: float) -> bytes:
         client = self._call.connection
-        if client is None or timeout <= WATCH_AFTER:
+        if client is None or timeout <= WATCH_DELAY:
             return self._stream.read(max_bytes, timeout)
         try:
-            return self._stream.read(max_bytes, WATCH_AFTER)
+            return self._stream.read(max_bytes, WATCH_DELAY)
         except httpcore2.ReadTimeout:
-            wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_AFTER)
+            wait_readable(self._stream.get_extra_info("socket"), client, timeout - WATCH_DELAY)
             return self._stream.read(max_bytes, timeout)
 
     async def send(self, buffer: bytes, timeout: float) -> None:

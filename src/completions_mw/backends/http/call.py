@@ -28,10 +28,10 @@ _NEXT_CHUNK: Final = re.compile(rb"(?:\r\n)?0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[\x00-\
 
 
 class UpstreamCall:
-    """The state of one call to an upstream, kept up to date by the connection that serves it.
+    """The state of one call to an upstream, kept up to date by the connection that serves the call.
 
     Args:
-        request: what is sent, with its timeouts and the client's connection.
+        request: the request that is sent, with its time-outs and the connection of the client.
     """
 
     __slots__ = ("batch", "connection", "deadline", "has_length", "head_bytes", "in_head", "offset", "read_by", "timeouts")
@@ -48,7 +48,7 @@ class UpstreamCall:
         self.offset = 0
 
     def received(self, data: bytes) -> None:
-        """Note what the network gave.
+        """Note that the network gave `data`.
 
         Raises:
             httpcore2.RemoteProtocolError: the response head is too large.
@@ -79,9 +79,9 @@ class UpstreamCall:
         return not self.has_length and _NEXT_CHUNK.match(self.batch, self.offset) is not None
 
     def is_drained(self) -> bool:
-        """Tell whether the parser surely holds no further chunk, so that the next one must come from the network.
+        """Tell whether the parser surely holds no further chunk, so that the next chunk must come from the network.
 
-        False of a body with a length: its end needs no further byte, so a wait for one would be in vain.
+        False for a body with a length: its end needs no further byte, so a wait for one would be in vain.
         """
         if self.has_length:
             return False
