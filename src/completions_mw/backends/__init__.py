@@ -5,6 +5,7 @@
     memory/            rate limits and the cache of key look-ups, in this process
     redis/             rate limits shared by workers and hosts
     limits_storage.py  rate limits on requests in the storages of the package `limits`
+    limits_clients.py  calls to the storages of the package `limits`, inline or on event loops
     admission.py       opens the store of rate limits at an address
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk

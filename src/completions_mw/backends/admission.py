@@ -21,7 +21,7 @@ class CheckedAdmissionStore(AdmissionStore, Protocol):
 
 
 def admission_store(address: str, namespace: str, *, blocking: bool, clock: Clock = SYSTEM_CLOCK) -> CheckedAdmissionStore:
-    """Return the store at `address`. Nothing is opened before it is used.
+    """Return the store at `address`. Nothing is opened before the store is used.
 
     Args:
         address: as in `stores.admission` of the settings.

@@ -1,6 +1,6 @@
 """A file of lines that one process owns until the process ends.
 
-The lock is one of flock(2): the kernel releases it however the process dies, so a file that can be locked belongs to no process.
+The lock is that of flock(2): the kernel releases it however the process dies, so a file that can be locked belongs to no process.
 """
 
 import fcntl

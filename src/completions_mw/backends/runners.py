@@ -1,4 +1,4 @@
-"""Where calls that block run: the one thing in which some `Blocking...` classes and their `Async...` twins differ."""
+"""Runners make calls that block, inline or in threads: `Blocking...` and `Async...` classes that share a base differ in the runner."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack

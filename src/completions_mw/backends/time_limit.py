@@ -8,9 +8,9 @@ PARTS: Final = 5
 
 
 class TimeLimit:
-    """Async context manager that raises `TimeoutError` if its block takes too long, unless what it waits for has arrived by then.
+    """Async context manager that raises `TimeoutError` if its block takes too long, unless what the block waits for has arrived.
 
-    The time passes in parts, each of which begins when the event loop gets to it. `asyncio.timeout` passes while the loop is busy elsewhere,
+    The time passes in parts, each of which begins when the event loop gets to it. `asyncio.timeout` passes while the loop does other work,
     and then cancels a task whose answer has arrived but was not read yet: a healthy store would look lost.
 
     Args:
@@ -41,5 +41,5 @@ class TimeLimit:
         if self._left:
             self._begin()
         else:
-            # In effect in the loop's next pass, so that an answer which is there in this one is taken.
+            # In effect in the next pass of the loop, so that an answer that has arrived in this pass is taken.
             self._limit.reschedule(self._loop.time())

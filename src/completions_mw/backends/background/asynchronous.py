@@ -59,7 +59,7 @@ class AsyncBackground:
 class PeriodicTask:
     """Repeats work on the running event loop.
 
-    Between two runs there is a timer and no task: an event loop that ends forgets its timers, and complains about tasks that nobody
+    Between two runs there is a timer and no task: an event loop that ends drops its timers, and complains about tasks that were not
     cancelled.
 
     Args:

@@ -35,5 +35,5 @@ class RepeatedWork:
 
 
 def log_failure(work: object, error: Exception) -> None:
-    """Log `background_failed`: `work`, for whose result nobody waits, failed with `error`."""
+    """Log `background_failed`: `work`, whose result no request waits for, failed with `error`."""
     log_event(ERROR, "background_failed", work=getattr(work, "__qualname__", type(work).__name__), error=type(error).__name__)

@@ -71,7 +71,7 @@ class Body:
             raise
 
     async def _with_rest_of_batch(self, first: bytes) -> bytes:
-        """Return `first` joined with all chunks that arrived in the same batch: one piece costs less than many, and nobody waits."""
+        """Return `first` joined with all chunks of the same batch: one piece costs less than many, and these come without a wait."""
         chunks, more = [first], True
         try:
             while more:

@@ -21,10 +21,10 @@ READ_BYTES: Final = 64 * 1024
 """Bytes of a read ahead of httpcore2 at most."""
 
 _NO_CHUNK: Final = re.compile(rb"(?:\r\n|\r)?(?:[0-9A-Fa-f]+(?:\r\n|\r)?)?")
-"""What may follow a chunk without a byte of the next chunk's data: the chunk's end, the next chunk's size (RFC 9112, section 7.1)."""
+"""Bytes after a chunk without data of the next chunk: the chunk's end, the next chunk's size (RFC 9112, section 7.1)."""
 
 _NEXT_CHUNK: Final = re.compile(rb"(?:\r\n)?0*[1-9A-Fa-f][0-9A-Fa-f]*\r\n[\x00-\xff]")
-"""The size of a further chunk, and at least one byte of its data."""
+"""The size of a further chunk, and at least one byte of its data (RFC 9112, section 7.1)."""
 
 
 class UpstreamCall:

@@ -30,7 +30,7 @@ class Accumulator:
         """Add one chunk, and return it with the id, type and arguments that the model left out where a tool call begins.
 
         Raises:
-            TypeError: a tool call begins without the name of what it calls.
+            TypeError: a tool call begins without a name.
         """
         self._envelope.update({name: part[name] for name in _ENVELOPE_FIELDS if part.get(name) is not None})
         self._usage = part.get("usage") or self._usage

@@ -90,7 +90,7 @@ def opened_call(call: Mapping[str, Any], arguments: str) -> dict[str, Any]:
         arguments: the arguments of a call for which the model gives none.
 
     Raises:
-        TypeError: the call has no name of what it calls.
+        TypeError: the call has no name.
     """
     kind = "custom" if call.get("custom") else "function"
     opened = {"id": call.get("id") or f"call_{secrets.token_hex(12)}", "type": call.get("type") or kind}

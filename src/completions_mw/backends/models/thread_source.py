@@ -174,5 +174,5 @@ class AsyncThreadSource:
         try:
             self._post(callback)
         except RuntimeError:
-            # The event loop is closed, so that nobody reads any more.
+            # The event loop is closed, so that the reader is gone.
             self._worker.stop()

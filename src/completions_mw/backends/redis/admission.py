@@ -1,4 +1,4 @@
-"""Rate limits and leases in Redis, shared by all workers and hosts. Every step is one script in Redis: one round trip, and atomic."""
+"""Rate limits and leases in Redis, shared by all workers and hosts. Each step is one script: one round trip, and atomic."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ def _script(name: str) -> _Script:
 class RedisAdmission:
     """The `AdmissionStore` port on Redis 5 or newer, or on servers that speak its protocol and run its scripts.
 
-    All names share one hash tag: the keys of a script must be in one hash slot of a cluster, and requests share limits of models.
+    All names share one hash tag: in a cluster the keys of a script must have the same hash slot, and requests share limits.
 
     Args:
         session: sends commands, blocking or async.

@@ -91,7 +91,7 @@ class RedisSession(ABC, Generic[C, S]):
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
             self._connection()
         except (TypeError, ValueError, OSError, RedisError):
-            # Their texts quote the address.
+            # The texts of these exceptions quote the address.
             raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
 
     async def call(self, *command: Argument) -> Any:

@@ -1,6 +1,6 @@
 """The `Database` protocol: what the ledger and the key store need of SQLite or PostgreSQL.
 
-Statements are run by their names, as `keys_find`, which `statements.py` finds in the SQL files of each dialect.
+Statements are run by their names, such as `keys_find`, which `statements.py` finds in the SQL files of each dialect.
 """
 
 from collections.abc import Mapping, Sequence

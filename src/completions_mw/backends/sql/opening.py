@@ -24,7 +24,7 @@ def open_database(
     Args:
         address: `memory://`, `sqlite:///` and a path, or `postgresql://…`, as in `stores.ledger` of the settings.
         blocking: whether the database is for threads and greenlets, or for event loops.
-        clock: tells SQLite the time; PostgreSQL has its own.
+        clock: the time of a SQLite database; PostgreSQL uses its server's clock.
         timeout: seconds that a call may take, waiting included.
         report_timeout: seconds that a report may take.
 

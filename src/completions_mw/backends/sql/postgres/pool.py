@@ -28,7 +28,7 @@ MAX_REPORT_CONNECTIONS: Final = 2
 
 
 class PostgresPool(PerProcess):
-    """The connections of a process or event loop; subclasses say how a call waits for one.
+    """The connections of a process or event loop; subclasses decide how a call waits for a free connection.
 
     Args:
         address: `postgresql://…`.
@@ -86,14 +86,14 @@ class PostgresPool(PerProcess):
         return None
 
     def _give_back(self, connection: Connection) -> None:
-        # Where something is still under way nobody knows when it ends, and psycopg would wait for it.
+        # A connection with a statement still under way is closed: psycopg would wait for its end, without a limit.
         if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self.idle.append(connection)
         else:
             connection.pgconn.finish()
 
     def _permit(self, seconds: float, is_report: bool) -> AbstractAsyncContextManager[None]:
-        """Wait until one more connection may be used, and hold the permit for it for the time of the block."""
+        """Wait for the permit to use one more connection, and hold the permit during the block."""
         raise NotImplementedError
 
     async def _connect(self, deadline: float) -> Connection:

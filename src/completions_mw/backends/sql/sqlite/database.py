@@ -46,7 +46,7 @@ class SqliteDatabase:
         return await self.transact(lambda transaction: [transaction.fetch(step.statement, **step.params) for step in steps])
 
     async def transact(self, work: Callable[[Transaction], T], /) -> T:
-        """Run `work` in one transaction, beside which nobody else writes, and return its result."""
+        """Run `work` in one transaction, during which no other transaction writes, and return its result."""
         return await self._runner(self._file.transact, work, SYSTEM_CLOCK.monotonic() + self._timeout)
 
     async def report(self, statement: str, /, **params: Any) -> Rows:

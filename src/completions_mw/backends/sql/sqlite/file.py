@@ -70,7 +70,7 @@ class SqliteFile(PerProcess):
             return Transaction(connection).fetch(name, **params)
 
     def transact(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        """Run `work` in a transaction beside which nobody else writes; an exception of `work` rolls the transaction back."""
+        """Run `work` in a transaction, during which no other transaction writes; an exception of `work` rolls it back."""
         with self._turn(deadline) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
