@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from completions_mw import Caller, PermissionDeniedError, RateLimitError, Request
-from completions_mw.backends.http import call, transport
+from completions_mw.backends.http import call, messages
 from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
 from completions_mw.core.inbound import chat_completions
@@ -261,8 +261,8 @@ BEFORE: list[tuple[Any, str]] = [
     (catalog.Catalog, "resolve"),
     (targets.UpstreamTarget, "_send"),
     (openai, "build_request"),
-    (transport, "_translate"),
-    (transport, "UpstreamCall"),
+    (messages, "_parse_url"),
+    (call.UpstreamCall, "__init__"),
     (call.UpstreamCall, "time_left"),
     (call.UpstreamCall, "received"),
     (call.UpstreamCall, "head_ended"),

@@ -1,4 +1,4 @@
-"""The network below httpcore2's async pool: anyio's streams on asyncio, read and written under the deadlines of calls.
+"""Calls to upstreams on event loops: httpcore2's async pool over anyio's streams, read and written under the deadlines of calls.
 
 httpcore2's own network backend wraps every read in three context managers and asks for readiness through typed attributes: together that
 costs more than all that the gateway does with a request.
@@ -15,7 +15,43 @@ import httpcore2
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, EndOfStream, current_time
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from completions_mw.backends.http.call import DeadlineStream
+from completions_mw.backends.http.call import DeadlineStream, UpstreamCall, current_call
+from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
+from completions_mw.backends.http.messages import Body, PoolOptions, answer, tls_context, translate
+from completions_mw.backends.ownership import PerLoop
+from completions_mw.http import UpstreamRequest, UpstreamResponse
+
+
+class AsyncTransport:
+    """The `Transport` port over anyio, for asyncio. Each event loop has its own connection pool.
+
+    Args:
+        max_connections: connections to all upstreams together.
+        keep_alive: seconds of silence after which an unused connection is closed.
+        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
+    """
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        options: PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
+        self._tick = tick
+        self._pools = PerLoop(lambda: httpcore2.AsyncConnectionPool(tls_context(), network_backend=AsyncBackend(), **options))
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        call = UpstreamCall(request)
+        token = current_call.set(call)
+        try:
+            response = await self._pools.get().handle_async_request(translate(request))
+        except FAILURES as error:
+            raise gateway_error(error) from without_message(error)
+        finally:
+            current_call.reset(token)
+        stream: AsyncStream = response.extensions["network_stream"]
+        return await answer(response, Body(AsyncChunkSource(response), call, stream, self._tick), call)
+
+    async def aclose(self) -> None:
+        pool = self._pools.pop()
+        if pool is not None:
+            await pool.aclose()
 
 
 class AsyncStream(DeadlineStream, httpcore2.AsyncNetworkStream):

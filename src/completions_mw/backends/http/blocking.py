@@ -1,20 +1,69 @@
-"""The network below httpcore2's blocking pool: httpcore2's sockets, read and written under the deadlines of calls, watching the client."""
+"""Calls to upstreams from threads and greenlets: httpcore2's blocking pool, read and written under deadlines, watching the client."""
 
 import select
 import ssl
 from collections.abc import Generator, Iterable
+from threading import Lock
 from typing import Any, Final, cast
 
 import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.call import DeadlineStream
+from completions_mw.backends.http.call import DeadlineStream, UpstreamCall, current_call
+from completions_mw.backends.http.failures import FAILURES, gateway_error, without_message
+from completions_mw.backends.http.messages import Body, PoolOptions, answer, tls_context, translate
+from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
 from completions_mw.errors import ClientDisconnectedError
-from completions_mw.http import ClientConnection
+from completions_mw.http import ClientConnection, UpstreamRequest, UpstreamResponse
 
 WATCH_DELAY: Final = 0.02
 """Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
+
+
+class BlockingTransport(PerProcess):
+    """The `Transport` port over blocking sockets, for threads and greenlets. Each process has its own connection pool.
+
+    Args:
+        max_connections: connections to all upstreams together.
+        keep_alive: seconds of silence after which an unused connection is closed.
+        tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
+    """
+
+    def __init__(self, max_connections: int = 100, keep_alive: float = 5.0, tick: float = 15.0) -> None:
+        self._options: PoolOptions = {"max_connections": max_connections, "keepalive_expiry": keep_alive}
+        self._tick = tick
+        super().__init__()
+
+    def reset(self) -> None:
+        self._lock = Lock()
+        self._opened: httpcore2.ConnectionPool | None = None
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        call = UpstreamCall(request)
+        token = current_call.set(call)
+        try:
+            response = self._pool().handle_request(translate(request))
+        except FAILURES as error:
+            raise gateway_error(error) from without_message(error)
+        finally:
+            current_call.reset(token)
+        stream: BlockingStream = response.extensions["network_stream"]
+        return await answer(response, Body(BlockingChunkSource(response), call, stream.deadline_stream, self._tick), call)
+
+    async def aclose(self) -> None:
+        with self._lock:
+            pool, self._opened = self._opened, None
+        if pool is not None:
+            pool.close()
+
+    def _pool(self) -> httpcore2.ConnectionPool:
+        if (pool := self._opened) is None:
+            with self._lock:
+                if (pool := self._opened) is None:
+                    pool = httpcore2.ConnectionPool(tls_context(), network_backend=BlockingBackend(), **self._options)
+                    self._opened = pool
+        return pool
 
 
 class BlockingSocketStream(DeadlineStream):
