@@ -16,14 +16,14 @@ from completions_mw.backends.redis.session import ACQUIRE_TIMEOUT, MAX_CONNECTIO
 from completions_mw.backends.time_limit import PARTS
 
 MIN_TIMEOUT: Final = 0.01
-"""Seconds that a thread waits for an answer at least, also where other threads kept it from sending its command in time."""
+"""Seconds that a thread waits for an answer at least, also if other threads kept the command from being sent in time."""
 
 
 class _WithDeadline:
-    """A blocking connection of redis-py whose answers must all arrive before one deadline, those while it connects included."""
+    """A blocking connection of redis-py whose answers must all arrive before one deadline, including those while it connects."""
 
     deadline = 0.0
-    """On the system's monotonic clock."""
+    """Time of `SYSTEM_CLOCK.monotonic`."""
 
     @property
     def left(self) -> float:
