@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from completions_mw.schemas.base import Answer
-from completions_mw.schemas.response import AudioDelta, FunctionDelta, Logprobs, Usage
+from completions_mw.schemas.base import Output
+from completions_mw.schemas.chunk import AudioDelta, FunctionDelta
+from completions_mw.schemas.response import Logprobs, Usage
 from completions_mw.settings.base import suggestion
 
 _MAX_NAME_LENGTH: Final = 40
@@ -17,7 +18,7 @@ _MAX_NAMES: Final = 8
 _FIELDS_WITHOUT_CONTENT: Final = ("role", "finish_reason", "usage")
 
 
-class _Shape(Answer):
+class _Shape(Output):
     # Not deferred as other answers are: a gateway imports this module when it is made, so that no request pays for the build.
     model_config = ConfigDict(defer_build=False)
 
