@@ -59,18 +59,16 @@ class GatewayBase:
         self._forked = _ForkedMaintenance(maintenance)
         bounds = Bounds(max_depth=settings.max_depth, max_items=settings.max_items, max_messages=settings.max_messages)
         owners: list[Owners] = [SettingsKeys(settings.keys)]
-        if stores.stored_keys is not None:
-            owners.append(StoredKeys(stores.stored_keys.store))
+        if stores.key_store is not None:
+            owners.append(StoredKeys(stores.key_store))
         self._pipeline = Pipeline(
-            settings.prefix,
+            settings,
             ChatCompletions(settings.unknown_params, bounds),
             Authenticator(owners, SYSTEM_CLOCK, options.get("authenticate")),
             Catalog(self._models.models),
             Charges(limiter, MaxCost(settings), budgets, stores.guarded_ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,
             observer,
-            max_body_bytes=settings.max_body_bytes,
-            debug=settings.debug,
         )
         self._setup = SetupReport(settings, self._models.models, has_login=options.get("authenticate") is not None)
 
