@@ -27,7 +27,7 @@ class BlockingBackends:
     """Makes backends that do their I/O inline, for threads and greenlets."""
 
     def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.transport import BlockingTransport
+        from completions_mw.backends.http.blocking import BlockingTransport
 
         return BlockingTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
 
@@ -42,7 +42,7 @@ class BlockingBackends:
         return BlockingLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import BlockingBackground
+        from completions_mw.backends.background.blocking import BlockingBackground
 
         return BlockingBackground()
 
@@ -66,7 +66,7 @@ class AsyncBackends:
     """Makes backends that suspend, for event loops."""
 
     def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.transport import AsyncTransport
+        from completions_mw.backends.http.asynchronous import AsyncTransport
 
         return AsyncTransport(settings.connections.max, settings.connections.keep_alive, settings.keep_alive)
 
@@ -81,7 +81,7 @@ class AsyncBackends:
         return AsyncLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import AsyncBackground
+        from completions_mw.backends.background.asynchronous import AsyncBackground
 
         return AsyncBackground()
 

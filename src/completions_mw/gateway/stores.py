@@ -11,7 +11,7 @@ from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.keys.guarded_store import GuardedKeys
 from completions_mw.core.keys.service import KeyService, Unsupported, everything_is_supported
 from completions_mw.core.limits.guarded_store import GuardedAdmission
-from completions_mw.core.ports import AdmissionStore, Background, Clock, Ledger
+from completions_mw.core.ports import AdmissionStore, Background, Clock, KeyStore, Ledger
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
@@ -50,7 +50,7 @@ class Stores:
         _check_limits(settings, unsupported)
         self.admission = self._admission(stores, backends)
         self.guarded_ledger: GuardedLedger | None = None
-        self.stored_keys: KeyService | None = None
+        self.key_store: KeyStore | None = None
         if stores.ledger is not None:
             from completions_mw.backends.sql import ledger_on
             from completions_mw.backends.sql.key_store import SqlKeyStore
@@ -58,8 +58,8 @@ class Stores:
             self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores.ledger_timeout)
             spool = Spool(clock, file=backends.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
-            keys = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
-            self.stored_keys = KeyService(keys, clock, unsupported)
+            self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
+        self._unsupported = unsupported
 
     @property
     def ledger(self) -> Ledger:
@@ -79,9 +79,9 @@ class Stores:
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        if self.stored_keys is None:
+        if self.key_store is None:
             raise no_ledger_error()
-        return self.stored_keys
+        return KeyService(self.key_store, self._clock, self._unsupported)
 
     @property
     def warnings(self) -> Callable[[], Awaitable[list[str]]] | None:

@@ -49,18 +49,16 @@ class Wiring:
         self.maintenance = maintenance
         self._forked = _ForkedMaintenance(maintenance)
         owners: list[Owners] = [SettingsKeys(settings.keys)]
-        if stores.stored_keys is not None:
-            owners.append(StoredKeys(stores.stored_keys.store))
+        if stores.key_store is not None:
+            owners.append(StoredKeys(stores.key_store))
         self.pipeline = Pipeline(
-            settings.prefix,
+            settings,
             ChatCompletions(settings.unknown_params, Bounds(settings.max_depth, settings.max_items, settings.max_messages)),
             Authenticator(owners, SYSTEM_CLOCK, authenticate),
             Catalog(self.models.models),
             Charges(limiter, MaxCost(settings), budgets, ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,
             observer,
-            max_body_bytes=settings.max_body_bytes,
-            debug=settings.debug,
         )
         self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)
 

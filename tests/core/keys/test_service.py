@@ -51,7 +51,7 @@ def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyService]:
 
 
 def caller_of(keys: KeyService, token: str) -> Caller | None:
-    return run_sync(Authenticator([StoredKeys(keys.store)], keys.clock).find(token))
+    return run_sync(Authenticator([StoredKeys(keys._store)], keys._clock).find(token))
 
 
 def test_a_new_key(ring: KeyService, time: FakeClock) -> None:

@@ -1,4 +1,4 @@
-"""The refusal of a budget, in the words and headers that OpenAI's SDKs act on (docs/contract.md, Errors)."""
+"""The error of an exceeded budget, with the headers that OpenAI's SDKs act on (docs/contract.md, Errors)."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -16,13 +16,13 @@ def budget_exceeded_error(
     """Return the error for a request that does not fit into a budget; amounts are nano-dollars.
 
     Args:
-        scope: whose budget it is: `key`, `caller` or `tenant`.
-        limit: the budget.
-        spent: what was spent of it.
-        reserved: what other requests may still spend.
-        asked: what this one may cost.
-        period: of the budget.
-        ends: when the budget begins anew.
+        scope: kind of the budget's owner: `key`, `caller` or `tenant`.
+        limit: amount of the budget.
+        spent: amount that was spent in the period.
+        reserved: amount reserved for other requests.
+        asked: amount that the refused request may cost.
+        period: kind of the budget's period.
+        ends: end of the period; None for `total`.
     """
     text = f"Budget limit exceeded: {_OWNERS[scope]} has spent {usd(spent)} of its {usd(limit)} {adjective(period)} budget"
     if spent < limit:
