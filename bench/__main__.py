@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import report
-from bench.contestants import Contestant, contestants, upstream
+from bench.contestants import ROOT, Contestant, contestants, upstream
 from bench.peers import PEERS
 from bench.processes import SkippedError
 from bench.schedule import Plan, run, start, start_all
@@ -34,6 +34,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--connections", type=_numbers, help="separated by commas (1,32,128)")
     parser.add_argument("--chunk-rate", type=int, default=0, help="chunks a second of all streams together (no limit)")
     parser.add_argument("--transport", help="module:factory; called with blocking=True or False, returns a transport or None")
+    parser.add_argument("--before", type=Path, help="another checkout, with its .venv, whose servers of ours are measured beside these")
     parser.add_argument("--quick", action="store_true", help="one round at 32 connections")
     parser.add_argument("--json", type=Path, help="write every measurement to this file, too")
     return parser.parse_args(arguments)
@@ -70,7 +71,9 @@ def main() -> None:
     cells = report.medians(results)
     overheads = report.overheads(results, [(one.name, one.baseline) for one in chosen if one.baseline], BOUND_AT)
     print(report.json_table(cells), report.stream_table(cells), sep="\n\n")
-    ratios = report.ratios(results, [(one.name, one.unlimited) for one in chosen if one.unlimited], BOUND_AT)
+    pairs = [(one.name, one.unlimited) for one in chosen if one.unlimited]
+    pairs += [(one.name, f"{one.name}@before") for one in chosen if asked.before is not None and one.environment and one.folder == ROOT]
+    ratios = report.ratios(results, pairs, BOUND_AT)
     print("", *map(report.overhead_line, overheads), report.speed_line(results), *report.error_lines(cells), sep="\n")
     print("", *map(report.ratio_line, ratios), *(f"{name}: skipped, {why}" for name, why in skipped.items()), sep="\n")
     if asked.json:
@@ -91,6 +94,8 @@ def _chosen(asked: argparse.Namespace, upstream_port: int, skip: Callable[[str, 
     if unknown := set(names) - {one.name for one in known} - PEERS.keys() - {"direct"}:
         sys.exit(f"no such contestant: {', '.join(sorted(unknown))}")
     chosen = [one for one in known if one.name in names]
+    if asked.before is not None:
+        chosen += [one.of(asked.before.resolve()) for one in chosen if one.environment]
     peers = [name for name in PEERS if name in names or os.environ.get("PEERS") == "1"]
     for name in peers:
         _say(f"preparing {name}")

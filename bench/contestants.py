@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from bench import stores, wire
 from bench.cells import Mode
 
+ROOT: Final = Path(__file__).parent.parent
 THREADS: Final = 64
 KEY_HEADER: Final = {"authorization": f"Bearer {wire.KEY}"}
 BOTH: Final[tuple[Mode, ...]] = ("json", "stream")
@@ -35,6 +36,17 @@ class Contestant:
     headers: Mapping[str, str] = field(default_factory=lambda: KEY_HEADER)
     environment: Mapping[str, str] = field(default_factory=dict)
     start_seconds: float = 20.0
+    folder: Path = ROOT
+    """The checkout whose code runs."""
+
+    def of(self, checkout: Path) -> "Contestant":
+        """Return the same contestant of another checkout, which runs in that checkout's own environment."""
+        python = str(checkout / ".venv" / "bin" / "python")
+
+        def command(port: int) -> Sequence[str]:
+            return [python, *self.command(port)[1:]]
+
+        return replace(self, name=f"{self.name}@before", command=command, baseline=None, unlimited=None, folder=checkout)
 
 
 def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:

@@ -11,10 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from bench.cells import Cell, Mode, Result
-from bench.contestants import Contestant
+from bench.contestants import ROOT, Contestant
 from bench.processes import NotStartedError, Server, SkippedError, free_port
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,9 @@ def start(contestant: Contestant, stack: ExitStack, logs: Path) -> Server:
     """
     port = free_port()
     stored = contestant.store(stack, logs) if contestant.store is not None else {}
-    server = Server(contestant.command(port), {**contestant.environment, **stored}, port, logs / f"{contestant.name}.log", ROOT)
+    server = Server(
+        contestant.command(port), {**contestant.environment, **stored}, port, logs / f"{contestant.name}.log", contestant.folder
+    )
     stack.callback(server.stop)
     server.wait_until_listening(contestant.start_seconds)
     return server

@@ -1,11 +1,11 @@
-"""An OpenAI-compatible chat completions endpoint inside the web app that you already run.
+"""An OpenAI-compatible chat completions endpoint inside your own web app.
 
     from completions_mw import Gateway, Settings
 
     gateway = Gateway(Settings.from_toml("completions.toml"))
-    answer = gateway.complete(model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hello!"}])
+    completion = gateway.complete(model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hello!"}])
 
-To mount it, see `completions_mw.adapters`: wsgi, asgi, flask, django, starlette, fastapi.
+`completions_mw.adapters` mounts a gateway in an app: wsgi, asgi, flask, django, starlette, fastapi.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from completions_mw.core.keys.service import KeyNotFoundError
     from completions_mw.core.ports import Balance, KeyExistsError, KeyRecord, StoreError, UsageRow
     from completions_mw.core.resilience.store_health import StoreSnapshot
+    from completions_mw.core.telemetry.log import JsonFormatter
     from completions_mw.errors import (
         AuthenticationError,
         BudgetExceededError,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         UpstreamError,
         UpstreamTimeoutError,
     )
-    from completions_mw.gateway import AsyncGateway, Gateway
+    from completions_mw.gateway import AsyncGateway, Gateway, GatewayOptions
     from completions_mw.http import Request, Response
     from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
     from completions_mw.settings import Budget, Limits, Settings
@@ -60,9 +61,11 @@ __all__ = [
     "ConfigurationError",
     "Gateway",
     "GatewayError",
+    "GatewayOptions",
     "HeadersTooLargeError",
     "InternalError",
     "InvalidRequestError",
+    "JsonFormatter",
     "KeyExistsError",
     "KeyNotFoundError",
     "KeyRecord",
@@ -86,13 +89,14 @@ __all__ = [
     "UsageRow",
 ]
 
-_HOMES = {
+_MODULES = {
     "completions_mw.core.keys.caller": ("Caller",),
     "completions_mw.core.budgets.budgets": ("BudgetAlert",),
     "completions_mw.core.keys.service": ("KeyNotFoundError",),
     "completions_mw.core.keys.secrets": ("NewKey",),
     "completions_mw.core.ports": ("Balance", "KeyExistsError", "KeyRecord", "StoreError", "UsageRow"),
     "completions_mw.core.resilience.store_health": ("StoreSnapshot",),
+    "completions_mw.core.telemetry.log": ("JsonFormatter",),
     "completions_mw.errors": (
         "AuthenticationError",
         "BudgetExceededError",
@@ -113,7 +117,7 @@ _HOMES = {
         "UpstreamError",
         "UpstreamTimeoutError",
     ),
-    "completions_mw.gateway": ("AsyncGateway", "Gateway"),
+    "completions_mw.gateway": ("AsyncGateway", "Gateway", "GatewayOptions"),
     "completions_mw.http": ("Request", "Response"),
     "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest"),
     "completions_mw.settings": ("Budget", "Limits", "Settings"),
@@ -123,10 +127,10 @@ _HOMES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Loaded when it is used: pydantic takes ten times as long as everything else, and an app may only want to know the version.
-        for home, names in _HOMES.items():
+        # Loaded on first use: importing pydantic takes ten times as long as all else, and an app may only want to know the version.
+        for module, names in _MODULES.items():
             if name in names:
-                value = globals()[name] = getattr(import_module(home), name)
+                value = globals()[name] = getattr(import_module(module), name)
                 return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

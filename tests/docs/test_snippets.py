@@ -58,7 +58,7 @@ def kind_of(block: Block) -> str | None:
             return "read"
         case _ if block.excuse:
             return "excused"
-        case "python" | "console", _ if block.page == DJANGO:
+        case "python" | "console" | "sh", _ if block.page == DJANGO or (block.file or "").startswith("mysite/"):
             return "django"
         case "python", "app.py":
             return "app"
@@ -167,7 +167,7 @@ def check_command(program: str, arguments: list[str]) -> None:
     """Check a command that is not run here."""
     if program == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        named = re.findall(r"\[([\w,]*)\]", arguments[-1])
+        named = re.findall(r"\[([\w,]*)\]", " ".join(arguments))
         assert [extra for extra in ",".join(named).split(",") if extra and extra not in extras] == []
     elif program == "make":
         targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -9,8 +9,8 @@ import httpcore2
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.backends.http.blocking import BlockingSocketStream
-from completions_mw.backends.http.transport import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for
@@ -177,7 +177,7 @@ class FailingAt:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:
         self.left = count
         self._error = error
-        for name in ("read", "write"):
+        for name in ("receive", "send"):
             monkeypatch.setattr(BlockingSocketStream, name, self._counted(getattr(BlockingSocketStream, name)))
 
     def _counted(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:

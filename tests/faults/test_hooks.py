@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from completions_mw import Caller, PermissionDeniedError, RateLimitError, Request
-from completions_mw.backends.http import call, channel, transport
+from completions_mw.backends.http import call, messages
 from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
 from completions_mw.core.inbound import chat_completions
@@ -260,14 +260,13 @@ BEFORE: list[tuple[Any, str]] = [
     (catalog.Catalog, "resolve"),
     (targets.UpstreamTarget, "_send"),
     (openai, "build_request"),
-    (transport, "_translate"),
-    (transport, "_checked"),
-    (transport, "UpstreamCall"),
-    (call.UpstreamCall, "sent"),
+    (messages, "_parse_url"),
+    (call.UpstreamCall, "__init__"),
+    (call.UpstreamCall, "time_left"),
     (call.UpstreamCall, "received"),
     (call.UpstreamCall, "head_ended"),
-    (channel.DeadlineStream, "write"),
-    (channel.DeadlineStream, "read"),
+    (call.DeadlineStream, "write"),
+    (call.DeadlineStream, "read"),
 ]
 WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (chat_completions.ChatCompletions, "render")]
 FIRST_EVENT: list[tuple[Any, str]] = [
@@ -287,8 +286,8 @@ LATER: list[tuple[Any, str]] = [
     (chat_completions, "encode"),
     (chunks, "_follow"),
     (call.UpstreamCall, "consumed"),
-    (channel.DeadlineStream, "wait"),
-    (channel.DeadlineStream, "read"),
+    (call.DeadlineStream, "wait"),
+    (call.DeadlineStream, "read"),
 ]
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, Request, Response, Settings
-from completions_mw.core.telemetry.log import JsonFormatter
+from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, JsonFormatter, Request, Response, Settings
 from tests.faults.conftest import HEADERS, KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext

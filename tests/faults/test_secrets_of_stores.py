@@ -15,9 +15,17 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from completions_mw import BudgetAlert, ConfigurationError, Gateway, KeyExistsError, KeyNotFoundError, Settings, StoreError
-from completions_mw.core.telemetry.log import JsonFormatter
-from completions_mw.gateway.keys import NewKey
+from completions_mw import (
+    BudgetAlert,
+    ConfigurationError,
+    Gateway,
+    JsonFormatter,
+    KeyExistsError,
+    KeyNotFoundError,
+    NewKey,
+    Settings,
+    StoreError,
+)
 from tests.faults.conftest import KEY, UPSTREAM_KEY
 from tests.faults.crowd import Crowd, asking, every_crowd
 from tests.faults.redis_faults import PASSWORD as REDIS_PASSWORD

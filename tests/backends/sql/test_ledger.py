@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from completions_mw.backends.sql import ledger_on
-from completions_mw.backends.sql.ledger_rows import BATCH
+from completions_mw.backends.sql.ledger_rows import BATCH_SIZE
 from completions_mw.backends.sql.sqlite.database import BlockingSqlite
 from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
 from completions_mw.blocking import run_sync
@@ -386,10 +386,10 @@ def test_memory_keeps_the_rows_of_a_day() -> None:
         run, ledger = opened[:2]
         run(spend(ledger, "old", 1, 1, [account(1, period="2026-10")]))
         run(ledger.settle(entry("older", started_ms=STARTED_MS - DAY_MS - 1), outcome(1)))
-        for at in range(BATCH):
+        for at in range(BATCH_SIZE):
             run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS - DAY_MS), outcome(1)))
         [row] = run(ledger.usage(UsageQuery("key")))
-        assert row.requests == BATCH + 1
+        assert row.requests == BATCH_SIZE + 1
         assert run(ledger.balances("key", "key-1")) == []
 
 

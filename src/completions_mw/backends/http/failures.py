@@ -1,23 +1,25 @@
-"""From httpcore2's exceptions to errors of the gateway."""
+"""Turns exceptions of httpcore2 into errors of the gateway."""
+
+from typing import Final
 
 import httpcore2
 
 from completions_mw.errors import GatewayError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
 
-FAILURES = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
-_UNSENT = (httpcore2.PoolTimeout, httpcore2.ConnectTimeout, httpcore2.ConnectError)
-"""Failures that come before the request is sent."""
+FAILURES: Final = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
+_UNSENT_FAILURES: Final = (httpcore2.PoolTimeout, httpcore2.ConnectTimeout, httpcore2.ConnectError)
+"""Failures before the request is sent."""
 
 
 def gateway_error(error: Exception, *, in_body: bool = False) -> GatewayError:
-    """Return the error that a client gets for a failure of httpcore2; it does not tell which upstream failed.
+    """Return the error that a client gets for a failure of httpcore2, without a hint at which upstream failed.
 
     Args:
         error: one of `FAILURES`.
         in_body: whether the response head had arrived.
     """
     failure = _meaning(error, in_body)
-    failure.maybe_billed = not in_body and not isinstance(error, _UNSENT)
+    failure.maybe_billed = not in_body and not isinstance(error, _UNSENT_FAILURES)
     return failure
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from completions_mw.core.budgets.periods import Period, adjective
 from completions_mw.core.costs.prices import usd
-from completions_mw.errors import DO_NOT_RETRY, BudgetExceededError
+from completions_mw.errors import NO_RETRY_HEADERS, BudgetExceededError
 
 _OWNERS: Final = {"key": "this API key", "caller": "this caller", "tenant": "this tenant"}
 
@@ -29,6 +29,6 @@ def budget_exceeded_error(
         text += f", {usd(reserved)} is reserved for its other requests" if reserved else ""
         text += f", and this request may cost {usd(asked)}"
     text += "." if ends is None else f". It resets at {ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}."
-    error = BudgetExceededError(text, headers=DO_NOT_RETRY)
+    error = BudgetExceededError(text, headers=NO_RETRY_HEADERS)
     error.next_target = False
     return error

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from completions_mw.core.ports import LimitState
-from completions_mw.errors import DO_NOT_RETRY, RateLimitError, shown_name
+from completions_mw.errors import NO_RETRY_HEADERS, RateLimitError, shown_name
 from completions_mw.http import Headers
 
 MAX_RETRY_MS: Final = 60_000
@@ -63,7 +63,7 @@ def rate_limit_error(
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:
         # A retry after the longest delay that is sent would be refused again.
-        headers = (*headers, *DO_NOT_RETRY)
+        headers = (*headers, *NO_RETRY_HEADERS)
     return _refusal(text, "tokens" if kind == "tokens" else "requests", headers)
 
 
@@ -71,7 +71,7 @@ def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, re
     """Return the error for a request that asks for more tokens than the limit of a whole window, so that no retry helps."""
     text = f"Request too large for {shown_name(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
-    return _refusal(text, "tokens", DO_NOT_RETRY)
+    return _refusal(text, "tokens", NO_RETRY_HEADERS)
 
 
 def rate_limit_headers(limits: Iterable[tuple[Family, int, LimitState]]) -> Headers:
