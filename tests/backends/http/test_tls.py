@@ -4,11 +4,11 @@ import ssl
 
 import pytest
 
-from completions_mw.backends.http.transport import _tls_context
+from completions_mw.backends.http.messages import tls_context
 
 
 def test_certificates_and_their_names_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
-    _tls_context.cache_clear()
-    context = _tls_context()
+    tls_context.cache_clear()
+    context = tls_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
