@@ -5,7 +5,20 @@
     gateway = Gateway(Settings.from_toml("completions.toml"))
     completion = gateway.complete(model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hello!"}])
 
-`completions_mw.adapters` mounts a gateway in an app: wsgi, asgi, flask, django, starlette, fastapi.
+The tree, from what users call down to what all parts share:
+
+    cli/         the command `completions-mw`
+    adapters/    mounts a gateway in an app: wsgi, asgi, flask, django, starlette, fastapi
+    gateway/     `Gateway` and `AsyncGateway`: join settings, core and backends
+    backends/    the only code that does I/O: upstreams, stores, models in this process
+    core/        what happens to a request, without I/O
+    providers/   the wire formats of upstreams
+    settings/    settings, from a file or a mapping
+    schemas/     requests and answers of the API, as models
+    blocking.py  runs coroutines that never suspend, so that threads need no event loop
+    errors.py    every error that a client can get
+    http.py      requests and responses, of clients and of upstreams
+    sse.py       server-sent events: decoder and encoder
 """
 
 from importlib import import_module

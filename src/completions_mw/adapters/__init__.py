@@ -1,4 +1,5 @@
-"""Adapters that mount a gateway in an app: one file for each framework, with two functions named for the direction of translation.
+"""Adapters that mount a gateway in an app: one file for each framework. Each has `to_request`, and a function for the way back,
+such as `to_flask_response`.
 
     wsgi.py        WSGI apps: `CompletionsMiddleware`
     asgi.py        ASGI apps: `CompletionsMiddleware`; the client's body and its leaving are in asgi_client.py

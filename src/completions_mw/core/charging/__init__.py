@@ -1,6 +1,6 @@
 """Charging: the leases, tokens and money of each request, from its admission to its settlement.
 
-charges.py      `Charges`: opens a charge for each request, admits, reserves and settles it
+charges.py      `Charges`: opens a charge for each request, admits, reserves and settles it, also when the client leaves
 charge.py       `Charge`: what one request holds, its usage, and checkpoints while it streams
 max_cost.py     `MaxCost`: the maximum cost of a request, and whether it is allowed
 maintenance.py  `Maintenance`: renews leases and reservations, replays the spool, reaps and prunes

@@ -3,6 +3,8 @@
 observer.py     `Observer`: base class of logs, metrics and spans
 request_log.py  `RequestLog`: the observer that logs requests and failures
 log.py          structured log records, and `JsonFormatter`
+
+Metrics and spans are observers too, each in a file beside request_log.py.
 """
 
 from completions_mw.core.telemetry.log import JsonFormatter
