@@ -147,7 +147,7 @@ def test_an_update_takes_rules_away(keys: Any) -> None:
     [
         (("create", ""), "error: name: should be 1 to 256 characters\n"),
         (("create", "n", "--tenant", ""), "error: tenant: should be 1 to 256 characters\n"),
-        (("create", "n", "--requests", "often"), "error: limits.requests: should be a rate as"),
+        (("create", "n", "--requests", "often"), "error: limits.requests: should be a rate such as"),
         (("create", "n", "--concurrency", "many"), "error: limits.concurrency: should be a valid integer"),
         (("create", "n", "--budget", "5"), "error: budget.period: is missing; give --period beside --budget\n"),
         (("create", "n", "--period", "month"), "error: budget.usd: is missing; give --budget beside --period\n"),

@@ -62,5 +62,5 @@ def _summary(file: Path, settings: Settings) -> Iterator[str]:
     for name, address in (("limits", stores.admission), ("ledger", stores.ledger)):
         text = "" if address is None else address.get_secret_value()
         # Only the scheme of other addresses: the rest may hold a user and a password.
-        shown = f"SQLite, {file}" if (file := sqlite_file(text)) else f"{text.partition('://')[0]}://"
+        shown = f"SQLite, {database}" if (database := sqlite_file(text)) else f"{text.partition('://')[0]}://"
         yield f"{name:8}  {shown if text else 'none'}"

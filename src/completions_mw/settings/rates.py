@@ -5,8 +5,8 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import BeforeValidator, PlainSerializer
 
 _EXPECTED_RATES: Final = (
-    "should be a rate as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them: whole numbers above 0, and second, "
-    "minute, hour, day, month or year"
+    "should be a rate such as `60/minute`, `10 per 5 seconds` or `60/minute; 1000/day`, or a list of them: whole numbers above 0, and "
+    "second, minute, hour, day, month or year"
 )
 MAX_RATE_AMOUNT: Final = 10**15
 """Requests or tokens that a rate may allow at most: far below 2**53, so that sums are exact in Redis's Lua."""
