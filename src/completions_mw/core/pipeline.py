@@ -81,7 +81,7 @@ class Pipeline:
         self._read = observer.around("parse", self._parse)
         self._admit = observer.around("admit", charges.admit)
         self._reserve = observer.around("reserve", charges.reserve)
-        self._admit_and_reserve = observer.around("admit", charges.admit_and_reserve)
+        self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._dispatch = observer.around("dispatch", Dispatcher(observer).answer)
         self._settle = observer.around("settle", charges.settle)
 

@@ -59,6 +59,7 @@ class Charge:
         "estimate",
         "grants",
         "holds_limits",
+        "is_admitted",
         "is_open",
         "is_priced",
         "is_watched",
@@ -88,6 +89,8 @@ class Charge:
         self.limits = limits
         self.budgets = budgets
         self.defer = defer
+        self.is_admitted = False
+        """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
         self.is_priced = False
         """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
         self.amount = 0

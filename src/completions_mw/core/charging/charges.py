@@ -72,7 +72,7 @@ class Charges:
         return charge
 
     async def admit(self, context: RequestContext, charge: Charge) -> None:
-        """Charge a request to its limits on requests and concurrency.
+        """Charge a request to its limits on requests and concurrency, before `reserve` charges it to the others.
 
         Raises:
             RateLimitError: a limit is exceeded; the request holds nothing.
@@ -80,30 +80,13 @@ class Charges:
         """
         if charge.limits is not None:
             await self._grant(charge, charge.entry.request_id, split(charge.limits)[0])
+        charge.is_admitted = True
         self._maintenance.watch(charge)
 
     async def reserve(self, context: RequestContext, charge: Charge) -> None:
-        """Reserve the tokens and the money that an admitted request may use. After an error the request holds nothing.
+        """Reserve the tokens and the money that a request may use. After an error the request holds nothing.
 
-        Raises:
-            InvalidRequestError: the request may cost more than the maximum of one request.
-            PermissionDeniedError: the model has no price, and the settings refuse such requests.
-            RateLimitError: a limit on tokens or a budget is exceeded.
-            ServiceUnavailableError: a store does not answer.
-        """
-        try:
-            if charge.is_priced:
-                charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
-            if charge.limits is not None and charge.limits.counts_tokens:
-                # An id of its own, because the store charges each id once.
-                await self._grant(charge, f"{charge.entry.request_id}:tokens", split(charge.limits)[1])
-        except BaseException:
-            await self.release(charge)
-            raise
-        await self._reserve_money(charge)
-
-    async def admit_and_reserve(self, context: RequestContext, charge: Charge) -> None:
-        """Admit a request and reserve for it, with one call of the admission store. After an error the request holds nothing.
+        A request that `admit` has not admitted is admitted too, with the same call of the admission store.
 
         Raises:
             InvalidRequestError: the request may cost more than the maximum of one request.
@@ -111,11 +94,30 @@ class Charges:
             RateLimitError: a limit or a budget is exceeded.
             ServiceUnavailableError: a store does not answer.
         """
-        if charge.is_priced:
-            charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
-        if charge.limits is not None:
-            await self._grant(charge, charge.entry.request_id, charge.limits)
-        await self._reserve_money(charge)
+        id, limits = charge.entry.request_id, charge.limits
+        if charge.is_admitted and limits is not None:
+            # An id of its own, because the store charges each id once.
+            id, limits = f"{id}:tokens", split(limits)[1] if limits.counts_tokens else None
+        try:
+            if charge.is_priced:
+                charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
+            if limits is not None:
+                await self._grant(charge, id, limits)
+        except BaseException:
+            await self.release(charge)
+            raise
+        if charge.budgets and charge.amount:
+            try:
+                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, context)
+            except GatewayError:
+                await self.release(charge)
+                raise
+            except BaseException as error:
+                # The request was cancelled before the ledger's answer, so the ledger may have reserved the money.
+                await self.settle(context, charge, None, error)
+                raise
+            charge.reserved = charge.amount
+        self._maintenance.watch(charge)
 
     async def release(self, charge: Charge) -> None:
         """Give back everything that a refused request holds; the ledger keeps no row of it."""
@@ -155,20 +157,6 @@ class Charges:
         charge.grants = (*charge.grants, grant)
         charge.holds_limits = charge.holds_limits or grant.is_returned
         charge.context.headers = (*charge.context.headers, *grant.headers)
-
-    async def _reserve_money(self, charge: Charge) -> None:
-        if charge.budgets and charge.amount:
-            try:
-                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, charge.context)
-            except GatewayError:
-                await self.release(charge)
-                raise
-            except BaseException as error:
-                # The request was cancelled before the ledger's answer, so the ledger may have reserved the money.
-                await self.settle(charge.context, charge, None, error)
-                raise
-            charge.reserved = charge.amount
-        self._maintenance.watch(charge)
 
     async def _post(self, ledger: Ledger, charge: Charge, tokens: int, outcome: Outcome) -> None:
         if charge.reserved is not None and outcome.cost > charge.reserved:
