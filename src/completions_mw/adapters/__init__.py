@@ -1,5 +1,4 @@
-"""Adapters that mount a gateway in an app: one file for each framework. Each has `to_request`, and a function for the way back,
-such as `to_flask_response`.
+"""Adapters that mount a gateway in an app: one file for each framework.
 
     wsgi.py        WSGI apps: `CompletionsMiddleware`
     asgi.py        ASGI apps: `CompletionsMiddleware`; the client's body and its leaving are in asgi_client.py
@@ -9,5 +8,6 @@ such as `to_flask_response`.
     fastapi.py     FastAPI: `router(gateway)`, with OpenAPI documents
     support.py     used by all adapters: optional imports, settings of the host app, checks of the gateway's kind
 
+Each has `to_request`, and a function for the way back, such as `to_flask_response`.
 Adapters translate, and decide nothing: `Pipeline.handle` turns every failure into a response.
 """
