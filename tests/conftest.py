@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import warm
 from tests.support.canaries import Canaries
 from tests.support.envelope import REFUSALS, check_refusal
 
@@ -20,6 +21,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """The page about Django: the project that `startproject` makes, with the page's files, under both kinds of servers."""
 
-import subprocess
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.docs.pages import CHAT, DJANGO, FIRST_STEPS, HELLO, ask, assert_serves, assert_streams, on, run, started, text_of, write
+from tests.support import warm
 from tests.support.markdown import Block
 
 FILES = on(DJANGO, "python")
@@ -84,6 +85,6 @@ def test_the_smallest_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", MANAGING)
 def test_its_own_tests(command: str, project: Project) -> None:
     _, *arguments = command.split()
-    done = subprocess.run([sys.executable, *arguments], cwd=project.folder, capture_output=True, text=True, timeout=60)
+    done = warm.run(arguments, cwd=project.folder, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert "OK" in done.stderr
