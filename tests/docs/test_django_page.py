@@ -1,6 +1,6 @@
 """The page about Django: the project that `startproject` makes, with the page's files, under both kinds of servers."""
 
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.docs.pages import (
     text_of,
     write,
 )
+from tests.support import warm
 from tests.support.markdown import Block
 
 FILES = on(DJANGO, "python")
@@ -104,6 +105,6 @@ def test_a_function_of_another_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", TESTING)
 def test_its_own_tests(command: str, project: Path) -> None:
     _, *arguments = command.split()
-    done = subprocess.run([sys.executable, *arguments], cwd=project, capture_output=True, text=True, timeout=60)
+    done = warm.run(arguments, cwd=project, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert "OK" in done.stderr

@@ -24,7 +24,7 @@ NOTHING_LEFT = "Requests: 0 active, 0 queued | Connections: 0 active"
 
 @pytest.fixture
 def settings(upstream: MockUpstream) -> Settings:
-    return settings_for(upstream, {"connect": 20, "first_byte": 20, "between_events": 0.3})
+    return settings_for(upstream)
 
 
 async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:

@@ -31,7 +31,7 @@ from tests.faults.crowd import Crowd, asking, every_crowd
 from tests.faults.redis_faults import PASSWORD as REDIS_PASSWORD
 from tests.faults.test_secrets import CONTENT, MESSAGES, leaked
 from tests.support.command_line import process
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 from tests.support.process import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import MockUpstream
@@ -48,12 +48,6 @@ class Stand(NamedTuple):
     redis: RedisServer
     ledger: str
     dump: Callable[[], str]
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,8 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
-from tests.support.postgres_server import PostgresServer, postgres_server
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(params=KINDS)
