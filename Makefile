@@ -27,7 +27,7 @@ demo: $(UV) ## A real model answers through a Flask app on this machine
 	@$(RUN) --group demo python examples/demo
 
 test: $(UV) ## Run the tests against real servers, clients and models
-	@$(RUN) --group test pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(RUN) --group test pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-soak: $(UV) ## Run the long tests: churn, cancellation storms, fuzzing
 	@$(RUN) --group test pytest -m soak $(ARGS)

@@ -43,8 +43,7 @@ def transport(*, blocking: bool) -> Transport | None:
 
 def built_in(*, blocking: bool) -> Transport:
     """Return the built-in transport, with as many connections as the others."""
-    from completions_mw.backends.http.asynchronous import AsyncTransport
-    from completions_mw.backends.http.blocking import BlockingTransport
+    from completions_mw.backends.http import AsyncTransport, BlockingTransport
 
     make: Callable[[int], Transport] = BlockingTransport if blocking else AsyncTransport
     return make(CONNECTIONS)

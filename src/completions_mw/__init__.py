@@ -1,11 +1,24 @@
-"""An OpenAI-compatible chat completions endpoint inside the web app that you already run.
+"""An OpenAI-compatible chat completions endpoint inside your own web app.
 
     from completions_mw import Gateway, Settings
 
     gateway = Gateway(Settings.from_toml("completions.toml"))
-    answer = gateway.complete(model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hello!"}])
+    completion = gateway.complete(model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hello!"}])
 
-To mount it, see `completions_mw.adapters`: wsgi, asgi, flask, django, starlette, fastapi.
+The tree, from what users call down to what all parts share:
+
+    cli/         the command `completions-mw`
+    adapters/    mounts a gateway in an app: wsgi, asgi, flask, django, starlette, fastapi
+    gateway/     `Gateway` and `AsyncGateway`: join settings, core and backends
+    backends/    the only code that does I/O: upstreams, stores, models in this process
+    core/        what happens to a request, without I/O
+    providers/   the wire formats of upstreams
+    settings/    settings, from a file or a mapping
+    schemas/     requests and answers of the API, as models
+    blocking.py  runs coroutines that never suspend, so that threads need no event loop
+    errors.py    every error that a client can get
+    http.py      requests and responses, of clients and of upstreams
+    sse.py       server-sent events: decoder and encoder
 """
 
 from importlib import import_module
@@ -18,6 +31,7 @@ if TYPE_CHECKING:
     from completions_mw.core.keys.service import KeyNotFoundError
     from completions_mw.core.ports import Balance, KeyExistsError, KeyRecord, StoreError, UsageRow
     from completions_mw.core.resilience.store_health import StoreSnapshot
+    from completions_mw.core.telemetry.log import JsonFormatter
     from completions_mw.errors import (
         AuthenticationError,
         BudgetExceededError,
@@ -38,7 +52,7 @@ if TYPE_CHECKING:
         UpstreamError,
         UpstreamTimeoutError,
     )
-    from completions_mw.gateway import AsyncGateway, Gateway
+    from completions_mw.gateway import AsyncGateway, Gateway, GatewayOptions
     from completions_mw.http import Request, Response
     from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
     from completions_mw.settings import Budget, Limits, Settings
@@ -60,9 +74,11 @@ __all__ = [
     "ConfigurationError",
     "Gateway",
     "GatewayError",
+    "GatewayOptions",
     "HeadersTooLargeError",
     "InternalError",
     "InvalidRequestError",
+    "JsonFormatter",
     "KeyExistsError",
     "KeyNotFoundError",
     "KeyRecord",
@@ -86,13 +102,14 @@ __all__ = [
     "UsageRow",
 ]
 
-_HOMES = {
+_MODULES = {
     "completions_mw.core.keys.caller": ("Caller",),
     "completions_mw.core.budgets.budgets": ("BudgetAlert",),
     "completions_mw.core.keys.service": ("KeyNotFoundError",),
     "completions_mw.core.keys.secrets": ("NewKey",),
     "completions_mw.core.ports": ("Balance", "KeyExistsError", "KeyRecord", "StoreError", "UsageRow"),
     "completions_mw.core.resilience.store_health": ("StoreSnapshot",),
+    "completions_mw.core.telemetry.log": ("JsonFormatter",),
     "completions_mw.errors": (
         "AuthenticationError",
         "BudgetExceededError",
@@ -113,7 +130,7 @@ _HOMES = {
         "UpstreamError",
         "UpstreamTimeoutError",
     ),
-    "completions_mw.gateway": ("AsyncGateway", "Gateway"),
+    "completions_mw.gateway": ("AsyncGateway", "Gateway", "GatewayOptions"),
     "completions_mw.http": ("Request", "Response"),
     "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest"),
     "completions_mw.settings": ("Budget", "Limits", "Settings"),
@@ -123,10 +140,10 @@ _HOMES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Loaded when it is used: pydantic takes ten times as long as everything else, and an app may only want to know the version.
-        for home, names in _HOMES.items():
+        # Loaded on first use: importing pydantic takes ten times as long as all else, and an app may only want to know the version.
+        for module, names in _MODULES.items():
             if name in names:
-                value = globals()[name] = getattr(import_module(home), name)
+                value = globals()[name] = getattr(import_module(module), name)
                 return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

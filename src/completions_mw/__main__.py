@@ -1,4 +1,4 @@
-"""`python -m completions_mw` is the command line."""
+"""Runs the command line as `python -m completions_mw`."""
 
 from completions_mw.cli import main
 

@@ -1,6 +1,6 @@
 """Runs the async core without an event loop, a thread or a greenlet.
 
-The blocking ports do their I/O inside `async def` methods that never suspend, so a single step runs a coroutine from start to end.
+Blocking ports do their I/O inside `async def` methods that never suspend, so a single `send` runs a coroutine from its start to its end.
 """
 
 from collections.abc import Coroutine
@@ -17,19 +17,19 @@ class Stream(Protocol[T_co]):
     def __anext__(self) -> Coroutine[Any, Any, T_co]: ...
 
     async def aclose(self) -> None:
-        """Stop the stream wherever it is: close what it reads from, and settle its request. May be called twice."""
+        """Stop the stream at any point: close its source, and settle its request. May be called twice."""
         ...
 
     async def abandon(self) -> None:
-        """Close what the stream reads from, and leave the rest to the maintenance: no store is asked. Called by the garbage collector."""
+        """Close the source of the stream without I/O on a store. The garbage collector calls it; the maintenance settles the request."""
         ...
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` to its end and return what it returns.
+    """Run `coroutine` to its end and return its result.
 
     Raises:
-        RuntimeError: it suspended, so something in it waits for an event loop; the message names the coroutine.
+        RuntimeError: the coroutine suspended, so something in it waits for an event loop; the message names the coroutine.
     """
     try:
         coroutine.send(None)
@@ -41,10 +41,10 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class BlockingIterator(Generic[T_co]):
-    """A plain iterator over an async stream of the core; closing it, started or not, reaches the upstream.
+    """A plain iterator over an async stream of the core. Closing it closes the upstream, also before the first item.
 
-    The garbage collector closes the upstream of an iterator that was dropped without `close`, as servers that break PEP 3333 and callers
-    who leave a loop do; its request is settled later, by the maintenance.
+    If an iterator is dropped without `close`, by a server that breaks PEP 3333 or by a caller that leaves a loop, the garbage collector
+    closes the upstream, and the maintenance settles the request later.
     """
 
     __slots__ = ("__weakref__", "_finalizer", "_stream")
@@ -64,7 +64,7 @@ class BlockingIterator(Generic[T_co]):
             raise StopIteration from None
 
     def close(self) -> None:
-        """Close the stream and settle its request. May be called twice, and at any time."""
+        """Close the stream and settle its request. May be called at any time, and twice."""
         if self._finalizer.detach() is not None:
             run_sync(self._stream.aclose())
 

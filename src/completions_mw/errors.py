@@ -1,4 +1,4 @@
-"""Every failure that a caller can see, named as in the OpenAI SDKs, and its form on the wire.
+"""Every error that a caller can get, named as in OpenAI's SDKs, and its form on the wire.
 
     GatewayError
     ├── InvalidRequestError         400
@@ -12,7 +12,7 @@
     ├── RateLimitError              429
     │   └── BudgetExceededError     429
     ├── HeadersTooLargeError        431
-    ├── ClientDisconnectedError     499  (in logs only: nobody is there to read it)
+    ├── ClientDisconnectedError     499  (only in logs: the client has left)
     ├── InternalError               500
     ├── UpstreamError               502
     ├── ServiceUnavailableError     503
@@ -20,7 +20,7 @@
 
     ConfigurationError (a ValueError): settings that cannot work; raised at construction, never by a request
 
-Adapters never see one: the pipeline turns them into OpenAI's envelope (docs/contract.md, Errors). A direct call raises them.
+Over HTTP, the pipeline turns every GatewayError into OpenAI's error envelope (docs/contract.md, Errors). Direct calls raise them.
 """
 
 from typing import Any, ClassVar, Final, TypedDict
@@ -29,34 +29,35 @@ from pydantic_core import to_json
 
 from completions_mw.http import Headers, Response
 
-DO_NOT_RETRY: Final = (("x-should-retry", "false"),)
-"""Stops the retries of OpenAI's SDKs, which would be in vain (docs/contract.md, Client retries)."""
-_MAX_SHOWN_NAME: Final = 256
+NO_RETRY_HEADERS: Final = (("x-should-retry", "false"),)
+"""Headers that stop the retries of OpenAI's SDKs where a retry cannot succeed (docs/contract.md, Client retries)."""
+_MAX_NAME_CHARS: Final = 256
 
 
 class GatewayError(Exception):
     """A request that was not answered.
 
     Args:
-        message: what a developer on the other side reads; never holds a secret or a whole value of the request.
-        param: path of the parameter at fault, as `messages[0].content`.
-        code: the error's code where it differs from the class's own.
-        headers: further response headers, as `retry-after`.
+        message: text for the developer of the client. It never holds a secret or a whole value of the request.
+        param: path of the parameter at fault, such as `messages[0].content`; None for the request as a whole.
+        code: code of the error; by default that of the class.
+        type: type of the error; by default that of the class.
+        headers: further response headers, such as `retry-after`.
     """
 
     status: ClassVar[int] = 500
     type: str = "server_error"
     code: str | None = None
     next_target: bool = False
-    """Whether the model's next target may still answer: nothing was answered, and nothing is under way (docs/promises.md)."""
+    """Whether the model's next target may answer instead: nothing was sent to the client, and no upstream is still answering."""
     received: int | None = None
-    """How many bytes had come of an answer that broke off: the provider bills it, so it is charged by an estimate."""
+    """Bytes received of an answer that was cut off, else None. The provider bills such an answer, so it is charged by an estimate."""
     maybe_billed: bool = False
-    """Whether the provider may bill what is charged to nobody: the request was sent, and no answer came (docs/promises.md, Money)."""
+    """Whether the provider may bill a request for which no caller is charged: it was sent, and not answered (docs/promises.md, Money)."""
     upstream_status: int | None = None
-    """HTTP status of the upstream's answer that this error was made from, for the log; None where no upstream answered."""
+    """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
     upstream_code: str | None = None
-    """The upstream's own code for its error, without secrets and at most 200 characters, for the log; None where it gave none."""
+    """Error code of the upstream, for the log, without secrets and at most 200 characters; None if the upstream gave none."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class GatewayError(Exception):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which a retry makes sense, at most 60; None where nobody knows, or where it makes none (docs/contract.md)."""
+        """Seconds after which a retry may succeed; None if unknown, or if no retry can succeed (docs/contract.md, Client retries)."""
         headers = dict(self.headers)
         if headers.get("x-should-retry") == "false":
             return None
@@ -86,19 +87,19 @@ class GatewayError(Exception):
         try:
             return float(milliseconds) / 1000 if milliseconds else float(seconds) if seconds else None
         except ValueError:
-            # An upstream's advice may be a date.
+            # The header of an upstream may be a date.
             return None
 
 
 class InvalidRequestError(GatewayError):
-    """The request is not one that this API takes (docs/contract.md, Validation)."""
+    """The request is invalid (docs/contract.md, Validation)."""
 
     status = 400
     type = "invalid_request_error"
 
 
 class AuthenticationError(GatewayError):
-    """No key, or one that is not known, disabled or expired."""
+    """The request has no API key, or one that is unknown, disabled or expired."""
 
     status = 401
     type = "invalid_request_error"
@@ -108,21 +109,21 @@ class AuthenticationError(GatewayError):
 
 
 class PermissionDeniedError(GatewayError):
-    """The caller is known and may not do this."""
+    """The caller is known, and is not allowed to do this."""
 
     status = 403
     type = "invalid_request_error"
 
 
 class NotFoundError(GatewayError):
-    """No such model for this caller, or no such path."""
+    """The path does not exist, or the model does not exist for this caller."""
 
     status = 404
     type = "invalid_request_error"
 
 
 class MethodNotAllowedError(GatewayError):
-    """The path is ours, the verb is not."""
+    """The path exists, and does not take this HTTP method."""
 
     status = 405
     type = "invalid_request_error"
@@ -157,7 +158,7 @@ class UnsupportedMediaTypeError(GatewayError):
 
 
 class RateLimitError(GatewayError):
-    """Too many requests or tokens; in this version only the upstream says so."""
+    """A rate limit of the caller or of the upstream was reached."""
 
     status = 429
     type = "requests"
@@ -166,14 +167,14 @@ class RateLimitError(GatewayError):
 
 
 class BudgetExceededError(RateLimitError):
-    """The key or its tenant has spent its budget; a retry is useless."""
+    """The budget of the key, caller or tenant is spent. A retry cannot succeed before the next period."""
 
     type = "insufficient_quota"
     code = "insufficient_quota"
 
 
 class HeadersTooLargeError(GatewayError):
-    """The headers together exceed the bound."""
+    """The request's headers are too large."""
 
     status = 431
     type = "invalid_request_error"
@@ -191,7 +192,7 @@ class ClientDisconnectedError(GatewayError):
 
 
 class InternalError(GatewayError):
-    """A fault of ours. The text is fixed: the cause is in the log, under the request id."""
+    """A fault of the gateway or of a function of the host app. The text is fixed; the log has the cause, under the request id."""
 
     code = "internal_error"
 
@@ -200,7 +201,7 @@ class InternalError(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """The provider failed, or its answer cannot be used."""
+    """The provider failed, or sent an answer that cannot be used."""
 
     status = 502
     code = "upstream_error"
@@ -208,25 +209,25 @@ class UpstreamError(GatewayError):
 
 
 class ServiceUnavailableError(GatewayError):
-    """Something that this request needs is down or overloaded; a retry may help."""
+    """A store or model that the request needs is down or overloaded. A retry may succeed."""
 
     status = 503
     next_target = True
 
 
 class UpstreamTimeoutError(GatewayError):
-    """The provider did not answer in time. Unless it could not even be connected to, its answer may be under way, and billed."""
+    """The provider did not answer in time. It may still be answering, and bill the answer, unless the connection failed."""
 
     status = 504
     code = "upstream_timeout"
 
 
 class ConfigurationError(ValueError):
-    """Settings that cannot work; the message names the field."""
+    """Settings that cannot work. The message names each wrong field."""
 
 
 class ErrorObject(TypedDict):
-    """The four members of `error`: all always present, nothing else (docs/contract.md, Errors)."""
+    """The object `error` of the envelope: always exactly these four members (docs/contract.md, Errors)."""
 
     message: str
     type: str
@@ -235,12 +236,12 @@ class ErrorObject(TypedDict):
 
 
 def error_body(error: GatewayError) -> dict[str, ErrorObject]:
-    """Return the envelope of OpenAI's API for `error`."""
+    """Return `error` in the error envelope of OpenAI's API."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
 def error_response(error: GatewayError) -> Response[Any]:
-    """Return the whole HTTP answer for `error`."""
+    """Return the HTTP response for `error`."""
     return Response(
         status=error.status,
         headers=(("content-type", "application/json"), *error.headers),
@@ -249,5 +250,5 @@ def error_response(error: GatewayError) -> Response[Any]:
 
 
 def shown_name(name: str) -> str:
-    """Return a name of the host app, which may be anything, as error texts have it: bounded, and valid Unicode."""
-    return name[:_MAX_SHOWN_NAME].encode("utf-8", "replace").decode()
+    """Return the name of a model or tenant as error texts show it: at most 256 characters, and valid Unicode."""
+    return name[:_MAX_NAME_CHARS].encode("utf-8", "replace").decode()

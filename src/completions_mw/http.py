@@ -1,6 +1,6 @@
-"""What crosses the borders of the core: requests and responses of the host app, and of upstreams.
+"""HTTP messages that enter and leave the core: requests and responses of the host app and of upstreams.
 
-Header names are lower-case everywhere. Values are text as HTTP/1.1 carries it: one character a byte (latin-1).
+Header names are in lower case. Header values are text with one character for each byte (latin-1), as in HTTP/1.1.
 """
 
 from collections.abc import Awaitable
@@ -10,24 +10,25 @@ from typing import Any, Generic, Protocol, TypeVar
 StreamT = TypeVar("StreamT")
 
 Headers = tuple[tuple[str, str], ...]
-"""Names in lower case and values, in the order of the wire; repeated headers stay repeated."""
+"""Pairs of a name in lower case and a value, in the order of the message; repeated headers stay repeated."""
 
 
 class RequestBody(Protocol):
-    """A request body that has not been read yet, so that a refusal need not wait for it."""
+    """A request body that has not been read yet, so that a request can be refused without waiting for its body."""
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body.
 
         Raises:
-            RequestTooLargeError: it has more than `limit` bytes; nothing beyond them is kept.
-            RequestTimeoutError: the client sends it too slowly.
+            RequestTooLargeError: the body has more than `limit` bytes; the rest is not kept.
+            RequestTimeoutError: the client did not send the body in time.
+            ClientDisconnectedError: the client left before it had sent the body.
         """
         ...
 
 
 class ByteStream(Protocol):
-    """A body that is sent or received in pieces. An object, not a generator: closing one that never started works."""
+    """A body that is sent or received in pieces. Not a generator, since closing a generator that never started closes nothing."""
 
     def __anext__(self) -> Awaitable[bytes]: ...
 
@@ -35,7 +36,7 @@ class ByteStream(Protocol):
 
 
 class ClientConnection(Protocol):
-    """The client's own connection, where the server shows it: lets a blocking wait notice that the client left."""
+    """The connection of a client, if the server exposes it: a blocking wait watches it to notice that the client left."""
 
     def fileno(self) -> int: ...
 
@@ -44,26 +45,27 @@ class ClientConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of the host app, in no framework's terms."""
+    """A request to the host app, independent of its framework."""
 
     method: str
     path: str
-    """Decoded, and relative to where the host app is mounted (without SCRIPT_NAME or root_path)."""
+    """Decoded path, relative to the mount point of the host app: without SCRIPT_NAME or root_path."""
     headers: Headers = field(repr=False)
-    """Not in the repr, as they hold the key; nor is the body: error trackers write down what local variables look like."""
+    """Headers of the request. Not in the repr, since they hold the API key and error trackers record the repr of local variables."""
     body: bytes | RequestBody = field(default=b"", repr=False)
     client: str | None = None
-    """Address of the client, for logs."""
+    """Address of the client; None if the server does not tell it."""
     native: Any = field(default=None, repr=False)
-    """The host framework's own request (Flask, Django, Starlette), the ASGI scope or the WSGI environ: for `authenticate`."""
+    """Request object of Flask, Django or Starlette, or the ASGI scope or WSGI environ, for the `authenticate` function."""
     connection: ClientConnection | None = None
+    """Connection of the client, if a blocking server exposes it."""
     debug: bool = False
-    """Whether the host app runs in its debug mode: logs may then quote exceptions."""
+    """Whether the host app runs in debug mode, in which logs may quote exceptions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response(Generic[StreamT]):
-    """An answer to the host app's client. A streamed body must be closed, whether it was read to its end or not."""
+    """A response to a client of the host app. A streamed body must be closed, also after it was read to its end."""
 
     status: int
     headers: Headers
@@ -72,44 +74,46 @@ class Response(Generic[StreamT]):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a call to an upstream may take, in seconds."""
+    """Seconds that the phases of a call to an upstream may take."""
 
     connect: float = 3.0
+    """Seconds until the connection is open."""
     first_byte: float = 60.0
-    """From the request sent to the whole head of the answer."""
+    """Seconds from the end of the request to the end of the response's headers."""
     between_events: float = 30.0
-    """Silence inside the answer."""
+    """Seconds without a byte of the response's body."""
     total: float = 600.0
+    """Seconds from the start of the call to the end of the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """A call to an upstream's HTTP API, complete but for what the transport adds (host, length, encoding)."""
+    """A POST request to an upstream's API. The transport adds the headers for host, length and encoding."""
 
     url: str
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
     timeouts: Timeouts = Timeouts()
     connection: ClientConnection | None = None
-    """The client for whom the call is made; a blocking transport gives up when it leaves."""
+    """Connection of the client who waits for the answer; a blocking transport stops when that client leaves."""
 
 
 class UpstreamBody(ByteStream, Protocol):
-    """An upstream's answer, piece by piece. An empty piece says: nothing came for one keep-alive interval."""
+    """The body of an upstream's response, in pieces. An empty piece means that nothing was received for one keep-alive interval."""
 
     async def finish(self) -> None:
-        """Give the connection back: the answer is complete, so wait only a moment for its end, then close."""
+        """Release the connection of a complete answer: wait a moment for the end of the body, then close."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """The head of an upstream's answer, and its body still to be read."""
+    """Status and headers of an upstream's response, and its body, which has not been read yet."""
 
     status: int
     headers: Headers
     body: UpstreamBody
 
     def header(self, name: str) -> str | None:
-        """Return the first value of the header `name` (lower case)."""
+        """Return the first value of the header `name`, which is in lower case; None if there is none."""
         return next((value for key, value in self.headers if key == name), None)

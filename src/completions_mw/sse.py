@@ -1,4 +1,4 @@
-"""Server-sent events as chat completions use them (docs/contract.md, Streams): encoder and decoder, bytes only."""
+"""Encoder and decoder of server-sent events, as chat completions use them (docs/contract.md, Streams)."""
 
 from typing import Any, Final, NamedTuple
 
@@ -10,51 +10,51 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One event of an answer: a JSON object, and the bytes it was parsed from if they can still be relayed as they came."""
+    """An event of an answer: a JSON object, and the bytes that it was parsed from if the client may get them unchanged."""
 
     data: dict[str, Any]
     raw: bytes | None = None
 
 
 DONE: Final = Event({}, b"[DONE]")
-"""The event that ends a complete answer; compared by identity."""
+"""The event that ends a complete answer. Compared by identity."""
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
-"""A comment: tells the client, and every proxy on the way, that the answer is still coming."""
+"""A comment, sent during silence so that clients and proxies keep the connection open."""
 
 
 def encode(event: Event) -> bytes:
-    """Return `event` in the only form that every client in the field reads (docs/contract.md, Streams): one line of ASCII.
+    """Return `event` as a single `data` line of ASCII, the only form that all clients read (docs/contract.md, Streams).
 
     Raises:
-        pydantic_core.PydanticSerializationError: the data is not JSON, as a lone surrogate is not.
+        pydantic_core.PydanticSerializationError: the data cannot be encoded as JSON, as with a lone surrogate.
     """
     raw = event.raw
     # `find` is twice as fast as `in` for one byte.
     if raw is None or not raw.isascii() or raw.find(b"\n") >= 0 or raw.find(b"\r") >= 0:
-        # NaN and Infinity are not JSON: a JavaScript client would lose the whole answer over one of them.
+        # NaN and Infinity are not JSON, and a JavaScript client would fail at them.
         raw = to_json(event.data, ensure_ascii=True, inf_nan_mode="null")
     return b"data: " + raw + b"\n\n"
 
 
 class ServerSentEvent(NamedTuple):
-    """One event as an upstream sent it. Its data is not decoded: UTF-8 and JSON are checked together by whoever parses it."""
+    """An event as an upstream sent it. The data is bytes: the parser of the JSON checks its UTF-8 too."""
 
     data: bytes
-    """The `data` lines, joined by a line feed."""
+    """Values of the `data` lines, joined by line feeds."""
     event: str = ""
-    """The `event` field, as in `event: error`."""
+    """Value of the `event` field, such as `error`; empty if there is none."""
 
 
 class Decoder:
-    """Cuts the bytes of an upstream's answer into events, as they arrive and however they were split (docs/contract.md, Streams).
+    """Splits the bytes of an upstream's answer into events, however the network has split them (docs/contract.md, Streams).
 
-    Follows the WHATWG rules for `text/event-stream`, so an event that no blank line ended is not an event: the
-    caller sees the end of the answer without `[DONE]` and knows that it was cut.
+    Follows https://html.spec.whatwg.org/multipage/server-sent-events.html: an event without a blank line after it is dropped, so an answer
+    that was cut ends without `[DONE]`.
 
     Args:
-        max_event_bytes: what one event may hold, counted as its data so far and the line being read.
-        max_events: how many events one answer may have.
+        max_event_bytes: bytes that one event may have: its data so far and the line that is being read.
+        max_events: events that one answer may have.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Decoder:
         self._max_event_bytes = max_event_bytes
         self._events_left = max_events
         self._started = False
-        # Of the first piece too: what starts with a field starts with no byte order mark.
+        # True before the first piece too: one that starts with a field has no byte order mark.
         self._between_events = True
         self._after_cr = False
         self._failed = False
@@ -85,8 +85,8 @@ class Decoder:
         """Return the events that `data` completes.
 
         Raises:
-            UpstreamError: a bound was passed (code `upstream_too_large`). Events that were complete before it are
-                returned first, so that no way of splitting the answer loses one; then every call raises.
+            UpstreamError: the answer exceeds a bound; the code is `upstream_too_large`. The call that finds the fault returns the events
+                before it, if there are any; every later call raises.
         """
         if self._between_events and len(data) <= self._max_event_bytes:
             events = _whole_events(data)
@@ -116,17 +116,17 @@ class Decoder:
                 self._add_field(line)
             else:
                 self._end_event(events)
-        # What may be half a byte order mark is not yet a line.
+        # Before that, the bytes may be half a byte order mark, and no line.
         if self._started:
             self._fits(self._line)
         return events
 
     def _complete_lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` ends; keep what follows them."""
+        """Return the lines that `data` completes, and keep the rest for the next call."""
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        # Only the new bytes are searched: a line that comes in many pieces must not be read again for each.
+        # Only the new bytes are searched, so that a line in many pieces is not searched again for each piece.
         ends_line = b"\n" in data or b"\r" in data
         self._line += data
         if not (self._skip_bom() and ends_line):
@@ -137,7 +137,7 @@ class Decoder:
         return lines
 
     def _skip_bom(self) -> bool:
-        """Say whether it is known by now if the answer starts with a byte order mark."""
+        """Remove a byte order mark; return whether enough bytes were received to know if there is one."""
         if not self._started and (len(self._line) >= len(_BOM) or not _BOM.startswith(self._line)):
             self._started = True
             self._line = self._line.removeprefix(_BOM)
@@ -163,7 +163,7 @@ class Decoder:
 
 
 def _whole_events(data: bytes) -> list[ServerSentEvent] | None:
-    """Return the events in `data` if it is nothing but whole events of one data line each, as it nearly always is."""
+    """Return the events in `data` if it consists of whole events with one data line each, the usual case; else None."""
     if not data.startswith(b"data: "):
         return None
     if data.endswith(b"\r\n"):

@@ -74,9 +74,9 @@ def test_a_project_without_settings_is_told_so(portal: BlockingPortal) -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "slip": (
         {"COMPLETIONS_MW_AUTHENTICATOR": greet},
-        "COMPLETIONS_MW_AUTHENTICATOR: is no setting of completions_mw; did you mean `COMPLE",
+        "COMPLETIONS_MW_AUTHENTICATOR: is not a setting of completions_mw; did you mean `COMPLE",
     ),
-    "unknown": ({"COMPLETIONS_MW_X": 1}, "COMPLETIONS_MW_X: is no setting of completions_mw; "),
+    "unknown": ({"COMPLETIONS_MW_X": 1}, "COMPLETIONS_MW_X: is not a setting of completions_mw; "),
     "module": ({"COMPLETIONS_MW_AUTHENTICATE": "no.such.thing"}, "COMPLETIONS_MW_AUTHENTICATE: No module named 'no'"),
     "attribute": ({"COMPLETIONS_MW_ON_BUDGET": f"{__name__}.nothing"}, "COMPLETIONS_MW_ON_BUDGET: Module "),
     "path": ({"COMPLETIONS_MW_MODELS": {"bot": "greet"}}, "COMPLETIONS_MW_MODELS['bot']: greet doesn't look like a module path"),

@@ -1,6 +1,7 @@
 """FastAPI's router: documented like all endpoints, answered in the gateway's own words."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -59,6 +60,12 @@ def test_every_reference_in_the_docs_leads_somewhere(docs: dict[str, Any]) -> No
         kind, _, name = reference.rpartition("/")
         assert kind == "#/components/schemas"
         assert name in docs["components"]["schemas"]
+
+
+def test_the_docs_cite_no_file_of_this_repository(docs: dict[str, Any]) -> None:
+    text = json.dumps(docs)
+    assert "https://platform.openai.com/docs/api-reference/chat/create" in text
+    assert not re.findall(r"\w+\.md|completions_mw|core\.\w+", text)
 
 
 def test_a_router_may_be_included_below_prefixes(portal: BlockingPortal) -> None:

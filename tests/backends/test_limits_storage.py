@@ -13,11 +13,12 @@ import pytest
 from completions_mw import Gateway, Settings
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.limits_storage import AsyncStorage, LimitsAdmission, unsupported
+from completions_mw.backends.limits_clients import AsyncStorage
+from completions_mw.backends.limits_storage import LimitsAdmission, unsupported
 from completions_mw.blocking import run_sync
+from completions_mw.core.keys.fields import KeyRules
 from completions_mw.core.ports import Admission, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
-from completions_mw.gateway.keys import KeyRules
 from completions_mw.settings import Limits
 from tests.support.admission import LEASE_MS, requests, tokens
 from tests.support.memcached_server import Memcached

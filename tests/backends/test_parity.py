@@ -19,6 +19,7 @@ PAIRS = (
     "FunctionModel",
     "LlamaCppModel",
     "Postgres",
+    "PostgresPool",
     "Redis",
     "SpoolFile",
     "Sqlite",

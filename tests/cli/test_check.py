@@ -91,7 +91,7 @@ def test_a_store_that_does_not_answer(folder: Path) -> None:
 
 
 def test_no_settings(folder: Path) -> None:
-    assert inside("check") == (1, "", "error: which settings? Give --config and a settings file\n")
+    assert inside("check") == (1, "", "error: no settings: give --config and a settings file\n")
 
 
 def test_the_version() -> None:

@@ -1,6 +1,5 @@
 """What an operator is told of a database that fails: which one, and why, and no password."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,8 @@ import pytest
 from completions_mw.cli.errors import explained
 from completions_mw.core.ports import StoreError
 from tests.support.command_line import inside
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 from tests.support.process import free_port
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 def told(address: str) -> str:

@@ -93,6 +93,6 @@ def test_a_file_that_cannot_be_read(keys: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "\ufeff\n \n", "[]"], ids=["empty", "blank", "list"])
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "JSON"])
 def test_nothing_in_it(keys: Any, tmp_path: Path, text: str, options: tuple[str, ...]) -> None:
-    assert keys("import", "-", *options, stdin=text) == (1, "", "error: -: there is nothing in it\n")
+    assert keys("import", "-", *options, stdin=text) == (1, "", "error: -: holds no keys\n")
     (tmp_path / "keys.json").write_text(text)
-    assert keys("import", str(tmp_path / "keys.json"), *options) == (1, "", f"error: {tmp_path}/keys.json: there is nothing in it\n")
+    assert keys("import", str(tmp_path / "keys.json"), *options) == (1, "", f"error: {tmp_path}/keys.json: holds no keys\n")

@@ -147,7 +147,7 @@ def test_an_update_takes_rules_away(keys: Any) -> None:
     [
         (("create", ""), "error: name: should be 1 to 256 characters\n"),
         (("create", "n", "--tenant", ""), "error: tenant: should be 1 to 256 characters\n"),
-        (("create", "n", "--requests", "often"), "error: limits.requests: should be a rate as"),
+        (("create", "n", "--requests", "often"), "error: limits.requests: should be a rate such as"),
         (("create", "n", "--concurrency", "many"), "error: limits.concurrency: should be a valid integer"),
         (("create", "n", "--budget", "5"), "error: budget.period: is missing; give --period beside --budget\n"),
         (("create", "n", "--period", "month"), "error: budget.usd: is missing; give --budget beside --period\n"),
@@ -157,8 +157,11 @@ def test_an_update_takes_rules_away(keys: Any) -> None:
         (("create", "n", "--expires", "tomorrow"), "error: expires_at: should be a date and time with its offset from UTC"),
         (("show", "key_none"), "error: there is no key with this id or public id\n"),
         (("rotate", "key_none"), "error: there is no key with this id or public id\n"),
-        (("rotate", "key_none", "--overlap", "soon"), "error: overlap: should be a time as 90s, 30m, 24h or 7d, or seconds as 3600\n"),
-        (("rotate", "key_none", "--overlap", ""), "error: overlap: should be a time as 90s, 30m, 24h or 7d, or seconds as 3600\n"),
+        (
+            ("rotate", "key_none", "--overlap", "soon"),
+            "error: overlap: should be a time such as 90s, 30m, 24h or 7d, or a number of seconds\n",
+        ),
+        (("rotate", "key_none", "--overlap", ""), "error: overlap: should be a time such as 90s, 30m, 24h or 7d, or a number of seconds\n"),
         (("rotate", "key_none", "--overlap", "999d"), "error: overlap: should be from 0 seconds to 366 days\n"),
         (("update", "key_none", "--name", "n"), "error: there is no key with this id or public id\n"),
     ],
@@ -176,7 +179,7 @@ def test_what_cannot_be(keys: Any, arguments: tuple[str, ...], text: str) -> Non
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ((), "nothing was asked for; `completions-mw keys update --help` lists what can be changed"),
+        ((), "nothing to change; `completions-mw keys update --help` lists the options"),
         (("--budget", "5"), "budget.period: is missing; give --period beside --budget"),
         (("--period", "day", "--clear", "budget"), "budget.usd: is missing; give --budget beside --period"),
     ],

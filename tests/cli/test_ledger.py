@@ -53,10 +53,10 @@ def test_an_address_from_the_environment_or_a_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, "which ledger? Give --config and a settings file, or --ledger and an address as sqlite:///completions.db"),
+        (None, "no ledger: give --config and a settings file, or --ledger and an address such as sqlite:///completions.db"),
         ("", f"stores.ledger: is missing; {WRITE} in "),
         ("stores = 5", f"stores.ledger: is missing; {WRITE} in "),
-        ("[stores]\nledger = 'memory://'", f"stores.ledger: what is in memory is in the app's own process; {WRITE}"),
+        ("[stores]\nledger = 'memory://'", f"stores.ledger: a ledger in memory is only visible in the app's own process; {WRITE}"),
         ("[stores]\nledger = 'mysql://canary@host'", "stores.ledger: should be memory://, sqlite://…, postgresql://…"),
         ("[stores]\nledger = 'env:NOT_SET'", "stores.ledger: the environment variable NOT_SET is not set"),
         ("[stores]\nledger = 5", "stores.ledger: should be text"),
@@ -111,7 +111,7 @@ def test_a_settings_file_that_is_not_there(folder: Path) -> None:
 def test_a_database_that_is_not_there(folder: Path, command: str, place: str) -> None:
     (folder / "address").write_text(f"sqlite:///{place}")
     result = inside(*command.split(), "--ledger", "file:address")
-    text = f"error: there is no file {folder}/{place}; `completions-mw keys create` makes it, and so does the app\n"
+    text = f"error: there is no file {folder}/{place}; `completions-mw keys create` or the app creates it\n"
     assert result == (1, "", text)
     assert [file.name for file in folder.iterdir()] == ["address"]
 

@@ -108,7 +108,7 @@ def test_a_table_for_people(usage: Any) -> None:
 def test_times_that_are_none(usage: Any, option: str, text: str) -> None:
     result = usage(f"--{option}", text)
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith(f"error: {option}: should be a day as 2026-11-01, or a time with its offset from UTC")
+    assert result.err.startswith(f"error: {option}: should be a day such as 2026-11-01, or a time with its offset from UTC")
 
 
 def test_the_same_as_a_process(address: str, tmp_path: Path, usage: Any) -> None:

@@ -1,9 +1,9 @@
 """What the live OpenAI API answers to requests that are wrong in one way or in two: docs/contract.md, Validation, byte for byte.
 
 Data only, for every host and for the validation alone. The base request asks for the model "m", which must exist; every row is HTTP 400
-unless it says otherwise. Left out, because they hold for one family of models and not for the core: rows 20 (`temperature`),
-21 (`top_p`) and 50 (`stop`, `logit_bias`, `prediction`, `max_tokens`). Rows 15 (`n` <= 8) and 24 (`top_logprobs` <= 5) have the bounds
-of the specification instead of the family's.
+unless it says otherwise. Left out is what the live API refuses for one family of models alone, in `temperature`, `top_p`, `stop`,
+`logit_bias`, `prediction` and `max_tokens`. Where that family has narrower bounds (`n` <= 8, `top_logprobs` <= 5), the rows have those
+of OpenAI's OpenAPI description.
 """
 
 import json

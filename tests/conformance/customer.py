@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from completions_mw import Gateway
+from completions_mw import Gateway, NewKey
 from completions_mw.core.ports import Balance, UsageRow
-from completions_mw.gateway.keys import NewKey
 from tests.conformance.given import JSON, chat_body, post
 from tests.hosts.base import CHAT, Host, HostResponse, bearer
 from tests.support.exchange import Answer

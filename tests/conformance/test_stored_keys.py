@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw import Gateway
-from completions_mw.gateway.keys import NewKey
+from completions_mw import Gateway, NewKey
 from tests.conformance.customer import Customer, CustomerMaker
 from tests.conformance.given import JSON, chat_body
 from tests.hosts.base import CHAT, MODELS, Host, HostResponse, bearer

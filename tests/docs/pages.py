@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from tests.support import warm
 from tests.support.markdown import Block, code_blocks
 from tests.support.process import free_port, serve
 
@@ -114,7 +115,11 @@ def assert_streams(url: str) -> None:
 
 def run(command: list[str], folder: Path, env: Mapping[str, str] = SECRETS) -> str:
     """Run what comes to an end by itself, and return what it prints."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env={**os.environ, **env})
+    everything = {**os.environ, **env}
+    if warm.can_be_warm(command):
+        done = warm.run(command[1:], cwd=folder, env=everything)
+    else:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=everything)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

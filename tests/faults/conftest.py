@@ -127,21 +127,32 @@ def forgetful(upstream: MockUpstream) -> None:
     upstream.reset()
 
 
+PATIENCE = {"connect": 20.0, "first_byte": 20.0, "between_events": 20.0, "total": 60.0}
+"""Seconds that a machine which has much to do may need."""
+HASTE = {"late": {"first_byte": 0.5}, "silent": {"between_events": 0.3}}
+"""The timeouts of the providers whose models never answer, and fall silent: nothing arrives there, so no machine is too slow for them."""
+SLOW = {"ttfb": "late", "stall": "silent", "stall-3": "silent"}
+
+
 def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = MappingProxyType({}), **more: Any) -> Settings:
+    """Return settings with every scenario as a model.
+
+    Args:
+        upstream: the provider.
+        timeouts: of all models, those that never answer included; without any, only these are given up soon.
+        **more: further settings; providers come beside the usual ones.
+    """
     from tests.support.upstream_scenarios import SCENARIOS
 
+    up = {"api": "openai", "base_url": upstream.url, "api_key": UPSTREAM_KEY}
+    hasty = {} if timeouts else {name: {**up, "timeouts": haste} for name, haste in HASTE.items()}
     names = [*SCENARIOS, *(f"status-{status}" for status in range(400, 600)), "stall-3", "n", "flaky-1"]
+    targets = {name: f"{SLOW.get(name, 'up') if hasty else 'up'}/{name}" for name in names}
     return Settings.from_mapping(
         {
-            "providers": {
-                "up": {
-                    "api": "openai",
-                    "base_url": upstream.url,
-                    "api_key": UPSTREAM_KEY,
-                }
-            },
-            "timeouts": {"connect": 0.3, "first_byte": 0.5, "between_events": 0.5, "total": 30, **timeouts},
-            "models": {**{name: {"targets": [f"up/{name}"]} for name in names}, "alias": {"targets": ["up/ok"]}},
+            "providers": {"up": up, **hasty, **more.pop("providers", {})},
+            "timeouts": {**PATIENCE, **timeouts},
+            "models": {**{name: {"targets": [target]} for name, target in targets.items()}, "alias": {"targets": ["up/ok"]}},
             "keys": {"client": {"secret": KEY}},
             "keep_alive": 0.1,
             "max_response_bytes": 2 * 1024 * 1024,

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.http import blocking
-from completions_mw.backends.http.asynchronous import AsyncTransport
-from completions_mw.backends.http.blocking import BlockingTransport, connect_first
+from completions_mw.backends.http import AsyncTransport, BlockingTransport, blocking
+from completions_mw.backends.http.blocking import connect_first
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for
@@ -24,7 +23,7 @@ MESSAGES = [{"role": "user", "content": "one two three"}]
 
 @pytest.fixture
 def settings(upstream: MockUpstream) -> Settings:
-    return settings_for(upstream, {"connect": 20, "first_byte": 20, "between_events": 0.3})
+    return settings_for(upstream)
 
 
 def check_nothing_left(pools: Mapping[Any, object]) -> None:

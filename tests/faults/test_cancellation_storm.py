@@ -15,8 +15,7 @@ import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.adapters.wsgi import ClientSocket
-from completions_mw.backends.http.asynchronous import AsyncTransport
-from completions_mw.backends.http.blocking import BlockingTransport
+from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for

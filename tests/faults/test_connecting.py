@@ -16,6 +16,10 @@ from tests.support.upstream import MockUpstream
 pytestmark = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
+CONNECT = 1.0
+"""Seconds to wait where nobody answers: enough for a connection to be made, whatever else the machine does."""
+
+
 @dataclass
 class Site:
     proxy: FaultProxy
@@ -25,7 +29,7 @@ class Site:
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
 def site(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Site]:
     with FaultProxy("127.0.0.1", upstream.port) as proxy:
-        provider = {"api": "openai", "base_url": f"http://127.0.0.1:{proxy.port}/v1"}
+        provider = {"api": "openai", "base_url": f"http://127.0.0.1:{proxy.port}/v1", "timeouts": {"connect": CONNECT}}
         client = request.param(settings_for(upstream, providers={"up": provider}))
         yield Site(proxy, client)
         client.close()
@@ -69,7 +73,7 @@ def test_an_idle_connection_that_the_upstream_closed(site: Site, upstream: MockU
 
 
 def test_a_pool_that_is_used_up(upstream: MockUpstream, stream: bool) -> None:
-    client = BlockingClient(settings_for(upstream, connections={"max": 1}))
+    client = BlockingClient(settings_for(upstream, {"connect": CONNECT}, connections={"max": 1}))
     with held(client.gateway):
         answer = client.post("ok", stream=stream)
         assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
@@ -78,7 +82,7 @@ def test_a_pool_that_is_used_up(upstream: MockUpstream, stream: bool) -> None:
 
 
 def test_a_pool_that_is_used_up_on_an_event_loop(upstream: MockUpstream, stream: bool) -> None:
-    client = AsyncClient(settings_for(upstream, connections={"max": 1}))
+    client = AsyncClient(settings_for(upstream, {"connect": CONNECT}, connections={"max": 1}))
 
     async def two() -> None:
         first = (await client.gateway.handle(request("hang", stream=True))).body

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.conftest import AsyncClient, BlockingClient, Client, settings_for
+from tests.faults.conftest import SLOW, AsyncClient, BlockingClient, Client, settings_for
 from tests.support.process import free_port
 from tests.support.proxy import Blackhole, FaultProxy
 from tests.support.upstream import MockUpstream
@@ -18,12 +18,11 @@ def chain(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Cl
         settings = settings_for(
             upstream,
             providers={
-                "up": {"api": "openai", "base_url": upstream.url},
                 "refused": {"api": "openai", "base_url": f"http://127.0.0.1:{free_port()}/v1"},
-                "blackhole": {"api": "openai", "base_url": f"http://127.0.0.1:{blackhole.port}/v1"},
+                "blackhole": {"api": "openai", "base_url": f"http://127.0.0.1:{blackhole.port}/v1", "timeouts": {"connect": 0.3}},
             },
             models={
-                **{first: {"targets": [f"up/{first}", "up/ok"]} for first in [*firsts, "trunc", "cut"]},
+                **{first: {"targets": [f"{SLOW.get(first, 'up')}/{first}", "up/ok"]} for first in [*firsts, "trunc", "cut"]},
                 "refused": {"targets": ["refused/x", "up/ok"]},
                 "blackhole": {"targets": ["blackhole/x", "up/ok"]},
                 "hopeless": {"targets": ["refused/x", "up/status-503"]},

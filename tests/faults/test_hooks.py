@@ -250,10 +250,9 @@ def test_a_log_handler_that_raises(kind: Kind, upstream: MockUpstream, model: st
 # --- our own code
 
 BEFORE: list[tuple[Any, str]] = [
-    (routes.Routes, "match"),
+    (routes.Routes, "find"),
     (pipeline, "parse_headers"),
-    (pipeline, "require_json"),
-    (pipeline, "require_length"),
+    (pipeline, "check_entity"),
     (chat_completions, "parse_json_body"),
     (chat_completions, "validate"),
     (authentication.Authenticator, "find"),

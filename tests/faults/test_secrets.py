@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, Request, Response, Settings
-from completions_mw.core.telemetry.log import JsonFormatter
-from tests.faults.conftest import HEADERS, KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, request, settings_for
+from completions_mw import AsyncGateway, Caller, Gateway, GatewayError, JsonFormatter, Request, Response, Settings
+from tests.faults.conftest import HASTE, HEADERS, KEY, SLOW, UPSTREAM_KEY, AsyncClient, BlockingClient, request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
@@ -112,8 +111,9 @@ def settings(upstream: MockUpstream) -> Settings:
         "api_key": UPSTREAM_KEY,
         "headers": {"x-api-key": CANARIES["header"]},
     }
-    models = {name: {"targets": [f"up/{name}"]} for name in (*FAILURES, "ok", "tools")}
-    return settings_for(upstream, providers={"up": provider}, models=models)
+    providers = {"up": provider, "silent": {**provider, "timeouts": HASTE["silent"]}}
+    models = {name: {"targets": [f"{SLOW.get(name, 'up')}/{name}"]} for name in (*FAILURES, "ok", "tools")}
+    return settings_for(upstream, providers=providers, models=models)
 
 
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])

@@ -15,15 +15,23 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from completions_mw import BudgetAlert, ConfigurationError, Gateway, KeyExistsError, KeyNotFoundError, Settings, StoreError
-from completions_mw.core.telemetry.log import JsonFormatter
-from completions_mw.gateway.keys import NewKey
+from completions_mw import (
+    BudgetAlert,
+    ConfigurationError,
+    Gateway,
+    JsonFormatter,
+    KeyExistsError,
+    KeyNotFoundError,
+    NewKey,
+    Settings,
+    StoreError,
+)
 from tests.faults.conftest import KEY, UPSTREAM_KEY
 from tests.faults.crowd import Crowd, asking, every_crowd
 from tests.faults.redis_faults import PASSWORD as REDIS_PASSWORD
 from tests.faults.test_secrets import CONTENT, MESSAGES, leaked
 from tests.support.command_line import process
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 from tests.support.process import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.upstream import MockUpstream
@@ -40,12 +48,6 @@ class Stand(NamedTuple):
     redis: RedisServer
     ledger: str
     dump: Callable[[], str]
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

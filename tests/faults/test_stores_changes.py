@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from completions_mw import Gateway, Settings
+from completions_mw import Gateway, NewKey, Settings
 from completions_mw.core.ports import Balance
-from completions_mw.gateway.keys import NewKey
 from tests.faults.conftest import Answer
 from tests.faults.crowd import Crowd, Running, asking, every_crowd, recovers
 from tests.support.command_line import process

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from completions_mw import Gateway, Settings
-from completions_mw.backends.sql.postgres.database import CONNECTIONS
+from completions_mw.backends.sql.postgres.pool import MAX_CONNECTIONS
 from completions_mw.core.charging.maintenance import REAP_SECONDS
 from tests.faults.conftest import Answer
 from tests.faults.crowd import AT_ONCE, RECOVERY, asking, every_crowd, load, recovers, statuses, store
@@ -189,7 +189,7 @@ def test_somebody_locks_one_budget(kind: type[Any], postgres: PostgresServer) ->
             other.execute("SELECT * FROM completions_mw.budgets WHERE name = 'other' FOR UPDATE")
             answers = crowd.send_all([asking(OTHER, "m")] * 12 + [asking(FREE, "m")] * 12)
             assert statuses(answers) == {200: 12, 503: 12}
-            assert len(postgres.backends(address)) <= CONNECTIONS + 1
+            assert len(postgres.backends(address)) <= MAX_CONNECTIONS + 1
         for key in (RICH, OTHER):
             recovers(lambda key=key: crowd.send(asking(key, "m")).status == 200)  # type: ignore[misc]
         with Gateway(settings(address)) as operator:

@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import from_json
 
 from completions_mw.core.ports import UsageRow
-from tests.faults.conftest import KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
+from tests.faults.conftest import KEY, SLOW, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
 from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -134,10 +134,13 @@ def test_a_stream_is_closed_at_once_after_done(client: Client, upstream: MockUps
     upstream.wait_closed()
 
 
-def test_a_silent_upstream_is_bridged_by_comments(client: Client) -> None:
+@pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
+def test_a_silent_upstream_is_bridged_by_comments(kind: type[BlockingClient] | type[AsyncClient], upstream: MockUpstream) -> None:
     """See docs/promises.md, Streams and truncation."""
+    client = kind(settings_for(upstream, timeouts={"between_events": 1}))
     body = client.post("stall", stream=True).body
     assert body.count(b": keep-alive\n\n") >= 3
+    client.close()
 
 
 def test_usage_is_asked_for_and_withheld(client: Client, upstream: MockUpstream) -> None:
@@ -198,7 +201,7 @@ def charged(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[
     """A client with a budget for one answer; the upstream costs $1 a thousand tokens of input, $2 of output."""
     paid: dict[str, Any] = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": MOST}
     names = ["cut", "rst", "stall", "hugebody", "hugeline", "html", "empty200", "trunc", "firsterror", "ttfb", "status-500"]
-    models = {name: {"targets": [f"up/{name}"], **paid} for name in names}
+    models = {name: {"targets": [f"{SLOW.get(name, 'up')}/{name}"], **paid} for name in names}
     models["hugeline"]["targets"].append("up/ok")
     keys = {"client": {"secret": KEY, "budget": {"usd": "0.06", "period": "total"}}}
     made = request.param(settings_for(upstream, models=models, keys=keys, stores={"ledger": "memory://"}))

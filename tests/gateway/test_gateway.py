@@ -119,7 +119,7 @@ def test_a_blocking_gateway_refuses_a_hook_that_nothing_can_wait_for(hook: str, 
 def test_an_option_with_a_slip_in_it_is_refused(kind: Kind) -> None:
     with pytest.raises(TypeError) as caught:
         kind(Settings(**TREE), modles={})  # type: ignore[call-arg]
-    assert str(caught.value) == "`modles` is no option of a gateway; did you mean `models`?"
+    assert str(caught.value) == "`modles` is not an option of a gateway; did you mean `models`?"
 
 
 @both

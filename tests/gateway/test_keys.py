@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from completions_mw import AsyncGateway, Gateway, Settings
+from completions_mw import AsyncGateway, Gateway, KeyExistsError, KeyNotFoundError, Settings
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
 from completions_mw.core.keys.service import KeyService
 from completions_mw.errors import ConfigurationError
-from completions_mw.gateway.keys import AsyncKeys, KeyExistsError, KeyNotFoundError, Keys
+from completions_mw.gateway.async_keys import AsyncKeys
+from completions_mw.gateway.keys import Keys
 
 METHODS = ["create", "disable", "enable", "import_key", "list", "rotate", "show", "update"]
 

@@ -3,7 +3,8 @@
 import os
 
 from completions_mw import AsyncGateway
-from completions_mw.adapters.asgi import CompletionsMiddleware, Receive, Scope, Send, no_app
+from completions_mw.adapters.asgi import CompletionsMiddleware, Scope, Send, no_app
+from completions_mw.adapters.asgi_client import Receive
 from tests.servers.apps import settings
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.kinds import Kind
 from tests.servers.scenarios import Announced, Gush, Held, Steps
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 from tests.support.process import Server, free_port, serve
 from tests.support.redis_server import own_redis, redis_server
 from tests.support.upstream import MockUpstream
@@ -128,12 +128,6 @@ def server(request: pytest.FixtureRequest, running: Callable[[Kind], Running], u
     yield one
     output = one.process.output()[before:]
     assert output.count("Traceback") == output.count(OF_UVICORN), output
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

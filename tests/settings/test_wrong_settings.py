@@ -110,7 +110,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("models.m.targets[0]", model(targets=["up/"]), "`provider/model`"),
     ("models.m.targets[0]", model(targets=["up/a b"]), "without spaces"),
     ("models.m.targets[0]", model(targets=[{"up/x": 1}]), "`provider/model`"),
-    ("models.gpt-3.5-turbo.targets[0]", model("gpt-3.5-turbo", targets=["upp/x"]), "`upp` is no provider; did you mean `up`?"),
+    ("models.gpt-3.5-turbo.targets[0]", model("gpt-3.5-turbo", targets=["upp/x"]), "`upp` is not a provider; did you mean `up`?"),
     ("models.m.targets[1]", model(targets=["up/x", "openai/x"]), "known are `up`"),
     ("models.m.targets[0]", {"models": {"m": {"targets": ["up/x"]}}}, "there are none"),
     ("models.my model", model("my model"), "without spaces"),

@@ -102,15 +102,13 @@ class Charging:
         self.maintenance = Maintenance(limiter, self.ledger, budgets, self.background, clock, settings.stores)
         observers = observer or RequestLog()
         self.pipeline = Pipeline(
-            settings.prefix,
+            settings,
             ChatCompletions("reject", Bounds()),
             Authenticator([SettingsKeys(settings.keys)], clock),
             Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
             Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background, observers),
             clock,
             observers,
-            max_body_bytes=settings.max_body_bytes,
-            debug=settings.debug,
             cache=cache,
             dialects=dialects,
         )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from typer.testing import CliRunner
 
 from completions_mw.cli.app import app
+from tests.support import warm
 
 
 class Result(NamedTuple):
@@ -29,10 +30,14 @@ class Result(NamedTuple):
 
 def process(*arguments: str, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None, python: tuple[str, ...] = ()) -> Result:
     """Run `python -m completions_mw` in a process of its own."""
-    command = [sys.executable, *(python or ("-m", "completions_mw")), *arguments]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COMPLETIONS_MW_")}
-    done = subprocess.run(command, input=stdin.encode(), capture_output=True, timeout=60, cwd=cwd, env={**clean, **(env or {})})
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    variables = {**clean, **(env or {})}
+    if not python:
+        done = warm.run(["-m", "completions_mw", *arguments], stdin=stdin.encode(), cwd=cwd, env=variables)
+    else:
+        command = [sys.executable, *python, *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, cwd=cwd, env=variables)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def terminal(*arguments: str, width: int) -> str:

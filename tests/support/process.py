@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from tests.support.warm import Files, WarmProcess, can_be_warm
+
 
 class Server:
     """A process that serves, at the head of a session of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | WarmProcess, log: Path) -> None:
         self._process = process
         self._log = log
 
@@ -80,22 +82,23 @@ def serve(
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "output.txt")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                list(map(str, command)),
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = _start(list(map(str, command)), {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}, cwd, log)
         server = Server(process, log)
         try:
             _wait_until_ready(server, _address(ready), time.monotonic() + timeout)
             yield server
         finally:
             _stop(process)
+
+
+def _start(command: list[str], env: Mapping[str, str], cwd: Path | None, log: Path) -> subprocess.Popen[bytes] | WarmProcess:
+    log.touch()
+    if can_be_warm(command):
+        return WarmProcess(command[1:], Files(os.devnull, log, log), env=env, cwd=cwd)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def _address(ready: int | str) -> tuple[str, int]:
@@ -124,7 +127,7 @@ def _accepts(address: tuple[str, int]) -> bool:
         return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes] | WarmProcess) -> None:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)

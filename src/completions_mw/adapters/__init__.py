@@ -1,12 +1,13 @@
-"""Where the gateway is mounted: one small file a host framework, each with two functions named for the direction of translation.
+"""Adapters that mount a gateway in an app: one file for each framework.
 
-    wsgi.py        any WSGI app: `CompletionsMiddleware`
-    asgi.py        any ASGI app: `CompletionsMiddleware`
-    flask.py       the extension `Completions`
-    django/        a URLconf, `urls`, and the view behind it, `views`
-    starlette.py   `routes(gateway)`
-    fastapi.py     `router(gateway)`, with OpenAPI documents
-    support.py     what adapters share: lazy framework imports, settings of a host app, checks of the gateway's kind
+    wsgi.py        WSGI apps: `CompletionsMiddleware`
+    asgi.py        ASGI apps: `CompletionsMiddleware`; the client's body and its leaving are in asgi_client.py
+    flask.py       Flask: the extension `Completions`
+    django/        Django: the URLconf `urls`
+    starlette.py   Starlette: `routes(gateway)`
+    fastapi.py     FastAPI: `router(gateway)`, with OpenAPI documents
+    support.py     used by all adapters: optional imports, settings of the host app, checks of the gateway's kind
 
-Adapters decide nothing and catch nothing: `Pipeline.handle` turns every failure into a response.
+Each has `to_request`, and a function for the way back, such as `to_flask_response`.
+Adapters translate, and decide nothing: `Pipeline.handle` turns every failure into a response.
 """

@@ -1,7 +1,7 @@
-"""FastAPI: `app.include_router(router(gateway))`, with OpenAPI docs.
+"""Adapter for FastAPI: `app.include_router(router(gateway))`, with OpenAPI documents.
 
-FastAPI documents the request but does not parse it: its own answers to a bad one (422, `{"detail": ...}`) lose message, type and code in
-every OpenAI SDK (docs/contract.md, Errors). The app closes the gateway in its own lifespan: `async with gateway: yield`.
+FastAPI documents the request, and does not validate it: OpenAI's SDKs cannot read its errors (422, `{"detail": ...}`), and would show no
+message, type and code (docs/contract.md, Errors). The app closes the gateway in its lifespan: `async with gateway: yield`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from completions_mw.adapters.asgi import Message, Receive, Scope, Send, answer
+from completions_mw.adapters.asgi import Scope, Send, answer
+from completions_mw.adapters.asgi_client import Message, Receive
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
@@ -22,14 +23,16 @@ with needs("fastapi"):
     from starlette.requests import ClientDisconnect
     from starlette.routing import Match
 
-OTHER_THAN_POST: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")
-OTHER_THAN_GET: Final = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
-"""Refused by the gateway, in its own words. OPTIONS stays the host app's."""
-KEY: Final = HTTPBearer(auto_error=False, scheme_name="ApiKeyAuth", description="A key of the gateway, or the host app's own login.")
+# The gateway refuses these methods with OpenAI's error. OPTIONS is left to the host app.
+METHODS_BUT_POST: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")
+METHODS_BUT_GET: Final = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+KEY_SCHEME: Final = HTTPBearer(
+    auto_error=False, scheme_name="ApiKeyAuth", description="An API key of this service, or the login of the app."
+)
 
 
 class GatewayErrorObject(BaseModel):
-    """What went wrong."""
+    """An error, as in OpenAI's API."""
 
     message: str
     type: str
@@ -38,48 +41,54 @@ class GatewayErrorObject(BaseModel):
 
 
 class GatewayErrorResponse(BaseModel):
-    """The body of every answer that is not 2xx (docs/contract.md, Errors)."""
+    """The body of every response whose status is not 2xx."""
 
     error: GatewayErrorObject
 
 
 def router(gateway: AsyncGateway) -> APIRouter:
-    """Return the gateway's paths as a router; it may be included below a prefix, and its dependencies run as everywhere.
+    """Return the gateway's paths as a router. It may be included with a prefix and with dependencies, as any router.
 
     Raises:
-        TypeError: the gateway is not an async one.
+        TypeError: `gateway` is not an `AsyncGateway`.
     """
     check_gateway(gateway, AsyncGateway)
     paths = Routes(gateway.settings.prefix)
     api = APIRouter(
         route_class=ExactRoute,
-        dependencies=[Security(KEY)],
+        dependencies=[Security(KEY_SCHEME)],
         responses={"4XX": {"model": GatewayErrorResponse}, "5XX": {"model": GatewayErrorResponse}},
     )
 
     async def create_chat_completion(request: Request) -> Response:
-        """Answer a conversation, whole or, with `stream`, as it comes."""
+        """Create a chat completion; with `stream`, as server-sent events.
+
+        Reference: https://platform.openai.com/docs/api-reference/chat/create
+        """
         return GatewayResponse(gateway, request, paths.chat)
 
     async def list_models(request: Request) -> Response:
-        """List the models that the key may use."""
+        """List the models that the caller may use."""
         return GatewayResponse(gateway, request, paths.models)
 
     async def retrieve_model(request: Request, model: str) -> Response:
-        """Describe one model."""
+        """Return one of the models that the caller may use."""
         return GatewayResponse(gateway, request, f"{paths.models}/{model}")
 
-    api.post(paths.chat, responses={200: _completion_docs()}, openapi_extra=_request_docs())(create_chat_completion)
+    request_docs = {"required": True, "content": {"application/json": {"schema": self_contained(ChatRequest)}}}
+    streamed_docs = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
+    completion_docs = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed_docs}
+    api.post(paths.chat, responses={200: completion_docs}, openapi_extra={"requestBody": request_docs})(create_chat_completion)
     api.get(paths.models, responses={200: {"model": ModelList}})(list_models)
     api.get(paths.models + "/{model:path}", responses={200: {"model": ModelCard}})(retrieve_model)
-    api.api_route(paths.chat, methods=[*OTHER_THAN_POST], include_in_schema=False)(create_chat_completion)
-    api.api_route(paths.models, methods=[*OTHER_THAN_GET], include_in_schema=False)(list_models)
-    api.api_route(paths.models + "/{model:path}", methods=[*OTHER_THAN_GET], include_in_schema=False)(retrieve_model)
+    api.api_route(paths.chat, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_chat_completion)
+    api.api_route(paths.models, methods=[*METHODS_BUT_GET], include_in_schema=False)(list_models)
+    api.api_route(paths.models + "/{model:path}", methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
     return api
 
 
 class ExactRoute(APIRoute):
-    """A route that takes its path to the letter (docs/promises.md): a `path` parameter may be empty, and `$` forgives a newline."""
+    """A route that matches exactly its path: not an empty model, nor a newline at the end, which Starlette's patterns allow."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
@@ -88,12 +97,12 @@ class ExactRoute(APIRoute):
 
 
 class GatewayResponse(Response):
-    """What an endpoint returns: the gateway's answer, which is only made when FastAPI sends it.
+    """The response of a path operation, which asks the gateway when FastAPI sends it.
 
     Args:
-        gateway: answers.
-        request: of FastAPI.
-        path: the request's path as the gateway knows it, wherever the router is included.
+        gateway: answers the request.
+        request: the request of FastAPI.
+        path: path of the request without the prefixes of routers.
     """
 
     def __init__(self, gateway: AsyncGateway, request: Request, path: str) -> None:
@@ -110,7 +119,7 @@ class GatewayResponse(Response):
 
 
 def body_first(request: Request, receive: Receive) -> Receive:
-    """Return what receives a request again, also after a dependency has read its body."""
+    """Return a `receive` that yields the body of `request`, also if a dependency has read it already, and then calls `receive`."""
     pieces = request.stream()
 
     async def next_message() -> Message:
@@ -123,17 +132,8 @@ def body_first(request: Request, receive: Receive) -> Receive:
     return next_message
 
 
-def _request_docs() -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": self_contained(ChatRequest)}}}}
-
-
-def _completion_docs() -> dict[str, Any]:
-    streamed = {"schema": self_contained(ChatCompletionChunk)}
-    return {"model": ChatCompletion, "description": "The answer.", "content": {"text/event-stream": streamed}}
-
-
 def self_contained(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of `model` with every definition in its place: FastAPI collects those of parsed bodies only."""
+    """Return the JSON schema of `model` without references: FastAPI collects the definitions only of bodies that it parses."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 

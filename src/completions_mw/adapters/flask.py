@@ -1,4 +1,4 @@
-"""Flask: `Completions(app)`, or `init_app(app)` in an app factory."""
+"""Adapter for Flask: `Completions(app)`, or `init_app(app)` in an app factory."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -22,31 +22,32 @@ with needs("flask"):
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-VERBS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
-"""OPTIONS is left to Flask, so that extensions for CORS can answer it."""
+HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+"""HTTP methods that the gateway answers. OPTIONS is left to Flask, so that extensions for CORS can answer it."""
 
 
 class Completions:
-    """The extension: adds the gateway's paths to Flask apps, as routes of theirs.
+    """Flask extension that adds the gateway's paths to an app as routes.
 
-    `before_request` hooks, logins and the contexts work as for every view; a streamed answer keeps the contexts of its request to its
-    end. Flask-WTF's protection refuses clients without its token, unless told `csrf.exempt("completions_mw.adapters.flask.answer")`.
+    `before_request` functions, logins and contexts work as for every view. A streamed response keeps the contexts of its request until it
+    ends. Flask-WTF refuses requests without a CSRF token, unless the view is exempt:
+    `csrf.exempt("completions_mw.adapters.flask.answer")`.
 
     Args:
-        app: gets the paths at once; None to call `init_app` later.
-        gateway: answers; without one, each app gets its own from `app.config["COMPLETIONS_MW"]`: a mapping, the path of a TOML
-            file, or a `Settings`.
-        **options: for the gateway that is built, any of `GatewayOptions`:
+        app: gets the routes at once; None to call `init_app` later.
+        gateway: answers the requests. Without it, each app gets a gateway of its own, built from `app.config["COMPLETIONS_MW"]`: a
+            mapping, the path of a TOML file, or a `Settings`.
+        **options: options of the gateways that are built, any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send.
-            - authenticate: the app's own login, as `lambda request: current_user.get_id()`.
-            - transport: makes the calls to all upstreams instead of the built-in HTTP client.
-            - on_budget: called once with a `BudgetAlert` when a budget reaches 50, 80 and 100 per cent, or refuses its first
+            - authenticate: the app's own login, such as `lambda request: current_user.get_id()`.
+            - transport: used for all calls to upstreams instead of the built-in HTTP client.
+            - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
               request.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work.
-        TypeError: `app` is no app, the gateway is not a blocking one, an option is not known, or options come beside a gateway.
+        ConfigurationError: the settings cannot work.
+        TypeError: `app` is not a Flask app, `gateway` is not a `Gateway`, an option is not known, or both a gateway and options are given.
     """
 
     def __init__(self, app: flask.Flask | None = None, gateway: Gateway | None = None, **options: Unpack[GatewayOptions]) -> None:
@@ -57,16 +58,17 @@ class Completions:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask, gateway: Gateway | None = None, **options: Unpack[GatewayOptions]) -> None:
-        """Add the gateway's paths to `app`, and the gateway as `app.extensions["completions_mw"]`.
+        """Add the gateway's paths to `app` as routes, and the gateway as `app.extensions["completions_mw"]`.
 
         Args:
-            app: gets the paths.
-            gateway: answers for this app, instead of the constructor's.
-            **options: as for the constructor, whose options they replace one by one.
+            app: gets the routes.
+            gateway: answers the requests of this app, instead of the gateway given to the constructor.
+            **options: any of `GatewayOptions`; each replaces the option of that name given to the constructor.
 
         Raises:
-            ConfigurationError: the settings ask for something that cannot work.
-            TypeError: `app` is no app, the gateway is not a blocking one, an option is not known, or options come beside a gateway.
+            ConfigurationError: the settings cannot work.
+            TypeError: `app` is not a Flask app, `gateway` is not a `Gateway`, an option is not known, or both a gateway and options are
+                given.
         """
         if not isinstance(app, flask.Flask):
             raise TypeError(f'`app` should be a Flask app, not {type(app).__name__}; settings belong in app.config["COMPLETIONS_MW"]')
@@ -79,15 +81,15 @@ class Completions:
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)
         for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<path:model>")):
-            # Two slashes are another path, where Flask would redirect.
-            app.add_url_rule(path, f"completions_mw_{name}", answer, methods=VERBS, merge_slashes=False)
+            # A path with two slashes is another path, and must not be redirected to this one.
+            app.add_url_rule(path, f"completions_mw_{name}", answer, methods=HTTP_METHODS, merge_slashes=False)
 
 
 def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
-    """Check the arguments of the extension when they are given, before `init_app` or the first request fails.
+    """Check the arguments of the extension when it is made, and not only at `init_app` or at the first request.
 
     Raises:
-        TypeError: the gateway is not a blocking one, an option is not known, or options come beside a gateway.
+        TypeError: `gateway` is not a `Gateway`, an option is not known, or both a gateway and options are given.
     """
     check_option_names(options)
     if gateway is not None:
@@ -97,11 +99,11 @@ def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
 
 
 def answer(model: str = "") -> flask.Response:
-    """Answer the current request: the view of all paths."""
+    """Answer the current request: the view of all routes."""
     gateway: Gateway = flask.current_app.extensions["completions_mw"]
     request = to_request(flask.request)
     if not gateway.owns(request.method, request.path):
-        # Flask takes `//api` for `/api`.
+        # Flask matches `//api` with the route `/api`.
         flask.abort(404)
     if flask.request.is_multiprocess:
         gateway.note_processes()
@@ -109,23 +111,23 @@ def answer(model: str = "") -> flask.Response:
 
 
 def to_request(request: flask.Request) -> Request:
-    """Return a request of Flask as the gateway takes it."""
+    """Return the `Request` for a Flask request."""
     return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request), debug=flask.current_app.debug)
 
 
 def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:
-    """Return the gateway's answer as Flask sends it; hooks that look at bodies leave one alone that is passed through."""
+    """Return a Flask response. A stream is passed through directly, so that `after_request` functions do not read it."""
     if isinstance(response.body, bytes):
         return flask.Response(response.body, response.status, wsgi.headers_of(response))
     return StreamedResponse(response.body, response.status, wsgi.headers_of(response), direct_passthrough=True)
 
 
 class StreamedResponse(flask.Response):
-    """A stream that keeps the contexts of its request until it ends or is closed."""
+    """A streamed response that keeps the contexts of its request until it ends or is closed."""
 
     def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
         pieces = flask.stream_with_context(_begun(super().get_app_iter(environ)))
-        # Takes the contexts before Flask gives them up: they are torn down once, and a stream that is closed unread is closed within them.
+        # Enters the contexts before Flask leaves them: they are torn down once, also for a stream that is closed before it was read.
         next(pieces)
         return pieces
 
@@ -139,17 +141,17 @@ def _begun(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _nothing() -> None:
-    """Stands for the `close` of a body that a hook has put in the place of ours."""
+    """Do nothing, in place of the `close` that a body has not if an `after_request` function replaced it."""
 
 
 class FlaskBody:
-    """The `RequestBody` of a Flask request, which a hook may have read before."""
+    """The `RequestBody` of a Flask request, which a `before_request` function may have read already."""
 
     def __init__(self, request: flask.Request) -> None:
         self._request = request
 
     async def read(self, limit: int) -> bytes:
-        # One more than is accepted: werkzeug ends a chunked body at its limit without a word.
+        # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
         self._request.max_content_length = limit + 1
         try:
             return self._request.get_data()

@@ -1,6 +1,6 @@
-"""Starlette: `Starlette(routes=[*routes(gateway), ...])`.
+"""Adapter for Starlette: `Starlette(routes=[*routes(gateway), ...])`.
 
-The app closes the gateway when it ends, in its own lifespan:
+The app closes the gateway in its lifespan:
 
     @asynccontextmanager
     async def lifespan(app):
@@ -8,7 +8,8 @@ The app closes the gateway when it ends, in its own lifespan:
             yield
 """
 
-from completions_mw.adapters.asgi import Receive, Scope, Send, answer, path_of
+from completions_mw.adapters.asgi import Scope, Send, answer, path_of
+from completions_mw.adapters.asgi_client import Receive
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
@@ -22,7 +23,7 @@ def routes(gateway: AsyncGateway) -> list[BaseRoute]:
     """Return the gateway's paths as routes, for an app or below a `Mount`.
 
     Raises:
-        TypeError: the gateway is not an async one.
+        TypeError: `gateway` is not an `AsyncGateway`.
     """
     check_gateway(gateway, AsyncGateway)
     paths = Routes(gateway.settings.prefix)
@@ -34,10 +35,10 @@ def routes(gateway: AsyncGateway) -> list[BaseRoute]:
 
 
 class GatewayRoute(Route):
-    """A route for what the gateway owns: exactly its paths, and every verb but OPTIONS."""
+    """A route that matches exactly the paths of the gateway, and every HTTP method but OPTIONS."""
 
     def __init__(self, gateway: AsyncGateway, path: str, name: str) -> None:
-        super().__init__(path, GatewayEndpoint(gateway), name=name)
+        super().__init__(path, GatewayApp(gateway), name=name)
         self._gateway = gateway
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -46,8 +47,8 @@ class GatewayRoute(Route):
         return super().matches(scope)
 
 
-class GatewayEndpoint:
-    """Endpoint of a route, as an ASGI app: Starlette calls it with the raw request; a function would be wrapped, and answer GET only."""
+class GatewayApp:
+    """The ASGI app of a route. Starlette would wrap a function instead, and answer only GET with it."""
 
     def __init__(self, gateway: AsyncGateway) -> None:
         self._gateway = gateway

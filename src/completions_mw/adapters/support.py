@@ -1,4 +1,4 @@
-"""What adapters need before the first request: the framework itself, the right kind of gateway, the host app's settings."""
+"""Used by all adapters: optional imports, settings of the host app, checks of the gateway's kind."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,10 +11,13 @@ from completions_mw.settings import Settings
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Let a failed import within the `with` block name the extra that has to be installed.
+    """Make the failed imports of a `with` block name the extra to install.
+
+    Args:
+        extra: the extra that installs the framework, and the name of the adapter.
 
     Raises:
-        ImportError: the framework of an adapter is not installed; names the extra that brings it.
+        ImportError: the framework is not installed.
     """
     try:
         yield
@@ -25,10 +28,10 @@ def needs(extra: str) -> Iterator[None]:
 
 
 def check_gateway(gateway: object, kind: type[Gateway] | type[AsyncGateway]) -> None:
-    """Check that a gateway is of the kind that the host needs, before the first request fails.
+    """Check that `gateway` is of the `kind` that the host app needs, before the first request fails.
 
     Raises:
-        TypeError: it is the other kind of gateway, or none.
+        TypeError: `gateway` is of the other kind, or no gateway.
     """
     if not isinstance(gateway, kind):
         needed = f'{kind.__name__}(Settings.from_toml("completions.toml"))'
@@ -36,14 +39,14 @@ def check_gateway(gateway: object, kind: type[Gateway] | type[AsyncGateway]) -> 
 
 
 def settings_of(value: object, name: str) -> Settings:
-    """Return the tree of a host app's setting: a mapping, the path of a TOML file, or the tree itself.
+    """Return the `Settings` that a setting of the host app holds.
 
     Args:
-        value: the setting.
-        name: what the host app calls it.
+        value: value of the setting: a mapping, the path of a TOML file, or a `Settings`.
+        name: name of the setting, for errors.
 
     Raises:
-        ConfigurationError: it is not set, none of these, or does not work.
+        ConfigurationError: the setting is missing or of another type, or its content cannot work.
     """
     if isinstance(value, Settings):
         return value

@@ -1,4 +1,4 @@
-"""Any WSGI app: `app = CompletionsMiddleware(app, gateway)`."""
+"""Adapter for WSGI apps: `app = CompletionsMiddleware(app, gateway)`."""
 
 import select
 import socket
@@ -15,24 +15,25 @@ from completions_mw.blocking import BlockingIterator
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
-from completions_mw.http import Headers, Request, Response
+from completions_mw.http import Request, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ENTITY_HEADERS = (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length"))
+"""Variables of an environ that hold headers and have no prefix `HTTP_`, and the names of their headers."""
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class CompletionsMiddleware:
-    """Answers the gateway's paths and leaves every other request to the host app.
+    """WSGI middleware that answers the gateway's paths and passes all other requests to the host app.
 
     Args:
-        app: the host app; None to stand alone.
-        gateway: answers.
+        app: the host app; None for a gateway without a host app, which answers every request.
+        gateway: answers the requests.
 
     Raises:
-        TypeError: the gateway is not a blocking one.
+        TypeError: `gateway` is not a `Gateway`.
     """
 
     def __init__(self, app: "WSGIApplication | None", gateway: Gateway) -> None:
@@ -50,16 +51,18 @@ class CompletionsMiddleware:
 
 
 def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
-    """Return the request of a WSGI environ.
+    """Return the `Request` for a WSGI environ.
 
     Args:
-        environ: the server's.
-        native: the framework's own request, if there is one.
+        environ: the environ of a request.
+        native: request object of the framework; the environ by default.
     """
+    headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    headers += [(header, environ[name]) for name, header in ENTITY_HEADERS if environ.get(name)]
     return Request(
         method=environ["REQUEST_METHOD"],
         path=environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace"),
-        headers=_headers(environ),
+        headers=tuple(headers),
         body=WSGIBody(environ),
         client=environ.get("REMOTE_ADDR"),
         native=environ if native is None else native,
@@ -68,13 +71,13 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
 
 
 def to_wsgi(response: Response[BlockingIterator[bytes]], start_response: "StartResponse") -> Iterable[bytes]:
-    """Start the answer and return its body."""
+    """Start the response and return its body, as a WSGI app does."""
     start_response(STATUS_LINES.get(response.status, f"{response.status} Unknown"), headers_of(response))
     return [response.body] if isinstance(response.body, bytes) else response.body
 
 
 def headers_of(response: Response[Any]) -> list[tuple[str, str]]:
-    """Return an answer's headers for WSGI: PEP 3333 leaves those of the connection to the server."""
+    """Return the headers of a response for WSGI, without `connection`, which PEP 3333 leaves to the server."""
     return [header for header in response.headers if header[0] != "connection"]
 
 
@@ -86,7 +89,7 @@ class WSGIBody:
 
     async def read(self, limit: int) -> bytes:
         try:
-            # One more than is accepted: werkzeug ends a chunked body at its limit without a word.
+            # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
             return get_input_stream(self._environ, max_content_length=limit + 1).read()
         except RequestEntityTooLarge:
             raise body_too_large_error(limit) from None
@@ -95,7 +98,7 @@ class WSGIBody:
 
 
 class ClientSocket:
-    """The client's own socket, which gunicorn shows."""
+    """The socket of a client, which gunicorn exposes: a `ClientConnection`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -104,7 +107,7 @@ class ClientSocket:
         return self._socket.fileno()
 
     def is_gone(self) -> bool:
-        """Tell whether the client has closed its side; reads nothing."""
+        """Return whether the client has closed the connection, without reading from it."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         if not poll.poll(0):
@@ -115,13 +118,7 @@ class ClientSocket:
             return True
 
 
-def _headers(environ: "WSGIEnvironment") -> Headers:
-    headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
-    entity = [(header, environ[name]) for name, header in ENTITY_HEADERS if environ.get(name)]
-    return (*headers, *entity)
-
-
 def _connection(environ: "WSGIEnvironment") -> Any:
     sock = environ.get("gunicorn.socket")
-    # An encrypted connection cannot be looked into.
+    # The end of an encrypted connection cannot be seen without reading from it.
     return None if sock is None or isinstance(sock, ssl.SSLSocket) else ClientSocket(sock)

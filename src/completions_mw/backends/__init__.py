@@ -5,16 +5,17 @@
     memory/            rate limits and the cache of key look-ups, in this process
     redis/             rate limits shared by workers and hosts
     limits_storage.py  rate limits on requests in the storages of the package `limits`
-    admission.py       from an address to a store of rate limits
+    limits_clients.py  calls to the storages of the package `limits`, inline or on event loops
+    admission.py       opens the store of rate limits at an address
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk
-    locked_file.py     a file that one process owns for as long as it lives
+    locked_file.py     a file that one process owns until the process ends
     background/        work beside requests: threads and tasks
     genai_prices.py    prices of well-known models
     clock.py           the machine's clocks
-    ownership.py       what belongs to one process, and what to one event loop
-    runners.py         where calls that block run
-    time_limit.py      a time limit that stands still with the event loop
+    ownership.py       state of one process, and state of one event loop
+    runners.py         runs calls that block: inline, or in threads
+    time_limit.py      a time limit that does not pass while the event loop is busy
 
 Each port has a `Blocking...` class, which does its I/O inline and never suspends, and an `Async...` class with the same methods.
 """

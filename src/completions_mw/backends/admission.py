@@ -1,4 +1,4 @@
-"""From the address of the settings to a store of rate limits. A store's client is imported only where its address asks for it."""
+"""Opens the store of rate limits at an address of the settings. A store's client is imported only if an address needs it."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ class CheckedAdmissionStore(AdmissionStore, Protocol):
     """An `AdmissionStore` that can be checked before the first request."""
 
     async def check(self) -> list[str]:
-        """Reach the store and return what the operator should know of it.
+        """Reach the store and return warnings for the operator, such as a setting of the server that may lose limits.
 
         Raises:
             StoreError: the store does not answer.
@@ -21,7 +21,7 @@ class CheckedAdmissionStore(AdmissionStore, Protocol):
 
 
 def admission_store(address: str, namespace: str, *, blocking: bool, clock: Clock = SYSTEM_CLOCK) -> CheckedAdmissionStore:
-    """Return the store at `address`. Nothing is opened before it is used.
+    """Return the store at `address`. Nothing is opened before the store is used.
 
     Args:
         address: as in `stores.admission` of the settings.

@@ -1,6 +1,5 @@
 """Prices of well-known models, from the table that comes with the package genai-prices (extra `prices`). Nothing is ever fetched."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -13,38 +12,42 @@ from completions_mw.settings.models import Prices
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
-    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import ModelInfo, TieredPrices
 
-_STEP: Final = timedelta(minutes=30)
-_STEPS_OF_A_DAY: Final = 48
+_TIME_STEP: Final = timedelta(minutes=30)
+_STEPS_PER_DAY: Final = 48
 
 
 def genai_price(provider_name: str, api_base: str, model: str) -> Price | None:
-    """Return what a provider takes for a model, or None if that is not known, or not a matter of tokens alone.
+    """Return the price of a model at a provider, or None if the price is unknown or does not depend on tokens alone.
 
-    Of prices that depend on the length of the prompt, or on the time of day, it is the dearest: a budget must hold in every case.
-    Sound and pictures are priced as text, as `usage` does not tell them apart.
+    Where a price depends on the length of the prompt or on the time of day, the highest is returned, so that a budget holds in every case.
+    Sound and pictures are priced as text, since `usage` does not tell them apart.
 
     Args:
-        provider_name: as the settings call it; counts where the table does not know the URL.
+        provider_name: the provider's name in the settings, used if the table does not know the URL.
         api_base: the URL of the provider's API.
-        model: the provider's name for it.
+        model: the provider's name for the model.
 
     Raises:
         ConfigurationError: the extra is not installed.
     """
     found = _find(_table(), provider_name, api_base, model)
-    offers = [] if found is None else list(_offers(found))
-    if not offers or any(_is_incomplete(offer) for offer in offers):
+    if found is None:
+        return None
+    # All prices of one day: some are lower at night.
+    midnight = datetime.fromtimestamp(SYSTEM_CLOCK.time(), UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    offers = [found.get_prices(midnight + step * _TIME_STEP) for step in range(_STEPS_PER_DAY)]
+    if any(offer.input_mtok is None or offer.output_mtok is None or offer.requests_kcount is not None for offer in offers):
         return None
     cached = [offer.input_mtok if offer.cache_read_mtok is None else offer.cache_read_mtok for offer in offers]
     reasoning = [offer.output_mtok if offer.output_reasoning_mtok is None else offer.output_reasoning_mtok for offer in offers]
     return price_of(
         Prices(
-            input=_dearest([offer.input_mtok for offer in offers]),
-            output=_dearest([offer.output_mtok for offer in offers]),
-            cached_input=_dearest(cached),
-            reasoning=_dearest(reasoning),
+            input=_highest([offer.input_mtok for offer in offers]),
+            output=_highest([offer.output_mtok for offer in offers]),
+            cached_input=_highest(cached),
+            reasoning=_highest(reasoning),
         )
     )
 
@@ -56,7 +59,7 @@ def _table() -> "DataSnapshot":
         from genai_prices.data_snapshot import DataSnapshot
     except ImportError:
         raise ConfigurationError("price_table: genai-prices is not installed: pip install 'completions-mw[prices]'") from None
-    # Of our own: the package's may be replaced by the host app with one that was fetched.
+    # A snapshot of our own: the host app may replace that of the package with one that was fetched.
     return DataSnapshot(providers=providers, from_auto_update=False)
 
 
@@ -70,18 +73,7 @@ def _find(table: "DataSnapshot", provider_name: str, api_base: str, model: str) 
     return None
 
 
-def _offers(model: "ModelInfo") -> "Iterator[ModelPrice]":
-    """Yield the prices of one day: some are lower at night."""
-    midnight = datetime.fromtimestamp(SYSTEM_CLOCK.time(), UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    for step in range(_STEPS_OF_A_DAY):
-        yield model.get_prices(midnight + step * _STEP)
-
-
-def _is_incomplete(offer: "ModelPrice") -> bool:
-    return offer.input_mtok is None or offer.output_mtok is None or offer.requests_kcount is not None
-
-
-def _dearest(prices: "list[Decimal | TieredPrices | None]") -> Decimal:
+def _highest(prices: "list[Decimal | TieredPrices | None]") -> Decimal:
     amounts: list[Decimal] = []
     for price in prices:
         if isinstance(price, Decimal):

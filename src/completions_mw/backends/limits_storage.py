@@ -1,44 +1,34 @@
 """Rate limits on requests in the other storages of the `limits` package: Memcached, MongoDB, Valkey, and Redis with Cluster or Sentinel.
 
-These storages cannot check several limits at once, and neither refund tokens nor lease places, so they count requests only. Several limits
-are charged one after another: a race for the last request under one of them may cost a request under the others. Nothing is given back, and
-a request that is sent again counts again.
+These storages cannot check several limits at once, refund tokens or grant leases, so they count requests only. Several limits are charged
+one after another: a race for the last request under one limit may cost a request under the others. Nothing is given back, and a request
+that is sent again counts again.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from inspect import isawaitable
-from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from limits.storage import storage_from_string
-
-from completions_mw.backends.ownership import PerLoop, PerProcess
-from completions_mw.backends.time_limit import TimeLimit
+from completions_mw.backends.limits_clients import AsyncStorage, BlockingStorage, storage_kind
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 
-_TIMEOUT: Final = 0.05
-"""Seconds for each call of a storage."""
-_SLOW_TIMEOUT: Final = 0.5
-"""Seconds for each call of MongoDB, whose client first finds out which servers there are."""
 MAX_WINDOW_SECONDS: Final = 30 * 86_400
-"""The longest window: Memcached takes a longer time to live for a date, which has passed."""
-_CLIENTS: Final = {
+"""Seconds of a window at most: Memcached reads a longer time to live as a date, which has passed."""
+_CLIENT_PACKAGES: Final = {
     "memcached": ("pymemcache", "memcachio"),
     "mongodb": ("pymongo", "motor"),
     "redis": ("redis", "redis"),
     "valkey": ("valkey", "valkey"),
     "valkeys": ("valkey", "valkey"),
 }
-"""The packages that a blocking and an async gateway need, by the first word of the scheme."""
+"""The packages that a blocking and an async gateway need, by the first word of the address's scheme."""
 
 
 def unsupported(limits: Limits) -> str | None:
-    """Return why these storages cannot keep `limits`, for the error that names the setting; None if they can."""
+    """Return why storages of the `limits` package cannot keep `limits`, for the error that names the setting; None if they can."""
     if limits.tokens:
         return "limits on tokens need memory:// or redis://"
     if limits.concurrency is not None:
@@ -76,7 +66,7 @@ class LimitsAdmission:
         """Check all windows, then charge them, one after another.
 
         Raises:
-            StoreRefusalError: a limit is not one on requests, or its window is too long.
+            StoreRefusalError: a limit is not on requests, or its window is too long.
             StoreError: the storage fails.
         """
         if leases or any(window.refundable or window.seconds > MAX_WINDOW_SECONDS for window in windows):
@@ -84,24 +74,24 @@ class LimitsAdmission:
         used = [await self._count("get", self._key(window)) for window in windows]
         admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
         if admitted:
-            # `incr` returns the count with this request in it: whoever lost a race sees so here.
+            # `incr` returns the count including this request: the loser of a race is refused here.
             used = [await self._count("incr", self._key(window), window.seconds, window.cost) for window in windows]
             admitted = all(count <= window.limit for count, window in zip(used, windows, strict=True))
         states = [await self._state(window, count) for window, count in zip(windows, used, strict=True)]
         return Admission(admitted, tuple(states), ())
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
-        """Nothing is leased."""
+        """Return nothing: no leases are granted."""
         return []
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
-        """Nothing is given back."""
+        """Do nothing: nothing is given back."""
 
     async def check(self) -> list[str]:
         """Reach the storage.
 
         Raises:
-            StoreError: it does not answer.
+            StoreError: the storage does not answer.
         """
         await self._count("get", self._named("check"))
         return []
@@ -132,127 +122,23 @@ class LimitsAdmission:
         return self._named(window.bucket)
 
     def _named(self, bucket: str) -> str:
-        # Memcached's names are short and without spaces, and `limits` joins parts of names by slashes without escaping any.
+        # Names in Memcached are short and without spaces, and `limits` joins parts of names by slashes without escaping them.
         return f"{self._namespace}/{hashlib.sha256(bucket.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-class BlockingStorage(PerProcess):
-    """Calls a storage of `limits` from threads and greenlets. Each process has its own client.
-
-    Args:
-        address: as `limits` takes it.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        super().__init__()
-
-    def reset(self) -> None:
-        self._lock = Lock()
-        self._opened: Any = None
-
-    async def call(self, method: str, *arguments: str | int) -> float:
-        count: float = getattr(self._storage(), method)(*arguments)
-        return count
-
-    async def aclose(self) -> None:
-        """Close the client of this process, and of this thread where each thread has its own."""
-        with self._lock:
-            storage, self._opened = self._opened, None
-        _closer(storage)()
-
-    def _storage(self) -> Any:
-        if (storage := self._opened) is None:
-            with self._lock:
-                if (storage := self._opened) is None:
-                    storage = self._opened = storage_from_string(self._address, **_options(self._address))
-        return storage
-
-
-class AsyncStorage:
-    """Calls a storage of `limits` from event loops, each of which has its own client.
-
-    Args:
-        address: as `limits` takes it, for a blocking client.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._timeout = _seconds(address)
-        self._storages: PerLoop[Any] = PerLoop(lambda: storage_from_string(f"async+{address}", **_async_options(address)))
-
-    async def call(self, method: str, *arguments: str | int) -> float:
-        work: Awaitable[float] = getattr(self._storages.get(), method)(*arguments)
-        async with TimeLimit(self._timeout):
-            return await work
-
-    async def aclose(self) -> None:
-        """Close the client of the running event loop."""
-        with suppress(TimeoutError):
-            async with TimeLimit(self._timeout):
-                closing = _closer(self._storages.pop())()
-                if isawaitable(closing):
-                    await closing
-
-
 def limits_admission(address: str, namespace: str, *, blocking: bool, clock: Clock) -> LimitsAdmission:
-    """Return the store at `address`. Nothing is opened before it is used.
+    """Return the store at `address`. Nothing is opened before the store is used.
 
     Args:
         address: as in `stores.admission` of the settings.
         namespace: the prefix of all names in the storage.
-        blocking: whether it is for threads and greenlets, or for event loops.
+        blocking: whether the store is for threads and greenlets, or for event loops.
         clock: its wall clock is compared with the ends of windows.
 
     Raises:
         ConfigurationError: the package that reaches the storage is not installed.
     """
-    package = _CLIENTS[_kind(address)][0 if blocking else 1]
+    package = _CLIENT_PACKAGES[storage_kind(address)][0 if blocking else 1]
     if find_spec(package) is None:
-        raise ConfigurationError(f"stores.admission: {_kind(address)} needs {package}: pip install {package}")
+        raise ConfigurationError(f"stores.admission: {storage_kind(address)} needs {package}: pip install {package}")
     return LimitsAdmission(BlockingStorage(address) if blocking else AsyncStorage(address), namespace, clock)
-
-
-def _kind(address: str) -> str:
-    return address.partition(":")[0].partition("+")[0]
-
-
-def _seconds(address: str) -> float:
-    return _SLOW_TIMEOUT if _kind(address) == "mongodb" else _TIMEOUT
-
-
-def _options(address: str) -> dict[str, Any]:
-    """Return the options of a blocking client: time-outs, since most clients wait for ever by default."""
-    seconds = _seconds(address)
-    match _kind(address):
-        case "memcached":
-            return {"timeout": seconds, "connect_timeout": seconds, "no_delay": True}
-        case "mongodb":
-            return dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), int(seconds * 1000))
-    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, **_exact(address)}
-
-
-def _async_options(address: str) -> dict[str, Any]:
-    # Without time-outs where possible, as there is one around each call: the time-outs of clients pass while the event loop is busy.
-    match _kind(address):
-        case "mongodb":
-            return _options(address)
-        case "redis":
-            # By default `limits` takes coredis.
-            return {"implementation": "redispy", **_exact(address)}
-    return _exact(address)
-
-
-def _exact(address: str) -> dict[str, bool]:
-    # The counters of replicas lag behind.
-    return {"use_replicas": False} if "+sentinel:" in address else {}
-
-
-def _closer(storage: Any) -> Callable[[], Any]:
-    """Return what closes the client of a storage, if there is one; an async client's returns an awaitable."""
-    client = getattr(getattr(storage, "bridge", storage), "storage", None)
-    close: Callable[[], Any] = getattr(client, "aclose", None) or getattr(client, "close", None) or _nothing
-    return close
-
-
-def _nothing() -> None:
-    """Stands for the `close` of a client that has none."""

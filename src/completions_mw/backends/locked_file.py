@@ -1,6 +1,6 @@
-"""A file of lines that one process owns for as long as it lives.
+"""A file of lines that one process owns until the process ends.
 
-The lock is `flock`'s: the kernel ends it however the process dies, so a file that can be locked belongs to nobody.
+The lock is that of flock(2): the kernel releases it however the process dies, so a file that can be locked belongs to no process.
 """
 
 import fcntl
@@ -10,11 +10,11 @@ from typing import Self
 
 
 class LockedFile:
-    """A file of lines that belongs to this process: it is locked until it is closed.
+    """A file of lines that belongs to this process: the file is locked until it is closed.
 
     Args:
-        path: of the file.
-        descriptor: of the file, which is open and locked.
+        path: path of the file.
+        descriptor: descriptor of the file, which is open and locked.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -26,11 +26,11 @@ class LockedFile:
 
     @classmethod
     def take(cls, path: Path, flags: int) -> Self | None:
-        """Open and lock a file; None if another process was faster."""
+        """Open and lock a file; None if another process owns the file, or has just removed it."""
         descriptor = os.open(path, flags | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # It may have been removed between its opening and its locking.
+            # The file may have been removed between its opening and its locking.
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return cls(path, descriptor)
         except (BlockingIOError, FileNotFoundError):
@@ -42,12 +42,12 @@ class LockedFile:
         return None
 
     def append(self, line: bytes) -> None:
-        """Keep a line, so that it outlives a power cut."""
+        """Write a line, so that it survives a power cut."""
         _append(self._descriptor, line)
         self.pending += 1
 
     def set_aside(self, line: bytes) -> str:
-        """Keep a line beside this file; return the name of that file, which nobody else writes while this one is locked."""
+        """Write a line to the `.aside` file of this file, and return the name of that file; only the owner of this file writes there."""
         path = self.path.with_name(f"{self.path.name}.aside")
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -58,7 +58,7 @@ class LockedFile:
         return path.name
 
     def lines(self) -> list[bytes]:
-        """Return the whole lines; a last one without its end was not kept, and whoever wrote it did not count on it."""
+        """Return the complete lines. A last line without its end belongs to a call of `append` that did not return."""
         lines = self.path.read_bytes().split(b"\n")[:-1]
         self.pending = len(lines)
         return lines
@@ -79,7 +79,9 @@ class LockedFile:
 def _append(descriptor: int, line: bytes) -> None:
     size = os.fstat(descriptor).st_size
     try:
-        _write(descriptor, line + b"\n")
+        data = line + b"\n"
+        while data:
+            data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
     except OSError:
         # Half a line would spoil the next one.
@@ -87,13 +89,8 @@ def _append(descriptor: int, line: bytes) -> None:
         raise
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
 def sync_folder(path: Path) -> None:
-    """Let the names of new files outlive a power cut."""
+    """Make the names of new files in a folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

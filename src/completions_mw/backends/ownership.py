@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class PerProcess:
-    """Base class of objects with state that belongs to one process: `reset` makes that state, at construction and in each forked child.
+    """Base class of objects with state that belongs to one process: `reset` makes this state, at construction and in each forked child.
 
     A subclass with a constructor of its own sets what `reset` reads, and then calls this constructor. The parent's state stays in a child's
     memory, untouched.
@@ -29,14 +29,14 @@ class PerProcess:
         _instances.add(self)
 
     def reset(self) -> None:
-        """Make the state of a new process. In a child it runs before any code but other fork hooks: it opens nothing, and takes no lock."""
+        """Make the state of a new process. It may open nothing and take no lock, since a forked child runs it before all but fork hooks."""
 
 
 class PerLoop(Generic[T]):
-    """One value for each event loop, made when it is first asked for there, and forgotten with the loop.
+    """One value for each event loop: made at the first `get` on the loop, and dropped together with the loop.
 
     Args:
-        make: returns the value of an event loop, which is running.
+        make: returns the value for the running event loop.
     """
 
     __slots__ = ("_make", "_values")
@@ -55,7 +55,7 @@ class PerLoop(Generic[T]):
         return self._values.setdefault(loop, self._make()) if value is None else value
 
     def pop(self) -> T | None:
-        """Return the value of the running event loop, if it has one, and forget it."""
+        """Remove and return the value of the running event loop; None if there is none."""
         from asyncio import get_running_loop
 
         return self._values.pop(get_running_loop(), None)
@@ -63,7 +63,7 @@ class PerLoop(Generic[T]):
 
 _instances: Final[WeakSet[PerProcess]] = WeakSet()
 _abandoned: Final[list[dict[str, Any]]] = []
-"""The state of parent processes: kept in a child, since its finalizers would close what the parent uses."""
+"""The state of parent processes, kept alive in a child: finalizers of this state would close what the parent uses."""
 
 
 def _reset_in_child() -> None:

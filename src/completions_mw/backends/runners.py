@@ -1,29 +1,30 @@
-"""Where calls that block run: what a `Blocking…` class and its `Async…` twin differ in."""
+"""Runners make calls that block, inline or in threads: `Blocking...` and `Async...` classes that share a base differ in the runner."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 from anyio import to_thread
 
 from completions_mw.backends.ownership import PerLoop
 
+Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """Runs a call that blocks, and returns what it returns."""
+    """Calls a function that blocks, and returns what the function returns."""
 
-    async def __call__(self, work: Callable[[], T], /) -> T: ...
+    async def __call__(self, work: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T: ...
 
 
-async def run_inline(work: Callable[[], T], /) -> T:
-    """Run `work` here and now: the `Runner` of threads and greenlets."""
-    return work()
+async def run_inline(work: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+    """Call `work` in this thread: the `Runner` of threads and greenlets."""
+    return work(*args)
 
 
 class WorkerThreads:
-    """The `Runner` of event loops. Work that has begun is done, also for callers who are cancelled meanwhile.
+    """The `Runner` of event loops. Work that has begun is completed, even if its caller is cancelled meanwhile.
 
     Args:
         count: calls that run at the same time, for each event loop; others wait in line.
@@ -34,5 +35,5 @@ class WorkerThreads:
     def __init__(self, count: int) -> None:
         self._limiters = PerLoop(lambda: anyio.CapacityLimiter(count))
 
-    async def __call__(self, work: Callable[[], T], /) -> T:
-        return await to_thread.run_sync(work, limiter=self._limiters.get())
+    async def __call__(self, work: Callable[[Unpack[Ts]], T], /, *args: *Ts) -> T:
+        return await to_thread.run_sync(work, *args, limiter=self._limiters.get())

@@ -1,7 +1,8 @@
-"""The files of a spool: one for each process that has settlements to keep, beside the path of the settings.
+"""The files of a spool: one for each process that has settlements to keep, named after the path in the settings.
 
-A file is locked by its process for as long as that lives. A file that can be locked belongs to nobody, and whoever finds it takes it over.
-What is set aside is kept in a file beside it, whose name ends with `.aside`; without that ending it is taken over again.
+A process locks its file until the process ends. A file that can be locked belongs to no process any more, and any process may take it over.
+Lines that are set aside are kept in a second file, whose name ends with `.aside`; a file that is renamed to lose this ending is taken over
+again.
 """
 
 import os
@@ -9,7 +10,6 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -20,11 +20,11 @@ from completions_mw.core.ports import StoreError
 
 
 class DiskSpoolFile:
-    """A `SpoolFile` on disk, but for where it waits for the disk.
+    """Base class of a `SpoolFile` on disk: everything but the thread in which calls wait for the disk.
 
     Args:
         path: what the names of the files start with; its folder must exist.
-        runner: runs what waits for the disk.
+        runner: makes the calls that wait for the disk.
     """
 
     def __init__(self, path: str | Path, runner: Runner) -> None:
@@ -32,23 +32,23 @@ class DiskSpoolFile:
         self._runner = runner
 
     async def append(self, line: bytes) -> object:
-        return await self._runner(partial(self._files.append, line))
+        return await self._runner(self._files.append, line)
 
     async def done(self, receipt: object) -> None:
-        await self._runner(partial(self._files.done, receipt))
+        await self._runner(self._files.done, receipt)
 
     async def adopt(self) -> list[tuple[bytes, object]]:
         return await self._runner(self._files.adopt)
 
     async def set_aside(self, line: bytes, receipt: object) -> str:
-        return await self._runner(partial(self._files.set_aside, line, receipt))
+        return await self._runner(self._files.set_aside, line, receipt)
 
     async def aclose(self) -> None:
         await self._runner(self._files.close)
 
 
 class BlockingSpoolFile(DiskSpoolFile):
-    """A `SpoolFile` on disk, which waits for the disk where it is called.
+    """A `SpoolFile` on disk for threads and greenlets: calls wait for the disk.
 
     Args:
         path: what the names of the files start with; its folder must exist.
@@ -59,7 +59,7 @@ class BlockingSpoolFile(DiskSpoolFile):
 
 
 class AsyncSpoolFile(DiskSpoolFile):
-    """A `SpoolFile` on disk, which waits for the disk in a thread.
+    """A `SpoolFile` on disk for event loops: calls wait for the disk in a thread.
 
     Args:
         path: what the names of the files start with; its folder must exist.
@@ -70,7 +70,7 @@ class AsyncSpoolFile(DiskSpoolFile):
 
 
 class _Files(PerProcess):
-    """The files of this process: its own one, and those that it took over."""
+    """The files of this process: its own file, and files that were taken over from processes that have ended."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -81,11 +81,11 @@ class _Files(PerProcess):
 
     def reset(self) -> None:
         self._lock = Lock()
-        # In a child: the parent's files must not stay locked when the parent dies.
+        # In a child: the files of the parent must not stay locked when the parent dies.
         self._let_go()
 
     def append(self, line: bytes) -> LockedFile:
-        """Keep a line; the receipt is the file that it is in."""
+        """Write a line, and return its receipt: the file that holds the line."""
         with self._lock, _as_store_errors():
             file = self._owned()
             file.append(line)
@@ -118,13 +118,13 @@ class _Files(PerProcess):
             self._let_go()
 
     def _done(self, file: LockedFile) -> None:
-        # Of a parent process, or of the time before `close`: the file has another owner.
+        # A receipt of a parent process, or of the time before `close`: the file has another owner.
         if not file.is_open:
             return
         file.pending -= 1
         if file.pending:
             return
-        # A file that cannot be changed is posted once more, by the next process, which changes nothing.
+        # The lines of a file that cannot be changed are posted once more by the next process, which changes no budget.
         with suppress(OSError):
             if file is self._own:
                 file.empty()
@@ -150,7 +150,7 @@ class _Files(PerProcess):
         try:
             file = LockedFile.take(path, 0)
         except FileNotFoundError:
-            # Its process has just tidied it up.
+            # The process that owned the file has just removed it.
             return []
         if file is None:
             return []

@@ -1,20 +1,20 @@
-"""A time limit for calls on an event loop that has other work as well."""
+"""A time limit for calls on an event loop that other work keeps busy."""
 
 import asyncio
 from typing import Any, Final
 
 PARTS: Final = 5
-"""Parts of the time that a call has. While the event loop or the whole machine stands still, no more than one part passes."""
+"""Parts into which a time limit is divided. While the event loop or the machine stands still, no more than one part passes."""
 
 
 class TimeLimit:
-    """Async context manager that raises `TimeoutError` where its block takes too long, unless what it waits for has arrived by then.
+    """Async context manager that raises `TimeoutError` if its block takes too long, unless what the block waits for has arrived.
 
-    Each part of the time begins when the event loop comes to it. All of asyncio's own timeout passes while the loop is busy elsewhere, and
-    a task is cancelled whose answer has arrived and was not read yet: a healthy store would look lost.
+    The time passes in parts, each of which begins when the event loop gets to it. `asyncio.timeout` passes while the loop does other work,
+    and then cancels a task whose answer has arrived but was not read yet: a healthy store would look lost.
 
     Args:
-        seconds: how long the block may take.
+        seconds: time that the block may take.
     """
 
     __slots__ = ("_left", "_limit", "_loop", "_part", "_timer")
@@ -41,5 +41,5 @@ class TimeLimit:
         if self._left:
             self._begin()
         else:
-            # In effect in the loop's next pass, so that an answer which is there in this one is taken.
+            # In effect in the next pass of the loop, so that an answer that has arrived in this pass is taken.
             self._limit.reschedule(self._loop.time())

@@ -1,8 +1,19 @@
-"""The command line, `completions-mw`: keys, usage and budgets, for operators. It needs the extra `cli`."""
+"""The command line for operators, `completions-mw`. It needs the extra `cli`.
+
+app.py        all commands, and how they fail
+keys.py       `completions-mw keys`, with key_views.py and imports.py
+usage.py      `completions-mw usage`
+balances.py   `completions-mw balances`
+check.py      `completions-mw check`
+options.py    options that several commands have
+ledger.py     opens the ledger that the options name
+errors.py     explains failures of the ledger's database
+output.py     writes tables, JSON, warnings and errors
+"""
 
 import sys
 
-_PARTS = {"click", "rich", "typer"}
+_CLI_PACKAGES = {"click", "rich", "typer"}
 
 
 def main() -> None:
@@ -10,7 +21,7 @@ def main() -> None:
     try:
         from completions_mw.cli.app import app
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _PARTS:
+        if (error.name or "").partition(".")[0] not in _CLI_PACKAGES:
             raise
         sys.stderr.write("completions-mw: the command line needs typer and rich: pip install 'completions-mw[cli]'\n")
         raise SystemExit(2) from None

@@ -1,4 +1,4 @@
-"""The command line app with all commands. A command that fails writes one text to stderr, and exits with code 1."""
+"""The command line app with all commands. A command that fails writes its error to stderr and exits with code 1."""
 
 from typing import Annotated, Any
 
@@ -17,6 +17,8 @@ from completions_mw.errors import ConfigurationError
 
 
 class _Group(TyperGroup):
+    """The command group, which turns expected errors into messages."""
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -24,7 +26,7 @@ class _Group(TyperGroup):
             fail(str(error))
 
 
-# rich's tracebacks would show the local variables, and with them secrets.
+# Not with rich's tracebacks: they show local variables, and some hold secrets.
 app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(keys, name="keys")
 app.command()(usage)
@@ -42,4 +44,4 @@ def _show_version(asked: bool) -> None:
 def _completions_mw(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
-    """API keys, usage and budgets of the apps that share a ledger."""
+    """Manage API keys, and show usage and budgets, of the apps that share a ledger."""

@@ -1,4 +1,4 @@
-"""`completions-mw balances`."""
+"""The command `completions-mw balances`."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -8,37 +8,37 @@ import typer
 
 from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import opened_ledger
-from completions_mw.cli.options import AsJson, Config, Ledger
+from completions_mw.cli.options import ConfigOption, JsonOption, LedgerOption
 from completions_mw.cli.output import write_json, write_table
 from completions_mw.core.ports import Balance
 
 
 class Scope(StrEnum):
-    """Values of `--scope`: whose budget."""
+    """Values of `--scope`: kinds of owners of a budget."""
 
     KEY = "key"
     CALLER = "caller"
     TENANT = "tenant"
 
 
-_AMOUNTS = ("budget USD", "spent USD", "reserved USD", "left USD")
+_AMOUNT_COLUMNS = ("budget USD", "spent USD", "reserved USD", "left USD")
 
 
 def balances(
-    id: Annotated[str, typer.Argument(help="The id of a key, caller or tenant.")],
-    scope: Annotated[Scope, typer.Option("--scope", help="Whose id it is.")] = Scope.KEY,
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    id: Annotated[str, typer.Argument(help="Id of a key, caller or tenant.")],
+    scope: Annotated[Scope, typer.Option("--scope", help="Whether ID is a key, a caller or a tenant.")] = Scope.KEY,
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what is spent and reserved of a budget, the newest period first."""
+    """Show the amounts spent, reserved and left of each budget, the newest period first."""
     with opened_ledger(config, ledger) as store:
         found = run_sync(store.balances(scope.value, id))
     if as_json:
         write_json([_document(balance) for balance in found])
     else:
         rows = [(balance.period, *(f"{amount:f}" for amount in _amounts(balance).values())) for balance in found]
-        write_table(("period", *_AMOUNTS), rows, whole=("period",), numbers=_AMOUNTS)
+        write_table(("period", *_AMOUNT_COLUMNS), rows, whole=("period",), numbers=_AMOUNT_COLUMNS)
 
 
 def _amounts(balance: Balance) -> dict[str, Decimal]:

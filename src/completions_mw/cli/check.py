@@ -1,4 +1,4 @@
-"""`completions-mw check`."""
+"""The command `completions-mw check`."""
 
 import logging
 from collections.abc import Iterator
@@ -6,26 +6,27 @@ from pathlib import Path
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.cli.ledger import settings_file
-from completions_mw.cli.options import Config
+from completions_mw.cli.options import ConfigOption
 from completions_mw.cli.output import warn, write_lines
 from completions_mw.core.ports import ModelFunction
 from completions_mw.core.telemetry.log import event_log
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import Gateway
-from completions_mw.gateway.setup_warnings import ledger_fault
-from completions_mw.gateway.stores import check_stores
+from completions_mw.gateway.store_checks import check_stores, ledger_fault
 from completions_mw.settings import Settings
 from completions_mw.settings.secrets import sqlite_file
 
 
-def check(config: Config = None) -> None:
-    """Check the settings file: build a gateway from it, and reach its stores. No upstream is called, and no file is made."""
+def check(config: ConfigOption = None) -> None:
+    """Check the settings file: build a gateway from it and connect to its stores. Calls no upstream and creates no file."""
     file = settings_file(config)
     if file is None:
-        raise ConfigurationError("which settings? Give --config and a settings file")
-    settings = _not_strict(Settings.from_toml(file))
-    functions: dict[str, ModelFunction] = {name: _stands_in for name, model in settings.models.items() if not model.targets}
-    # What a gateway logs is written below, in words for people.
+        raise ConfigurationError("no settings: give --config and a settings file")
+    settings = Settings.from_toml(file)
+    # The stores are reached below, after the summary.
+    settings = settings.model_copy(update={"stores": settings.stores.model_copy(update={"strict": False})})
+    functions: dict[str, ModelFunction] = {name: _stand_in for name, model in settings.models.items() if not model.targets}
+    # The warnings that a gateway logs are written below, as texts for people.
     event_log.addHandler(logging.NullHandler())
     with Gateway(settings, models=functions) as gateway:
         write_lines(*_summary(file, settings))
@@ -36,23 +37,19 @@ def check(config: Config = None) -> None:
     write_lines("ok")
 
 
-def _not_strict(settings: Settings) -> Settings:
-    return settings.model_copy(update={"stores": settings.stores.model_copy(update={"strict": False})})
-
-
 def _reach_stores(settings: Settings) -> None:
     if reason := ledger_fault(settings):
         raise ConfigurationError(f"stores.ledger: {reason}")
     address = settings.stores.ledger
     file = None if address is None else sqlite_file(address.get_secret_value())
     if file is not None and not file.exists():
-        # It would belong to whoever runs the command, who need not be the app's user.
+        # Not opened: SQLite would create it, owned by the user who runs the command and not by the app's user.
         settings = settings.model_copy(update={"stores": settings.stores.model_copy(update={"ledger": None})})
     check_stores(settings, SYSTEM_CLOCK)
 
 
-def _stands_in(request: object) -> str:
-    """Stand-in for the Python function of a model, which only the app has."""
+def _stand_in(request: object) -> str:
+    """Return an empty answer, in place of a Python function that only the app has."""
     return ""
 
 
@@ -63,9 +60,7 @@ def _summary(file: Path, settings: Settings) -> Iterator[str]:
     yield f"keys      {len(settings.keys)} in the settings"
     stores = settings.stores
     for name, address in (("limits", stores.admission), ("ledger", stores.ledger)):
-        yield f"{name:8}  {'none' if address is None else _place(address.get_secret_value())}"
-
-
-def _place(address: str) -> str:
-    """Return what of a store's address may be shown: never a host's user and password."""
-    return f"SQLite, {file}" if (file := sqlite_file(address)) else f"{address.partition('://')[0]}://"
+        text = "" if address is None else address.get_secret_value()
+        # Only the scheme of other addresses: the rest may hold a user and a password.
+        shown = f"SQLite, {database}" if (database := sqlite_file(text)) else f"{text.partition('://')[0]}://"
+        yield f"{name:8}  {shown if text else 'none'}"

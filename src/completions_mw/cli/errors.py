@@ -1,6 +1,6 @@
-"""What an operator is told when the ledger's database fails: which one it is, and why; never a password.
+"""Explains failures of the ledger's database: which database it is and the cause, and never a password.
 
-Logs say less (`core.ports.failures`): more people read them, and an operator at a terminal has the address anyway.
+Logs say less (`core.ports.failures`): more people read them than the operator, who has the address of the database anyway.
 """
 
 import re
@@ -10,8 +10,8 @@ from typing import Final
 from completions_mw.core.ports import StoreError
 from completions_mw.settings.secrets import sqlite_file
 
-_PLACE: Final = {"host": "host", "port": "port", "dbname": "database"}
-"""The names that libpq has for the parts of an address, and ours."""
+_ADDRESS_PARTS: Final = {"host": "host", "port": "port", "dbname": "database"}
+"""Parts of an address: their names in libpq, and in the explanation."""
 _REASONS: Final = (
     "connection refused",
     "password authentication failed",
@@ -30,15 +30,15 @@ _REASONS: Final = (
     "certificate verify failed",
     "server closed the connection unexpectedly",
 )
-"""Picked from the driver's text, which as a whole may hold anything."""
+"""Phrases that may be quoted from the driver's text. The text as a whole may hold secrets."""
 _is_unmistakable = re.compile(r"postgresql://([^@/?#]*@)?[^@]*").fullmatch
-"""Where a password holds an `@` or a `/` that is not percent-encoded, libpq takes pieces of it for the host, port or database."""
+"""Matches addresses that libpq cannot misread: in others, an unescaped `@` or `/` makes parts of the password host, port or database."""
 
 
 def explained(error: StoreError, address: str) -> str:
-    """Return the text of `error` with what caused it, and the place of the database at `address`."""
+    """Return the text of `error` with its cause, and the file or the host, port and name of the database at `address`."""
     file = sqlite_file(address)
-    details = [*_causes(error.__cause__), *(_place(address) if file is None else [f"file {file}"])]
+    details = [*_causes(error.__cause__), *(_database_parts(address) if file is None else [f"file {file}"])]
     return f"{error} ({'; '.join(details)})" if details else str(error)
 
 
@@ -48,16 +48,16 @@ def _causes(cause: BaseException | None) -> Iterator[str]:
     elif state := getattr(cause, "sqlstate", None):
         yield f"SQLSTATE {state}"
     else:
-        # A connection that fails has no SQLSTATE.
+        # Failed connections have no SQLSTATE.
         text = str(cause).lower()
         yield from [reason for reason in _REASONS if reason in text][:1]
 
 
-def _place(address: str) -> Iterator[str]:
-    # It is there: it has opened the database.
+def _database_parts(address: str) -> Iterator[str]:
+    # Always installed here: the database was opened with it.
     from psycopg.conninfo import conninfo_to_dict
 
     parts = conninfo_to_dict(address)
     if _is_unmistakable(address) and re.fullmatch(r"[\d,]*", str(parts.get("port") or "")):
-        found = [f"{ours} {parts[theirs]}" for theirs, ours in _PLACE.items() if parts.get(theirs)]
+        found = [f"{label} {parts[name]}" for name, label in _ADDRESS_PARTS.items() if parts.get(name)]
         yield from [", ".join(found)] if found else []

@@ -1,4 +1,4 @@
-"""`completions-mw keys import`: files of keys, checked as a whole."""
+"""The command `completions-mw keys import`: reads files of keys, and checks them as a whole."""
 
 import json
 import sys
@@ -15,29 +15,30 @@ from completions_mw.errors import ConfigurationError
 
 
 class _Row(NamedTuple):
-    place: str
-    """As `line 3`."""
+    position: str
+    """Position in the file, such as `line 3`."""
     value: Any
 
 
-def import_file(ring: KeyService, file: str) -> list[KeyRecord]:
-    """Keep all keys of a file, or none of them.
+def import_file(service: KeyService, file: str) -> list[KeyRecord]:
+    """Store all keys of a file, or none of them, and return them.
 
     Args:
-        ring: keeps them.
-        file: its path, or `-` for stdin. A JSON list of objects, or an object on each line.
+        service: stores the keys.
+        file: path of a file, or `-` for stdin. It holds a JSON list of objects, or one JSON object on each line.
 
     Raises:
-        ConfigurationError: a line for each fault, with its place and never with a value.
+        ConfigurationError: the file has faults; the message has a line for each, with its position and never with a value.
+        StoreError: the database failed.
     """
     faults: list[str] = []
     keys = list(_keys(_rows(_text(file), faults), faults))
-    faults += _twins(ring, keys)
+    faults += _twins(service, keys)
     if faults:
         raise ConfigurationError("\n".join([*faults, "nothing was imported"]))
     if not keys:
-        raise ConfigurationError(f"{shown(file)}: there is nothing in it")
-    return run_sync(ring.import_keys([key for _, key in keys]))
+        raise ConfigurationError(f"{shown(file)}: holds no keys")
+    return run_sync(service.import_keys([key for _, key in keys]))
 
 
 def _text(file: str) -> str:
@@ -48,7 +49,7 @@ def _text(file: str) -> str:
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         problem = "is not text in UTF-8"
-    # Not within the handlers: the errors there carry the file's content.
+    # Raised here and not in the handlers: the errors there hold the content of the file.
     raise ConfigurationError(f"{shown(file)}: {problem}")
 
 
@@ -60,33 +61,33 @@ def _rows(text: str, faults: list[str]) -> list[_Row]:
     return [row for number, line in lines if line.strip() for row in _parsed(f"line {number}", line, faults)]
 
 
-def _parsed(place: str, text: str, faults: list[str]) -> list[_Row]:
+def _parsed(position: str, text: str, faults: list[str]) -> list[_Row]:
     try:
-        return [_Row(place, json.loads(text))]
+        return [_Row(position, json.loads(text))]
     except json.JSONDecodeError as error:
-        faults.append(f"{place}: is not JSON, at line {error.lineno}, column {error.colno}")
+        faults.append(f"{position}: is not JSON, at line {error.lineno}, column {error.colno}")
     except (ValueError, RecursionError):
-        faults.append(f"{place}: is not JSON that can be read")
+        faults.append(f"{position}: is not JSON that can be read")
     return []
 
 
 def _keys(rows: list[_Row], faults: list[str]) -> Iterator[tuple[str, ImportedKey]]:
-    for place, value in rows:
+    for position, value in rows:
         if not isinstance(value, dict):
-            faults.append(f"{place}: should be an object")
+            faults.append(f"{position}: should be an object")
             continue
         try:
-            yield place, checked(ImportedKey, value)
+            yield position, checked(ImportedKey, value)
         except ConfigurationError as error:
-            faults += [f"{place}: {line}" for line in str(error).splitlines()]
+            faults += [f"{position}: {line}" for line in str(error).splitlines()]
 
 
-def _twins(ring: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
+def _twins(service: KeyService, keys: list[tuple[str, ImportedKey]]) -> list[str]:
     faults = []
-    places: dict[bytes, str] = {}
-    for (place, key), owner in zip(keys, run_sync(ring.owners([key for _, key in keys])), strict=True):
-        if (first := places.setdefault(key.digest, place)) != place:
-            faults.append(f"{place}: has the same secret as {first}")
+    positions: dict[bytes, str] = {}
+    for (position, key), owner in zip(keys, run_sync(service.owners([key for _, key in keys])), strict=True):
+        if (first := positions.setdefault(key.digest, position)) != position:
+            faults.append(f"{position}: has the same secret as {first}")
         if owner is not None:
-            faults.append(f"{place}: {owner} has this secret already")
+            faults.append(f"{position}: {owner} has this secret already")
     return faults

@@ -1,4 +1,4 @@
-"""How keys look, to people and to programs."""
+"""Views of keys: tables for people, JSON for programs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,12 +16,12 @@ _COLUMNS = ("id", "public id", "name", "tenant", "limits", "budget", "state")
 
 
 def warn_of_unknown_models(config: Path | None, ledger: str | None, keys: Iterable[KeyRecord]) -> None:
-    """Warn of models that the settings file does not have; another app may have them, or a Python function may be one.
+    """Warn of models that are not in the settings file. It is no error: they may be those of another app, or Python functions.
 
     Args:
-        config: the settings file that was given.
-        ledger: the address that was given; with it, nothing is known of the models unless a settings file was given, too.
-        keys: what has been stored.
+        config: value of `--config`.
+        ledger: value of `--ledger`. If it is given without `--config`, the models are not known and nothing is checked.
+        keys: keys that have been stored.
     """
     file = settings_file(config) if config or not ledger else None
     known = read_toml(file).get("models") if file else None
@@ -32,7 +32,7 @@ def warn_of_unknown_models(config: Path | None, ledger: str | None, keys: Iterab
 
 
 def write_new(new: NewKey, as_json: bool) -> None:
-    """Write a key with its secret."""
+    """Write a new key with its secret."""
     if as_json:
         write_json({**_document(new.key), "secret": new.secret})
     else:
@@ -41,7 +41,7 @@ def write_new(new: NewKey, as_json: bool) -> None:
 
 
 def write_one(key: KeyRecord, as_json: bool) -> None:
-    """Write all of a key but its secrets."""
+    """Write the details of a key, without its secrets."""
     if as_json:
         write_json(_document(key))
     else:

@@ -1,4 +1,4 @@
-"""`completions-mw keys …`."""
+"""The commands `completions-mw keys …`."""
 
 from typing import Annotated
 
@@ -9,30 +9,30 @@ from completions_mw.cli import options
 from completions_mw.cli.imports import import_file
 from completions_mw.cli.key_views import warn_of_unknown_models, write_all, write_new, write_one
 from completions_mw.cli.ledger import opened_keys
-from completions_mw.cli.options import AsJson, Config, Id, Ledger
+from completions_mw.cli.options import ConfigOption, IdArgument, JsonOption, LedgerOption
 from completions_mw.errors import ConfigurationError
 
-keys = typer.Typer(no_args_is_help=True, help="Make, list, change and rotate the keys of the ledger.")
+keys = typer.Typer(no_args_is_help=True, help="Create, list, change and rotate the API keys in the ledger.")
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="For people; it need not be unique.")],
-    tenant: options.Tenant = None,
-    model: options.Models = None,
-    requests: options.Requests = None,
-    tokens: options.Tokens = None,
-    concurrency: options.Concurrency = None,
-    budget: options.Budget = None,
-    period: options.Period = None,
-    max_cost: options.MaxCost = None,
-    metadata: options.Metadata = None,
-    expires: options.Expires = None,
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    name: Annotated[str, typer.Argument(help="Name for people; it need not be unique.")],
+    tenant: options.TenantOption = None,
+    model: options.ModelsOption = None,
+    requests: options.RequestsOption = None,
+    tokens: options.TokensOption = None,
+    concurrency: options.ConcurrencyOption = None,
+    budget: options.BudgetOption = None,
+    period: options.PeriodOption = None,
+    max_cost: options.MaxCostOption = None,
+    metadata: options.MetadataOption = None,
+    expires: options.ExpiresOption = None,
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Create a key, and show its secret: it cannot be shown again."""
+    """Create a key and show its secret, which cannot be shown again."""
     rules = options.rules(
         tenant=tenant,
         models=model,
@@ -45,84 +45,86 @@ def create(
         metadata=metadata,
         expires=expires,
     )
-    with opened_keys(config, ledger, may_create=True) as ring, options.named():
-        new = run_sync(ring.create(name, **rules))
+    with opened_keys(config, ledger, may_create=True) as service, options.naming_options():
+        new = run_sync(service.create(name, **rules))
     write_new(new, as_json)
     warn_of_unknown_models(config, ledger, [new.key])
 
 
 @keys.command(name="list")
 def list_keys(
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Only those of one tenant.")] = None,
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="List only keys of this tenant.")] = None,
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the keys, the oldest first."""
-    with opened_keys(config, ledger) as ring:
-        found = run_sync(ring.list(tenant))
+    """List all keys, the oldest first."""
+    with opened_keys(config, ledger) as service:
+        found = run_sync(service.list(tenant))
     write_all(found, as_json)
 
 
 @keys.command()
-def show(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
-    """Show all of a key but its secrets."""
-    with opened_keys(config, ledger) as ring:
-        key = run_sync(ring.show(id))
+def show(id: IdArgument, config: ConfigOption = None, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+    """Show the details of a key, without its secrets."""
+    with opened_keys(config, ledger) as service:
+        key = run_sync(service.show(id))
     write_one(key, as_json)
 
 
 @keys.command()
-def disable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
+def disable(id: IdArgument, config: ConfigOption = None, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Disable a key: requests with it are refused until it is enabled."""
-    with opened_keys(config, ledger) as ring:
-        key = run_sync(ring.disable(id))
+    with opened_keys(config, ledger) as service:
+        key = run_sync(service.disable(id))
     write_one(key, as_json)
 
 
 @keys.command()
-def enable(id: Id, config: Config = None, ledger: Ledger = None, as_json: AsJson = False) -> None:
+def enable(id: IdArgument, config: ConfigOption = None, ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Enable a disabled key."""
-    with opened_keys(config, ledger) as ring:
-        key = run_sync(ring.enable(id))
+    with opened_keys(config, ledger) as service:
+        key = run_sync(service.enable(id))
     write_one(key, as_json)
 
 
 @keys.command()
 def rotate(
-    id: Id,
-    overlap: Annotated[str, typer.Option("--overlap", help="For how long older secrets are valid: 90s, 30m, 24h, 7d, or seconds.")] = "24h",
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    id: IdArgument,
+    overlap: Annotated[
+        str, typer.Option("--overlap", help="Time for which older secrets stay valid: 90s, 30m, 24h, 7d, or seconds.")
+    ] = "24h",
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Give a key a new secret, and show it: it cannot be shown again."""
+    """Give a key a new secret and show it; it cannot be shown again."""
     period = options.duration(overlap)
-    with opened_keys(config, ledger) as ring:
-        new = run_sync(ring.rotate(id, period))
+    with opened_keys(config, ledger) as service:
+        new = run_sync(service.rotate(id, period))
     write_new(new, as_json)
 
 
 @keys.command()
 def update(
-    id: Id,
-    name: Annotated[str | None, typer.Option("--name", help="A new name.")] = None,
-    tenant: options.Tenant = None,
-    model: options.Models = None,
-    requests: options.Requests = None,
-    tokens: options.Tokens = None,
-    concurrency: options.Concurrency = None,
-    budget: options.Budget = None,
-    period: options.Period = None,
-    max_cost: options.MaxCost = None,
-    metadata: options.Metadata = None,
-    expires: options.Expires = None,
-    clear: Annotated[list[options.ClearableField] | None, typer.Option("--clear", help="A rule to take away.")] = None,
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    id: IdArgument,
+    name: Annotated[str | None, typer.Option("--name", help="New name.")] = None,
+    tenant: options.TenantOption = None,
+    model: options.ModelsOption = None,
+    requests: options.RequestsOption = None,
+    tokens: options.TokensOption = None,
+    concurrency: options.ConcurrencyOption = None,
+    budget: options.BudgetOption = None,
+    period: options.PeriodOption = None,
+    max_cost: options.MaxCostOption = None,
+    metadata: options.MetadataOption = None,
+    expires: options.ExpiresOption = None,
+    clear: Annotated[list[options.ClearableField] | None, typer.Option("--clear", help="Rule to remove; may be repeated.")] = None,
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Change what is given of a key. Models are replaced; limits, budget and metadata are changed in their parts."""
+    """Change a key. Models are replaced as a whole; limits, budget and metadata are changed in the parts that are given."""
     rules = options.rules(
         tenant=tenant,
         models=model,
@@ -136,27 +138,27 @@ def update(
         expires=expires,
     )
     if name is None and not rules and not clear:
-        raise ConfigurationError("nothing was asked for; `completions-mw keys update --help` lists what can be changed")
-    with opened_keys(config, ledger) as ring, options.named():
-        changes = options.changed(run_sync(ring.show(id)), rules, clear or [])
-        key = run_sync(ring.update(id, **changes) if name is None else ring.update(id, name=name, **changes))
+        raise ConfigurationError("nothing to change; `completions-mw keys update --help` lists the options")
+    with opened_keys(config, ledger) as service, options.naming_options():
+        changes = options.changed(run_sync(service.show(id)), rules, clear or [])
+        key = run_sync(service.update(id, **changes) if name is None else service.update(id, name=name, **changes))
     write_one(key, as_json)
     warn_of_unknown_models(config, ledger, [key])
 
 
 @keys.command(name="import")
 def import_keys(
-    file: Annotated[str, typer.Argument(help="A JSON list of objects, or one on each line; - for stdin.")],
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    file: Annotated[str, typer.Argument(help="File with a JSON list of objects, or one JSON object on each line; - for stdin.")],
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Import keys that clients already have: all keys of the file, or none.
 
-    Each has a name, a secret or a secret_sha256, and what it needs of tenant, models, limits, budget, max_cost, metadata, expires_at
-    and disabled.
+    Each object has a name, and either a secret or a secret_sha256. Optional are tenant, models, limits, budget, max_cost, metadata,
+    expires_at and disabled.
     """
-    with opened_keys(config, ledger, may_create=True) as ring:
-        imported = import_file(ring, file)
+    with opened_keys(config, ledger, may_create=True) as service:
+        imported = import_file(service, file)
     write_all(imported, as_json)
     warn_of_unknown_models(config, ledger, imported)

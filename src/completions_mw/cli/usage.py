@@ -1,4 +1,4 @@
-"""`completions-mw usage`."""
+"""The command `completions-mw usage`."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ import typer
 
 from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import opened_ledger
-from completions_mw.cli.options import AsJson, Config, Ledger
+from completions_mw.cli.options import ConfigOption, JsonOption, LedgerOption
 from completions_mw.cli.output import write_json, write_table
 from completions_mw.core.ports import UsageQuery, UsageRow
 from completions_mw.errors import ConfigurationError
 
 
 class By(StrEnum):
-    """Values of `--by`: what one row stands for."""
+    """Values of `--by`: what the requests are grouped by."""
 
     KEY = "key"
     TENANT = "tenant"
@@ -28,17 +28,19 @@ _COLUMNS = ("requests", "prompt", "completion", "cached", "reasoning", "USD", "e
 
 
 def usage(
-    by: Annotated[By, typer.Option("--by", help="One row for each.")] = By.DAY,
-    since: Annotated[str | None, typer.Option("--since", help="From a day as 2026-11-01 (UTC), or a time as 2026-11-01T12:00:00Z.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Up to a day or a time, which is not included.")] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Of one key, by its id.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Of one model.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Of one tenant.")] = None,
-    config: Config = None,
-    ledger: Ledger = None,
-    as_json: AsJson = False,
+    by: Annotated[By, typer.Option("--by", help="Group requests by key, tenant, model or day.")] = By.DAY,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Start: a day such as 2026-11-01 (UTC), or a time such as 2026-11-01T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="End, exclusive: a day or a time.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Count only requests of the key with this id.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Count only requests for this model.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Count only requests of this tenant.")] = None,
+    config: ConfigOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show how many requests there were, their tokens and what they cost."""
+    """Show the number of requests, their tokens and their cost."""
     query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model)
     with opened_ledger(config, ledger) as store:
         rows = run_sync(store.usage(query))
@@ -58,7 +60,9 @@ def _milliseconds(text: str | None, option: str) -> int | None:
     if instant is not None and instant.utcoffset() is None and len(text) == len("2026-11-01"):
         instant = instant.replace(tzinfo=UTC)
     if instant is None or instant.utcoffset() is None:
-        raise ConfigurationError(f"{option}: should be a day as 2026-11-01, or a time with its offset from UTC as 2026-11-01T12:00:00Z")
+        raise ConfigurationError(
+            f"{option}: should be a day such as 2026-11-01, or a time with its offset from UTC such as 2026-11-01T12:00:00Z"
+        )
     return round(instant.timestamp() * 1000)
 
 

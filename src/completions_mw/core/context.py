@@ -1,4 +1,4 @@
-"""What is known of one request while it runs."""
+"""The request context: data about one request while it runs."""
 
 import secrets
 from dataclasses import dataclass
@@ -10,37 +10,41 @@ from completions_mw.http import Headers
 
 @dataclass(slots=True)
 class RequestContext:
-    """Request context: identity, timing, usage and outcome of one request. Never holds content, a key or a header's value."""
+    """Request context: identity, timing, usage and outcome of one request. Holds no content and no key."""
 
     clock: Clock
     id: str
-    """`req_` and 32 hexadecimal digits; the header `x-request-id` of the answer."""
+    """Id of the request: `req_` and 32 hexadecimal digits; sent as the header `x-request-id`."""
     started: float
-    """When the request arrived, in seconds of the monotonic clock."""
+    """Time of arrival, in seconds of the monotonic clock."""
     is_http: bool = False
-    """Whether the request came by HTTP, so that the access log has a line for it."""
+    """Whether the request came by HTTP and is logged in the access log."""
     debug: bool = False
     """Whether logs may quote exceptions, which may quote the request."""
     is_open: bool = True
-    """Whether the request is still under way."""
+    """Whether the request is still running."""
     caller: str | None = None
-    """The id of the key or caller; None for the host app itself, and before the caller is known."""
+    """Id of the caller; None for the host app itself, and before the caller is known."""
     tenant: str | None = None
+    """Tenant of the caller; None where `caller` is None."""
     client_request_id: str | None = None
+    """The client's own id of the request, from the header `x-client-request-id`."""
     model: str | None = None
-    """The name that the client asked for."""
+    """Model name that the client asked for."""
     target: str | None = None
     """`provider/model` of the target that was asked last."""
     stream: bool = False
+    """Whether the client asked for a stream."""
     usage: dict[str, Any] | None = None
+    """The answer's `usage` object; None until the answer has ended."""
     estimated: bool = False
     """Whether `usage` is an estimate."""
     finish_reason: Any = None
-    """Why the answer ended, as the target gave it."""
+    """The answer's `finish_reason` as the target gave it."""
     first_ms: int | None = None
     """Milliseconds from the request's arrival to the first event of a stream."""
     headers: Headers = ()
-    """Headers that steps add to the answer, as the `x-ratelimit-` ones."""
+    """Response headers that steps have added, as the `x-ratelimit-` headers."""
 
     @classmethod
     def begin(cls, clock: Clock, *, is_http: bool = False, debug: bool = False) -> "RequestContext":
@@ -52,7 +56,7 @@ class RequestContext:
         return round((self.clock.monotonic() - self.started) * 1000)
 
     def response_headers(self) -> Headers:
-        """Return the headers of every answer (docs/contract.md, Headers)."""
+        """Return the headers of the response that do not depend on its body (docs/contract.md, Headers)."""
         return (
             ("x-request-id", self.id),
             ("openai-processing-ms", str(self.milliseconds())),

@@ -1,11 +1,16 @@
-"""Functions of the host app, looked at before they are called: a fault at start-up costs no request."""
+"""Checks of functions of the host app when a gateway is made, so that a fault is found before the first request."""
 
 import inspect
 from functools import partial
 
 
 def uncallable_reason(function: object, what: str = "request") -> str | None:
-    """Say why `function` cannot be called with a request, or `what` it gets, or None if it can, as far as it tells."""
+    """Return why `function` cannot be called with one argument, None if it can or its signature is unknown.
+
+    Args:
+        function: a hook of the host app.
+        what: name of the argument in the returned text.
+    """
     if not callable(function):
         return f"should be a function, not {type(function).__name__}"
     try:
@@ -20,7 +25,7 @@ def uncallable_reason(function: object, what: str = "request") -> str | None:
 
 
 def is_async(function: object) -> bool:
-    """Tell whether calling `function` gives something to await, or to iterate with `async for`."""
+    """Tell whether calling `function` returns an awaitable or an async iterator."""
     while isinstance(function, partial):
         function = function.func
     candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async

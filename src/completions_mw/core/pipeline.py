@@ -1,16 +1,16 @@
-"""What happens to a request, step by step: the order is the design.
+"""The pipeline: the steps of a request, in their order.
 
-    authenticate      who is calling?                                                   core.keys
-    parse             what do they ask for? in the dialect of the route                 core.inbound, core.validation
-    resolve           which targets stand behind the model's name?                      core.dispatch.catalog
-    admit             is the request within its limits on requests and concurrency?     core.charging, core.limits
-    cache             was it answered before? a hit costs no tokens and no money        core.cache
-    reserve           is there room for its tokens and its money?                       core.charging, core.limits, core.budgets
-    dispatch          which target answers?                                             core.dispatch
-    relay             the answer goes to the client, chunk by chunk                     core.streaming
-    settle            what was used is posted, and what was held is given back          core.charging
+    authenticate      find the caller, by its key or by the host app's login            core.keys
+    parse             read and validate the body, in the dialect of the route           core.inbound, core.validation
+    resolve           find the model and its targets                                    core.dispatch.catalog
+    admit             check the limits on requests and concurrency                      core.charging, core.limits
+    cache             look for a stored answer, which costs no tokens and no money      core.cache
+    reserve           reserve tokens and money                                          core.charging, core.limits, core.budgets
+    dispatch          ask targets in order until one answers                            core.dispatch
+    relay             pass the answer to the client, chunk by chunk                     core.streaming
+    settle            post the usage, and give back the rest of the reservation         core.charging
 
-Where nothing is cached, `admit` and `reserve` are one call.
+Without a cache, `admit` and `reserve` are one call.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,41 +20,41 @@ from typing import Any
 from completions_mw.core.cache import Lookup, ResponseCache
 from completions_mw.core.charging import Charge, Charges
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.estimate import estimate_request
-from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
+from completions_mw.core.costs import estimate_request
+from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher, Target
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock
 from completions_mw.core.routes import MODELS, Route, Routes
 from completions_mw.core.streaming import ChunkStream, StreamBody, StreamEnd
-from completions_mw.core.telemetry.observer import Observer
-from completions_mw.core.validation import Chat, body_too_large_error, parse_headers, require_json, require_length, require_whole
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, MethodNotAllowedError, NotFoundError
+from completions_mw.core.telemetry import Observer
+from completions_mw.core.validation import Chat, parse_headers
+from completions_mw.core.validation.headers import body_too_large_error, check_entity
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
 from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
+from completions_mw.settings import Settings
 
 
 class Pipeline:
-    """The core: requests in, responses out. Awaits nothing but its ports.
+    """Answers requests: HTTP requests, and direct calls from Python. Awaits nothing but ports.
 
     Args:
-        prefix: of all routes.
-        dialect: of chat completions and of direct calls; the errors of all routes that have no dialect of their own.
+        settings: prefix of the routes, maximum size of a body, and whether logs may quote exceptions.
+        dialect: dialect of chat completions and direct calls, and of the errors of routes without a dialect.
         authenticator: finds callers.
         catalog: finds models.
-        charges: admits, reserves and settles; None where nothing is counted.
-        clock: tells the time.
-        observer: told of each step.
-        max_body_bytes: of a request.
-        debug: whether logs may quote exceptions; None for what the host app says.
-        cache: gives stored answers; None where nothing is cached.
-        dialects: of further routes.
+        charges: admits, reserves and settles.
+        clock: time, for request contexts.
+        observer: observer of each step.
+        cache: response cache; None where answers are not cached.
+        dialects: dialects of further routes.
     """
 
     def __init__(
         self,
-        prefix: str,
+        settings: Settings,
         dialect: ChatCompletions,
         authenticator: Authenticator,
         catalog: Catalog,
@@ -62,78 +62,76 @@ class Pipeline:
         clock: Clock,
         observer: Observer,
         *,
-        max_body_bytes: int,
-        debug: bool | None = None,
         cache: ResponseCache | None = None,
         dialects: Sequence[Dialect] = (),
     ) -> None:
         self._chat = dialect
         self._dialects: dict[str, Dialect] = {one.path: one for one in (dialect, *dialects)}
-        self.routes = Routes(prefix, self._dialects)
+        self.routes = Routes(settings.prefix, self._dialects)
         self.authenticator = authenticator
         self._catalog = catalog
         self._charges = charges
         self._clock = clock
         self._observer = observer
-        self._max_body_bytes = max_body_bytes
-        self._debug = debug
+        self._max_body_bytes = settings.max_body_bytes
+        self._debug = settings.debug
         self._cache = cache
-        # Each step reports itself, where steps are observed.
+        # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
         self._admit = observer.around("admit", charges.admit)
         self._reserve = observer.around("reserve", charges.reserve)
-        self._admit_and_reserve = observer.around("admit", charges.admit_and_reserve)
+        self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._dispatch = observer.around("dispatch", Dispatcher(observer).answer)
         self._settle = observer.around("settle", charges.settle)
 
     async def handle(self, request: Request) -> Response[StreamBody]:
-        """Answer a request of HTTP. The only place where failures become responses."""
+        """Answer an HTTP request. The only place where errors become responses."""
         debug = request.debug if self._debug is None else self._debug
         context = RequestContext.begin(self._clock, is_http=True, debug=debug)
         if self._observer.observes_steps:
             self._observer.started("request", context)
         dialect: Dialect = self._chat
         try:
-            route = self._route(request)
+            route = self.routes.find(request.method, request.path)
             dialect = self._dialects.get(route.name, dialect)
             response = await self._respond(context, request, route, dialect)
         except Exception as error:
             self._end(context, error)
             response = dialect.error_response(error if isinstance(error, GatewayError) else InternalError())
         except BaseException as error:
-            # The task was cancelled: nobody is there to answer.
+            # The task was cancelled, so there is no client to answer.
             self._end(context, error)
             raise
         body = response.body
         headers = (*response.headers, *context.response_headers())
         if isinstance(body, bytes):
             headers = (*headers, ("content-length", str(len(body))))
-        # Some servers send what they are given, and the client of a HEAD would take it for the start of its next answer.
+        # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
         return Response(response.status, headers, b"" if request.method == "HEAD" else body)
 
     async def complete(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion:
-        """Answer a direct call of Python with the whole answer.
+        """Answer a direct call from Python with a whole answer.
 
         Raises:
-            GatewayError: as `handle` answers it.
+            GatewayError: the request failed; the error is the one that an HTTP client would get.
         """
         answer = await self._call({**fields, "stream": False}, caller)
         assert isinstance(answer, Completion)
         return answer
 
     async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
-        """Answer a direct call of Python with the answer as it arrives.
+        """Answer a direct call from Python with a stream.
 
         Raises:
-            GatewayError: as `handle` answers it.
+            GatewayError: the request failed before its first chunk; the error is the one that an HTTP client would get.
         """
         answer = await self._call({**fields, "stream": True}, caller)
         assert isinstance(answer, ChunkStream)
         return answer
 
     def models(self, caller: Caller | None) -> ModelList:
-        """Return the models that `caller` may use."""
+        """Return the models that a caller may use; all for None, the host app itself."""
         return self._catalog.visible(caller)
 
     async def _call(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion | ChunkStream:
@@ -151,15 +149,6 @@ class Pipeline:
             self._end(context, None)
         return answer
 
-    def _route(self, request: Request) -> Route:
-        route = self.routes.match(request.path)
-        if route is None:
-            raise NotFoundError(f"Invalid URL ({request.method[:16]} {request.path[:256]})")
-        if request.method != route.method:
-            text = f"Not allowed to {request.method[:16]} on {request.path[:256]} (HINT: use {route.method})."
-            raise MethodNotAllowedError(text, allow=route.method)
-        return route
-
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         headers = parse_headers(request.headers)
         context.client_request_id = headers.client_request_id
@@ -169,8 +158,7 @@ class Pipeline:
             card = models or self._catalog.resolve(self.routes.model_id(request.path), caller).card()
             self._end(context, None)
             return Response(200, dialect.headers, card.model_dump_json().encode())
-        require_json(headers, declared=not is_by_key)
-        require_length(headers, self._max_body_bytes)
+        check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         chat = await self._read(context, request, headers.content_length, dialect)
         answer = await self._answer(context, chat, caller, request.connection)
         if isinstance(answer, ChunkStream):
@@ -183,23 +171,25 @@ class Pipeline:
         body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
         if len(body) > self._max_body_bytes:
             raise body_too_large_error(self._max_body_bytes)
-        require_whole(length, body)
+        if length is not None and len(body) < length:
+            # gunicorn takes the end of the connection for the end of the body (docs/promises.md, Bounds).
+            raise ClientDisconnectedError
         return dialect.parse(body)
 
     async def _answer(
         self, context: RequestContext, chat: Chat, caller: Caller | None, connection: ClientConnection | None
     ) -> Completion | ChunkStream:
-        """Take a request through all steps from its model to its answer."""
+        """Take a parsed request through the steps from `resolve` to its answer."""
         model = self._catalog.resolve(chat.model, caller)
         context.model, context.stream = model.name, chat.stream
         charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
-        targets: Sequence[Any] = model.targets
+        targets: Sequence[Target] = model.targets
         if self._cache is not None and self._cache.covers(chat, model.name):
             targets = await self._admit_by_cache(context, chat, caller, model, charge, self._cache)
         elif charge is not None:
             await self._admit_and_reserve(context, charge)
         if charge is not None and charge.amount:
-            # What was priced is what is asked for.
+            # The upstream may not use more tokens than money was reserved for.
             chat = chat.capped(charge.estimate.per_choice)
         try:
             answer = await self._dispatch(context, targets, model.name, chat, caller, connection)
@@ -215,22 +205,22 @@ class Pipeline:
 
     async def _admit_by_cache(
         self, context: RequestContext, chat: Chat, caller: Caller | None, model: CatalogModel, charge: Charge | None, cache: ResponseCache
-    ) -> Sequence[Any]:
-        """Admit a request, look it up, and reserve only where no stored answer is found; return what answers."""
+    ) -> Sequence[Target]:
+        """Admit a request and look for a stored answer; reserve only if there is none. Return the targets to ask."""
         if charge is not None:
             await self._admit(context, charge)
         try:
             found: Lookup = await self._observer.around("cache", cache.look_up)(context, chat, caller, model.targets)
         except BaseException:
             if charge is not None:
-                await self._charges.release(context, charge)
+                await self._charges.release(charge)
             raise
         if charge is not None and not found.is_hit:
             await self._reserve(context, charge)
         return found.targets
 
     async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
-        """Keep what a stream has used: where it is charged, and for those who observe."""
+        """Record the usage of an ended stream in its context, report its end, and settle it."""
         context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
         error = end.error
         if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):

@@ -1,7 +1,9 @@
-"""Which paths are ours. Everything else belongs to the host app."""
+"""The routes of the gateway. Requests for other paths belong to the host app."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+from completions_mw.errors import MethodNotAllowedError, NotFoundError
 
 CHAT_COMPLETIONS: Final = "/chat/completions"
 MODELS: Final = "/models"
@@ -9,20 +11,20 @@ MODEL: Final = "/models/"
 
 
 class Route(NamedTuple):
-    """A path of ours."""
+    """A path of the gateway and its method."""
 
     name: str
-    """The path below the prefix; that of one model ends before the model's id."""
+    """Path below the prefix; the path of one model ends before the model's id."""
     method: str
-    """The only verb that the route takes."""
+    """The only method that the route accepts."""
 
 
 class Routes:
-    """The paths below one prefix, matched exactly: no trailing slash, no other case.
+    """The routes below one prefix, whose paths match exactly: no trailing slash, no other case.
 
     Args:
-        prefix: as in the settings: empty, or with a leading and without a trailing slash.
-        posts: the paths below the prefix to which requests are POSTed, one for each dialect.
+        prefix: prefix as in the settings: empty, or with a leading and without a trailing slash.
+        posts: paths below the prefix to which requests are POSTed, one for each dialect.
     """
 
     def __init__(self, prefix: str, posts: Iterable[str] = (CHAT_COMPLETIONS,)) -> None:
@@ -33,16 +35,31 @@ class Routes:
         self._model = Route(MODEL, "GET")
 
     def match(self, path: str) -> Route | None:
-        """Return the route of `path`, None where it is not ours."""
+        """Return the route of `path`, None for a path of the host app."""
         route = self._exact.get(path)
         if route is None and path.startswith(self._model_prefix) and path != self._model_prefix:
             return self._model
         return route
 
+    def find(self, method: str, path: str) -> Route:
+        """Return the route of a request.
+
+        Raises:
+            NotFoundError: no route has this path.
+            MethodNotAllowedError: the route of this path has another method.
+        """
+        route = self._exact.get(path) or self.match(path)
+        if route is None:
+            raise NotFoundError(f"Invalid URL ({method[:16]} {path[:256]})")
+        if method != route.method:
+            text = f"Not allowed to {method[:16]} on {path[:256]} (HINT: use {route.method})."
+            raise MethodNotAllowedError(text, allow=route.method)
+        return route
+
     def owns(self, method: str, path: str) -> bool:
-        """Tell whether a request is ours. OPTIONS is left to the host app, whose CORS rules it asks for."""
+        """Tell whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it asks for."""
         return method != "OPTIONS" and self.match(path) is not None
 
     def model_id(self, path: str) -> str:
-        """Return the id in the path of one model; it may hold slashes, as many models' names do."""
+        """Return the id in the path of one model; it may hold slashes, as the names of many models do."""
         return path[len(self._model_prefix) :]

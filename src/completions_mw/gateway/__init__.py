@@ -1,9 +1,20 @@
-"""The two gateways: settings and backends, joined to one pipeline.
+"""The two gateways: `Gateway` for threads and greenlets, `AsyncGateway` for event loops. They differ only in their backends.
 
-`Gateway` is for threads and greenlets, `AsyncGateway` for event loops. They differ in their backends and in nothing else.
+blocking.py, asynchronous.py  the two gateways
+base.py            what both gateways can do
+wiring.py          joins settings and backends to one pipeline
+backends.py        makes the backends of either kind
+models.py          models and their targets, from the settings
+prices.py          prices of targets, from the settings or a price table
+stores.py          stores of limits, budgets and keys, from the settings
+store_checks.py    reaches the stores before the first request
+keys.py, async_keys.py  API keys from Python: the property `keys` of each gateway
+options.py         keyword arguments of a gateway
+setup_warnings.py  warns of settings that are valid, and do not work as intended
 """
 
 from completions_mw.gateway.asynchronous import AsyncGateway
 from completions_mw.gateway.blocking import Gateway
+from completions_mw.gateway.options import GatewayOptions
 
-__all__ = ["AsyncGateway", "Gateway"]
+__all__ = ["AsyncGateway", "Gateway", "GatewayOptions"]

@@ -1,4 +1,4 @@
-"""The two kinds of backends. They are imported when a gateway needs them: importing the library imports no HTTP client and no database."""
+"""Makers of blocking and async backends, which are imported on first use: the package itself imports no HTTP client and no database."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Backends(Protocol):
-    """Makes the backends of one kind."""
+    """Makes all backends of a gateway, either blocking or async."""
 
     def transport(self, settings: Settings) -> Transport: ...
     def function(self, function: ModelFunction, settings: Settings) -> Model: ...
@@ -24,7 +24,7 @@ class Backends(Protocol):
 
 
 class BlockingBackends:
-    """Backends that do their I/O inline: for threads and greenlets."""
+    """Makes backends that do their I/O inline, for threads and greenlets."""
 
     def transport(self, settings: Settings) -> Transport:
         from completions_mw.backends.http.blocking import BlockingTransport
@@ -43,7 +43,7 @@ class BlockingBackends:
         return BlockingLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import BlockingBackground
+        from completions_mw.backends.background.blocking import BlockingBackground
 
         return BlockingBackground()
 
@@ -64,7 +64,7 @@ class BlockingBackends:
 
 
 class AsyncBackends:
-    """Backends that suspend: for event loops."""
+    """Makes backends that suspend, for event loops."""
 
     def transport(self, settings: Settings) -> Transport:
         from completions_mw.backends.http.asynchronous import AsyncTransport
@@ -83,7 +83,7 @@ class AsyncBackends:
         return AsyncLlamaCppModel(provider, settings.keep_alive)
 
     def background(self) -> Background:
-        from completions_mw.backends.background.background import AsyncBackground
+        from completions_mw.backends.background.asynchronous import AsyncBackground
 
         return AsyncBackground()
 

@@ -1,4 +1,4 @@
-"""`Gateway`: for blocking code."""
+"""The gateway for blocking code: `Gateway`."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -20,25 +20,24 @@ from completions_mw.settings import Settings
 
 
 class Gateway(GatewayBase):
-    """Answer chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
+    """Answers chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
 
-    One gateway serves all threads. It opens nothing until the first request, so it may be made before a fork.
+    One gateway serves all threads. It opens no connection before the first request, so it may be built before a fork.
 
     Args:
-        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`.
+        settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`; see docs/settings.md.
         **options: any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send.
-            - authenticate: the host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id
-              or None.
-            - transport: makes the calls to all upstreams instead of the built-in HTTP client; whoever made it closes it.
-            - on_budget: called once with a `BudgetAlert` when a budget reaches 50, 80 and 100 per cent, or refuses its first
+            - authenticate: the host app's own login, called with a `Request` that has no valid API key; returns a `Caller`, an id, or
+              None to refuse.
+            - transport: used for all calls to upstreams instead of the built-in HTTP client; the gateway does not close it.
+            - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
               request.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work, or a function cannot be called, or is async where
-            nothing can wait for it.
-        TypeError: `settings` is a path or a mapping instead, or an option is not known.
+        ConfigurationError: the settings cannot work, or a function cannot be called, or is async.
+        TypeError: `settings` is not a `Settings`, or an option is not known.
     """
 
     def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
@@ -48,7 +47,7 @@ class Gateway(GatewayBase):
         super().__init__(settings, BlockingBackends(), options)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
-        """Answer an HTTP request; a faulty request gets an error response, and raises nothing."""
+        """Answer an HTTP request. Failures become error responses, and are not raised."""
         response: Response[StreamBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
@@ -56,42 +55,61 @@ class Gateway(GatewayBase):
     def complete(
         self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> ChatCompletion:
-        """Answer chat messages, and return the whole completion.
+        """Return the whole answer to a conversation.
 
         Args:
-            model: a name of the settings.
-            messages: as in the API: dicts, or messages of earlier answers.
-            key: the API key to answer for; its rules apply.
-            caller: somebody whom the app knows, by id or as a `Caller`, to answer for instead. Without a key and a caller the app itself
-                asks, which may use every model.
-            **params: all other parameters of the API.
+            model: name of a model in the settings.
+            messages: messages as in OpenAI's API, each a dict or the message of an earlier answer.
+            key: API key of the caller, whose models, limits and budget apply.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
+                every model.
+            **params: further parameters of OpenAI's API.
 
         Raises:
-            GatewayError: the same failure that HTTP would answer, as an exception.
+            GatewayError: the request failed; over HTTP, the same error would be the response.
         """
         return run_sync(self._complete({"model": model, "messages": messages, **params}, key, caller))
 
     def stream(
         self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
     ) -> BlockingIterator[ChatCompletionChunk]:
-        """Answer chat messages, and return an iterator over the chunks, which is also a context manager that stops the answer.
+        """Return an iterator over the chunks of the answer to a conversation. As a context manager it stops the answer.
 
-        Arguments and errors as `complete`; the request is sent, and may fail, when the first chunk is asked for.
+        The request is sent when the first chunk is asked for.
+
+        Args:
+            model: name of a model in the settings.
+            messages: messages as in OpenAI's API, each a dict or the message of an earlier answer.
+            key: API key of the caller, whose models, limits and budget apply.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
+                every model.
+            **params: further parameters of OpenAI's API.
+
+        Raises:
+            GatewayError: raised by the iterator: the request failed, or the answer was cut off.
         """
         return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller))
 
     def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
-        """Return the models that a caller may use."""
+        """Return the models that a caller may use.
+
+        Args:
+            key: API key of the caller.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself.
+
+        Raises:
+            GatewayError: the key is not valid, or the key store is down.
+        """
         return run_sync(self._list(key, caller))
 
     @property
     def keys(self) -> Keys:
-        """The API keys in the ledger's database: create, list, change and rotate them here or by `completions-mw keys`.
+        """The API keys in the ledger's database. The command `completions-mw keys` manages the same keys.
 
         Raises:
             ConfigurationError: the settings name no ledger.
         """
-        return Keys(self._stores.keys.for_models(self._models.models))
+        return Keys(self._wiring.stores.keys.for_models(self._wiring.models.models))
 
     def usage(
         self,
@@ -103,12 +121,12 @@ class Gateway(GatewayBase):
         tenant: str | None = None,
         model: str | None = None,
     ) -> list[UsageRow]:
-        """Return requests, tokens and cost, a row for each key, tenant, model or day (UTC).
+        """Return requests, tokens and cost, one row for each key, tenant, model or day (UTC).
 
         Args:
-            by: what one row stands for.
-            since: start of the time, included.
-            until: end of the time, not included.
+            by: what the requests are grouped by: `key`, `tenant`, `model` or `day`.
+            since: start of the period, inclusive.
+            until: end of the period, exclusive.
             key: count only requests of the key or caller with this id.
             tenant: count only requests of this tenant.
             model: count only requests for this model.
@@ -123,8 +141,8 @@ class Gateway(GatewayBase):
         """Return what is spent and reserved of the budgets of a key, caller or tenant, the newest period first.
 
         Args:
-            id: of the key, caller or tenant.
-            scope: which of the three `id` names.
+            id: id of the key, caller or tenant.
+            scope: whether `id` is that of a key, a caller or a tenant.
 
         Raises:
             ConfigurationError: the settings name no ledger.
@@ -133,7 +151,7 @@ class Gateway(GatewayBase):
         return run_sync(self._balances(scope, id))
 
     def close(self) -> None:
-        """Close connections and models. The gateway may be used again, and opens them anew."""
+        """Close connections and models. A gateway that is used again opens new ones."""
         run_sync(self._close())
 
     def __enter__(self) -> Self:

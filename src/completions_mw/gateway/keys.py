@@ -1,11 +1,10 @@
-"""API keys from Python: `gateway.keys` is one of these.
+"""API keys from Python: the property `keys` of a `Gateway`.
 
     new = gateway.keys.create("Team A", limits={"requests": "60/minute"}, budget={"usd": "10.00", "period": "month"})
-    send_to_the_team(new.secret)    # sk-cmw-…: it is not kept, and cannot be shown again
+    send_to_the_team(new.secret)    # sk-cmw-…: not kept, and never shown again
     gateway.keys.disable(new.key.id)
 
-`Keys` is for threads and greenlets, `AsyncKeys` for event loops; they have the same methods. A key is named by its id, or by the public
-id that its secret contains. Changes are in effect on other workers within `stores.key_cache` seconds.
+Changes take effect in other workers within `stores.key_cache` seconds.
 """
 
 from datetime import timedelta
@@ -14,106 +13,116 @@ from typing import Unpack
 from completions_mw.blocking import run_sync
 from completions_mw.core.keys.fields import KeyChanges, KeyRules
 from completions_mw.core.keys.secrets import NewKey
-from completions_mw.core.keys.service import DAY, KeyNotFoundError, KeyService
-from completions_mw.core.ports import KeyExistsError, KeyRecord
-
-__all__ = ["AsyncKeys", "KeyChanges", "KeyExistsError", "KeyNotFoundError", "KeyRecord", "KeyRules", "Keys", "NewKey"]
+from completions_mw.core.keys.service import DAY, KeyService
+from completions_mw.core.ports import KeyRecord
 
 
 class Keys:
-    """The stored keys of a blocking gateway.
+    """The stored keys of a `Gateway`."""
 
-    Every method raises `KeyNotFoundError` for a key that is not there, `ConfigurationError`, with the name of each wrong field, for
-    rules that cannot be, such as a model that the gateway does not have, and `StoreError` if the database fails.
-    """
-
-    def __init__(self, ring: KeyService) -> None:
-        self._ring = ring
+    def __init__(self, service: KeyService) -> None:
+        self._service = service
 
     def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
-        """Make a key. Its `secret` is shown this once.
+        """Create a key, and return it with its `secret`, which is not kept.
 
         Args:
-            name: for people; it need not be unique.
+            name: name for people, which need not be unique.
             **rules: `tenant`, `models`, `limits`, `budget`, `max_cost`, `metadata`, `expires_at`.
+
+        Raises:
+            ConfigurationError: a rule is wrong; the message names each wrong field.
+            StoreError: the database failed.
         """
-        return run_sync(self._ring.create(name, **rules))
+        return run_sync(self._service.create(name, **rules))
 
     def import_key(self, name: str, *, secret: str | None = None, secret_sha256: str | None = None, **rules: Unpack[KeyRules]) -> KeyRecord:
-        """Keep a key that clients have already, of whatever origin.
+        """Store a key that clients already have.
 
         Args:
-            name: for people.
-            secret: what clients send; 8 to 505 printable ASCII characters.
-            secret_sha256: its digest, in hexadecimal, instead of the secret.
-            **rules: as for `create`.
+            name: name for people, which need not be unique.
+            secret: secret that clients send: 8 to 505 printable ASCII characters.
+            secret_sha256: SHA-256 digest of the secret in hexadecimal, instead of `secret`.
+            **rules: `tenant`, `models`, `limits`, `budget`, `max_cost`, `metadata`, `expires_at`.
 
         Raises:
             KeyExistsError: a stored key has this secret.
+            ConfigurationError: a rule is wrong; the message names each wrong field.
+            StoreError: the database failed.
         """
-        return run_sync(self._ring.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules}))
+        return run_sync(self._service.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules}))
 
     def show(self, id: str) -> KeyRecord:
-        """Return a key."""
-        return run_sync(self._ring.show(id))
+        """Return a key.
+
+        Args:
+            id: id of the key, or the public id in its secret.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.show(id))
 
     def disable(self, id: str) -> KeyRecord:
-        """Let nobody use a key, until it is enabled again."""
-        return run_sync(self._ring.disable(id))
+        """Disable a key: requests with it are refused until it is enabled.
+
+        Args:
+            id: id of the key, or the public id in its secret.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.disable(id))
 
     def enable(self, id: str) -> KeyRecord:
-        """Undo `disable`."""
-        return run_sync(self._ring.enable(id))
+        """Enable a disabled key.
+
+        Args:
+            id: id of the key, or the public id in its secret.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.enable(id))
 
     def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
-        """Change what is given of a key, its `name` or rules, each as a whole; None takes a rule away."""
-        return run_sync(self._ring.update(id, **changes))
+        """Change the name or rules of a key.
+
+        Args:
+            id: id of the key, or the public id in its secret.
+            **changes: `name`, or any of the rules of `create`. Each replaces the old value as a whole; None removes a rule.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            ConfigurationError: a rule is wrong; the message names each wrong field.
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.update(id, **changes))
 
     def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
-        """Give a key a new secret, shown this once; the older ones are valid for another `overlap`, a day or so many seconds."""
-        return run_sync(self._ring.rotate(id, overlap))
+        """Give a key a new secret, and return it with the key; the secret is not kept.
+
+        Args:
+            id: id of the key, or the public id in its secret.
+            overlap: time for which older secrets stay valid, as a timedelta or in seconds; a day by default.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            ConfigurationError: the overlap is wrong.
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.rotate(id, overlap))
 
     def list(self, tenant: str | None = None) -> list[KeyRecord]:
-        """Return all keys, or those of a tenant, the oldest first."""
-        return run_sync(self._ring.list(tenant))
+        """Return all keys, the oldest first.
 
+        Args:
+            tenant: return only keys of this tenant.
 
-class AsyncKeys:
-    """The stored keys of an async gateway: `Keys`, to be awaited."""
-
-    def __init__(self, ring: KeyService) -> None:
-        self._ring = ring
-
-    async def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
-        """See `Keys.create`."""
-        return await self._ring.create(name, **rules)
-
-    async def import_key(
-        self, name: str, *, secret: str | None = None, secret_sha256: str | None = None, **rules: Unpack[KeyRules]
-    ) -> KeyRecord:
-        """See `Keys.import_key`."""
-        return await self._ring.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules})
-
-    async def show(self, id: str) -> KeyRecord:
-        """See `Keys.show`."""
-        return await self._ring.show(id)
-
-    async def disable(self, id: str) -> KeyRecord:
-        """See `Keys.disable`."""
-        return await self._ring.disable(id)
-
-    async def enable(self, id: str) -> KeyRecord:
-        """See `Keys.enable`."""
-        return await self._ring.enable(id)
-
-    async def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
-        """See `Keys.update`."""
-        return await self._ring.update(id, **changes)
-
-    async def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
-        """See `Keys.rotate`."""
-        return await self._ring.rotate(id, overlap)
-
-    async def list(self, tenant: str | None = None) -> list[KeyRecord]:
-        """See `Keys.list`."""
-        return await self._ring.list(tenant)
+        Raises:
+            StoreError: the database failed.
+        """
+        return run_sync(self._service.list(tenant))

@@ -1,4 +1,4 @@
-"""From settings to models: each provider gets its backend, each model its targets."""
+"""Models and their targets, from the settings and from Python functions."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -11,55 +11,57 @@ from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.ports import Model, ModelFunction, Transport
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
-from completions_mw.gateway.prices import dearest, price_source
+from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import upstream_of
 from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings
 
-OWN_MODEL = ModelSettings(owned_by="python")
-"""What a Python function is as a model, where the settings say nothing of it."""
+FUNCTION_SETTINGS = ModelSettings(owned_by="python")
+"""Settings of a model that is a Python function and has no table in the settings."""
 BackendT = TypeVar("BackendT", bound="Transport | Model")
 
 
 class ModelRegistry:
-    """The backends that some settings need, and the models that they make.
+    """All models of a gateway by name, `models`, and the backends that they need.
 
     Args:
-        settings: the whole tree.
+        settings: all settings.
         functions: Python functions as models, by name.
-        kit: makes the backends.
-        transport: instead of the kit's; its owner closes it.
+        backends: makes the backends.
+        transport: used instead of a transport from `backends`, and closed by its owner; None to make one.
 
     Raises:
-        ConfigurationError: the settings ask for something that cannot work.
+        ConfigurationError: a provider or model in the settings cannot work, or a function cannot be called.
     """
 
-    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], kit: Backends, transport: Transport | None) -> None:
+    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], backends: Backends, transport: Transport | None) -> None:
         self._settings = settings
-        self._kit = kit
+        self._backends = backends
         self._transport = transport
-        self.backends: list[Transport | Model] = []
+        self._backends_to_close: list[Transport | Model] = []
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
         self._price = price_source(settings)
         faults = list(_faults(settings, functions))
         if faults:
             raise ConfigurationError("\n".join(faults))
         self.models = {name: self._model(name, model, functions) for name, model in settings.models.items()}
-        self.models |= {name: self._model(name, OWN_MODEL, functions) for name in functions if name not in settings.models}
+        self.models |= {name: self._model(name, FUNCTION_SETTINGS, functions) for name in functions if name not in settings.models}
 
     def _model(self, name: str, model: ModelSettings, functions: Mapping[str, ModelFunction]) -> CatalogModel:
-        targets = tuple(self._makers[target.provider](target.model) for target in model.targets)
-        targets = targets or (self._function_target(name, functions[name]),)
+        targets: tuple[Target, ...] = tuple(self._makers[target.provider](target.model) for target in model.targets)
+        if not targets:
+            port = self._owned(self._backends.function(functions[name], self._settings))
+            targets = (InProcessTarget(f"python/{name}", name, port),)
         prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
-        ceiling = dearest([FREE, *prices.values()])
+        ceiling = highest_price([FREE, *prices.values()])
         return CatalogModel(name, targets, model.created, model.owned_by, prices, ceiling, model.max_output_tokens)
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
-        """Return what makes the targets of a provider, one for each model: every model of ours that names it shares it."""
+        """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""
         if provider.is_local:
-            port = self._opened(self._local_model(provider))
+            port = self._owned(self._local_model(provider))
             return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port))
         if self._transport is None:
-            self._transport = self._opened(self._kit.transport(self._settings))
+            self._transport = self._owned(self._backends.transport(self._settings))
         upstream, transport, settings = upstream_of(provider), self._transport, self._settings
         return cache(
             lambda model: UpstreamTarget(
@@ -70,21 +72,19 @@ class ModelRegistry:
     def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
         match provider:
             case LlamaCppSettings():
-                return self._kit.llama_cpp(provider, self._settings)
+                return self._backends.llama_cpp(provider, self._settings)
             case EchoSettings():
                 from completions_mw.backends.models.echo import echo
 
-                return self._kit.function(echo, self._settings)
+                return self._backends.function(echo, self._settings)
 
-    def _function_target(self, name: str, function: ModelFunction) -> Target:
-        return InProcessTarget(f"python/{name}", name, self._opened(self._kit.function(function, self._settings)))
-
-    def _opened(self, backend: BackendT) -> BackendT:
-        self.backends.append(backend)
+    def _owned(self, backend: BackendT) -> BackendT:
+        """Return `backend`, which `aclose` will close."""
+        self._backends_to_close.append(backend)
         return backend
 
     async def aclose(self) -> None:
-        for backend in self.backends:
+        for backend in self._backends_to_close:
             await backend.aclose()
 
 

@@ -1,4 +1,4 @@
-"""The options of a gateway: its keyword arguments, and those of whatever builds one for a host app."""
+"""Options of a gateway: the keyword arguments of `Gateway` and `AsyncGateway`, and of adapters that build one."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
@@ -10,25 +10,25 @@ from completions_mw.settings.base import suggestion
 
 
 class GatewayOptions(TypedDict, total=False):
-    """What a gateway takes beside its settings; each option may be left out, or be None."""
+    """Keyword arguments of a gateway, for its type checks. Each may be left out, or be None."""
 
     models: Mapping[str, ModelFunction] | None
     """Python functions as models, by the name that clients send."""
     authenticate: Authenticate | None
-    """The host app's login, called with the `Request` of a caller without a valid key; returns a `Caller`, an id or None."""
+    """The host app's own login: called with a `Request` that has no valid API key; returns a `Caller`, an id, or None to refuse."""
     transport: Transport | None
-    """Makes the calls to all upstreams instead of the built-in HTTP client; whoever made it closes it."""
+    """Used for all calls to upstreams instead of the built-in HTTP client. The gateway does not close it."""
     on_budget: OnBudget | None
-    """Called once with a `BudgetAlert` when a budget reaches 50, 80 and 100 per cent, or refuses its first request."""
+    """Called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first request."""
 
 
 def check_option_names(names: Iterable[str]) -> None:
-    """Refuse keyword arguments that are no options: `Unpack` is for type checkers, and stops nobody at run time.
+    """Check the names of keyword arguments at run time: `Unpack` is only for type checkers.
 
     Raises:
-        TypeError: names the first one, and the option that was probably meant.
+        TypeError: a name is no option; the message suggests one.
     """
     known = GatewayOptions.__annotations__
     for name in names:
         if name not in known:
-            raise TypeError(f"`{name}` is no option of a gateway; {suggestion(name, known)}")
+            raise TypeError(f"`{name}` is not an option of a gateway; {suggestion(name, known)}")

@@ -1,4 +1,4 @@
-"""Where the price of a target comes from: the settings, else a table. Local providers cost nothing, Python functions are unpriced."""
+"""Prices of targets: from the settings, else from a price table. Models of local providers are free, Python functions have no price."""
 
 from collections.abc import Callable, Collection
 
@@ -6,14 +6,14 @@ from completions_mw.core.costs.prices import FREE, Price, price_of
 from completions_mw.settings import ModelSettings, Settings
 
 PriceSource = Callable[[str, ModelSettings], Price | None]
-"""The price of the target `provider/model` of a model; None if nobody knows."""
+"""Function from the name of a target, `provider/model`, and the settings of its model to its price; None if it has no price."""
 
 
 def price_source(settings: Settings) -> PriceSource:
-    """Return what knows the prices of all targets.
+    """Return the function that finds the price of a target.
 
     Raises:
-        ConfigurationError: the price table is not installed.
+        ConfigurationError: the settings name a price table that is not installed.
     """
 
     def price(target: str, model: ModelSettings) -> Price | None:
@@ -31,8 +31,8 @@ def price_source(settings: Settings) -> PriceSource:
     return price
 
 
-def dearest(prices: Collection[Price]) -> Price:
-    """Return a price that none of `prices` exceeds in anything."""
+def highest_price(prices: Collection[Price]) -> Price:
+    """Return a price with the highest of `prices` for each kind of token."""
     return Price(*map(max, zip(*prices, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""What the operator should know of the settings when a gateway is built: they can be followed, but hardly do what was meant."""
+"""Warnings about settings that are valid, and probably do not work as intended. They are found when a gateway is built."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,44 +8,45 @@ from typing import Any, NamedTuple
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.telemetry.log import log_event
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings import KeySettings, Limits, Settings
-from completions_mw.settings.secrets import MEMORY, sqlite_file
+from completions_mw.gateway.store_checks import ledger_fault
+from completions_mw.settings import KeySettings, Settings
+from completions_mw.settings.secrets import MEMORY_ADDRESS, sqlite_file
 
 
 class SetupWarning(NamedTuple):
-    """A fault in the settings that stops no gateway: logged as `event` when the gateway is built, and shown by `completions-mw check`."""
+    """A warning about the settings: logged as `event` when the gateway is built, and shown by `completions-mw check`."""
 
     event: str
-    """Name of the event in the log."""
+    """Name of the log event."""
     text: str
-    """For people: the field, what is wrong with it, and what helps."""
+    """Text for people: the setting, its fault, and how to correct it."""
     fields: Mapping[str, Any]
-    """Of the event in the log."""
+    """Fields of the log event."""
 
 
 class SetupReport:
-    """Looks at the settings when a gateway is built, and logs what the operator should know.
+    """Checks the settings when a gateway is built, and logs a line for each warning.
 
     Args:
-        settings: the whole tree.
-        models: all models, those of Python functions too.
-        has_login: whether the host app's own login names callers, and with them tenants that the settings do not know.
+        settings: all settings.
+        models: all models, also those that are Python functions.
+        has_login: whether an `authenticate` function names callers, whose tenants need not be in the settings.
 
     Raises:
-        ConfigurationError: a key would be refused at every request.
+        ConfigurationError: a key in the settings would be refused at every request.
     """
 
     def __init__(self, settings: Settings, models: Mapping[str, CatalogModel], *, has_login: bool) -> None:
         if useless := list(_useless_keys(settings, models)):
             raise ConfigurationError("\n".join(useless))
         self.warnings = tuple(_setup_warnings(settings, models, has_login=has_login))
-        is_told = any(warning.event == "limits_not_shared" for warning in self.warnings)
-        self._of_processes = () if is_told else tuple(_limits_not_shared(settings))
+        is_logged = any(warning.event == "limits_not_shared" for warning in self.warnings)
+        self._process_warnings = () if is_logged else tuple(_limits_not_shared(settings))
         _log(self.warnings)
 
     def note_processes(self) -> None:
-        """Log, once, what is wrong with the settings where a server runs several processes."""
-        warnings, self._of_processes = self._of_processes, ()
+        """Log once the warnings that apply if the server runs several processes."""
+        warnings, self._process_warnings = self._process_warnings, ()
         _log(warnings)
 
 
@@ -66,34 +67,23 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
 
 
 def _limits_not_shared(settings: Settings) -> Iterator[SetupWarning]:
-    """Warn where there are limits, and each process counts them alone: with several processes a caller gets each limit several times."""
-    if settings.stores.admission == MEMORY and (settings.stores.workers > 1 or any(map(_is_limited, _limits(settings)))):
+    """Yield a warning if there are limits and each process counts them alone, so that a caller gets each limit once a process."""
+    tables = (settings.keys, settings.tenants, settings.models)
+    all_limits = [settings.callers.limits, *(row.limits for table in tables for row in table.values())]
+    is_limited = any(limits.requests or limits.tokens or limits.concurrency for limits in all_limits)
+    if settings.stores.admission == MEMORY_ADDRESS and (is_limited or settings.stores.workers > 1):
         text = "stores.admission: each process counts limits alone; name a store that all of them share, as redis://localhost"
-        yield SetupWarning("limits_not_shared", text, {"admission": MEMORY.get_secret_value()})
+        yield SetupWarning("limits_not_shared", text, {"admission": MEMORY_ADDRESS.get_secret_value()})
 
 
 def _useless_keys(settings: Settings, models: Mapping[str, CatalogModel]) -> Iterator[str]:
-    """Return a line for each key of the settings that is refused at every request, as no model that it may use has a price."""
+    """Yield a line for each key in the settings that is refused at every request, since none of its models has a price."""
     for id, key in settings.keys.items():
         allowed = [models[name] for name in key.models or models]
         if not key.disabled and _needs_prices(settings, key) and not any(model.is_priced for model in allowed):
             why = '`unpriced` is "deny"' if settings.unpriced == "deny" else "there is a budget"
             help = 'set `prices` of a model, `price_table = "genai-prices"` or `unpriced = "free"`'
             yield f"keys.{id}: can use no model, because {why} and no model that it may use has a price; {help}"
-
-
-def ledger_fault(settings: Settings) -> str | None:
-    """Say why the SQLite file of the ledger can be neither opened nor made; None if nothing stands in the way, or for other ledgers."""
-    file = None if settings.stores.ledger is None else sqlite_file(settings.stores.ledger.get_secret_value())
-    if file is None:
-        return None
-    if not file.parent.is_dir():
-        return f"the folder {file.parent} is missing"
-    if file.is_dir():
-        return f"{file} is a folder"
-    # SQLite writes files of its own beside the database.
-    unwritable = next((path for path in (file.parent, file) if path.exists() and not os.access(path, os.W_OK)), None)
-    return None if unwritable is None else f"the {'file' if unwritable == file else 'folder'} {unwritable} cannot be written to"
 
 
 def _needs_prices(settings: Settings, key: KeySettings) -> bool:
@@ -123,13 +113,3 @@ def _may_store_keys(settings: Settings) -> bool:
         return False
     file = sqlite_file(settings.stores.ledger.get_secret_value())
     return file is None or file.exists()
-
-
-def _limits(settings: Settings) -> Iterator[Limits]:
-    for table in (settings.keys, settings.tenants, settings.models):
-        yield from (one.limits for one in table.values())
-    yield settings.callers.limits
-
-
-def _is_limited(limits: Limits) -> bool:
-    return bool(limits.requests or limits.tokens or limits.concurrency)

@@ -1,10 +1,10 @@
-"""How each API of chat models spells requests, answers, streams and errors: pure, no I/O.
+"""Wire formats of upstreams: how each API of chat models spells requests, answers, streams and errors. Pure, no I/O.
 
-base.py           what a wire format is: `WireFormat`, its `Translator` of streams, and `Upstream`, the API of one provider
-endpoint.py       `Endpoint`: where an upstream is, and what its errors must not show
-registry.py       from a provider's settings to its upstream; loads a wire format where a provider speaks it
-openai.py         OpenAI's chat completions, spoken by OpenAI and by every compatible server
-openai_errors.py  how OpenAI and compatible servers report errors, and what each error means for a client
+base.py           the interface of a wire format: `WireFormat`, its `Translator` of streams, and `Upstream`, the API of one provider
+endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider
+registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
+openai.py         OpenAI's chat completions API, which every compatible server speaks too
+openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 
-What differs between servers that speak one API is a row in settings/compatible.py.
+Differences between servers that speak one API are rows in settings/compatible.py.
 """

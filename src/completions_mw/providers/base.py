@@ -1,4 +1,4 @@
-"""What a wire format is: pure functions between the gateway's vocabulary, which is OpenAI's, and an upstream's API."""
+"""The interface of a wire format: pure functions that translate between OpenAI's API, which the core uses, and an upstream's API."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,27 +14,27 @@ from completions_mw.sse import Event
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: a `chat.completion` object, and the bytes it was parsed from if they can be relayed as they came."""
+    """A whole answer: a `chat.completion` object, and the bytes that it was parsed from if the client may get them unchanged."""
 
     data: dict[str, Any]
     raw: bytes | None = None
 
 
 class Translator(ABC):
-    """Turns the bytes of one streamed answer into `chat.completion.chunk` events. Made anew for each answer, whose state it keeps.
+    """Translates the bytes of one streamed answer into `chat.completion.chunk` events, and keeps the state of that answer.
 
-    A wire format implements `_translate`, and `_finish` where the end of the bytes means something. Both may raise at any point: the events
-    that they appended before are delivered first, so that no way of splitting an answer loses one.
+    A wire format implements `_translate`, and `_finish` if it owes events at the end of the bytes. Both may raise at any point: the events
+    that they have appended are delivered before the error, however the network has split the answer.
     """
 
     __slots__ = ("fault",)
 
     def __init__(self) -> None:
         self.fault: GatewayError | None = None
-        """What is wrong with the answer. It comes after the events that were returned, and ends the answer: nothing more is fed."""
+        """Error that ends the answer after the events returned so far; None while there is none. After it, nothing more is fed."""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events that `piece` completes, `DONE` last; sets `fault` where the answer is wrong or reports an error."""
+        """Return the events that `piece` completes, `DONE` last. Sets `fault` if the answer is malformed or reports an error."""
         events: list[Event] = []
         try:
             self._translate(piece, events)
@@ -43,7 +43,7 @@ class Translator(ABC):
         return events
 
     def end(self) -> list[Event]:
-        """Return the events that are still owed when the bytes ended without `DONE`; sets `fault` where they may not end here."""
+        """Return the last events of an answer whose bytes ended without `DONE`. Sets `fault` if the answer was cut."""
         events: list[Event] = []
         try:
             self._finish(events)
@@ -56,11 +56,11 @@ class Translator(ABC):
         """Append the events that `piece` completes: none, one or many.
 
         Raises:
-            GatewayError: the answer reports an error, is not one of this API, or passes a bound.
+            GatewayError: the answer reports an error, is malformed, or exceeds a bound.
         """
 
-    def _finish(self, events: list[Event]) -> None:  # noqa: B027 - most wire formats owe nothing
-        """Append what is owed at the end of the bytes. Without anything, the grammar of chunks decides whether the answer is complete.
+    def _finish(self, events: list[Event]) -> None:  # noqa: B027 - optional: most wire formats append nothing
+        """Append the last events when the bytes have ended. Without any, the core decides by the chunks whether the answer is complete.
 
         Raises:
             GatewayError: the answer was cut.
@@ -68,11 +68,11 @@ class Translator(ABC):
 
 
 class WireFormat(Protocol):
-    """One API of chat models. Implemented by the modules of this package."""
+    """Interface of a wire format: one API of chat models. A module of this package implements it."""
 
     @property
     def stream_content_type(self) -> str:
-        """What the answer to a streamed request must declare, without parameters: `text/event-stream` for server-sent events."""
+        """Content type of a streamed answer, without parameters: `text/event-stream` for server-sent events."""
         ...
 
     def build_request(
@@ -84,45 +84,45 @@ class WireFormat(Protocol):
         max_tokens: int | None = None,
         connection: ClientConnection | None = None,
     ) -> UpstreamRequest:
-        """Return the upstream's request.
+        """Return the HTTP request that asks the upstream for an answer.
 
         Args:
-            endpoint: where the upstream is.
-            capabilities: what the model takes there.
-            model: its name there.
-            fields: a validated chat completions request, without nulls; shared, so it must not be changed.
-            max_tokens: the maximum of tokens that the gateway asks for; `fields` has none then.
-            connection: the client for whom the request is made.
+            endpoint: URL, headers and timeouts of the upstream.
+            capabilities: parameters that the upstream takes.
+            model: name of the model at the upstream.
+            fields: a validated chat completions request, without nulls. It is shared: a wire format must not change it.
+            max_tokens: maximum of completion tokens that the gateway sets for a request without a maximum; None to leave `fields` alone.
+            connection: connection of the client, which a blocking transport watches while it waits.
         """
         ...
 
     def parse_completion(self, body: bytes) -> Completion:
-        """Return the answer that stands in `body`.
+        """Return the completion in the body of an answer with status 200.
 
         Raises:
-            GatewayError: it reports an error, or is not an answer of this API.
+            GatewayError: the body reports an error, or is not an answer of this API.
         """
         ...
 
     def parse_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Return what an answer other than 200 means for a client; its `upstream_code` is the upstream's own code.
+        """Return the client's error for an answer whose status is not 200. Its `upstream_code` is the upstream's own error code.
 
-        The texts are the upstream's, in full: whoever calls this takes the endpoint's secrets out of them.
+        The texts may quote the upstream in full: the caller removes secrets with `Endpoint.redact`.
         """
         ...
 
     def open_stream(self, max_event_bytes: int) -> Translator:
-        """Return what translates one streamed answer.
+        """Return the translator of one streamed answer.
 
         Args:
-            max_event_bytes: what one event may hold; beyond it the code of the fault is `upstream_too_large`.
+            max_event_bytes: bytes that one event may have; for a larger one, the code of the fault is `upstream_too_large`.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The API of one provider: how it is spelt, where it is, what it takes."""
+    """The API of one provider: its wire format, its endpoint and its capabilities."""
 
     wire_format: WireFormat
     endpoint: Endpoint

@@ -1,4 +1,4 @@
-"""Where an upstream is, how it is called, and what its errors must not show."""
+"""The endpoint of an upstream, and the secrets that its errors must not show to clients."""
 
 import re
 from collections.abc import Iterable
@@ -9,36 +9,36 @@ from urllib.parse import urlsplit
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, Timeouts
 
-SHORTEST_SECRET: Final = 4
-"""Characters: a header value as `a` is no secret, and taking it out would leave no text."""
-MAX_MESSAGE: Final = 2000
-"""Characters of an upstream's error message that a client gets."""
-MAX_NAME: Final = 200
-"""Characters of the type, code and param of an upstream's error."""
+MIN_SECRET_CHARS: Final = 4
+"""Characters from which on a credential is removed from error texts: removing a header value such as `a` would leave no text."""
+MAX_MESSAGE_CHARS: Final = 2000
+"""Characters of an upstream's error message that a client gets at most."""
+MAX_NAME_CHARS: Final = 200
+"""Characters of the type, code or param of an upstream's error that a client gets at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an upstream is and how it is called; made once for each provider of the settings."""
+    """URL, headers, timeouts and secrets of an upstream. Made once for each provider in the settings."""
 
     url: str
-    """Of every request, or what the URLs of its requests begin with: that is for the wire format to say."""
+    """URL of every request, or the beginning of the URLs of all requests, as the wire format needs it."""
     headers: Headers = field(repr=False)
     timeouts: Timeouts
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What no error may show; made by `secrets_of`."""
+    """Strings that no error may show to a client, the longest first; made by `secrets_of`."""
 
     def redact(self, error: GatewayError) -> None:
-        """Take this endpoint's secrets out of every text of `error`, and cut each to its bound (docs/promises.md, Secrets)."""
-        error.message = self._without_secrets(error.message)[:MAX_MESSAGE]
-        # What `str(error)` and tracebacks show.
+        """Replace this endpoint's secrets in every text of `error`, and cut the texts to their bounds (docs/promises.md, Secrets)."""
+        error.message = self._without_secrets(error.message)[:MAX_MESSAGE_CHARS]
+        # `str(error)` and tracebacks show these.
         error.args = (error.message,)
-        error.type = self._without_secrets(error.type)[:MAX_NAME]
+        error.type = self._without_secrets(error.type)[:MAX_NAME_CHARS]
         for name in ("code", "param", "upstream_code"):
             text = getattr(error, name)
             if text is not None:
-                # Cut last: half a secret would not be found.
-                setattr(error, name, self._without_secrets(text)[:MAX_NAME])
+                # Cut last: half a secret would not be found and replaced.
+                setattr(error, name, self._without_secrets(text)[:MAX_NAME_CHARS])
 
     def _without_secrets(self, text: str) -> str:
         for secret in self.secrets:
@@ -47,15 +47,15 @@ class Endpoint:
 
 
 def secrets_of(base_url: str, credentials: Iterable[str]) -> tuple[str, ...]:
-    """Return the strings that an upstream's errors may repeat and a client must not see.
+    """Return the strings that a client must not see in an upstream's errors, the longest first.
 
     Args:
-        base_url: of the upstream; its host and path are secrets too.
-        credentials: keys, accounts, values of extra headers; empty ones are left out.
+        base_url: the upstream's base URL, whose host and path are secrets too.
+        credentials: API keys, account names and values of extra headers; short and empty ones are left out.
     """
     parts = urlsplit(base_url)
-    # Account and gateway names stand in some paths; `/v1` alone tells nothing.
+    # Some paths hold names of accounts or gateways; `/v1` alone reveals nothing.
     path = "" if re.fullmatch(r"/v\d+", parts.path) else parts.path
-    found = {text for text in (base_url, parts.netloc, path, *credentials) if len(text) >= SHORTEST_SECRET}
-    # The longest first: an address holds its host.
+    found = {text for text in (base_url, parts.netloc, path, *credentials) if len(text) >= MIN_SECRET_CHARS}
+    # The longest first, since an address contains its host.
     return tuple(sorted(found, key=lambda text: (-len(text), text)))

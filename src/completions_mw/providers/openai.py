@@ -1,7 +1,7 @@
-"""The wire format of OpenAI's chat completions, spoken by OpenAI and by every compatible server.
+"""The wire format of OpenAI's chat completions API, which every compatible server speaks too.
 
-Requests are sent as they were validated, answers are relayed as they came (docs/contract.md, Requests and Streams). Source: the OpenAPI
-description of the OpenAI API, https://github.com/openai/openai-openapi.
+Requests are sent as they were validated, and answers are relayed as they were received (docs/contract.md, Requests and Streams). Source:
+OpenAI's API reference, https://platform.openai.com/docs/api-reference/chat.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _DICT_OR_NONE: Final = (dict, NoneType)
 
 
 def build_endpoint(settings: OpenAISettings) -> Endpoint:
-    """Return the endpoint of a provider of the settings."""
+    """Return the endpoint of a provider in the settings."""
     secret = settings.api_key.get_secret_value() if settings.api_key else ""
     extra = {name: value.get_secret_value() for name, value in settings.headers.items()}
     headers = {
@@ -54,7 +54,7 @@ def build_request(
     max_tokens: int | None = None,
     connection: ClientConnection | None = None,
 ) -> UpstreamRequest:
-    """Return the upstream's request: the model's name there, and usage asked for in every stream of an upstream that can give it."""
+    """Return the HTTP request for `fields`. A stream asks for its usage too, unless the upstream does not support `stream_options`."""
     body = {name: value for name, value in fields.items() if name not in capabilities.unsupported}
     body["model"] = model
     if max_tokens is not None:
@@ -65,10 +65,10 @@ def build_request(
 
 
 def parse_completion(body: bytes) -> Completion:
-    """Return the `chat.completion` object in `body`.
+    """Return the `chat.completion` object in the body of an answer.
 
     Raises:
-        UpstreamError: it reports an error, or is not a chat completion.
+        UpstreamError: the body reports an error, or is not a chat completion.
     """
     try:
         data = from_json(body, allow_inf_nan=False)
@@ -84,7 +84,7 @@ def parse_completion(body: bytes) -> Completion:
 
 
 def open_stream(max_event_bytes: int) -> Translator:
-    """Return what translates one streamed answer: server-sent events, each of which is a chunk already."""
+    """Return the translator of one streamed answer: server-sent events, each of which is a chunk already."""
     return _Chunks(max_event_bytes)
 
 
@@ -101,15 +101,15 @@ class _Chunks(Translator):
 
 
 def parse_event(event: ServerSentEvent) -> Event:
-    """Return a chunk of a stream, or `DONE`.
+    """Return the chunk in a server-sent event, or `DONE`.
 
     Raises:
-        UpstreamError: it reports an error, or is not a chunk.
+        UpstreamError: the event reports an error, or is not a chunk.
     """
     body, name = event
     if body == b"[DONE]":
         return DONE
-    # Spelt out here and in `parse_completion`: a call for each chunk would cost more than what it holds.
+    # Repeated from `parse_completion`: for each chunk a function call would cost more than the statements themselves.
     try:
         data = from_json(body, allow_inf_nan=False)
     except ValueError:
@@ -129,7 +129,7 @@ def parse_event(event: ServerSentEvent) -> Event:
 def _are_choices(choices: object, content: str) -> bool:
     if not isinstance(choices, list):
         return False
-    for choice in choices:  # noqa: SIM110 - a generator costs as much as all the checks, for each chunk
+    for choice in choices:  # noqa: SIM110 - a generator for each chunk would cost as much as all the checks
         if not isinstance(choice, dict) or not isinstance(choice.get(content), _DICT_OR_NONE):
             return False
     return True

@@ -1,4 +1,4 @@
-"""How OpenAI and compatible servers report errors, and what each error means for a client (docs/contract.md, Errors)."""
+"""Errors of OpenAI and of compatible servers, translated into the errors that a client gets (docs/contract.md, Errors)."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from completions_mw.http import Headers
 
 
 def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
-    """Return what an answer other than 200 means for a client.
+    """Return the client's error for an upstream's answer whose status is not 200.
 
-    What the client can mend keeps the upstream's text, code and param; what only the operator can mend gets a fixed text.
+    Errors that the client can correct keep the upstream's text, code and param; errors that only the operator can correct get a fixed text.
     """
     report = _report_in(body)
     error = _meaning(status, headers, report)
@@ -28,7 +28,11 @@ def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
 
 
 def reported_error(report: object) -> UpstreamError:
-    """Return the error that an answer with status 200 reports: an object (OpenAI), a flat one (vLLM), or a plain string."""
+    """Return the client's error for an answer with status 200 that reports an error.
+
+    Args:
+        report: the error as the upstream sent it: an object, or a plain string.
+    """
     details = report if isinstance(report, dict) else {"message": report}
     message, code = details.get("message"), _text(details.get("code"))
     error = UpstreamError(
@@ -54,7 +58,7 @@ def _meaning(status: int, headers: Headers, report: dict[str, Any]) -> GatewayEr
         return RequestTooLargeError(message)
     if status == 429 and code != "insufficient_quota":
         advice = tuple((name, value) for name, value in headers if name in ("retry-after", "retry-after-ms") and len(value) < 32)
-        # OpenAI's own text names the operator's organization and the model behind an alias.
+        # Not OpenAI's own text, which names the operator's organization and the upstream's model.
         text = "The upstream provider has too many requests. Please try again later."
         return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=advice)
     if status in (408, 504):
@@ -72,7 +76,7 @@ def _report_in(body: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    """Return a string that the upstream sent where a string belongs; numbers are codes of some servers."""
+    """Return `value` as a string if it is a number, as in the error codes of some servers, or a string that is not empty; else None."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None

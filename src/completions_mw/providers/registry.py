@@ -1,4 +1,4 @@
-"""From a provider's settings to its upstream. Only the modules of wire formats that providers speak are imported."""
+"""Makes the upstream of a provider from its settings. Imports only the wire formats in use."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,20 +8,20 @@ from completions_mw.settings.compatible import capabilities_at
 from completions_mw.settings.providers import OpenAISettings, UpstreamSettings
 
 UpstreamMaker = Callable[[Any], Upstream]
-"""Makes the upstream of a provider from its settings, which are of the kind that the provider's `api` names."""
+"""Function that makes the upstream of a provider from its settings, an instance of the settings class of its `api`."""
 
 
 def upstream_of(provider: UpstreamSettings) -> Upstream:
-    """Return the upstream of a provider that is not local."""
+    """Return the upstream of a provider that is reached over HTTP."""
     return _MAKERS[provider.api](provider)
 
 
 def register(api: str, make: UpstreamMaker) -> None:
-    """Add a wire format for all gateways that this process makes from now on.
+    """Register a wire format for all gateways that this process builds afterwards.
 
     Args:
-        api: what settings call it.
-        make: called once for each provider with this `api`.
+        api: value of `api` in the settings of providers that speak it.
+        make: returns the upstream of a provider; called once for each provider.
     """
     _MAKERS[api] = make
 

@@ -1,8 +1,18 @@
-"""The wire contract of chat completions as types: requests (strict where OpenAI is) and answers (tolerant).
+"""OpenAI's chat completions as types: requests, strict where OpenAI is strict, and answers, tolerant of what upstreams add.
 
-`messages` and `tools` hold what requests are made of; the names here are those that others need.
+base.py        base classes of requests and answers: what they do with unknown members
+request.py     the body of a request, `ChatRequest`
+messages.py    messages of the six roles, and the parts of their content
+tools.py       tools, the choice between them, and the calls in earlier answers
+parameters.py  objects that single parameters hold: response formats, stream options, audio, web search
+response.py    a whole answer, `ChatCompletion`
+chunk.py       the pieces of a streamed answer, `ChatCompletionChunk`
+models.py      the answers of the routes for models
+
+The names handed on here are those that other packages need.
 """
 
+from completions_mw.schemas.chunk import ChatCompletionChunk, ChunkChoice, Delta, ToolCallDelta
 from completions_mw.schemas.messages import (
     AssistantMessage,
     DeveloperMessage,
@@ -12,18 +22,14 @@ from completions_mw.schemas.messages import (
     ToolMessage,
     UserMessage,
 )
-from completions_mw.schemas.request import ChatRequest, StreamOptions
+from completions_mw.schemas.models import ModelCard, ModelList
+from completions_mw.schemas.parameters import StreamOptions
+from completions_mw.schemas.request import ChatRequest
 from completions_mw.schemas.response import (
     ChatCompletion,
-    ChatCompletionChunk,
     Choice,
-    ChunkChoice,
     CompletionMessage,
     CompletionToolCall,
-    Delta,
-    ModelCard,
-    ModelList,
-    ToolCallDelta,
     Usage,
 )
 

@@ -1,4 +1,4 @@
-"""How the models of this package treat what they do not know."""
+"""Base classes of requests and answers, and how they treat members that they do not declare."""
 
 from itertools import islice
 from typing import Final
@@ -6,39 +6,39 @@ from typing import Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticKnownError
 
-_ENOUGH_MEMBERS: Final = 16
-"""More than any strict object declares."""
+_MAX_MEMBERS: Final = 16
+"""Members of a strict object that are validated: more than any of them declares."""
 
 
 class Input(BaseModel):
-    """A part of a request: no coercion, never changed, further members allowed.
+    """Base class of the parts of a request: frozen, without coercion, open to members that it does not declare.
 
-    Members that SDKs echo or that a provider adds must pass: strict nested schemas caused storms of 400s elsewhere (docs/contract.md).
+    Clients send whole answers back as messages, with the members that a provider has added (docs/contract.md, Requests).
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", hide_input_in_errors=True, defer_build=True)
 
 
 class StrictInput(Input):
-    """A part of a request whose unknown members are refused (docs/contract.md, Requests)."""
+    """Base class of the parts of a request whose unknown members OpenAI refuses (docs/contract.md, Requests)."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _shorten(cls, value: object) -> object:
-        # Beyond this size some member is unknown for certain, and each one more would cost an error that nobody reads.
-        return dict(islice(value.items(), _ENOUGH_MEMBERS)) if isinstance(value, dict) else value
+        # A larger object has an unknown member for certain, and each further one would cost an error that nobody reads.
+        return dict(islice(value.items(), _MAX_MEMBERS)) if isinstance(value, dict) else value
 
 
-class Answer(BaseModel):
-    """A part of an answer: keeps everything that an upstream sent, known or not."""
+class Output(BaseModel):
+    """Base class of the parts of an answer: keeps every member that an upstream sent, declared or not."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)
 
 
 def at_most(limit: int) -> BeforeValidator:
-    """Refuse an object with more than `limit` members before they are looked at, so that each bad one does not cost an error."""
+    """Return a validator that refuses objects with more than `limit` members before it looks at them, so that not each costs an error."""
 
     def check(value: object) -> object:
         if isinstance(value, dict) and len(value) > limit:
@@ -49,7 +49,7 @@ def at_most(limit: int) -> BeforeValidator:
 
 
 def shape(value: object) -> str | None:
-    """Tell the members of a union apart by their JSON type, so that only the one that was meant is validated."""
+    """Return the JSON type of `value`, the discriminator of unions whose members have different types; None for any other type."""
     return _SHAPES.get(type(value)) or ("object" if isinstance(value, BaseModel) else None)
 
 

@@ -9,55 +9,55 @@ from completions_mw.schemas.tools import FunctionCall, ToolCall
 
 
 class CacheBreakpoint(Input):
-    """Ends a prefix of the prompt that the provider shall cache."""
+    """Mark at the end of a prompt prefix that the provider is asked to cache."""
 
     mode: Literal["explicit"]
     ttl: Literal["30m", "12h"] | None = None
 
 
 class ContentPart(Input):
-    """What all parts of a content have in common."""
+    """Base class of the parts of a message's content."""
 
     prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class TextPart(ContentPart):
-    """A piece of text."""
+    """A content part that is text."""
 
     type: Literal["text"]
     text: str
 
 
 class ImageUrl(Input):
-    """Where an image is: an http(s) or a data URI. The gateway never fetches it."""
+    """The URL of an image: http, https or data. The gateway never fetches it."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class ImagePart(ContentPart):
-    """An image."""
+    """A content part that is an image."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
 class InputAudio(Input):
-    """Audio in base64."""
+    """Audio data in base64, and its format."""
 
     data: str
     format: Literal["wav", "mp3"]
 
 
 class AudioPart(ContentPart):
-    """A piece of audio."""
+    """A content part that is audio."""
 
     type: Literal["input_audio"]
     input_audio: InputAudio
 
 
 class FileReference(Input):
-    """A file, by id or as base64."""
+    """A file, by its id or as base64."""
 
     file_id: str | None = None
     file_data: str | None = None
@@ -65,14 +65,14 @@ class FileReference(Input):
 
 
 class FilePart(ContentPart):
-    """A file."""
+    """A content part that is a file."""
 
     type: Literal["file"]
     file: FileReference
 
 
 class RefusalPart(ContentPart):
-    """A refusal that an assistant gave earlier."""
+    """A content part that is a refusal of the assistant in an earlier answer."""
 
     type: Literal["refusal"]
     refusal: str
@@ -92,7 +92,7 @@ ContentT = TypeVar("ContentT")
 
 
 class BaseMessage(Input, Generic[RoleT, ContentT]):
-    """What the messages of all roles have in common. The live API takes a content of null from any role (docs/contract.md, Requests)."""
+    """Base class of the messages of all roles. OpenAI's API takes a content of null from every role (docs/contract.md, Requests)."""
 
     role: RoleT
     content: ContentT | None = None
@@ -100,32 +100,32 @@ class BaseMessage(Input, Generic[RoleT, ContentT]):
 
     @property
     def text(self) -> str:
-        """The content as plain text: its text parts joined, the others left out."""
+        """The content as plain text: the text parts joined, all other parts left out."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content if isinstance(part, TextPart))
         return str(self.content or "")
 
 
 class SystemMessage(BaseMessage[Literal["system"], TextContent]):
-    """Instructions, to models that do not reason."""
+    """Instructions to the model. Reasoning models take them as developer messages."""
 
 
 class DeveloperMessage(BaseMessage[Literal["developer"], TextContent]):
-    """Instructions, to models that reason."""
+    """Instructions to a reasoning model."""
 
 
 class UserMessage(BaseMessage[Literal["user"], Content[UserPart]]):
-    """What the user says."""
+    """A message of the user."""
 
 
 class AudioReference(Input):
-    """An audio answer that the assistant gave earlier."""
+    """The id of an audio answer that the assistant gave earlier."""
 
     id: str
 
 
 class AssistantMessage(BaseMessage[Literal["assistant"], Content[AssistantPart]]):
-    """What the assistant answered earlier. Clients echo whole answers, with every null member (docs/contract.md, Requests)."""
+    """An earlier answer of the assistant. Members that are null are taken as left out."""
 
     refusal: str | None = None
     audio: AudioReference | None = None
@@ -140,7 +140,7 @@ class ToolMessage(BaseMessage[Literal["tool"], TextContent]):
 
 
 class FunctionMessage(BaseMessage[Literal["function"], TextContent]):
-    """The result of a function call; deprecated."""
+    """The result of a function call. Deprecated: tools replace functions."""
 
 
 Message = Annotated[

@@ -4,141 +4,51 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from completions_mw.schemas.base import Input, StrictInput, at_most, shape
-from completions_mw.schemas.messages import Content, Message, TextPart
-from completions_mw.schemas.tools import FunctionDefinition, LegacyFunctionChoice, Tool, ToolChoice
+from completions_mw.schemas.base import Input, at_most, shape
+from completions_mw.schemas.messages import Message
+from completions_mw.schemas.parameters import (
+    AudioOutput,
+    Moderation,
+    Prediction,
+    PromptCacheOptions,
+    ResponseFormat,
+    StreamOptions,
+    WebSearchOptions,
+)
+from completions_mw.schemas.tools import FunctionCallChoice, FunctionDefinition, Tool, ToolChoice
 
 MAX_TOKENS: Final = 2**31 - 1
-"""No model has as many; keeps every sum of tokens and money far inside 64 bits."""
-
-MAX_BIASES: Final = 4096
+"""Tokens that a request may ask for at most: more than any model gives, and few enough that every sum of tokens or money fits 64 bits."""
+MAX_LOGIT_BIASES: Final = 4096
+"""Tokens in a `logit_bias`."""
 
 TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 StopSequence = Annotated[str, Field(max_length=256)]
 
 
-class ModerationMode(Input):
-    """What to do with one side of the conversation that the moderation flags."""
-
-    mode: Literal["score", "block"]
-
-
-class ModerationPolicy(Input):
-    """What to do with flagged input and output."""
-
-    input: ModerationMode | None = None
-    output: ModerationMode | None = None
-
-
-class Moderation(Input):
-    """Asks for a moderation of input and output."""
-
-    model: str
-    policy: ModerationPolicy | None = None
-
-
-class PromptCacheOptions(StrictInput):
-    """How the provider caches the prompt."""
-
-    mode: Literal["implicit", "explicit"] | None = None
-    ttl: Literal["30m"] | None = None
-
-
-class TextResponse(Input):
-    """Answers in free text."""
-
-    type: Literal["text"]
-
-
-class JsonResponse(Input):
-    """Answers with some JSON object."""
-
-    type: Literal["json_object"]
-
-
-class JsonSchema(Input):
-    """A named JSON Schema. The wire's member `schema` is the attribute `json_schema`: pydantic has the other name."""
-
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
-    description: str | None = None
-    json_schema: dict[str, Any] | None = Field(default=None, alias="schema")
-    strict: bool | None = None
-
-
-class JsonSchemaResponse(Input):
-    """Answers with JSON that matches a schema."""
-
-    type: Literal["json_schema"]
-    json_schema: JsonSchema
-
-
-ResponseFormat = Annotated[JsonResponse | JsonSchemaResponse | TextResponse, Field(discriminator="type")]
-
-
-class StreamOptions(StrictInput):
-    """What a stream carries besides the answer."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class Prediction(Input):
-    """Text that much of the answer will repeat."""
-
-    type: Literal["content"]
-    content: Content[TextPart]
-
-
-class Voice(Input):
-    """A voice of one's own."""
-
-    id: str
-
-
-class AudioOutput(Input):
-    """How the answer shall sound."""
-
-    voice: Annotated[Annotated[str, Tag("string")] | Annotated[Voice, Tag("object")], Discriminator(shape)]
-    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
-
-
-class Place(Input):
-    """Roughly where the user is."""
-
-    country: str | None = None
-    region: str | None = None
-    city: str | None = None
-    timezone: str | None = None
-
-
-class UserLocation(Input):
-    """The place that a web search assumes."""
-
-    type: Literal["approximate"]
-    approximate: Place
-
-
-class WebSearchOptions(Input):
-    """How the model searches the web."""
-
-    search_context_size: Literal["low", "medium", "high"] | None = None
-    user_location: UserLocation | None = None
-
-
 class ChatRequest(Input):
-    """A chat completions request, as validation passes it and as a Python function used as a model receives it.
+    """A chat completions request, as https://platform.openai.com/docs/api-reference/chat/create describes it.
 
-    Fields stand in the order in which OpenAI's API reports faults (docs/contract.md). Null is the same as left out. What happens to
-    unknown fields is a setting, applied by `core.validation`; those that are forwarded are in `model_extra`.
+    A parameter that is null is taken as left out. A Python function that is used as a model receives its requests as objects of this
+    class; parameters that the API does not have, and that the setting `unknown_params` forwards, are in `model_extra`.
     """
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+    # Fields stand in the order in which OpenAI's API reports faults (docs/contract.md, Validation).
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "additionalProperties": False,
+            # For readers of the OpenAPI document, who call the API and write no Python functions.
+            "description": "A request as https://platform.openai.com/docs/api-reference/chat/create describes it. "
+            "A parameter that is null is taken as left out.",
+        }
+    )
 
     model: Annotated[str, Field(min_length=1)]
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     functions: Annotated[list[FunctionDefinition], Field(min_length=1, max_length=128, fail_fast=True)] | None = None
-    function_call: LegacyFunctionChoice | None = None
+    function_call: FunctionCallChoice | None = None
     tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -161,7 +71,7 @@ class ChatRequest(Input):
     service_tier: Literal["auto", "default", "fast", "flex", "priority", "scale"] | None = None
     max_tokens: TokenCount | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    logit_bias: Annotated[dict[str, Annotated[int, Field(ge=-100, le=100)]], at_most(MAX_BIASES)] | None = None
+    logit_bias: Annotated[dict[str, Annotated[int, Field(ge=-100, le=100)]], at_most(MAX_LOGIT_BIASES)] | None = None
     stop: (
         Annotated[
             Annotated[StopSequence, Tag("string")]
@@ -187,17 +97,17 @@ class ChatRequest(Input):
     audio: AudioOutput | None = None
     web_search_options: WebSearchOptions | None = None
     top_k: TokenCount | None = None
-    """Not OpenAI's: Anthropic, Gemini, vLLM and Ollama have it (docs/contract.md, Differences from OpenAI)."""
+    """A parameter of Anthropic, Gemini, vLLM and Ollama, which OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
 
     @property
     def caller(self) -> Any:
-        """Who asks: a `Caller`, or None for the host app itself. Known to models in this process alone; no part of the wire form.
+        """The `Caller` who made the request, or None for the host app itself. Only models in this process see it; it is not serialized.
 
-        A model that asks another one on the caller's account hands it on: `gateway.complete(..., caller=request.caller)`.
+        A function that asks another model on the caller's account passes it on: `gateway.complete(..., caller=request.caller)`.
         """
         return (self.__pydantic_private__ or {}).get("caller")
 
     def asked_by(self, caller: Any) -> None:
-        """Let `caller` be who asks."""
-        # Without a private attribute of pydantic's, which would cost every request as much as all of its checks of a field.
+        """Set the `caller` of this request, a `Caller` or None."""
+        # Not declared as a private attribute, which would cost every request, also those that never have a caller here.
         object.__setattr__(self, "__pydantic_private__", {"caller": caller})

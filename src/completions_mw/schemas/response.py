@@ -1,16 +1,15 @@
-"""Answers of the API (docs/contract.md, Answers, Streams and Models).
+"""A whole answer, `ChatCompletion`, and its parts (docs/contract.md, Answers).
 
-They are typed for those who read them and tolerant of what they hold: members that a provider adds are kept, and
-`model_dump(exclude_unset=True)` gives back what came in.
+Members that a provider adds are kept, and `model_dump(exclude_unset=True)` returns exactly the members that the provider sent.
 """
 
 from typing import Any
 
-from completions_mw.schemas.base import Answer
+from completions_mw.schemas.base import Output
 
 
-class PromptTokensDetails(Answer):
-    """What the tokens of the prompt were."""
+class PromptTokensDetails(Output):
+    """Prompt tokens by kind."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -19,8 +18,8 @@ class PromptTokensDetails(Answer):
     text_tokens: int | None = None
 
 
-class CompletionTokensDetails(Answer):
-    """What the tokens of the answer were."""
+class CompletionTokensDetails(Output):
+    """Completion tokens by kind."""
 
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
@@ -29,8 +28,8 @@ class CompletionTokensDetails(Answer):
     rejected_prediction_tokens: int | None = None
 
 
-class Usage(Answer):
-    """What the answer cost, in tokens."""
+class Usage(Output):
+    """Tokens that a request used."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -39,8 +38,8 @@ class Usage(Answer):
     completion_tokens_details: CompletionTokensDetails | None = None
 
 
-class TopLogprob(Answer):
-    """One of the likeliest tokens at a position."""
+class TopLogprob(Output):
+    """One of the most likely tokens at a position of the answer."""
 
     token: str
     logprob: float
@@ -48,34 +47,34 @@ class TopLogprob(Answer):
 
 
 class TokenLogprob(TopLogprob):
-    """A token of the answer, and what else could have stood there."""
+    """A token of the answer, and the most likely tokens at its position."""
 
     top_logprobs: list[TopLogprob] | None = None
 
 
-class Logprobs(Answer):
-    """The log probabilities of an answer."""
+class Logprobs(Output):
+    """Log probabilities of the tokens of an answer."""
 
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
 
 
-class CalledFunction(Answer):
-    """A function that the model calls; `arguments` is JSON in a string, and may be malformed."""
+class CalledFunction(Output):
+    """A function that the model calls. `arguments` is a string of JSON, which the model may have malformed."""
 
     name: str
     arguments: str
 
 
-class CalledTool(Answer):
-    """A custom tool that the model calls."""
+class CalledTool(Output):
+    """A custom tool that the model calls, and its input as text."""
 
     name: str
     input: str
 
 
-class CompletionToolCall(Answer):
-    """A call that the model makes: of a function, or of a custom tool."""
+class CompletionToolCall(Output):
+    """A call that the model makes of a function or of a custom tool."""
 
     id: str
     type: str = "function"
@@ -83,8 +82,8 @@ class CompletionToolCall(Answer):
     custom: CalledTool | None = None
 
 
-class CompletionAudio(Answer):
-    """The answer as audio."""
+class CompletionAudio(Output):
+    """An audio answer. `data` is base64."""
 
     id: str
     data: str | None = None
@@ -92,8 +91,8 @@ class CompletionAudio(Answer):
     transcript: str | None = None
 
 
-class CompletionMessage(Answer):
-    """What the assistant answered. Its dump is accepted as a message of the next request."""
+class CompletionMessage(Output):
+    """The assistant's message. It may be sent back as a message of the next request."""
 
     role: str = "assistant"
     content: str | None = None
@@ -104,8 +103,8 @@ class CompletionMessage(Answer):
     tool_calls: list[CompletionToolCall] | None = None
 
 
-class Choice(Answer):
-    """One of the `n` answers."""
+class Choice(Output):
+    """One of the `n` answers to a request."""
 
     index: int
     message: CompletionMessage
@@ -113,8 +112,8 @@ class Choice(Answer):
     logprobs: Logprobs | None = None
 
 
-class ChatCompletion(Answer):
-    """A whole answer."""
+class ChatCompletion(Output):
+    """A whole answer to a chat completions request."""
 
     id: str
     object: str = "chat.completion"
@@ -126,80 +125,3 @@ class ChatCompletion(Answer):
     system_fingerprint: str | None = None
     metadata: dict[str, str] | None = None
     moderation: dict[str, Any] | None = None
-
-
-class FunctionDelta(Answer):
-    """A piece of a function call; the pieces of `arguments` are to be joined."""
-
-    name: str | None = None
-    arguments: str | None = None
-
-
-class ToolCallDelta(Answer):
-    """A piece of the tool call that stands at `index`."""
-
-    index: int
-    id: str | None = None
-    type: str | None = None
-    function: FunctionDelta | None = None
-
-
-class AudioDelta(Answer):
-    """A piece of the audio."""
-
-    id: str | None = None
-    data: str | None = None
-    expires_at: int | None = None
-    transcript: str | None = None
-
-
-class Delta(Answer):
-    """What a chunk adds to a message."""
-
-    role: str | None = None
-    content: str | None = None
-    refusal: str | None = None
-    audio: AudioDelta | None = None
-    function_call: FunctionDelta | None = None
-    tool_calls: list[ToolCallDelta] | None = None
-
-
-class ChunkChoice(Answer):
-    """What a chunk adds to the answer that stands at `index`."""
-
-    index: int
-    delta: Delta
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
-
-
-class ChatCompletionChunk(Answer):
-    """A piece of a streamed answer; the one that carries `usage` at the end has no choices."""
-
-    id: str
-    object: str = "chat.completion.chunk"
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    usage: Usage | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    obfuscation: str | None = None
-    moderation: dict[str, Any] | None = None
-
-
-class ModelCard(Answer):
-    """A model that the caller may use."""
-
-    id: str
-    object: str = "model"
-    created: int
-    owned_by: str
-    shutdown_date: str | None = None
-
-
-class ModelList(Answer):
-    """The models that the caller may use."""
-
-    object: str = "list"
-    data: list[ModelCard]

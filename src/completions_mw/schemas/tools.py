@@ -1,4 +1,4 @@
-"""Tools that a request offers, the choice between them, and the calls that an assistant made (docs/contract.md, Requests)."""
+"""Tools that a request offers, the choice between them, and the calls in earlier answers (docs/contract.md, Requests)."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ FunctionName = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA
 
 
 class FunctionDefinition(Input):
-    """A function that the model may call; `parameters` is a JSON Schema, and left out when there are none."""
+    """A function that the model may call. `parameters` is a JSON Schema; a function without parameters leaves it out."""
 
     name: FunctionName
     description: str | None = None
@@ -19,34 +19,34 @@ class FunctionDefinition(Input):
 
 
 class FunctionTool(Input):
-    """A tool whose arguments are a JSON object."""
+    """A tool whose input is a JSON object: a function."""
 
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class Grammar(Input):
-    """What the input of a custom tool must match."""
+class ToolGrammar(Input):
+    """The grammar that the input of a custom tool must match."""
 
     definition: str
     syntax: Literal["lark", "regex"]
 
 
 class TextFormat(Input):
-    """Free text as the input of a custom tool."""
+    """Format of a custom tool whose input is free text."""
 
     type: Literal["text"]
 
 
 class GrammarFormat(Input):
-    """Text that a grammar constrains as the input of a custom tool."""
+    """Format of a custom tool whose input must match a grammar."""
 
     type: Literal["grammar"]
-    grammar: Grammar
+    grammar: ToolGrammar
 
 
 class CustomDefinition(Input):
-    """A tool that takes text."""
+    """The name, purpose and input format of a custom tool."""
 
     name: str
     description: str | None = None
@@ -54,7 +54,7 @@ class CustomDefinition(Input):
 
 
 class CustomTool(Input):
-    """A tool whose input is text."""
+    """A custom tool: a tool whose input is text."""
 
     type: Literal["custom"]
     custom: CustomDefinition
@@ -69,36 +69,36 @@ class FunctionReference(Input):
     name: str
 
 
-class FunctionChoice(Input):
-    """Forces a call of one function."""
+class FunctionToolChoice(Input):
+    """Tool choice that forces a call of one function."""
 
-    # Before `type`: the live API looks for the function first.
+    # Declared before `type`, since OpenAI's API reports a missing function first.
     function: FunctionReference
     type: Literal["function"]
 
 
-class CustomChoice(Input):
-    """Forces a call of one custom tool."""
+class CustomToolChoice(Input):
+    """Tool choice that forces a call of one custom tool."""
 
     custom: FunctionReference
     type: Literal["custom"]
 
 
 class AllowedTools(Input):
-    """A subset of the tools, and whether one of them must be called."""
+    """Tools that the model may call. With the mode `required` it must call one of them."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 
 
 class AllowedToolsChoice(Input):
-    """Restricts the model to some of the tools."""
+    """Tool choice that restricts the model to some of the tools."""
 
     allowed_tools: AllowedTools
     type: Literal["allowed_tools"]
 
 
-def _choice(value: object) -> str | None:
+def _tool_choice_kind(value: object) -> str | None:
     kind = shape(value)
     if kind != "object":
         return kind
@@ -108,34 +108,34 @@ def _choice(value: object) -> str | None:
 
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("string")]
-    | Annotated[FunctionChoice, Tag("function")]
-    | Annotated[CustomChoice, Tag("custom")]
+    | Annotated[FunctionToolChoice, Tag("function")]
+    | Annotated[CustomToolChoice, Tag("custom")]
     | Annotated[AllowedToolsChoice, Tag("allowed_tools")],
-    Discriminator(_choice),
+    Discriminator(_tool_choice_kind),
 ]
 
-LegacyFunctionChoice = Annotated[
+FunctionCallChoice = Annotated[
     Annotated[Literal["none", "auto"], Tag("string")] | Annotated[FunctionReference, Tag("object")],
     Discriminator(shape),
 ]
 
 
 class FunctionCall(Input):
-    """A call of a function as the assistant wrote it; `arguments` is JSON in a string, and may be malformed."""
+    """A call of a function in an earlier answer. `arguments` is a string of JSON, which the model may have malformed."""
 
     name: str
     arguments: str
 
 
 class CustomCall(Input):
-    """A call of a custom tool."""
+    """A call of a custom tool in an earlier answer."""
 
     name: str
     input: str
 
 
 class FunctionToolCall(Input):
-    """One of `tool_calls`, of a function."""
+    """A member of `tool_calls` that calls a function."""
 
     id: str
     type: Literal["function"]
@@ -143,7 +143,7 @@ class FunctionToolCall(Input):
 
 
 class CustomToolCall(Input):
-    """One of `tool_calls`, of a custom tool."""
+    """A member of `tool_calls` that calls a custom tool."""
 
     id: str
     type: Literal["custom"]

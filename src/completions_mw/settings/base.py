@@ -1,4 +1,4 @@
-"""What all tables of the settings have in common: they are frozen, and know their fields."""
+"""The base class of all tables of the settings, and errors for fields that do not exist."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -8,21 +8,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Location = tuple[str | int, ...]
+"""Path of a setting from the table that is validated."""
 DID_YOU_MEAN: Final = "did you mean"
 
 
 def faults(found: Iterable[tuple[Location, str]]) -> ValidationError:
-    """Return an error at fields further down than the validator that finds it."""
+    """Return one validation error for several faults, each with the location of its setting below the table that is validated."""
     return ValidationError.from_exception_data("settings", [fault(at, text) for at, text in found])
 
 
 def fault(at: Location, text: str) -> InitErrorDetails:
-    """Return one error of `faults`."""
+    """Return one line of a validation error: a fault at the location `at`."""
     return InitErrorDetails(type=PydanticCustomError("settings", "{text}", {"text": text}), loc=at, input=None)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return the words that help someone who wrote `name` where only `known` are possible."""
+    """Return a hint for an unknown `name`: the most similar of the `known` names, or all of them."""
     names = list(known)
     if close := get_close_matches(name, names, 1):
         return f"{DID_YOU_MEAN} `{close[0]}`?"
@@ -30,18 +31,18 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 class SettingsModel(BaseModel):
-    """A table of the settings. Its mappings are plain dicts: treat them as read-only, as the type says."""
+    """Base class of the tables of the settings. Mappings in it are plain dicts: treat them as read-only, as their type says."""
 
-    # Deferred, because a class builds its validator in milliseconds, and Settings needs a single one; an import should cost nothing.
+    # Validators are built on first use: each takes milliseconds, and Settings needs only its own, which includes the others.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     not_enforced: ClassVar[frozenset[str]] = frozenset()
-    """Names of tables that this version does not enforce yet; they are refused, so that nobody relies on them."""
+    """Names of tables that this version does not enforce. They are refused, so that no one relies on them."""
 
     @model_validator(mode="before")
     @classmethod
     def _suggest_fields(cls, values: Any) -> Any:
-        """Refuse unknown fields before pydantic does, whose text has no suggestion."""
+        """Refuse unknown fields before pydantic does: its text has no suggestion."""
         fields = cls.model_fields
         unknown = [name for name in values if isinstance(name, str) and name not in fields] if isinstance(values, Mapping) else []
         if unknown:
@@ -53,7 +54,7 @@ class SettingsModel(BaseModel):
         refusal = cls._refusal(name)
         if not isinstance(value, Mapping) or DID_YOU_MEAN in refusal or name in cls.not_enforced:
             return fault((name,), refusal)
-        # TOML makes a table within a table of `[models.gpt-4.1.mini]`.
+        # TOML reads `[models.gpt-4.1.mini]` as a table within a table.
         path = [name]
         while len(value) == 1:
             ((within, content),) = value.items()

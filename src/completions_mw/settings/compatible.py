@@ -1,6 +1,6 @@
-"""Servers that speak OpenAI's API, a row for each: name, base URL, and what its API takes. What differs between them is a row here.
+"""Servers that speak OpenAI's API, one row for each: name, base URL and capabilities.
 
-Settings read the base URLs, providers read the capabilities.
+The settings read the base URLs, the providers read the capabilities.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a service or a model takes, where services that speak one API differ."""
+    """What a service or model supports, where services that speak the same API differ."""
 
     unsupported: frozenset[str] = frozenset()
-    """Parameters that it refuses, and that are left out. With `stream_options` among them, streams are not asked for their usage."""
+    """Parameters that the service refuses: requests to it leave them out. If `stream_options` is one, streams are not asked for usage."""
     max_tokens: str = "max_tokens"
-    """Its name for the maximum of tokens that the gateway itself asks for."""
+    """Parameter in which the gateway sets a maximum of completion tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A server that is known by name, by host or by both."""
+    """A service that the settings know by its name, by its host or by both."""
 
     name: str
-    """Of the provider that needs no `base_url`, as in `[providers.groq]`; empty where every customer has a base URL of their own."""
+    """Name of the provider that needs no `base_url`, as in `[providers.groq]`; empty if every customer has a base URL of their own."""
     base_url: str
-    """Without a name, only its host counts: the domain that the customers' hosts are in."""
+    """Base URL of the service; without a name, any URL on the domain of the customers' hosts."""
     capabilities: Capabilities = Capabilities()
 
     def serves(self, base_url: str) -> bool:
-        """Tell whether `base_url` is on this server's host or a subdomain of it; where the row names a port, on that port only."""
+        """Return whether `base_url` is on the host of this service or on a subdomain of it, and on its port if the row names one."""
         own, other = urlsplit(self.base_url), urlsplit(base_url)
         return own.port in (None, other.port) and f".{other.hostname}".endswith(f".{own.hostname}")
 
@@ -39,7 +39,7 @@ OPENAI: Final = Service(
 )
 SERVICES: Final = (
     OPENAI,
-    # Reasoning models of OpenAI refuse `max_tokens`, the older name, which all other servers know.
+    # OpenAI's reasoning models refuse `max_tokens`, the older name, which all other services support.
     Service("", "https://openai.azure.com", Capabilities(max_tokens="max_completion_tokens")),
     Service("cerebras", "https://api.cerebras.ai/v1"),
     Service("deepseek", "https://api.deepseek.com/v1"),
@@ -52,15 +52,18 @@ SERVICES: Final = (
     Service("together", "https://api.together.xyz/v1"),
     Service("xai", "https://api.x.ai/v1"),
 )
-"""Base URLs and differences as the services' own documentation has them. Servers that are not here take everything that OpenAI's API has,
-and our extension `top_k`, as vLLM and llama.cpp do."""
+"""Base URLs and differences, from the documentation of each service. A server that has no row supports all parameters of OpenAI's API, and
+`top_k`, as vLLM and llama.cpp do."""
 
 
 def known_base_url(name: str) -> str:
-    """Return the base URL of the service called `name`, in any case, so that a key of its is never sent to OpenAI; OpenAI's if none is."""
+    """Return the base URL of the service called `name`, else that of OpenAI.
+
+    The case of `name` does not matter, so that the API key of a service is never sent to OpenAI.
+    """
     return next((service.base_url for service in SERVICES if service.name and service.name == name.lower()), OPENAI.base_url)
 
 
 def capabilities_at(base_url: str) -> Capabilities:
-    """Return what the server at `base_url` takes."""
+    """Return the capabilities of the service at `base_url`."""
     return next((service.capabilities for service in SERVICES if service.serves(base_url)), Capabilities())

@@ -1,24 +1,25 @@
-"""What a wrong setting is told: its path, as it was written, and what is expected there. Never a value, which may be a secret."""
+"""Texts of the errors for wrong settings: the path of the setting, and what is expected there. Never a value, which may be a secret."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from completions_mw.settings.providers import PLANNED_APIS
 
-_LONGEST_PART = 80
+_MAX_PART_CHARS = 80
+"""Characters of one part of a path that an error shows at most."""
 
 
 def explain(error: ValidationError) -> str:
-    """Return one line for each wrong setting."""
+    """Return the text of a validation error: one line for each wrong setting."""
     return "\n".join(f"{_path(fault)}: {_reason(fault)}" for fault in error.errors(include_url=False, include_input=False))
 
 
 def _path(fault: ErrorDetails) -> str:
     *parts, last = fault["loc"] or ("settings",)
-    # pydantic marks an error in a key of a mapping with one part more.
+    # pydantic appends this part for an error in the key of a mapping.
     location = parts if last == "[key]" else [*parts, last]
     if location[0] == "providers":
-        # pydantic names the chosen kind of provider there.
+        # pydantic inserts the `api` of the provider here.
         del location[2:3]
     if fault["type"].startswith("union_tag"):
         location.append("api")
@@ -27,7 +28,7 @@ def _path(fault: ErrorDetails) -> str:
 
 def _shown(part: str) -> str:
     shown = part if part.isprintable() else ascii(part)[1:-1]
-    return shown if len(shown) <= _LONGEST_PART else shown[: _LONGEST_PART - 3] + "..."
+    return shown if len(shown) <= _MAX_PART_CHARS else shown[: _MAX_PART_CHARS - 3] + "..."
 
 
 def _reason(fault: ErrorDetails) -> str:

@@ -13,22 +13,22 @@ from completions_mw.settings.types import NOT_EMPTY, Amount, Instant, ModelName,
 
 
 class KeySettings(SettingsModel):
-    """An API key that clients send. Of its secret only the digest is kept."""
+    """An API key that clients send. Only the digest of its secret is kept."""
 
     secret: ClientSecret | None = Field(default=None, exclude=True, repr=False)
-    """Only read: None once the key is built."""
+    """The secret that clients send. Only read: None once the settings are built."""
     secret_sha256: Sha256 = Field(default="", repr=False)
-    """In hexadecimal, lower case."""
+    """SHA-256 digest of the secret, in hexadecimal and lower case."""
     tenant: Name = ""
-    """The cache and shared limits are scoped by it; the key's own id unless given."""
+    """Tenant of the key, with which it shares limits and budgets; by default the name of the key itself."""
     models: Annotated[tuple[ModelName, ...], NOT_EMPTY] | None = None
-    """The names it may use; None for all."""
+    """Models that the key may use; None for all."""
     expires_at: Instant | None = None
     disabled: bool = False
     limits: Limits = Field(default_factory=Limits)
     budget: Budget | None = None
     max_cost: Amount | None = None
-    """USD that one request may cost at most; the general one by default."""
+    """USD that one request may cost at most; by default the general `max_cost`."""
     metadata: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -37,6 +37,6 @@ class KeySettings(SettingsModel):
             raise ValueError("should have exactly one of `secret` and `secret_sha256`")
         if self.secret is not None:
             digest = hashlib.sha256(self.secret.get_secret_value().encode()).hexdigest()
-            # Frozen for everybody else: the plain secret must not outlive this line.
+            # The model is frozen, and the plain secret must not be kept.
             self.__dict__.update(secret=None, secret_sha256=digest)
         return self

@@ -1,4 +1,4 @@
-"""What somebody may use: rate limits and budgets."""
+"""Rate limits and budgets of keys, tenants, callers and models."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.types import Amount, Count, Rate, Rates
+from completions_mw.settings.rates import Rate, Rates
+from completions_mw.settings.types import Amount, Count
 
 
 class Limits(SettingsModel):
-    """How often, how much and how many at once; any number of rates, in the syntax of the `limits` package."""
+    """Rate limits on requests and tokens, any number of each in the syntax of the `limits` package, and a limit on concurrent requests."""
 
     requests: Rates = ()
     tokens: Rates = ()
-    """Of prompts and answers together."""
+    """Rates of tokens, those of prompts and answers together."""
     concurrency: Count | None = None
-    """Requests at the same time."""
+    """Number of requests at the same time."""
 
     if TYPE_CHECKING:
-        # What hooks may write, for their type checkers; pydantic turns it into the fields.
+        # For type checkers of code that builds limits: pydantic converts these types to those of the fields.
         def __init__(
             self, *, requests: str | Sequence[str | Rate] = (), tokens: str | Sequence[str | Rate] = (), concurrency: int | None = None
         ) -> None: ...
 
 
 class Budget(SettingsModel):
-    """What may be spent in a calendar period, UTC. Weeks start on Monday."""
+    """USD that may be spent in each calendar period, in UTC. Weeks start on Monday; `total` is a single period without end."""
 
     usd: Amount
     period: Literal["hour", "day", "week", "month", "total"]
@@ -38,7 +39,7 @@ class Budget(SettingsModel):
 
 
 class Allowance(SettingsModel):
-    """What somebody may use: a tenant, or each caller that the `authenticate` hook names."""
+    """Rate limits and a budget: of a tenant, or of each caller that the `authenticate` function names."""
 
     limits: Limits = Field(default_factory=Limits)
     budget: Budget | None = None

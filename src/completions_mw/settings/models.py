@@ -12,7 +12,7 @@ from completions_mw.settings.types import NOT_EMPTY, Count, Text, Timestamp, Usd
 
 @dataclass(frozen=True, slots=True)
 class TargetName:
-    """Where a model's requests go: a provider of ours, and the model's name there."""
+    """Name of a target, `provider/model`: a provider in the settings, and the name of the model at that provider."""
 
     provider: str
     model: str
@@ -31,7 +31,7 @@ def _target(value: object) -> TargetName:
 
 
 class Prices(SettingsModel):
-    """USD per million tokens."""
+    """Prices of a model, in USD per million tokens. Cached input and reasoning cost as much as other tokens unless they are given."""
 
     input: UsdPerMillion
     output: UsdPerMillion
@@ -40,16 +40,17 @@ class Prices(SettingsModel):
 
 
 class ModelSettings(SettingsModel):
-    """A model under the name that clients send."""
+    """A model, under the name that clients send."""
 
     targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(str)], ...], NOT_EMPTY] = ()
-    """In the order in which they are tried; none for a Python function of the same name."""
+    """Targets in the order in which they are tried; none for a Python function of the same name."""
     prices: Prices | None = None
-    """Without them, those of the `price_table`."""
+    """Prices of all targets; by default those in the `price_table`."""
     max_output_tokens: Count = 4096
-    """What an answer is reserved with where the request sets no maximum; with a budget, also the maximum that is asked for then."""
+    """Completion tokens that are reserved for a request without a maximum. If the caller has a budget, the request gets this maximum."""
     limits: Limits = Field(default_factory=Limits)
-    """Of all callers together."""
+    """Limits of all callers together."""
     owned_by: Text = "completions_mw"
+    """Owner of the model in the answers of `GET {prefix}/models` (docs/contract.md, Models)."""
     created: Timestamp = 0
-    """Both only for `GET /models` (docs/contract.md, Models)."""
+    """Time of creation in the answers of `GET {prefix}/models`, in seconds since 1970."""

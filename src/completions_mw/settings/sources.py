@@ -1,6 +1,7 @@
-"""Where settings are read from: TOML files and environment variables. Nothing is checked here but the syntax."""
+"""Reads settings from TOML files and environment variables, and checks nothing but the syntax."""
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,11 @@ from completions_mw.errors import ConfigurationError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what the TOML file `path` holds."""
+    """Return the content of a TOML file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
@@ -19,13 +24,25 @@ def read_toml(path: Path) -> dict[str, Any]:
         problem = "is not text in UTF-8"
     except ValueError as error:
         problem = f"is not TOML: {error}"
-    # Not within the handlers: the errors there carry the file's content, which may hold secrets.
+    # Raised here and not in the handlers: the errors there hold the content of the file, which may hold secrets.
     raise ConfigurationError(f"{path.absolute()}: {problem}")
 
 
-def place_variables(tree: dict[str, Any], variables: Mapping[str, str], prefix: str) -> None:
-    """Put environment variables into `tree`, each where its name says."""
-    # Sorted, a table comes before its own fields, which then replace those within it.
+def read_environment(prefix: str) -> tuple[dict[str, Any], Path | None]:
+    """Return the settings in the environment variables that start with `prefix`, and the folder of the TOML file among them, if any.
+
+    Raises:
+        ConfigurationError: the TOML file cannot be read, or a variable's name or value has a fault.
+    """
+    variables = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+    config = variables.pop(f"{prefix}CONFIG", "")
+    tree = read_toml(Path(config)) if config else {}
+    _place_variables(tree, variables, prefix)
+    return tree, Path(config).parent if config else None
+
+
+def _place_variables(tree: dict[str, Any], variables: Mapping[str, str], prefix: str) -> None:
+    # Sorted, a table comes before its fields, whose variables then replace those within it.
     for name in sorted(variables):
         table = tree
         *tables, field = name.removeprefix(prefix).lower().split("__")

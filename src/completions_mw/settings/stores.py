@@ -5,39 +5,39 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.secrets import MEMORY, AdmissionAddress, LedgerAddress
+from completions_mw.settings.secrets import MEMORY_ADDRESS, AdmissionAddress, LedgerAddress
 from completions_mw.settings.types import Count, Interval, Name, Seconds, file_path
 
 
 class StoreSettings(SettingsModel):
-    """Where state is kept, and what happens when it is down (docs/promises.md). Addresses are secrets, because they hold passwords."""
+    """Addresses of the stores and policies for outages (docs/promises.md, Stores that fail). Addresses are secrets: they hold passwords."""
 
-    admission: AdmissionAddress = MEMORY
-    """Counters and leases. In memory each process has its own."""
+    admission: AdmissionAddress = MEMORY_ADDRESS
+    """Store of limits: counters and leases. In memory, each process counts alone."""
     ledger: LedgerAddress | None = None
-    """Keys, money and usage. Without one: `sqlite:///completions.db` where there is a budget, else nothing is kept."""
+    """Database of keys, budgets and usage. By default `sqlite:///completions.db` if there is a budget, else none."""
     ledger_timeout: Annotated[Seconds, Field(le=60)] = 0.5
-    """Seconds that a call to the ledger may take, with all that it waits for, before it counts as down; reports may take a minute."""
+    """Seconds that a call to the ledger may take before the ledger counts as down. Reports may take a minute."""
     namespace: Name = "completions_mw"
-    """What the names in Redis start with: the same for all workers of an app, another one for another app."""
+    """Prefix of all names in Redis: the same for all workers of an app, and different for each app."""
     strict: bool = False
-    """Whether the stores are reached and checked when the gateway is built, instead of at the first request."""
+    """Whether the stores are reached and checked when the gateway is built, and not only at the first request."""
     admission_failure: Literal["local", "closed", "open"] = "local"
-    """While the admission store is down: each process has its share of the limits, nobody gets in, or everybody."""
+    """Policy while the store of limits is down: each process admits its share of the limits, no request is admitted, or all are."""
     workers: Count = 1
-    """Processes that share the admission store; the share is the limit divided by them."""
+    """Processes that share the store of limits. During an outage each of them admits the limit divided by this number."""
     lease_ttl: Annotated[Seconds, Field(ge=1, le=3600)] = 30.0
-    """Seconds after which what a dead worker held is free again."""
+    """Seconds after which the leases and reservations of a dead worker are released."""
     key_cache: Annotated[Interval, Field(le=5)] = 1.0
-    """Seconds for which a key that was looked up is believed: the longest that a revocation takes."""
+    """Seconds for which looked-up keys are cached: the longest time until a revocation takes effect."""
     spool: Annotated[str, AfterValidator(file_path)] | None = None
-    """A file for settlements that the ledger could not take, so that they outlive the process; relative to the settings' folder."""
+    """File that keeps settlements during an outage of the ledger, also if the process ends. Relative to the folder of the settings file."""
     retention_days: Annotated[Count, Field(le=36_500)] | None = None
-    """For which rows of requests are kept; for ever by default."""
+    """Days for which the rows of requests are kept; None for ever."""
 
 
 class Connections(SettingsModel):
-    """The connections to upstreams, for each process and event loop."""
+    """Pool of connections to upstreams, one for each process and event loop."""
 
     max: Count = 100
     """Connections to each upstream."""

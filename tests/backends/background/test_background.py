@@ -16,7 +16,7 @@ import anyio
 import pytest
 import uvloop
 
-from completions_mw.backends.background.background import AsyncBackground, BlockingBackground
+from completions_mw.backends.background import AsyncBackground, BlockingBackground
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Background, StoreError
 from tests.support.logs import line
@@ -213,7 +213,7 @@ def test_a_forked_child_has_a_thread_of_its_own(blocking: BlockingBackground) ->
 def test_a_process_that_never_closes_exits_in_good_order() -> None:
     code = """
 import atexit, threading
-from completions_mw.backends.background.background import BlockingBackground
+from completions_mw.backends.background.blocking import BlockingBackground
 
 begun, exiting = threading.Event(), threading.Event()
 atexit.register(exiting.set)

@@ -10,10 +10,9 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
-from completions_mw import ChatCompletion, ChatCompletionChunk, Gateway, InternalError, Request, Settings
+from completions_mw import ChatCompletion, ChatCompletionChunk, Gateway, InternalError, Request, Settings, schemas
 from completions_mw.backends.models.checks import CallPart, ChoicePart, Envelope, MessagePart
 from completions_mw.core.ports import ModelFunction
-from completions_mw.schemas import response
 from tests.support.in_process import ENVELOPE, Kind, chat, chunks, complete, every_kind, text_of
 
 TOOL = {"function": {"name": "f"}}
@@ -188,9 +187,9 @@ def test_of_many_names_only_some_are_shown() -> None:
     ("shape", "models"),
     [
         (Envelope, (ChatCompletion, ChatCompletionChunk)),
-        (ChoicePart, (response.Choice, response.ChunkChoice)),
-        (MessagePart, (response.CompletionMessage, response.Delta)),
-        (CallPart, (response.CompletionToolCall, response.ToolCallDelta)),
+        (ChoicePart, (schemas.Choice, schemas.ChunkChoice)),
+        (MessagePart, (schemas.CompletionMessage, schemas.Delta)),
+        (CallPart, (schemas.CompletionToolCall, schemas.ToolCallDelta)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +19,7 @@ from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
 from completions_mw.settings import Budget, Limits, Rate
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 
 Scenario = Callable[[SqlKeyStore], Coroutine[Any, Any, None]]
 Play = Callable[[Scenario], None]
@@ -52,17 +52,11 @@ async def use(database: Database, scenario: Scenario) -> None:
         await database.aclose()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    server: PostgresServer = request.getfixturevalue("server")
+    server: PostgresServer = request.getfixturevalue("postgres")
     return server.new_database()
 
 

@@ -7,22 +7,15 @@ from pathlib import Path
 import pytest
 
 from completions_mw.backends.sql import ledger_on
-from completions_mw.backends.sql.ledger_rows import BATCH
+from completions_mw.backends.sql.ledger_rows import BATCH_SIZE
 from completions_mw.backends.sql.sqlite.database import BlockingSqlite
 from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
-from tests.support.postgres_server import PostgresServer, postgres_server
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(params=KINDS)
@@ -386,10 +379,10 @@ def test_memory_keeps_the_rows_of_a_day() -> None:
         run, ledger = opened[:2]
         run(spend(ledger, "old", 1, 1, [account(1, period="2026-10")]))
         run(ledger.settle(entry("older", started_ms=STARTED_MS - DAY_MS - 1), outcome(1)))
-        for at in range(BATCH):
+        for at in range(BATCH_SIZE):
             run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS - DAY_MS), outcome(1)))
         [row] = run(ledger.usage(UsageQuery("key")))
-        assert row.requests == BATCH + 1
+        assert row.requests == BATCH_SIZE + 1
         assert run(ledger.balances("key", "key-1")) == []
 
 

@@ -8,15 +8,8 @@ import pytest
 
 from completions_mw.core.ports import Tokens, UsageQuery
 from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend
-from tests.support.postgres_server import PostgresServer, postgres_server
 
 SHARED = ["sqlite", "postgres"]
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(params=KINDS)

@@ -12,7 +12,7 @@ import pytest
 
 from completions_mw.core.ports import UsageQuery
 from tests.support.ledgers import STARTED_MS, TTL_MS, Books, account, books, entry, outcome
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import PostgresServer
 
 OLD = Path(__file__).parent / "versions"
 APPLICATION_ID = 0x636D7721
@@ -60,12 +60,6 @@ def _fill(insert: Callable[[str, Sequence[tuple[Any, ...]]], object], schema: st
     columns = f"request_id, state, budget, other_budget, reserved, amount, {expiry}, scope, key, tenant, model, stream, started_ms"
     entries = [(*row, later if holds else before, "key", "key-1", "tenant-1", "gpt", True, STARTED_MS) for *row, holds in ENTRIES]
     insert(f"INSERT INTO {schema}entries ({columns}) VALUES ({', '.join([mark] * 13)})", entries)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

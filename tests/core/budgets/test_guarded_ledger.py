@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, RENEWED_AT_ONCE, GuardedLedger
+from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, RENEWAL_BATCH_SIZE, GuardedLedger
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.ports import (
     Account,
@@ -198,12 +198,12 @@ def test_a_ledger_that_fails_proves_nothing_against_a_settlement(failing: set[in
 
 def test_the_money_of_what_waits_stays_reserved() -> None:
     guarded = Guarded()
-    waiting = [settlement(number) for number in range(RENEWED_AT_ONCE + 1)]
+    waiting = [settlement(number) for number in range(RENEWAL_BATCH_SIZE + 1)]
     for one in waiting:
         run_sync(guarded.spool.put(one))
     assert run_sync(guarded.ledger.renew(["running"], 1000)) == []
     ids = ["running", *(one.entry.request_id for one in waiting)]
-    assert guarded.books.noted == [(ids[:RENEWED_AT_ONCE], 1000), (ids[RENEWED_AT_ONCE:], 1000)]
+    assert guarded.books.noted == [(ids[:RENEWAL_BATCH_SIZE], 1000), (ids[RENEWAL_BATCH_SIZE:], 1000)]
 
 
 def test_a_reservation_whose_answer_was_lost_is_given_back() -> None:

@@ -10,8 +10,8 @@ import pytest
 from completions_mw import Budget, Caller, Limits, RateLimitError
 from completions_mw.blocking import run_sync
 from completions_mw.core.cache import Lookup
-from completions_mw.core.cache.cache import AnswerSource
 from completions_mw.core.context import RequestContext
+from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.ports import EventSource
 from completions_mw.core.validation import Chat
 from completions_mw.http import ClientConnection
@@ -64,7 +64,7 @@ class Recorded:
 
     is_local = True
 
-    def __init__(self, target: AnswerSource, entries: dict[str, Completion], key: str) -> None:
+    def __init__(self, target: Target, entries: dict[str, Completion], key: str) -> None:
         self._target, self._entries, self._key = target, entries, key
         self.name, self.model = target.name, target.model
 
@@ -86,7 +86,7 @@ class FakeCache:
     def covers(self, chat: Chat, model: str) -> bool:
         return True
 
-    async def look_up(self, context: RequestContext, chat: Chat, caller: Caller | None, targets: Sequence[AnswerSource]) -> Lookup:
+    async def look_up(self, context: RequestContext, chat: Chat, caller: Caller | None, targets: Sequence[Target]) -> Lookup:
         if self._error is not None:
             raise self._error
         key = f"{caller and caller.id}:{chat.request.messages[-1].text}"

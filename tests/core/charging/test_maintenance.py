@@ -1,7 +1,6 @@
 """What goes on beside requests, soon enough for what it is for."""
 
 import gc
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -13,9 +12,9 @@ from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
-from completions_mw.core.charging.maintenance import PRUNING_SECONDS, Maintenance
+from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Maintenance
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.limits.limiter import Grant, RateLimiter
 from completions_mw.core.ports import Entry, Lease, StoreError
 from completions_mw.settings import Settings, StoreSettings
@@ -59,7 +58,7 @@ def charge_of(clock: FakeClock) -> Charge:
     nobody: Any = None
     entry = Entry("req_1", "key", "team", "team", "m", False, 0)
     estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
-    charge = Charge(RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, deque())
+    charge = Charge(RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, lambda end: None)
     charge.grants = (Grant("req_1", (SLOT,), (), is_returned=True),)
     charge.holds_limits = True
     return charge
@@ -175,7 +174,7 @@ def test_old_rows_are_removed_bit_by_bit() -> None:
 
     async def prune(before_ms: int) -> bool:
         pruned.append(before_ms)
-        charging.time.advance(0.6 * PRUNING_SECONDS)
+        charging.time.advance(0.6 * MAX_PRUNING_SECONDS)
         return len(pruned) < 5
 
     charging.books.prune = prune  # type: ignore[method-assign]

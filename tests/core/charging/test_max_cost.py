@@ -8,8 +8,8 @@ import pytest
 from completions_mw import Caller, InvalidRequestError, PermissionDeniedError, Settings
 from completions_mw.backends.models.echo import echo
 from completions_mw.core.charging.max_cost import MaxCost
-from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.costs.prices import FREE, Price
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import InProcessTarget
 from completions_mw.gateway.backends import BlockingBackends

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw.core.costs.estimate import MEDIA_TOKENS, MESSAGE_BYTES, TokenEstimate, estimate_request
+from completions_mw.core.costs.tokens import MEDIA_TOKENS, MESSAGE_BYTES, TokenEstimate, estimate_request
 from completions_mw.core.validation.request import validate
 
 MOST = 100

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from completions_mw.backends.http.blocking import BlockingTransport
+from completions_mw.backends.http import BlockingTransport
 from completions_mw.blocking import run_sync
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.validation.request import Chat, validate

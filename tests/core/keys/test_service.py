@@ -51,7 +51,7 @@ def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyService]:
 
 
 def caller_of(keys: KeyService, token: str) -> Caller | None:
-    return run_sync(Authenticator([StoredKeys(keys.store)], keys.clock).find(token))
+    return run_sync(Authenticator([StoredKeys(keys._store)], keys._clock).find(token))
 
 
 def test_a_new_key(ring: KeyService, time: FakeClock) -> None:
@@ -220,7 +220,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("models", {"models": []}, "at least one item"),
     ("models[0]", {"models": ["my canary"]}, "without spaces"),
     ("limits", {"limits": "canary"}, "a table"),
-    ("limits.requests", {"limits": {"requests": "canary"}}, "a rate as"),
+    ("limits.requests", {"limits": {"requests": "canary"}}, "a rate such as"),
     ("limits.rpm", {"limits": {"rpm": 5}}, "is not a field here"),
     ("limits.concurrency", {"limits": {"concurrency": 0}}, "greater than or equal to 1"),
     ("budget.period", {"budget": {"usd": "1"}}, "is missing"),

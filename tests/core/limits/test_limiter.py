@@ -7,7 +7,7 @@ import pytest
 from completions_mw import Caller, Limits, RateLimitError, Settings
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
-from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.limits.limiter import Grant, RateLimiter
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock

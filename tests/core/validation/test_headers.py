@@ -1,13 +1,15 @@
 import pytest
 
-from completions_mw.core.validation.headers import parse_headers, require_json, require_length
+from completions_mw.core.validation.headers import check_entity, parse_headers
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers
+
+MAX_BYTES = 10**12
 
 
 def code_of(headers: Headers, *, declared: bool = False) -> str | int:
     with pytest.raises(GatewayError) as caught:
-        require_json(parse_headers(headers), declared=declared)
+        check_entity(parse_headers(headers), MAX_BYTES, declared=declared)
     return caught.value.code or caught.value.status
 
 
@@ -39,7 +41,7 @@ def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
     ],
 )
 def test_json_in_utf_8_is_accepted(content_type: str) -> None:
-    require_json(parse_headers((("content-type", content_type),)), declared=True)
+    check_entity(parse_headers((("content-type", content_type),)), MAX_BYTES, declared=True)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_other_media_types_are_refused(content_type: str) -> None:
 
 
 def test_a_body_without_a_type_passes_for_json() -> None:
-    require_json(parse_headers(()), declared=False)
+    check_entity(parse_headers(()), MAX_BYTES, declared=False)
 
 
 def test_a_body_without_a_type_is_refused_where_a_cookie_may_have_sent_it() -> None:
@@ -81,5 +83,5 @@ def test_a_client_request_id_is_bounded_ascii(client_request_id: str) -> None:
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read() -> None:
     with pytest.raises(GatewayError) as caught:
-        require_length(parse_headers((("content-length", "11"),)), 10)
+        check_entity(parse_headers((("content-type", "application/json"), ("content-length", "11"))), 10, declared=True)
     assert caught.value.code == "request_too_large"

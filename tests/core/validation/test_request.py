@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
-from completions_mw.core.validation.json_body import Bounds, parse_json_body
-from completions_mw.core.validation.request import Chat, normalise, validate
+from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
+from completions_mw.core.validation.request import Chat, validate
 from completions_mw.errors import InvalidRequestError, error_body, error_response
 from completions_mw.schemas import ChatRequest, UserMessage
 from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS, ORDER_ROWS, ROWS, Row

@@ -1,15 +1,19 @@
-"""Django, under WSGI and ASGI: `path("", include("completions_mw.adapters.django.urls"))`.
+"""Adapter for Django, under WSGI and ASGI: `path("", include("completions_mw.adapters.django.urls"))`.
 
 - `settings.COMPLETIONS_MW`: a mapping, the path of a TOML file, or a `Settings`.
 - `settings.COMPLETIONS_MW_AUTHENTICATE` (optional): the project's own login, a function or its dotted path, sync or async. It is called
-  with a `completions_mw.Request`, whose `native` is Django's: `lambda request: request.native.user.get_username() or None`.
-- `settings.COMPLETIONS_MW_MODELS` (optional): Python functions as models, `{"my-bot": "myapp.bots.answer"}`.
-- `settings.COMPLETIONS_MW_ON_BUDGET` (optional): a function or its dotted path, sync or async, called once with a `BudgetAlert` when a
-  budget reaches 50, 80 and 100 per cent, or refuses its first request.
+  with a `completions_mw.Request`, whose `native` is Django's request: `lambda request: request.native.user.get_username() or None`.
+- `settings.COMPLETIONS_MW_MODELS` (optional): Python functions as models, such as `{"my-bot": "myapp.bots.answer"}`.
+- `settings.COMPLETIONS_MW_ON_BUDGET` (optional): a function or its dotted path, sync or async, called with a `BudgetAlert` once when a
+  budget reaches 50, 80 and 100 per cent, and when it refuses its first request.
 
-Other names that start with `COMPLETIONS_MW` are refused. In tests, `override_settings` builds paths and gateways anew.
+Other settings that start with `COMPLETIONS_MW` are refused. In tests, `override_settings` rebuilds paths and gateways.
 
-The paths are no part of CSRF protection, `LoginRequiredMiddleware` and `ATOMIC_REQUESTS`. Under ASGI, Django reads the whole body before
-any view, so a proxy in front should bound it; it notices clients that leave from version 5.0 on. Django has no lifespan: the gateway
-ends with its process.
+CSRF protection, `LoginRequiredMiddleware` and `ATOMIC_REQUESTS` do not apply to the paths. Under ASGI, Django reads the whole body before
+it calls a view, so a proxy should bound the size of bodies, and notices that a client left from version 5.0 on. Django has no lifespan:
+the gateway ends with its process.
+
+urls.py      the URLconf
+views.py     the view of all paths, and the translation of requests and responses
+gateways.py  builds the gateways from Django's settings
 """

@@ -1,4 +1,4 @@
-"""The gateways of a Django project, built from its settings."""
+"""Builds the gateways of a Django project from its settings."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -19,16 +19,16 @@ with needs("django"):
 
 Hook = Callable[[Any], Any]
 
-TREE: Final = "COMPLETIONS_MW"
+SETTINGS: Final = "COMPLETIONS_MW"
 MODELS: Final = "COMPLETIONS_MW_MODELS"
 AUTHENTICATE: Final = "COMPLETIONS_MW_AUTHENTICATE"
 ON_BUDGET: Final = "COMPLETIONS_MW_ON_BUDGET"
-NAMES: Final = (TREE, MODELS, AUTHENTICATE, ON_BUDGET)
-"""All that the URLconf reads of Django's settings."""
+SETTING_NAMES: Final = (SETTINGS, MODELS, AUTHENTICATE, ON_BUDGET)
+"""Names of all Django settings that the adapter reads."""
 
 
 class Gateways(NamedTuple):
-    """The gateways of one process, one for each kind of server; neither opens anything before its first request."""
+    """The gateways of one process: `blocking` for WSGI, `asynchronous` for ASGI. Neither opens a connection before its first request."""
 
     blocking: Gateway
     asynchronous: AsyncGateway
@@ -36,32 +36,32 @@ class Gateways(NamedTuple):
 
 @cache
 def gateways() -> Gateways:
-    """Return the gateways of this process, which are built by the first call.
+    """Return the gateways of this process. The first call builds them.
 
     Raises:
-        ConfigurationError: a setting cannot work, or is none of ours; names it.
+        ConfigurationError: a setting cannot work, or is not known; the message names it.
     """
     for name in dir(settings):
-        if name.startswith(TREE) and name not in NAMES:
-            raise ConfigurationError(f"settings.{name}: is no setting of completions_mw; {suggestion(name, NAMES)}")
+        if name.startswith(SETTINGS) and name not in SETTING_NAMES:
+            raise ConfigurationError(f"settings.{name}: is not a setting of completions_mw; {suggestion(name, SETTING_NAMES)}")
     functions = getattr(settings, MODELS, None) or {}
     if not isinstance(functions, Mapping):
         raise ConfigurationError(f"settings.{MODELS}: should be a mapping of names to functions")
     models = {name: _function(value, f"{MODELS}[{name!r}]") for name, value in functions.items()}
-    authenticate, on_budget, ours = _hook(AUTHENTICATE), _hook(ON_BUDGET), tree()
+    authenticate, on_budget, own_settings = _hook(AUTHENTICATE), _hook(ON_BUDGET), project_settings()
     return Gateways(
-        Gateway(ours, models=models, authenticate=_blocking(authenticate), on_budget=_blocking(on_budget)),
-        AsyncGateway(ours, models=models, authenticate=_awaitable(authenticate), on_budget=_awaitable(on_budget)),
+        Gateway(own_settings, models=models, authenticate=_blocking(authenticate), on_budget=_blocking(on_budget)),
+        AsyncGateway(own_settings, models=models, authenticate=_awaitable(authenticate), on_budget=_awaitable(on_budget)),
     )
 
 
-def tree() -> Settings:
-    """Return `settings.COMPLETIONS_MW`.
+def project_settings() -> Settings:
+    """Return the `Settings` in Django's setting `COMPLETIONS_MW`.
 
     Raises:
-        ConfigurationError: it is not set, or does not work.
+        ConfigurationError: the setting is missing or of another type, or its content cannot work.
     """
-    return settings_of(getattr(settings, TREE, None), f"settings.{TREE}")
+    return settings_of(getattr(settings, SETTINGS, None), f"settings.{SETTINGS}")
 
 
 def _hook(name: str) -> Hook | None:
@@ -80,17 +80,17 @@ def _function(value: Any, name: str) -> Hook:
 
 
 def _is_async(hook: Hook) -> bool:
-    # Django's own mark, too, which inspect does not know before Python 3.12.
+    # asgiref marks async functions in its own way, which inspect does not recognise before Python 3.12.
     return is_async(hook) or iscoroutinefunction(hook)
 
 
 def _blocking(hook: Hook | None) -> Hook | None:
-    """Let a hook that is async work under WSGI, on an event loop that lasts as long as its call."""
+    """Return a blocking hook for WSGI: an async one runs on an event loop that lasts as long as the call."""
     return hook if hook is None or not _is_async(hook) else async_to_sync(hook)
 
 
 def _awaitable(hook: Hook | None) -> Hook | None:
-    """Let a hook that is not async use the database under ASGI, in the thread that Django keeps for that."""
+    """Return an async hook for ASGI: a blocking one runs in Django's thread for blocking code, where it may use the database."""
     if hook is None or _is_async(hook):
         return hook
     call_in_thread: Callable[[Any], Awaitable[Any]] = sync_to_async(hook)

@@ -1,18 +1,18 @@
 """The URLconf: `path("", include("completions_mw.adapters.django.urls"))`.
 
-Its import builds the gateways of the process, so that wrong settings are told at once. Django code that wants to ask a model itself uses
-`urls.gateway`, or `urls.async_gateway` in async views:
+Importing it builds the gateways of the process, so that wrong settings are found at start-up. Views that call a model themselves use
+`urls.gateway`, or `urls.async_gateway` if they are async:
 
     from completions_mw.adapters.django import urls
 
     answer = urls.gateway.complete(model="gpt-3.5-turbo", messages=[...])
 
-Where a test changes Django's settings (`override_settings`), paths and gateways follow; a gateway that was imported by its name does not.
+When a test changes Django's settings with `override_settings`, paths and gateways are rebuilt; a gateway imported by name is not replaced.
 """
 
 from typing import Any
 
-from completions_mw.adapters.django.gateways import TREE, gateways, tree
+from completions_mw.adapters.django.gateways import SETTINGS, gateways, project_settings
 from completions_mw.adapters.django.views import View
 from completions_mw.adapters.support import needs
 from completions_mw.core.routes import Routes
@@ -44,23 +44,23 @@ def _patterns(prefix: str) -> list[URLPattern]:
     ]
 
 
-def _follow(*, setting: str, **_: object) -> None:
-    """Forget what was built from a setting that a test has changed."""
-    if not setting.startswith(TREE):
+def _rebuild(*, setting: str, **_: object) -> None:
+    """Rebuild paths and gateways after a test has changed their settings: a receiver of `setting_changed`."""
+    if not setting.startswith(SETTINGS):
         return
     if gateways.cache_info().currsize:
         gateways().blocking.close()
     gateways.cache_clear()
-    # Not there any more after a test that alone has set it.
-    if setting == TREE and getattr(settings, TREE, None) is not None:
-        urlpatterns[:] = _patterns(tree().prefix)
+    # After a test that was the only one to set it, the setting is missing.
+    if setting == SETTINGS and getattr(settings, SETTINGS, None) is not None:
+        urlpatterns[:] = _patterns(project_settings().prefix)
         clear_url_caches()
 
 
 _view = View(gateways)
 for _alias in connections:
-    # A transaction must not wait for a model.
+    # No transaction may stay open while a model answers.
     transaction.non_atomic_requests(using=_alias)(_view)
 
 urlpatterns = _patterns(gateways().blocking.settings.prefix)
-setting_changed.connect(_follow)
+setting_changed.connect(_rebuild)

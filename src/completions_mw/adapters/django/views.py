@@ -1,4 +1,4 @@
-"""The view of all paths, and the translation between Django's requests and ours."""
+"""The view of all paths, and the translation of requests and responses."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,12 +21,12 @@ with needs("django"):
 
 
 class View:
-    """The view of all paths: answers with the `Gateway` under WSGI, and with the `AsyncGateway` under ASGI.
+    """The view of all paths: asks the `Gateway` under WSGI, and the `AsyncGateway` under ASGI.
 
-    It is no coroutine function, so Django calls it the same way under both; what it returns under ASGI is awaited on the event loop.
+    It is not a coroutine function, so that Django calls it directly under both; under ASGI it returns a response that Django awaits.
 
     Args:
-        gateways: returns the gateways of this process, which are built anew after a change of Django's settings.
+        gateways: returns the gateways of this process, which change when a test changes Django's settings.
     """
 
     csrf_exempt = True
@@ -36,21 +36,21 @@ class View:
         self._gateways = gateways
 
     def __call__(self, request: HttpRequest, path: str, model: str = "") -> Any:
-        ours = to_request(request, path + model)
+        own_request = to_request(request, path + model)
         gateways = self._gateways()
-        if not gateways.blocking.owns(ours.method, ours.path):
+        if not gateways.blocking.owns(own_request.method, own_request.path):
             raise Http404
-        # GZipMiddleware would collect a stream, or compress each piece as a file of its own.
+        # Otherwise GZipMiddleware would buffer a stream, or compress each piece as a file of its own.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)
         if isinstance(request, ASGIRequest):
-            return Deferred(gateways.asynchronous, ours)
+            return AsyncResponse(gateways.asynchronous, own_request)
         if request.environ.get("wsgi.multiprocess"):
             gateways.blocking.note_processes()
-        return to_django_response(gateways.blocking.handle(ours))
+        return to_django_response(gateways.blocking.handle(own_request))
 
 
-class Deferred:
-    """An answer that Django awaits on the event loop of its server, as it does for every response with an async `render`."""
+class AsyncResponse:
+    """A response that the gateway makes on the event loop of the server: Django awaits `render`."""
 
     def __init__(self, gateway: AsyncGateway, request: Request) -> None:
         self._gateway = gateway
@@ -61,23 +61,23 @@ class Deferred:
 
 
 def to_request(request: HttpRequest, path: str) -> Request:
-    """Return a request of Django as the gateway takes it.
+    """Return the `Request` for a Django request.
 
     Args:
-        request: of WSGI or ASGI.
-        path: the part of its path that is ours, wherever the URLs are included.
+        request: a request under WSGI or ASGI.
+        path: path of the request below the URLs that include the adapter's.
     """
     body: RequestBody = DjangoBody(request)
     if isinstance(request, ASGIRequest):
         return replace(asgi.to_request(request.scope, body, request), path=path, debug=settings.DEBUG)
     if not request.META.get("CONTENT_LENGTH"):
-        # Django takes a chunked body for an empty one.
+        # Django would read a chunked body as an empty one.
         body = wsgi.WSGIBody(request.environ)
     return replace(wsgi.to_request(request.environ, request), path=path, body=body, debug=settings.DEBUG)
 
 
 def to_django_response(response: Response[Any]) -> HttpResponse:
-    """Return the gateway's answer as Django sends it."""
+    """Return the Django response for a response of the gateway."""
     headers = dict(wsgi.headers_of(response))
     if isinstance(response.body, bytes):
         return HttpResponse(response.body, status=response.status, headers=headers)
@@ -86,9 +86,9 @@ def to_django_response(response: Response[Any]) -> HttpResponse:
 
 
 class DjangoBody:
-    """The `RequestBody` of a request that Django, or a middleware, may have read before.
+    """The `RequestBody` of a Django request, which Django or a middleware may have read already.
 
-    Django's own bound, `DATA_UPLOAD_MAX_MEMORY_SIZE`, is not ours: it only applies to `request.body`.
+    Django's setting `DATA_UPLOAD_MAX_MEMORY_SIZE` does not apply: it only bounds `request.body`.
     """
 
     def __init__(self, request: HttpRequest) -> None:
@@ -103,11 +103,11 @@ class DjangoBody:
 
 
 class AsyncBody:
-    """A stream in the form that Django iterates over and closes."""
+    """A streamed body as Django iterates over it and closes it."""
 
     def __init__(self, body: StreamBody) -> None:
         self._body = body
-        # Where its client leaves between the view and the first byte, Django drops an answer without closing it.
+        # A finalizer, since Django drops the response without closing it if the client leaves before the first byte.
         self.close = finalize(self, close_soon, body, asyncio.get_running_loop())
 
     def __aiter__(self) -> Self:
@@ -118,6 +118,6 @@ class AsyncBody:
 
 
 def close_soon(body: StreamBody, loop: asyncio.AbstractEventLoop) -> None:
-    """Close a stream on its own event loop: Django closes answers in a thread."""
+    """Close a stream on its event loop. Django closes responses in a thread."""
     if not loop.is_closed():
         asyncio.run_coroutine_threadsafe(body.aclose(), loop)

@@ -1,11 +1,11 @@
 """Work beside requests: the `Background` port, in threads and on event loops.
 
-background.py    `BlockingBackground` and `AsyncBackground`
-blocking.py      a thread that repeats work
-asynchronous.py  repeated work on an event loop
-work.py          repeated work, and what is logged of its failures
+blocking.py      `BlockingBackground`, and the thread that repeats work
+asynchronous.py  `AsyncBackground`, and the tasks that repeat work
+work.py          repeated work, and the log lines of its failures
 """
 
-from completions_mw.backends.background.background import AsyncBackground, BlockingBackground
+from completions_mw.backends.background.asynchronous import AsyncBackground
+from completions_mw.backends.background.blocking import BlockingBackground
 
 __all__ = ["AsyncBackground", "BlockingBackground"]

@@ -1,19 +1,70 @@
-"""Work that an event loop repeats beside requests."""
+"""Work beside requests on event loops."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+from functools import partial
+from typing import Any, Final
 
-from completions_mw.backends.background.work import RepeatedWork, Work
+from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
+from completions_mw.backends.ownership import PerLoop
+
+CLOSE_SECONDS: Final = 5.0
+"""Seconds that `AsyncBackground.aclose` waits for work under way."""
+
+
+class AsyncBackground:
+    """The `Background` port for asyncio: all work runs in tasks of the event loop that asks for it."""
+
+    def __init__(self) -> None:
+        self._completing: set[asyncio.Task[Any]] = set()
+        self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
+
+    async def complete(self, work: Coroutine[Any, Any, T]) -> T:
+        # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
+        task = asyncio.create_task(work)
+        # Event loops hold their tasks weakly.
+        self._completing.add(task)
+        task.add_done_callback(self._completing.discard)
+        try:
+            await asyncio.wait([task])
+        except BaseException:
+            task.add_done_callback(partial(_log_failure, work))
+            raise
+        try:
+            return task.result()
+        finally:
+            # A failure holds this frame by its traceback; were the task held by the frame, all would wait for the garbage collector.
+            del task
+
+    def keep(self, interval: float, work: Work) -> None:
+        kept = self._kept.get()
+        if work not in kept:
+            # In a context of its own: the work outlives the request that asks for it.
+            kept[work] = Context().run(PeriodicTask, interval, work)
+
+    async def aclose(self) -> None:
+        """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""
+        kept = (self._kept.pop() or {}).values()
+        for periodic in kept:
+            periodic.stop()
+        loop = asyncio.get_running_loop()
+        # A copy of a set is one step, also where other event loops add to the set in their threads.
+        running = {task for task in self._completing.copy() if task.get_loop() is loop}
+        running.update(periodic.task for periodic in kept if periodic.task is not None)
+        if running:
+            await asyncio.wait(running, timeout=CLOSE_SECONDS)
 
 
 class PeriodicTask:
     """Repeats work on the running event loop.
 
-    Between two runs there is a timer and no task: an event loop that ends forgets its timers, and complains about tasks that nobody
+    Between two runs there is a timer and no task: an event loop that ends drops its timers, and complains about tasks that were not
     cancelled.
 
     Args:
         interval: seconds between the end of one run and the start of the next.
-        work: what is repeated. Its failures are logged, and do not stop the repetition.
+        work: what is repeated; its failures are logged and do not stop the repetition.
     """
 
     def __init__(self, interval: float, work: Work) -> None:
@@ -25,7 +76,7 @@ class PeriodicTask:
         self._schedule()
 
     def stop(self) -> None:
-        """Cancel the run under way, and start no other."""
+        """Cancel the run under way and start no other."""
         self._stopped = True
         if self.task is not None:
             self.task.cancel()
@@ -45,3 +96,9 @@ class PeriodicTask:
             self.task = None
             if not self._stopped:
                 self._schedule()
+
+
+def _log_failure(work: object, task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, Exception):
+        log_failure(work, error)

@@ -1,26 +1,49 @@
-"""The thread that repeats work beside blocking requests."""
+"""Work beside requests for threads and greenlets: each process repeats it in one thread."""
 
 import atexit
 import threading
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
-from completions_mw.backends.background.work import RepeatedWork, Work, log_failure
+from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
 
 JOIN_SECONDS: Final = 5.0
-"""How long a gateway that is closed, or a process that exits, waits for work under way."""
+"""Seconds that a gateway that is closed, or a process that exits, waits for work under way."""
+
+
+class BlockingBackground(PerProcess):
+    """The `Background` port for threads and greenlets.
+
+    `complete` runs its work inline; `keep` repeats work in one thread, which each process starts for itself.
+    """
+
+    def reset(self) -> None:
+        self._thread = PeriodicThread()
+
+    async def complete(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+    def keep(self, interval: float, work: Work) -> None:
+        self._thread.keep(interval, work)
+
+    async def aclose(self) -> None:
+        """Stop what `keep` started in this process, and wait up to `JOIN_SECONDS` for work under way."""
+        thread, self._thread = self._thread, PeriodicThread()
+        thread.stop()
+        thread.join()
 
 
 class PeriodicThread:
-    """Repeats work in a thread, which starts with the first work."""
+    """Repeats work in one thread, which starts with the first work that is kept."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._works: dict[Work, RepeatedWork] = {}
         self._due: dict[Work, tuple[float, float]] = {}
-        """The time of the next run of each work, and its interval in seconds."""
+        """For each work the monotonic time of its next run and its interval, in seconds."""
         self._thread = threading.Thread(target=self._run, name="completions_mw-upkeep", daemon=True)
         self._stopped = False
 
@@ -44,7 +67,7 @@ class PeriodicThread:
             self._changed.notify()
 
     def join(self) -> None:
-        """Wait a moment for the thread to end."""
+        """Wait up to `JOIN_SECONDS` for the thread to end."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(JOIN_SECONDS)
 
@@ -68,7 +91,7 @@ class PeriodicThread:
         _started.threads.discard(self)
 
     def _next(self) -> RepeatedWork | None:
-        """Wait for the next work to become due, and return it; None once the thread is stopped."""
+        """Wait until some work is due and return that work; None once the thread is stopped."""
         with self._changed:
             while not self._stopped:
                 now = SYSTEM_CLOCK.monotonic()
@@ -81,7 +104,7 @@ class PeriodicThread:
 
 
 class _StartedThreads(PerProcess):
-    """The threads of this process that have not ended. A fork takes along no thread, and the locks of one as they happen to be."""
+    """The threads of this process that have not ended. A forked child has none of them, and their locks stay as they were at the fork."""
 
     def reset(self) -> None:
         self.threads: set[PeriodicThread] = set()
@@ -92,7 +115,7 @@ _started: Final = _StartedThreads()
 
 @atexit.register
 def _stop_threads() -> None:
-    """End the threads before the interpreter ends: a thread that is inside a database's driver then may crash the process."""
+    """End all threads before the interpreter ends: a thread inside a database driver may crash a process that ends."""
     threads = _started.threads.copy()
     for thread in threads:
         thread.stop()

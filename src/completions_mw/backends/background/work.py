@@ -1,18 +1,21 @@
-"""Work beside requests, whose failures are logged: by their class alone, since their texts may hold anything."""
+"""Repeated work, and the log lines of its failures: a failure is logged by its class alone, since its text may hold anything."""
 
 from collections.abc import Callable, Coroutine
 from logging import ERROR
-from typing import Any
+from typing import Any, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
+T = TypeVar("T")
+"""The result of work that is completed."""
 Work = Callable[[], Coroutine[Any, Any, None]]
+"""Starts one run of work that is repeated."""
 
 
 class RepeatedWork:
-    """Work that is repeated, and may fail each time: a failure is logged at most once in `LOG_SECONDS`.
+    """Runs work that may fail each time; failures are logged at most once in `LOG_SECONDS`.
 
     Args:
         work: what is repeated.
@@ -23,7 +26,7 @@ class RepeatedWork:
         self._lines = Throttle(LOG_SECONDS)
 
     async def once(self) -> None:
-        """Do the work once. Its exceptions are logged, not raised."""
+        """Run the work once. Exceptions of the work are logged, not raised."""
         try:
             await self._work()
         except Exception as error:
@@ -32,5 +35,5 @@ class RepeatedWork:
 
 
 def log_failure(work: object, error: Exception) -> None:
-    """Log that `work`, for which nobody waits, failed with `error`."""
+    """Log `background_failed`: `work`, whose result no request waits for, failed with `error`."""
     log_event(ERROR, "background_failed", work=getattr(work, "__qualname__", type(work).__name__), error=type(error).__name__)

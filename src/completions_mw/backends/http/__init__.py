@@ -8,3 +8,8 @@ blocking.py      `BlockingTransport`: sockets for threads and greenlets
 asynchronous.py  `AsyncTransport`: connections of event loops
 failures.py      the failures of calls, as errors of the gateway
 """
+
+from completions_mw.backends.http.asynchronous import AsyncTransport
+from completions_mw.backends.http.blocking import BlockingTransport
+
+__all__ = ["AsyncTransport", "BlockingTransport"]

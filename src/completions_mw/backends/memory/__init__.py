@@ -1,7 +1,7 @@
 """State in this process.
 
 admission.py  `MemoryAdmission`: rate limits and leases
-key_cache.py  `CachedKeys`: key look-ups, cached for a short time
+key_cache.py  `CachedKeys`: caches key look-ups for a short time
 """
 
 from completions_mw.backends.memory.admission import MemoryAdmission

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
@@ -9,29 +10,29 @@ from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, Window
 
 FINISHED_MS: Final = 5_000
-"""For how long a finished request is remembered, so that a call that was under way meanwhile cannot revive it."""
+"""Milliseconds for which a finished request is remembered, so that a call that was under way meanwhile cannot revive it."""
 MIN_RECORDS: Final = 1_000
-"""How many records are kept before the abandoned ones are looked for."""
+"""Records of requests that are kept before those of abandoned requests are looked for."""
+_UNUSED: Final = LimitState(0, 0)
+"""The state of a limit under which nothing was used."""
 
 
+@dataclass(slots=True)
 class _Counter:
-    """What has been used in one window, which another one replaces after its end, in milliseconds."""
+    """What has been used in one window, which a new counter replaces after its end."""
 
-    __slots__ = ("end", "used")
-
-    def __init__(self, end: int) -> None:
-        self.end = end
-        self.used = 0
+    end: int
+    """Monotonic time in milliseconds."""
+    used: int = 0
 
 
+@dataclass(slots=True)
 class _Holders:
     """The requests that hold leases under one limit."""
 
-    __slots__ = ("_earliest", "until")
-
-    def __init__(self) -> None:
-        self.until: dict[str, int] = {}
-        self._earliest = 0
+    until: dict[str, int] = field(default_factory=dict)
+    """For each request the monotonic time at which its lease expires, in milliseconds."""
+    _earliest: int = 0
 
     def held(self, now: int) -> int:
         """Drop expired leases and return how many are left."""
@@ -41,46 +42,22 @@ class _Holders:
         return len(self.until)
 
     def take(self, holder: str, until: int) -> None:
-        """Grant a lease, or extend it."""
+        """Grant a lease, or extend the one that `holder` has."""
         self.until[holder] = until
         self._earliest = min(self._earliest, until) or until
 
 
+@dataclass(slots=True)
 class _Record:
     """What an admitted request holds."""
 
-    __slots__ = ("charges", "leases", "until", "verdict")
-
-    def __init__(self, verdict: Admission | None, charges: Sequence[tuple[_Counter, Window]], leases: Sequence[Lease], until: int) -> None:
-        self.verdict = verdict
-        self.charges = charges
-        self.leases = leases
-        self.until = until
-
-
-class _Finished:
-    """Requests that were finished a moment ago: for `FINISHED_MS` at least, and twice that at most."""
-
-    __slots__ = ("_newer", "_older", "_turn")
-
-    def __init__(self) -> None:
-        self._newer: set[str] = set()
-        self._older: set[str] = set()
-        self._turn = 0
-
-    def holds(self, request_id: str, now: int) -> bool:
-        self._forget(now)
-        return request_id in self._newer or request_id in self._older
-
-    def add(self, request_id: str, now: int) -> None:
-        self._forget(now)
-        self._newer.add(request_id)
-
-    def _forget(self, now: int) -> None:
-        if now >= self._turn:
-            self._older = self._newer if now < self._turn + FINISHED_MS else set()
-            self._newer = set()
-            self._turn = now + FINISHED_MS
+    verdict: Admission | None
+    """None where the record was made by a renewal, after the store had forgotten the request."""
+    charges: Sequence[tuple[_Counter, Window]]
+    """Refundable charges, each in the window to which it was charged."""
+    leases: Sequence[Lease]
+    until: int
+    """Monotonic time at which the last lease and charged window end, in milliseconds."""
 
 
 class MemoryAdmission(PerProcess):
@@ -101,17 +78,40 @@ class MemoryAdmission(PerProcess):
         self._windows: OrderedDict[str, _Counter] = OrderedDict()
         self._holders: dict[str, _Holders] = {}
         self._records: dict[str, _Record] = {}
-        self._most_records = MIN_RECORDS
-        self._finished = _Finished()
+        self._max_records = MIN_RECORDS
+        self._finished: OrderedDict[str, int] = OrderedDict()
+        """For each request that has finished the monotonic time at which it is forgotten, in milliseconds."""
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Charge all windows and grant all leases, or none of them."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            return self._admit(request_id, windows, leases, lease_ms, now)
+            record = self._records.get(request_id)
+            if record is not None and record.verdict is not None and record.until > now:
+                return record.verdict
+            admitted = self._finished.get(request_id, 0) <= now
+            counters = []
+            for bucket, limit, _, cost, _, _ in windows:
+                counter = self._windows.get(bucket)
+                if counter is None or counter.end <= now:
+                    counter = None
+                    admitted = admitted and cost <= limit
+                elif counter.used + cost > limit:
+                    admitted = False
+                counters.append(counter)
+            concurrent = []
+            for bucket, limit in leases:
+                holders = self._holders.get(bucket)
+                held = 0 if holders is None else holders.held(now)
+                admitted = admitted and held < limit
+                concurrent.append(LimitState(held, 0))
+            if admitted:
+                return self._charge(request_id, windows, counters, leases, tuple(concurrent), now, now + lease_ms)
+        states = [LimitState(counter.used, counter.end - now) if counter and counter.used else _UNUSED for counter in counters]
+        return Admission(False, tuple(states), tuple(concurrent))
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
-        """Extend leases; return the requests that lost one for good."""
+        """Extend leases; return the requests that lost a lease for good."""
         now = int(self._monotonic() * 1000)
         with self._lock:
             return [request_id for request_id, leases in holds.items() if not self._renew(request_id, leases, now, now + lease_ms)]
@@ -120,7 +120,12 @@ class MemoryAdmission(PerProcess):
         """Give back what a request holds."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            self._finished.add(request_id, now)
+            self._finished[request_id] = now + FINISHED_MS
+            for _ in range(2):
+                oldest = next(iter(self._finished))
+                if self._finished[oldest] > now:
+                    break
+                del self._finished[oldest]
             record = self._records.pop(request_id, None)
             if record is not None:
                 if tokens is not None:
@@ -136,54 +141,33 @@ class MemoryAdmission(PerProcess):
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    def _admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int, now: int) -> Admission:
-        record = self._records.get(request_id)
-        if record is not None and record.verdict is not None and record.until > now:
-            return record.verdict
-        admitted = not self._finished.holds(request_id, now)
-        counters = []
-        for bucket, limit, _, cost, _, _ in windows:
-            counter = self._windows.get(bucket)
-            if counter is None or counter.end <= now:
-                counter = None
-                admitted = admitted and cost <= limit
-            elif counter.used + cost > limit:
-                admitted = False
-            counters.append(counter)
-        concurrent = []
-        for bucket, limit in leases:
-            holders = self._holders.get(bucket)
-            held = 0 if holders is None else holders.held(now)
-            admitted = admitted and held < limit
-            concurrent.append(LimitState(held, 0))
-        if not admitted:
-            return Admission(False, tuple([_state_of(counter, now) for counter in counters]), tuple(concurrent))
-        charges = [
-            (self._open(window, now) if counter is None else counter, window) for window, counter in zip(windows, counters, strict=True)
-        ]
-        return self._charge(request_id, charges, leases, tuple(concurrent), now, now + lease_ms)
-
     def _charge(
         self,
         request_id: str,
-        charges: list[tuple[_Counter, Window]],
+        windows: Sequence[Window],
+        counters: Sequence[_Counter | None],
         leases: Sequence[Lease],
         concurrent: tuple[LimitState, ...],
         now: int,
         until: int,
     ) -> Admission:
-        kept, states, longest = [], [], until
-        for charge in charges:
-            counter, (_, _, _, cost, refundable, _) = charge
-            counter.used += cost
-            states.append(_state_of(counter, now))
-            if refundable:
-                kept.append(charge)
+        charges, states, longest = [], [], until
+        for window, current in zip(windows, counters, strict=True):
+            counter = self._open(window, now) if current is None else current
+            counter.used += window.cost
+            states.append(LimitState(counter.used, counter.end - now) if counter.used else _UNUSED)
+            if window.refundable:
+                charges.append((counter, window))
                 longest = max(longest, counter.end)
         for lease in leases:
-            self._holders_of(lease).take(request_id, until)
+            holders = self._holders.get(lease.bucket)
+            if holders is None:
+                holders = self._holders[lease.bucket] = _Holders()
+            holders.take(request_id, until)
+        if len(self._records) >= self._max_records:
+            self._drop_abandoned(now)
         verdict = Admission(True, tuple(states), concurrent)
-        self._keep(request_id, _Record(verdict, kept, leases, longest), now)
+        self._records[request_id] = _Record(verdict, charges, leases, longest)
         return verdict
 
     def _open(self, window: Window, now: int) -> _Counter:
@@ -195,21 +179,29 @@ class MemoryAdmission(PerProcess):
         counter = self._windows[window.bucket] = _Counter(now + window.seconds * 1000)
         return counter
 
-    def _holders_of(self, lease: Lease) -> _Holders:
-        holders = self._holders.get(lease.bucket)
-        if holders is None:
-            holders = self._holders[lease.bucket] = _Holders()
-        return holders
-
-    def _keep(self, request_id: str, record: _Record, now: int) -> None:
-        if len(self._records) >= self._most_records:
-            self._drop_abandoned(now)
-        self._records[request_id] = record
+    def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
+        if self._finished.get(request_id, 0) > now:
+            return True
+        record = self._records.get(request_id)
+        if record is not None and record.until > now:
+            record.until = max(record.until, until)
+        else:
+            if len(self._records) >= self._max_records:
+                self._drop_abandoned(now)
+            self._records[request_id] = _Record(None, (), leases, until)
+        holds_all = True
+        for lease in leases:
+            holders = self._holders.setdefault(lease.bucket, _Holders())
+            if holders.held(now) < lease.limit or request_id in holders.until:
+                holders.take(request_id, until)
+            else:
+                holds_all = False
+        return holds_all
 
     def _drop_abandoned(self, now: int) -> None:
         for request_id in [request_id for request_id, record in self._records.items() if record.until <= now]:
             self._release(request_id, self._records.pop(request_id).leases)
-        self._most_records = 2 * len(self._records) + MIN_RECORDS
+        self._max_records = 2 * len(self._records) + MIN_RECORDS
 
     def _release(self, request_id: str, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -218,25 +210,3 @@ class MemoryAdmission(PerProcess):
                 holders.until.pop(request_id, None)
                 if not holders.until:
                     del self._holders[lease.bucket]
-
-    def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
-        if self._finished.holds(request_id, now):
-            return True
-        record = self._records.get(request_id)
-        if record is not None and record.until > now:
-            record.until = max(record.until, until)
-        else:
-            self._keep(request_id, _Record(None, (), leases, until), now)
-        granted = [self._extend(request_id, lease, now, until) for lease in leases]
-        return all(granted)
-
-    def _extend(self, request_id: str, lease: Lease, now: int, until: int) -> bool:
-        holders = self._holders_of(lease)
-        if holders.held(now) >= lease.limit and request_id not in holders.until:
-            return False
-        holders.take(request_id, until)
-        return True
-
-
-def _state_of(counter: _Counter | None, now: int) -> LimitState:
-    return LimitState(counter.used, counter.end - now) if counter is not None and counter.used else LimitState(0, 0)

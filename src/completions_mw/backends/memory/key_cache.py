@@ -1,4 +1,4 @@
-"""A cache of key look-ups: keys, and tokens that are no keys."""
+"""A cache of key look-ups, also of those that found no key."""
 
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -10,24 +10,26 @@ from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
 
 Found = tuple[KeyRecord, SecretRecord]
+"""A key, and the secret by which the key was found."""
 
 
 class _CachedLookup(NamedTuple):
     found: Found | None
     until: float
+    """Monotonic time in seconds at which the entry expires."""
 
 
 class CachedKeys(PerProcess):
-    """A key store that caches key look-ups for `age` seconds, in each process.
+    """Caches key look-ups of a key store for `age` seconds, in each process.
 
-    A write through this object is in effect at once in this process, and within `age` in others. Failures are not cached.
+    A write through this object takes effect at once in this process, and within `age` seconds in others. Failures are not cached.
 
     Args:
         store: where the keys are.
         clock: its monotonic time is used.
-        age: in seconds; 0 caches nothing.
-        size: how many keys are cached at most, and how many tokens that are no keys: an attacker who sends many of these cannot push
-            the keys out.
+        age: seconds for which a look-up is cached; 0 caches nothing.
+        size: keys that are cached at most, and also look-ups without a key: an attacker who sends many wrong keys cannot evict the
+            good ones.
     """
 
     def __init__(self, store: KeyStore, clock: Clock, age: float, size: int = 10_000) -> None:
@@ -51,7 +53,7 @@ class CachedKeys(PerProcess):
         if entry is not None and now < entry.until:
             return entry.found
         found = await self._store.find(digest)
-        # From before the look-up on: what it found may have been changed while it was under way.
+        # The age counts from before the look-up, since the key may have been changed while the look-up was under way.
         self._remember(digest, _CachedLookup(found, now + self._age), writes)
         return found
 
@@ -84,13 +86,13 @@ class CachedKeys(PerProcess):
             return
         cache, other = (self._unknown, self._known) if entry.found is None else (self._known, self._unknown)
         with self._lock:
-            # The look-up may have missed a write since it began.
+            # The look-up may have missed a write that came after it began.
             if writes == self._writes:
                 cache[digest] = entry
                 other.pop(digest, None)
 
     def _forget(self) -> None:
-        # All entries, since they expire soon anyway; after a failure too, since the write may have been done.
+        # All entries, which expire soon anyway; also after a failure, since the store may have done the write.
         with self._lock:
             self._writes += 1
             self._known.clear()

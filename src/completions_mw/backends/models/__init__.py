@@ -1,4 +1,18 @@
-"""Models inside this process, behind the `Model` port. The pipeline sees no difference between them and an upstream."""
+"""Models inside this process, behind the `Model` port; the pipeline treats them like upstreams.
+
+function.py       `BlockingFunctionModel` and `AsyncFunctionModel`: a Python function or generator as a model
+echo.py           `echo`: a model that repeats the client's text
+example.py        the smallest value that a JSON schema allows, for `echo`
+forced_calls.py   tool calls that a request forces on the model
+llama_cpp/        a model file that llama.cpp runs
+stream.py         from the items of a model to events, or to one completion
+chunks.py         from an item to chunks
+checks.py         checks of items that are dicts
+accumulator.py    adds up the chunks of an answer
+inbox.py          the queue between a model and its reader on an event loop
+task_source.py    async code as a source of items
+thread_source.py  blocking code as a source of items
+"""
 
 from completions_mw.backends.models.echo import echo
 from completions_mw.backends.models.function import AsyncFunctionModel, BlockingFunctionModel

@@ -6,9 +6,9 @@ from completions_mw.backends.models.chunks import Chunk, chunk, finish_reason, o
 from completions_mw.core.costs.tokens import estimate_usage
 from completions_mw.schemas import ChatRequest
 
-_TEXTS = ("content", "refusal")
-_ADDED_ALREADY = ("role", "tool_calls", "function_call")
-_ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
+_LOGPROBS_FIELDS = ("content", "refusal")
+_MERGED_FIELDS = ("role", "tool_calls", "function_call")
+_ENVELOPE_FIELDS = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
 class Accumulator:
@@ -27,12 +27,12 @@ class Accumulator:
         self._usage: dict[str, Any] | None = None
 
     def add(self, part: Chunk) -> Chunk:
-        """Take in one chunk, and return it with what the model left out where a tool call begins.
+        """Add one chunk, and return it with the id, type and arguments that the model left out where a tool call begins.
 
         Raises:
-            TypeError: a tool call begins without the name of what it calls.
+            TypeError: a tool call begins without a name.
         """
-        self._envelope.update({name: part[name] for name in _ENVELOPE if part.get(name) is not None})
+        self._envelope.update({name: part[name] for name in _ENVELOPE_FIELDS if part.get(name) is not None})
         self._usage = part.get("usage") or self._usage
         return {**part, "choices": [self._choice(choice["index"]).add(choice) for choice in part["choices"]]}
 
@@ -43,7 +43,7 @@ class Accumulator:
         return chunks if self._usage else [*chunks, usage_chunk(self._estimate())]
 
     def completion(self) -> dict[str, Any]:
-        """Return the whole answer; the core fills in what is not known here (id, created, model)."""
+        """Return the whole answer; the core fills in `id`, `created` and `model`."""
         self._choice(0)
         choices = [
             {"index": index, "message": choice.message(), "logprobs": choice.logprobs, "finish_reason": choice.reason()}
@@ -76,15 +76,16 @@ class _ChoiceAccumulator:
 
     def add(self, choice: dict[str, Any]) -> dict[str, Any]:
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        if choice.get("logprobs"):
-            self._add_logprobs(choice["logprobs"])
+        if part := choice.get("logprobs"):
+            whole = self.logprobs or {}
+            self.logprobs = {name: [*(whole.get(name) or ()), *(part.get(name) or ())] or None for name in _LOGPROBS_FIELDS}
         delta = choice.get("delta") or {}
         if delta.get("tool_calls"):
             delta = {**delta, "tool_calls": [self._add_call(call) for call in delta["tool_calls"]]}
         if delta.get("function_call"):
             delta = {**delta, "function_call": self._add_function(delta["function_call"])}
         for name, value in delta.items():
-            if value is not None and name not in _ADDED_ALREADY:
+            if value is not None and name not in _MERGED_FIELDS:
                 self._add_field(name, value)
         return {**choice, "delta": delta}
 
@@ -114,11 +115,6 @@ class _ChoiceAccumulator:
             fragment = opened_function(fragment, arguments="")
         _merge(self._function_call, fragment)
         return fragment
-
-    def _add_logprobs(self, part: dict[str, Any]) -> None:
-        whole = self.logprobs or {}
-        joined = {name: [*(whole.get(name) or ()), *(part.get(name) or ())] or None for name in _TEXTS}
-        self.logprobs = joined
 
     def reason(self) -> str:
         """Return the finish reason: the model's, else the one that follows from the choice's content."""

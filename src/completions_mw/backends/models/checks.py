@@ -8,16 +8,17 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from completions_mw.schemas.base import Answer
-from completions_mw.schemas.response import AudioDelta, FunctionDelta, Logprobs, Usage
+from completions_mw.schemas.base import Output
+from completions_mw.schemas.chunk import AudioDelta, FunctionDelta
+from completions_mw.schemas.response import Logprobs, Usage
 from completions_mw.settings.base import suggestion
 
-_LONGEST_NAME: Final = 40
-_MOST_NAMES: Final = 8
-_NO_CONTENT: Final = ("role", "finish_reason", "usage")
+_MAX_NAME_LENGTH: Final = 40
+_MAX_NAMES: Final = 8
+_FIELDS_WITHOUT_CONTENT: Final = ("role", "finish_reason", "usage")
 
 
-class _Shape(Answer):
+class _Shape(Output):
     # Not deferred as other answers are: a gateway imports this module when it is made, so that no request pays for the build.
     model_config = ConfigDict(defer_build=False)
 
@@ -125,15 +126,17 @@ def check_completion(item: Mapping[str, Any]) -> None:
 
 
 def _check_additions(item: Mapping[str, Any], path: str, said: MessagePart) -> None:
-    """Refuse unknown members that stand in the place of content, since they are misspelt; beside content a provider may add members."""
+    """Refuse unknown members of a dict without content, since they are misspelt; beside content a provider may add members."""
     additions = [name for name, value in (said.model_extra or {}).items() if value is not None]
-    if additions and said.model_fields_set <= {*_NO_CONTENT, *additions}:
+    if additions and said.model_fields_set <= {*_FIELDS_WITHOUT_CONTENT, *additions}:
         raise refused(item, f"{path}`{_shown(additions[0])}` is not known here; {suggestion(additions[0], type(said).model_fields)}")
 
 
 def refused(item: Mapping[str, Any], fault: str) -> TypeError:
-    """Return the error for an item that is no part of an answer, for the reason `fault`."""
-    return TypeError(f"a model yielded a dict with {_names(item)}, which is no answer, chunk or delta: {fault}")
+    """Return the error for an item that is no part of an answer; `fault` says why."""
+    names = [f"`{_shown(name)}`" for name in item][:_MAX_NAMES]
+    shown = ", ".join(names) + (", ..." if len(item) > _MAX_NAMES else "") if names else "no members"
+    return TypeError(f"a model yielded a dict with {shown}, which is no answer, chunk or delta: {fault}")
 
 
 def _parsed(shape: type[ShapeT], item: Mapping[str, Any]) -> ShapeT:
@@ -149,10 +152,5 @@ def _path(location: Iterable[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in location).removeprefix(".")
 
 
-def _names(item: Mapping[str, Any]) -> str:
-    names = [f"`{_shown(name)}`" for name in item][:_MOST_NAMES]
-    return ", ".join(names) + (", ..." if len(item) > _MOST_NAMES else "") if names else "no members"
-
-
 def _shown(name: object) -> str:
-    return ascii(name)[:_LONGEST_NAME].strip("'")
+    return ascii(name)[:_MAX_NAME_LENGTH].strip("'")

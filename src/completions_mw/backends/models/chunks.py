@@ -1,4 +1,4 @@
-"""From the items that a user's model may yield to chunks in the shape of `chat.completion.chunk`."""
+"""Turns the items that a user's model may yield into chunks in the shape of `chat.completion.chunk`."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,8 +9,8 @@ from completions_mw.schemas import ChatRequest
 
 Chunk = dict[str, Any]
 
-_ENVELOPE = ("id", "created", "model", "service_tier", "system_fingerprint")
-_BESIDE_A_DELTA = ("finish_reason", "usage")
+_ENVELOPE_FIELDS = ("id", "created", "model", "service_tier", "system_fingerprint")
+_FIELDS_BESIDE_DELTA = ("finish_reason", "usage")
 
 
 def chunk(delta: dict[str, Any], *, index: int = 0, finish_reason: str | None = None) -> Chunk:
@@ -48,7 +48,7 @@ def is_completion(item: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def chunks_of(item: object) -> list[Chunk]:
-    """Return the chunks that one (plain) item stands for.
+    """Return the chunks that an item stands for, after `plain`.
 
     Raises:
         TypeError: the item is no part of an answer.
@@ -59,7 +59,10 @@ def chunks_of(item: object) -> list[Chunk]:
         raise TypeError(f"a model yields text, dicts or pydantic objects, not {type(item).__name__}")
     if is_completion(item):
         return split(completed(item))
-    return [_indexed(item)] if "choices" in item else _loose(item)
+    if "choices" not in item:
+        return _loose(item)
+    check_chunk(item)
+    return [{**item, "choices": [{"index": position, **choice} for position, choice in enumerate(item["choices"])]}]
 
 
 def completed(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def completed(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def split(completion: Mapping[str, Any]) -> list[Chunk]:
     """Return the chunks of a completion that has all members."""
-    envelope = {name: completion[name] for name in _ENVELOPE if name in completion}
+    envelope = {name: completion[name] for name in _ENVELOPE_FIELDS if name in completion}
     chunks = [{**envelope, **part} for choice in completion["choices"] for part in _choice_chunks(choice)]
     return [*chunks, usage_chunk(completion["usage"])] if completion.get("usage") else chunks
 
@@ -87,7 +90,7 @@ def opened_call(call: Mapping[str, Any], arguments: str) -> dict[str, Any]:
         arguments: the arguments of a call for which the model gives none.
 
     Raises:
-        TypeError: the call has no name of what it calls.
+        TypeError: the call has no name.
     """
     kind = "custom" if call.get("custom") else "function"
     opened = {"id": call.get("id") or f"call_{secrets.token_hex(12)}", "type": call.get("type") or kind}
@@ -115,14 +118,9 @@ def _said(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if value is not None}
 
 
-def _indexed(item: Mapping[str, Any]) -> Chunk:
-    check_chunk(item)
-    return {**item, "choices": [{"index": position, **choice} for position, choice in enumerate(item["choices"])]}
-
-
 def _loose(item: Mapping[str, Any]) -> list[Chunk]:
     check_delta(item)
-    delta = {name: value for name, value in item.items() if name not in _BESIDE_A_DELTA}
+    delta = {name: value for name, value in item.items() if name not in _FIELDS_BESIDE_DELTA}
     reason, usage = item.get("finish_reason"), item.get("usage")
     chunks = [usage_chunk(usage)] if usage else []
     return [chunk(delta, finish_reason=reason), *chunks] if delta or reason or not chunks else chunks

@@ -4,7 +4,7 @@
 - A forced function (`tool_choice`, `function_call`) is called: its arguments are the text if that is a JSON object, else `{"input": text}`.
 - `response_format` is obeyed: `json_object` gives the text if that is a JSON object, else `{"echo": text}`; `json_schema` gives a small
   instance of the schema.
-- A token is a word with the space after it. `stop`, `max_tokens`, `n` and `logprobs` do what they should; sampling parameters do nothing.
+- A token is a word with the space after it. `stop`, `max_tokens`, `n` and `logprobs` are obeyed; sampling parameters are ignored.
 """
 
 import re
@@ -25,7 +25,10 @@ _TOKEN = re.compile(r"\s*\S+\s*|\s+")
 def echo(request: ChatRequest) -> Iterator[Chunk]:
     """Answer `request`: a model for `BlockingFunctionModel` and `AsyncFunctionModel`."""
     body = wire_form(request)
-    text, is_result = _heard(request)
+    last = request.messages[-1]
+    is_result = last.role in ("tool", "function")
+    asked = (message.text for message in reversed(request.messages) if message.role == "user")
+    text = last.text if is_result else next(asked, last.text)
     call = None if is_result else forced_call(body)
     spoken = 0
     for index in range(body.get("n") or 1):
@@ -40,16 +43,10 @@ def tokens_of(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def _heard(request: ChatRequest) -> tuple[str, bool]:
-    """Return the text to repeat, and whether it is a tool's result."""
-    last = request.messages[-1]
-    if last.role in ("tool", "function"):
-        return last.text, True
-    return next((message.text for message in reversed(request.messages) if message.role == "user"), last.text), False
-
-
 def _say(body: dict[str, Any], text: str, index: int) -> Iterator[tuple[Chunk, int]]:
-    content = _until_stop(_formatted(body.get("response_format") or {}, text), body.get("stop"))
+    content, stop = _formatted(body.get("response_format") or {}, text), body.get("stop")
+    found = [content.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop or []) if sequence]
+    content = content[: min((position for position in found if position >= 0), default=None)]
     tokens = tokens_of(content)
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(tokens)
     yield chunk({"role": "assistant", "content": ""}, index=index), 0
@@ -75,11 +72,6 @@ def _formatted(response_format: dict[str, Any], text: str) -> str:
     if response_format.get("type") == "json_object":
         return text if _is_object(text) else _json({"echo": text})
     return text
-
-
-def _until_stop(content: str, stop: str | list[str] | None) -> str:
-    found = [content.find(sequence) for sequence in ([stop] if isinstance(stop, str) else stop or []) if sequence]
-    return content[: min((position for position in found if position >= 0), default=None)]
 
 
 def _logprobs(token: str, top: int) -> dict[str, Any]:

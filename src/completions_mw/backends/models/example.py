@@ -1,4 +1,4 @@
-"""The smallest value that a JSON schema allows, as far as the echo model needs it: common keywords only."""
+"""The smallest value that a JSON schema allows, for the echo model: only common keywords are read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,8 @@ def _value(schema: Mapping[str, Any], root: Mapping[str, Any], text: str, depth:
     for union in ("anyOf", "oneOf", "allOf"):
         if schema.get(union):
             return _value(schema[union][0], root, text, depth - 1)
-    return _of_type(_type(schema), schema, root, text, depth)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    return _of_type(kind if isinstance(kind, str) else str(kind[0]), schema, root, text, depth)
 
 
 def _of_type(kind: str, schema: Mapping[str, Any], root: Mapping[str, Any], text: str, depth: int) -> Any:
@@ -43,11 +44,6 @@ def _of_type(kind: str, schema: Mapping[str, Any], root: Mapping[str, Any], text
     if kind in ("integer", "number"):
         return schema.get("minimum", 0)
     return False if kind == "boolean" else None
-
-
-def _type(schema: Mapping[str, Any]) -> str:
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    return kind if isinstance(kind, str) else str(kind[0])
 
 
 def _referred(pointer: str, root: Mapping[str, Any]) -> Mapping[str, Any]:

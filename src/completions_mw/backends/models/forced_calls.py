@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ForcedCall:
-    """A call that a request forces on the model: it must call one of some functions."""
+    """A call that a request forces on the model: the model must call one of `functions`."""
 
     functions: tuple[dict[str, Any], ...]
     """Definitions, in the order of the request: `name`, perhaps `description` and `parameters`."""

@@ -121,7 +121,7 @@ def _produce(result: Any, emit: Emit) -> None:
     """Emit the result of a sync function, and close its iterator.
 
     Raises:
-        TypeError: the result is one to await, or to iterate with `async for`.
+        TypeError: the result must be awaited, or iterated with `async for`.
     """
     if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
         raise TypeError("a model that is async must be declared with `async def`")

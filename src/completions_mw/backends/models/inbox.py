@@ -29,7 +29,7 @@ class Inbox:
         self.ended = False
 
     def put(self, item: Any) -> None:
-        """Add an item; without effect after the end, since nobody reads it."""
+        """Add an item; without effect after the end, since the reader has left."""
         if not self.ended:
             self._items.append(item)
             self._news.set()

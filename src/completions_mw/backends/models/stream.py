@@ -1,4 +1,4 @@
-"""From the items that an in-process model yields to what the core reads: a stream of events, or one completion."""
+"""Turns the items that an in-process model yields into a stream of events, or into one completion."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from completions_mw.sse import DONE, Event
 
 
 class ItemSource(Protocol):
-    """The items of one answer, in batches as the model yields them. An empty batch says that nothing came for one keep-alive interval."""
+    """The items of one answer, in batches as the model yields them. An empty batch: nothing came for one keep-alive interval."""
 
     def __anext__(self) -> Coroutine[Any, Any, list[Any]]: ...
 
@@ -20,7 +20,7 @@ class ItemSource(Protocol):
 
 
 class ModelStream:
-    """The `EventSource` of an in-process model. Adds what the model leaves out at the end of its answer.
+    """The `EventSource` of an in-process model. Adds finish reasons and usage where the model leaves them out.
 
     Args:
         source: the items of the model.

@@ -1,4 +1,4 @@
-"""Async code as a source of items: it runs in a task of its own behind a bounded queue."""
+"""Async code as a source of items: each answer runs in a task of its own behind a bounded queue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
 from completions_mw.errors import UpstreamError
 
 AsyncEmit = Callable[[Any], Awaitable[None]]
-"""Hands over one item, waiting for room."""
+"""Delivers one item, after waiting for room in the queue."""
 AsyncProduce = Callable[[AsyncEmit], Awaitable[None]]
 """Does the work and emits its items."""
 
@@ -20,7 +20,7 @@ class AsyncTaskSource:
 
     Args:
         produce: the work.
-        keep_alive: seconds of silence after which an empty batch is returned, 0: never; nothing that is under way is lost by it.
+        keep_alive: seconds of silence after which an empty batch is returned; 0: never.
     """
 
     __slots__ = ("_inbox", "_produce", "_room", "_task")
@@ -28,7 +28,7 @@ class AsyncTaskSource:
     def __init__(self, produce: AsyncProduce, keep_alive: float) -> None:
         self._produce = produce
         self._inbox = Inbox(keep_alive)
-        # anyio's gives other tasks a turn at each item.
+        # anyio's semaphore lets other tasks run at each item.
         self._room = anyio.Semaphore(MAX_QUEUED_ITEMS)
         self._task: asyncio.Task[None] | None = None
 
@@ -58,5 +58,5 @@ class AsyncTaskSource:
         except Exception as error:
             self._inbox.end(error)
         finally:
-            # Without effect unless something else cancelled the task: that must not look like a complete answer.
+            # In effect only if something else cancelled the task: that must not look like a complete answer.
             self._inbox.end(UpstreamError("The model was stopped before its answer was complete."))

@@ -1,7 +1,6 @@
-"""Blocking code as a source of items: it runs in a thread of its own behind a bounded queue.
+"""Blocking code as a source of items: each answer runs in a thread of its own behind a bounded queue.
 
-Each answer has one thread: a generator is not passed from thread to thread, so what it opened (a sqlite3 cursor, a lock) stays usable.
-There are as many threads as answers under way.
+A generator is not passed from thread to thread, so that what it opened (a sqlite3 cursor, a lock) stays usable.
 """
 
 import asyncio
@@ -17,16 +16,16 @@ from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
 from completions_mw.backends.ownership import PerProcess
 
 Emit = Callable[[Any], bool]
-"""Hands over one item, waiting for room; returns True where the work is to stop, since nobody reads any more."""
+"""Delivers one item, after waiting for room in the queue; returns True if the work must stop, since the reader has left."""
 Produce = Callable[[Emit], None]
 """Does the work and emits its items."""
 
 EXIT_SECONDS: Final = 10.0
-"""How long a process that exits waits for a model to stop."""
+"""Seconds that a process that exits waits for a model to stop."""
 
 
 class Worker:
-    """The thread of one answer: runs `produce`, and stops it when told to.
+    """The thread of one answer: runs `produce` until the work ends or `stop` is called.
 
     Args:
         produce: the work.
@@ -50,11 +49,11 @@ class Worker:
         self._thread.start()
 
     def make_room(self, count: int) -> None:
-        """Say that the reader took `count` items."""
+        """Note that the reader took `count` items, so that as many more may be queued."""
         self._room.release(count)
 
     def stop(self) -> None:
-        """Tell the work to stop at its next item, also where it waits for room now, and do not wait until it has stopped."""
+        """Make the work stop at its next item, or now if it waits for room; returns before the work has stopped."""
         self._stopped = True
         self._room.release()
 
@@ -80,7 +79,7 @@ class Worker:
 
 
 class _RunningWorkers(PerProcess):
-    """The workers of this process. A fork takes along no thread, and the locks of one as they happen to be."""
+    """The workers of this process. A forked child has none of their threads, and their locks stay as they were at the fork."""
 
     def reset(self) -> None:
         self.workers: set[Worker] = set()
@@ -91,7 +90,7 @@ _running: Final = _RunningWorkers()
 
 @atexit.register
 def _stop_all() -> None:
-    """End all work before the interpreter ends: a thread that is inside C++ then crashes the process."""
+    """End all work before the interpreter ends: a thread inside C++ code may crash a process that ends."""
     workers = _running.workers.copy()
     for worker in workers:
         worker.stop()
@@ -175,5 +174,5 @@ class AsyncThreadSource:
         try:
             self._post(callback)
         except RuntimeError:
-            # The event loop is closed, and with it whoever reads.
+            # The event loop is closed, so that the reader is gone.
             self._worker.stop()

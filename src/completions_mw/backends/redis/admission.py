@@ -1,7 +1,7 @@
-"""Rate limits and leases in Redis, shared by all workers and hosts. Every step is one script in Redis: one round trip, and atomic."""
+"""Rate limits and leases in Redis, shared by all workers and hosts. Each step is one script: one round trip, and atomic."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from logging import WARNING
@@ -17,8 +17,8 @@ from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 Argument = str | bytes | int
 
-MAX_RENEWED: Final = 100
-"""Requests in one call of the script, during which nothing else runs in Redis."""
+MAX_RENEWED_REQUESTS: Final = 100
+"""Requests in one call of the script `renew`: nothing else runs in Redis during the call."""
 
 
 class Session(Protocol):
@@ -52,12 +52,12 @@ def _script(name: str) -> _Script:
 class RedisAdmission:
     """The `AdmissionStore` port on Redis 5 or newer, or on servers that speak its protocol and run its scripts.
 
-    All names share one hash tag: a script sees one slot of a cluster only, and all requests share the limits of models and tenants.
+    All names share one hash tag: in a cluster the keys of a script must have the same hash slot, and requests share limits.
 
     Args:
         session: sends commands, blocking or async.
         namespace: the hash tag of all names; without `}`.
-        clock: bounds how often a line is logged; windows and leases go by the time of Redis.
+        clock: limits how often a line is logged; windows and leases go by the time of Redis.
     """
 
     def __init__(self, session: Session, namespace: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -65,7 +65,7 @@ class RedisAdmission:
         self._monotonic = clock.monotonic
         self._known: set[str] = set()
         self._log_lines = Throttle(LOG_SECONDS)
-        # What callers choose is at the end of names, so no two names can be the same.
+        # What callers choose is at the end of a name, so that no two names can be equal.
         self._record, self._window, self._lease = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
@@ -99,10 +99,11 @@ class RedisAdmission:
         """
         names = {_bytes(request_id): request_id for request_id in holds}
         lost: list[str] = []
-        for some in _parts(list(names), MAX_RENEWED):
+        ordered = list(names)
+        for at in range(0, len(ordered), MAX_RENEWED_REQUESTS):
             keys: list[bytes] = []
             arguments: list[Argument] = [lease_ms]
-            for name in some:
+            for name in ordered[at : at + MAX_RENEWED_REQUESTS]:
                 leases = holds[names[name]]
                 keys += (self._record + name, *[self._lease + _bytes(lease.bucket) for lease in leases])
                 arguments += (name, len(leases), *[lease.limit for lease in leases])
@@ -110,7 +111,7 @@ class RedisAdmission:
         return lost
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
-        """Give back the leases of a request, and the tokens that it reserved and did not use.
+        """Return the leases of a request, and the tokens that were reserved for it and not used.
 
         Raises:
             StoreError: Redis fails.
@@ -119,7 +120,7 @@ class RedisAdmission:
         await self._run("finish", [self._record + name], [name, "" if tokens is None else tokens, FINISHED_MS])
 
     async def check(self) -> list[str]:
-        """Reach Redis and return what the operator should know of its configuration.
+        """Reach Redis and return warnings about its configuration for the operator.
 
         Raises:
             StoreError: Redis cannot be reached.
@@ -154,7 +155,10 @@ class RedisAdmission:
             answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
         except NoScriptError:
             if name in self._known:
-                self._log_reset()
+                # Redis lost its scripts by a restart or a flush, and its counters may be lost with them.
+                self._known.clear()
+                if self._log_lines.ready(self._monotonic()):
+                    log_event(WARNING, "store_reset", store="admission")
             await self._session.call("SCRIPT", "LOAD", script.text)
             try:
                 answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
@@ -163,16 +167,6 @@ class RedisAdmission:
         self._known.add(name)
         return answer
 
-    def _log_reset(self) -> None:
-        """Log that Redis has lost its scripts, by a restart or a flush: its counters may be lost with them."""
-        self._known.clear()
-        if self._log_lines.ready(self._monotonic()):
-            log_event(WARNING, "store_reset", store="admission")
-
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
-
-
-def _parts(names: list[bytes], size: int) -> Iterator[list[bytes]]:
-    return (names[at : at + size] for at in range(0, len(names), size))

@@ -45,7 +45,7 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
             return
         pool.closed = True
         while (connection := pool.pop()) is not None:
-            # With TLS the farewell is a round trip, and the event loop may end right after this.
+            # With TLS a disconnect is a round trip, and the event loop may end right after it.
             with suppress(TimeoutError):
                 async with TimeLimit(self._timeout):
                     await connection.disconnect()
@@ -73,7 +73,7 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
         await connection.disconnect(nowait=True)
 
     def _connection(self) -> _AsyncConnection:
-        # Without time-outs of redis-py's own, which cost a task each: there is one around the whole call.
+        # Without time-outs of redis-py, which cost a task each: `_timed` has one around the whole call.
         if self._tls is None:
             return without_client_info(Connection(**options_of(self._options, None)))
         connection = without_client_info(SSLConnection(**options_of(self._options, None)))

@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Sequence
-from threading import Semaphore
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from redis.connection import Connection
@@ -16,14 +16,14 @@ from completions_mw.backends.redis.session import ACQUIRE_TIMEOUT, MAX_CONNECTIO
 from completions_mw.backends.time_limit import PARTS
 
 MIN_TIMEOUT: Final = 0.01
-"""Seconds that a thread waits for an answer at least, also where other threads kept it from sending its command in time."""
+"""Seconds that a thread waits for an answer at least, also if other threads kept the command from being sent in time."""
 
 
 class _WithDeadline:
-    """A blocking connection of redis-py whose answers must all arrive before one deadline, those while it connects included."""
+    """A blocking connection of redis-py whose answers must all arrive before one deadline, including those while it connects."""
 
     deadline = 0.0
-    """On the system's monotonic clock."""
+    """Time of `SYSTEM_CLOCK.monotonic`."""
 
     @property
     def left(self) -> float:
@@ -54,10 +54,36 @@ class _BlockingConnection(_WithDeadline, Connection):
             raise
 
 
-_BlockingPool = Pool[_BlockingConnection, Semaphore]
+class QueueSemaphore:
+    """A semaphore as a queue of tokens, which is C code: `threading.Semaphore` is Python code, and takes several times as long.
+
+    Args:
+        value: how many may be acquired at the same time.
+    """
+
+    __slots__ = ("_tokens",)
+
+    def __init__(self, value: int) -> None:
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        for _ in range(value):
+            self._tokens.put(None)
+
+    def acquire(self, seconds: float) -> bool:
+        """Take a token; return False if none becomes free within `seconds`."""
+        try:
+            self._tokens.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._tokens.put(None)
 
 
-class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, Semaphore]):
+_BlockingPool = Pool[_BlockingConnection, QueueSemaphore]
+
+
+class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, QueueSemaphore]):
     """Sends commands to Redis from threads and greenlets. Each process has its own connections.
 
     Args:
@@ -73,7 +99,7 @@ class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, Semaphore]):
         PerProcess.__init__(self)
 
     def reset(self) -> None:
-        self._connections: _BlockingPool = Pool(Semaphore(MAX_CONNECTIONS))
+        self._connections: _BlockingPool = Pool(QueueSemaphore(MAX_CONNECTIONS))
 
     async def aclose(self) -> None:
         """Close the connections of this process."""
@@ -85,8 +111,8 @@ class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, Semaphore]):
     def _pool(self) -> _BlockingPool:
         return self._connections
 
-    async def _acquire(self, free: Semaphore, seconds: float) -> bool:
-        return free.acquire(timeout=seconds)
+    async def _acquire(self, free: QueueSemaphore, seconds: float) -> bool:
+        return free.acquire(seconds)
 
     async def _timed(self, pool: _BlockingPool, command: Sequence[Argument], seconds: float) -> Any:
         return await self._exchange(pool, command, SYSTEM_CLOCK.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""From the client's exceptions to the store errors of the port."""
+"""Turns exceptions of redis-py into store errors."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""A small pool of connections to Redis, over redis-py's connections: what `BlockingRedis` and `AsyncRedis` share.
+"""A small pool of redis-py's connections: the base class of `BlockingRedis` and `AsyncRedis`.
 
 redis-py's own pools and clients keep no deadline for a whole call, retry what must not be retried, and cost more than a command does.
 """
@@ -21,14 +21,14 @@ from completions_mw.errors import ConfigurationError
 TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included, unless the address has a `socket_timeout`."""
 FIRST_TIMEOUT: Final = 0.5
-"""Seconds for a whole call until Redis has answered once: names are looked up and TLS is negotiated then. Not used where the address has a
-`socket_timeout`."""
+"""Seconds for a whole call until Redis has answered once: host names are looked up and TLS is negotiated then. Not used where the address
+has a `socket_timeout`."""
 ACQUIRE_TIMEOUT: Final = 1.0
-"""Seconds for which a call waits for a free connection, before the time that it has with Redis begins. No less than that time."""
+"""Seconds for which a call waits for a free connection, before the time-out of the call begins; never less than that time-out."""
 MAX_CONNECTIONS: Final = 32
-"""Connections of a process or event loop: calls are so short that others can wait for a free connection."""
+"""Connections of a process or event loop: calls are so short that further calls can wait for a free connection."""
 RESERVED_OPTIONS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
-"""Options of an address that redis-py's own pools and clients read, which are not used."""
+"""Options of an address that are ignored: they are about the pools and clients of redis-py."""
 
 C = TypeVar("C")
 """The type of connections."""
@@ -37,7 +37,7 @@ S = TypeVar("S", bound="Semaphore")
 
 
 class Semaphore(Protocol):
-    """A semaphore of `threading` or `asyncio`."""
+    """What bounds how many connections are in use."""
 
     def release(self) -> None: ...
 
@@ -91,7 +91,7 @@ class RedisSession(ABC, Generic[C, S]):
             self._tls = _tls(self._options) if address.startswith("rediss:") else None
             self._connection()
         except (TypeError, ValueError, OSError, RedisError):
-            # Their texts quote the address.
+            # The texts of these exceptions quote the address.
             raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
 
     async def call(self, *command: Argument) -> Any:
@@ -100,7 +100,7 @@ class RedisSession(ABC, Generic[C, S]):
         Raises:
             NoScriptError: Redis does not know a script.
             StoreTimeoutError: there is no answer in time.
-            StoreRefusalError: it was not sent, for want of a connection; or it is about this command alone.
+            StoreRefusalError: no connection was free, so that the command was not sent; or the failure is about this command alone.
             StoreError: any other failure.
         """
         pool = self._pool()
@@ -109,7 +109,7 @@ class RedisSession(ABC, Generic[C, S]):
             raise StoreRefusalError("Redis was not asked, since no connection became free")
         try:
             if pool.timeouts != timeouts:
-                # Else all who wait would wait for a timeout each, one after the other.
+                # Otherwise each waiting call would wait for a time-out of its own, one after the other.
                 raise StoreRefusalError("Redis was not asked, since it did not answer others in time")
             return await self._timed(pool, command, self._timeout if pool.reached else self._first_timeout)
         except NoScriptError:
@@ -142,7 +142,7 @@ class RedisSession(ABC, Generic[C, S]):
             try:
                 return await self._ask(pool, idle, command, deadline)
             except RedisConnectionError:
-                # Redis closed it while it was idle, and most likely the other idle ones as well. Every command may be sent twice.
+                # Redis closed the idle connection, and most likely the other idle ones too. Every command may be sent twice.
                 await self._drop_idle(pool)
         return await self._ask(pool, self._connection(), command, deadline)
 
@@ -153,8 +153,8 @@ class RedisSession(ABC, Generic[C, S]):
             whole = pool.reached = True
             return answer
         except ResponseError as error:
-            # A primary that became a replica stays one, and the next connection may reach its successor. Older versions of Redis begin
-            # the message with the name of the script.
+            # A primary that became a replica stays a replica, and the next connection may reach its successor. Older versions of Redis
+            # begin the message with the name of the script.
             whole = "READONLY" not in str(error) and not isinstance(error, ReadOnlyError)
             if not whole:
                 await self._drop_idle(pool)
@@ -181,8 +181,8 @@ def options_of(options: dict[str, Any], timeout: float | None) -> dict[str, Any]
     """Return the options of one connection, with redis-py's own retries and decoding off.
 
     Args:
-        options: those of the address.
-        timeout: for connecting, and for each read, in seconds; None: no time-out of redis-py's own.
+        options: the options of the address.
+        timeout: seconds for connecting, and for each read; None: no time-out of redis-py.
     """
     return {
         **options,

@@ -1,10 +1,10 @@
 """The databases of the ledger and of the keys: SQLite and PostgreSQL, blocking and async.
 
-opening.py      `open_database`: from an address to a database; `ledger_on`: the ledger in it
+opening.py      `open_database`: opens the database at an address; `ledger_on`: the ledger in a database
 database.py     the `Database` protocol
 key_store.py    `SqlKeyStore`: the `KeyStore` port
 ledger_rows.py  parameters and rows of the ledger
-values.py       parameters and rows as both databases can keep them
+values.py       converts parameters and rows to what both databases can store, and back
 statements.py   reads the SQL files of a dialect
 sqlite/         SQLite, and its SQL: schema.sql, keys.sql, ledger.sql, migrations/
 postgres/       PostgreSQL, and its SQL, with functions.sql besides

@@ -1,6 +1,6 @@
-"""The keys in the ledger's database.
+"""The `KeyStore` port in the ledger's database.
 
-A secret is found by its digest, which is the primary key, so the time of a look-up tells nothing of it (docs/promises.md, Secrets).
+A secret is looked up by its digest, the primary key, so that the time of a look-up reveals nothing (docs/promises.md, Secrets).
 """
 
 import json
@@ -12,13 +12,17 @@ from completions_mw.backends.sql.database import ConflictError, Database, Step
 from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
 from completions_mw.settings import Budget, Limits
 
-_CHANGEABLE: Final = ("name", "tenant", "models", "limits", "budget", "max_cost", "metadata", "disabled", "expires_at")
-_COLUMNS: Final = ("id", *_CHANGEABLE, "created_at", "public_ids")
-"""As the statements return them."""
+_CHANGEABLE_COLUMNS: Final = ("name", "tenant", "models", "limits", "budget", "max_cost", "metadata", "disabled", "expires_at")
+_COLUMNS: Final = ("id", *_CHANGEABLE_COLUMNS, "created_at", "public_ids")
+"""The columns of a key, in the order in which the statements return them."""
 
 
 class SqlKeyStore:
-    """Keeps keys in a database of either kind."""
+    """Keeps keys in SQLite or PostgreSQL.
+
+    Args:
+        database: where the keys are.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,17 +34,25 @@ class SqlKeyStore:
         return None
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
+        records = [{"id": key.id, **_encoded(key), **_times(key)} for key, _ in keys]
+        secrets = [{"key_id": key.id, "public_id": secret.public_id, **_times(secret)} for key, secret in keys]
+        digests = b"".join(secret.digest for _, secret in keys)
         try:
-            await self._database.transaction(_insertions(keys))
+            await self._database.transaction(
+                [
+                    Step("keys_insert", {"keys": _json(records)}),
+                    Step("keys_insert_secrets", {"secrets": _json(secrets), "digests": digests}),
+                ]
+            )
         except ConflictError:
             raise KeyExistsError from None
 
     async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
-        # Each time that this fails, somebody else has changed the key.
+        # The loop repeats where another call has changed the key meanwhile.
         while rows := await self._database.fetch("keys_get", id=id):
             old = dict(zip(_COLUMNS, rows[0], strict=True))
             new = change(_decoded(rows[0]))
-            compared = {f"old_{name}": old[name] for name in _CHANGEABLE}
+            compared = {f"old_{name}": old[name] for name in _CHANGEABLE_COLUMNS}
             if await self._database.fetch("keys_change", id=old["id"], **compared, **_encoded(new)):
                 return new
         return None
@@ -59,13 +71,6 @@ class SqlKeyStore:
         return [_decoded(row) for row in await self._database.report("keys_list", tenant=tenant)]
 
 
-def _insertions(keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> tuple[Step, Step]:
-    records = [{"id": key.id, **_encoded(key), **_times(key)} for key, _ in keys]
-    secrets = [{"key_id": key.id, "public_id": secret.public_id, **_times(secret)} for key, secret in keys]
-    digests = b"".join(secret.digest for _, secret in keys)
-    return Step("keys_insert", {"keys": _json(records)}), Step("keys_insert_secrets", {"secrets": _json(secrets), "digests": digests})
-
-
 def _times(record: KeyRecord | SecretRecord) -> dict[str, int | None]:
     # As whole numbers, because SQLite does not read fractions to the last digit.
     return {
@@ -75,7 +80,7 @@ def _times(record: KeyRecord | SecretRecord) -> dict[str, int | None]:
 
 
 def _json(records: Sequence[Mapping[str, Any]]) -> str:
-    # Not escaped: the database escapes what it cannot store, and must see it.
+    # Not escaped: the statement escapes what the database cannot store, and must see the characters.
     return json.dumps(records, ensure_ascii=False)
 
 
@@ -98,7 +103,7 @@ def _decoded(row: Sequence[Any]) -> KeyRecord:
         return _record(dict(zip(_COLUMNS, row, strict=False)))
     except (ArithmeticError, TypeError, ValueError):
         problem = "a key in the ledger's database is not one that this version can read"
-    # Not within the handler: the errors there carry values.
+    # Raised outside of the handler: the chained error would carry values.
     raise StoreRefusalError(problem)
 
 

@@ -1,6 +1,6 @@
-"""The SQL of a dialect, read when it is first needed: statements by their names, and migrations by their versions.
+"""Reads the SQL of a dialect when it is first needed: statements by their names, and migrations by their versions.
 
-`<dialect>/schema.sql`, `keys.sql` and `ledger.sql` hold statements, each below a line `-- name: keys_find`.
+`<dialect>/schema.sql`, `keys.sql` and `ledger.sql` hold statements, each below a line such as `-- name: keys_find`.
 """
 
 import re
@@ -10,8 +10,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final, NamedTuple
 
-_SUBJECTS: Final = ("schema", "keys", "ledger")
-_NAMED: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_STATEMENT_FILES: Final = ("schema", "keys", "ledger")
+_NAME_LINE: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 class Migration(NamedTuple):
@@ -25,22 +25,22 @@ class Migration(NamedTuple):
 def statements(dialect: str) -> Mapping[str, str]:
     """Return all statements of a dialect by their names."""
     found: dict[str, str] = {}
-    for subject in _SUBJECTS:
-        _, *parts = _NAMED.split(script(dialect, subject))
+    for subject in _STATEMENT_FILES:
+        _, *parts = _NAME_LINE.split(script(dialect, subject))
         found |= zip(parts[::2], map(str.strip, parts[1::2]), strict=True)
     return found
 
 
 @cache
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """Return all steps to the schema of now, in order: `migrations/0001_….sql` and so on."""
+    """Return all steps to the current schema, in order: `migrations/0001_….sql` and so on."""
     folder = _folder(dialect).joinpath("migrations")
     return tuple(sorted(Migration(int(file.name[:4]), file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".sql")))
 
 
 @cache
 def script(dialect: str, name: str) -> str:
-    """Return a file that runs whole."""
+    """Return the text of `<dialect>/<name>.sql`."""
     return _folder(dialect).joinpath(f"{name}.sql").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Parameters and rows as both databases can keep them."""
+"""Converts parameters and rows to what both databases can store, and back."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -6,10 +6,11 @@ from typing import Any, Final
 from completions_mw.core.budgets import escape
 
 MAX_INTEGER: Final = 2**63 - 1
+"""The largest integer that the databases can store."""
 
 
 def bound(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as they are stored. Integers beyond 64 bits become the largest that fits: no budget is that large."""
+    """Return parameters as they are stored. Larger integers become `MAX_INTEGER`: no budget is that large."""
     return {name: _bound(value) for name, value in params.items()}
 
 

@@ -1,16 +1,13 @@
-"""Money: reserved before a request, settled after it.
+"""Budgets: money is reserved before a request, and settled after it.
 
-budgets.py         `Budgets`: which budgets a request is charged to, and whether it fits
+budgets.py         `Budgets`: the budgets of a request, reservations, and alerts
 periods.py         calendar periods, in UTC
 errors.py          the text of a budget's 429
-escape.py          text as every store can keep it
-guarded_ledger.py  the ledger, and what happens while it is down
-spool.py           settlements that wait for the ledger
+escape.py          escapes of characters that a store may refuse
+guarded_ledger.py  the ledger as requests use it: spools settlements while the ledger is down
+spool.py           the queue of settlements that wait for the ledger
 """
 
 from completions_mw.core.budgets.budgets import BudgetAlert, Budgets
 
-__all__ = [
-    "BudgetAlert",
-    "Budgets",
-]
+__all__ = ["BudgetAlert", "Budgets"]

@@ -1,4 +1,4 @@
-"""Which budgets a request is charged to, and whether it fits into them."""
+"""Budgets of keys, callers and tenants: reservations, and alerts for the operator."""
 
 import inspect
 from collections.abc import Callable
@@ -19,27 +19,30 @@ from completions_mw.settings import Settings
 
 
 class BudgetAlert(NamedTuple):
-    """A budget has reached a threshold, or refused a request; what the `on_budget` hook is told, once for each of them and each period."""
+    """Argument of the `on_budget` hook: a budget has reached a threshold, or refused a request for the first time in its period."""
 
     scope: str
-    """`key`, `caller` or `tenant`."""
+    """Kind of the budget's owner: `key`, `caller` or `tenant`."""
     id: str
+    """Id of the budget's owner."""
     period: str
-    """As `2026-11` or `total`."""
+    """Name of the period, as `2026-11` or `total`."""
     limit: Decimal
-    """USD."""
+    """USD of the budget."""
     spent: Decimal
+    """USD spent in the period."""
     threshold: int
-    """Per cent: 50, 80 or 100; of a refusal, what was spent then."""
+    """Per cent of the budget: 50, 80 or 100; for a refusal, the per cent spent at that time."""
     refused: bool = False
-    """Whether this is told because the budget has refused its first request, which may have been a large one."""
+    """Whether the alert is for the first refused request of the period, which may have been a large one."""
 
 
 OnBudget = Callable[[BudgetAlert], object]
+"""Hook of the host app that is called with each alert."""
 
 
 class AppliedBudget(NamedTuple):
-    """A budget that a request is charged to, and the kind of its period."""
+    """A budget that applies to a request, and the kind of its period."""
 
     account: Account
     period: Period
@@ -48,8 +51,9 @@ class AppliedBudget(NamedTuple):
 class _Period(NamedTuple):
     name: str
     since: float
-    """Seconds since the epoch; not necessarily the period's start."""
+    """Seconds since the epoch from which the name is known to apply; not necessarily the start of the period."""
     until: float
+    """Seconds since the epoch at which the period ends."""
 
     @classmethod
     def of(cls, kind: Period, now: float) -> Self:
@@ -64,14 +68,14 @@ class Budgets:
     """Reserves money in the budgets of keys, callers and tenants.
 
     Args:
-        ledger: holds reservations; without one nobody with a budget is served.
-        settings: hold the budgets of tenants, and of callers that bring none.
-        clock: tells the period.
-        ttl_ms: milliseconds for which a reservation holds unless it is renewed.
-        on_budget: told of thresholds; what it raises is logged and goes no further.
+        ledger: ledger of reservations; None refuses all requests with a budget.
+        settings: budgets of tenants, and the default budget of callers.
+        clock: time, for periods.
+        ttl_ms: milliseconds until a reservation expires unless it is renewed.
+        on_budget: hook for alerts; its exceptions are logged and suppressed.
 
     Raises:
-        ConfigurationError: the hook is nothing to call with an alert.
+        ConfigurationError: the hook cannot be called with an alert.
     """
 
     def __init__(self, ledger: Ledger | None, settings: Settings, clock: Clock, ttl_ms: int, on_budget: OnBudget | None) -> None:
@@ -82,12 +86,12 @@ class Budgets:
         self._ttl_ms = ttl_ms
         self._on_budget = on_budget
         self._periods: dict[Period, _Period] = {}
-        """The current period of each kind: a name costs more than all the rest of `budgets_for`."""
+        """Current period of each kind, cached because making its name takes longer than the rest of `budgets_for`."""
         if on_budget is not None and (fault := uncallable_reason(on_budget, "alert")):
             raise ConfigurationError(f"on_budget: {fault}")
 
     def budgets_for(self, caller: Caller | None) -> tuple[AppliedBudget, ...]:
-        """Return the budgets that `caller` is charged to, in their periods of now."""
+        """Return the budgets that apply to a caller, each in its current period; none for None, the host app itself."""
         if caller is None:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
@@ -97,17 +101,17 @@ class Budgets:
             if budget is not None:
                 now = self._clock.time()
                 period, since, until = self._periods.get(budget.period, _NO_PERIOD)
-                # Wall clocks are set back, too.
+                # Also before `since`, because a wall clock may be set back.
                 if not since <= now < until:
                     period, since, until = self._periods[budget.period] = _Period.of(budget.period, now)
                 applied.append(AppliedBudget(Account(scope, name, period, nano(budget.usd)), budget.period))
         return tuple(applied)
 
     async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext) -> None:
-        """Hold `amount` nano-dollars in all budgets, or in none of them.
+        """Reserve `amount` nano-dollars in all of the given budgets, or in none of them.
 
         Raises:
-            BudgetExceededError: the amount does not fit into one of them.
+            BudgetExceededError: the amount does not fit into one of the budgets.
             ServiceUnavailableError: there is no ledger, or it does not answer.
         """
         if self._ledger is None:
@@ -119,7 +123,7 @@ class Budgets:
             raise await self._refused(refusal, amount, period, context)
 
     async def notify(self, changes: list[BudgetChange], context: RequestContext | None) -> None:
-        """Tell the operator's hook of the thresholds that a settlement has crossed."""
+        """Call the operator's hook for each threshold that settlements have reached."""
         for change in changes:
             for threshold in change.crossed:
                 alert = BudgetAlert(change.scope, change.name, change.period, _usd(change.limit), _usd(change.spent), threshold)

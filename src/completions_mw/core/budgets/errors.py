@@ -1,11 +1,11 @@
-"""The refusal of a budget, in the words and headers that OpenAI's SDKs act on (docs/contract.md, Errors)."""
+"""The error of an exceeded budget, with the headers that OpenAI's SDKs act on (docs/contract.md, Errors)."""
 
 from datetime import UTC, datetime
 from typing import Final
 
 from completions_mw.core.budgets.periods import Period, adjective
 from completions_mw.core.costs.prices import usd
-from completions_mw.errors import DO_NOT_RETRY, BudgetExceededError
+from completions_mw.errors import NO_RETRY_HEADERS, BudgetExceededError
 
 _OWNERS: Final = {"key": "this API key", "caller": "this caller", "tenant": "this tenant"}
 
@@ -16,19 +16,19 @@ def budget_exceeded_error(
     """Return the error for a request that does not fit into a budget; amounts are nano-dollars.
 
     Args:
-        scope: whose budget it is: `key`, `caller` or `tenant`.
-        limit: the budget.
-        spent: what was spent of it.
-        reserved: what other requests may still spend.
-        asked: what this one may cost.
-        period: of the budget.
-        ends: when the budget begins anew.
+        scope: kind of the budget's owner: `key`, `caller` or `tenant`.
+        limit: amount of the budget.
+        spent: amount that was spent in the period.
+        reserved: amount reserved for other requests.
+        asked: amount that the refused request may cost.
+        period: kind of the budget's period.
+        ends: end of the period; None for `total`.
     """
     text = f"Budget limit exceeded: {_OWNERS[scope]} has spent {usd(spent)} of its {usd(limit)} {adjective(period)} budget"
     if spent < limit:
         text += f", {usd(reserved)} is reserved for its other requests" if reserved else ""
         text += f", and this request may cost {usd(asked)}"
     text += "." if ends is None else f". It resets at {ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}."
-    error = BudgetExceededError(text, headers=DO_NOT_RETRY)
+    error = BudgetExceededError(text, headers=NO_RETRY_HEADERS)
     error.next_target = False
     return error

@@ -1,4 +1,4 @@
-"""The ledger as requests meet it: while it is down nobody spends, and what was spent is posted later (docs/promises.md)."""
+"""The ledger as requests use it: while it is down, budgets refuse requests and settlements wait (docs/promises.md, Stores that fail)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,24 +23,24 @@ from completions_mw.core.ports import (
 from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 REPLAY_SECONDS: Final = 1.0
-"""For how long a replay keeps other upkeep waiting at most."""
+"""Seconds that a replay may keep other maintenance waiting."""
 CLOSING_SECONDS: Final = 5.0
-"""For how long it is tried to post what waits at the end."""
+"""Seconds for which spooled settlements are posted before the gateway closes."""
 MAX_TRIES: Final = 5
-"""So often the ledger refuses a settlement before it is set aside."""
-RENEWED_AT_ONCE: Final = 1000
-"""Reservations, so that others do not wait long."""
-_UNAVAILABLE: Final = "budget_unavailable"
-_NOT_BEGUN: Final = Outcome(503, _UNAVAILABLE, None, None, Tokens(), 0, estimated=True, first_ms=None, total_ms=0)
+"""Number of times that the ledger may refuse a settlement before it is set aside."""
+RENEWAL_BATCH_SIZE: Final = 1000
+"""Number of reservations that are renewed in one transaction, so that other transactions do not wait long."""
+_UNAVAILABLE_CODE: Final = "budget_unavailable"
+_REFUSED_OUTCOME: Final = Outcome(503, _UNAVAILABLE_CODE, None, None, Tokens(), 0, estimated=True, first_ms=None, total_ms=0)
 
 
 class GuardedLedger:
-    """A `Ledger` whose reservations fail as requests should, and whose settlements never do. The operator gets the ledger's own errors.
+    """A `Ledger` whose `reserve` raises the error of a request, and whose `settle` never fails. Operators get the ledger's own errors.
 
     Args:
-        ledger: the truth about money.
-        spool: takes the settlements that the ledger cannot take; somebody must call `replay` now and then.
-        health: of the ledger.
+        ledger: ledger that all processes share.
+        spool: keeps settlements that the ledger cannot take, until `replay` posts them.
+        health: breaker and log of the ledger.
     """
 
     def __init__(self, ledger: Ledger, spool: Spool, health: StoreHealth) -> None:
@@ -51,30 +51,30 @@ class GuardedLedger:
 
     @property
     def spooled(self) -> int:
-        """How many settlements wait."""
+        """Number of settlements in the spool."""
         return len(self._spool)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
-        """Hold money in all accounts.
+        """Reserve money in all accounts, or return the refusal of one of them.
 
         Raises:
-            ServiceUnavailableError: nobody can tell whether it fits.
+            ServiceUnavailableError: the ledger does not answer.
         """
         try:
             return await self._health.call("closed", self._ledger.reserve, entry, amount, accounts, ttl_ms)
         except StoreError as error:
             if isinstance(error, StoreTimeoutError):
-                # It may be held, for a request that will not be: clients that try again would use up the budget with nothing.
-                await self._spool.put(Settlement(entry, _NOT_BEGUN))
-            raise unavailable_error("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE) from error
+                # The ledger may have reserved the money of a refused request, which retries would repeat until the budget is used up.
+                await self._spool.put(Settlement(entry, _REFUSED_OUTCOME))
+            raise unavailable_error("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE_CODE) from error
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
-        """Note what a stream has cost so far, if the ledger takes it: the stream goes on anyway."""
+        """Note the cost of a stream so far; a failure is ignored, so that the stream goes on."""
         with suppress(StoreError):
             await self._health.call("spool", self._ledger.checkpoint, request_id, amount, tokens)
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        """Post what a request cost, now or later; later there are no movements yet."""
+        """Post the settlement of a request, or spool it and return no budget changes."""
         try:
             return await self._health.call("spool", self._ledger.settle, entry, outcome)
         except StoreError:
@@ -82,7 +82,7 @@ class GuardedLedger:
             return []
 
     async def replay(self) -> list[BudgetChange]:
-        """Post some of what waits, the oldest first, until the ledger fails again. Posting twice what was posted changes nothing."""
+        """Post spooled settlements, the oldest first, until the ledger fails or `REPLAY_SECONDS` pass; posting one twice is harmless."""
         deadline = self._now() + REPLAY_SECONDS
         put_off: set[str] = set()
         changes: list[BudgetChange] = []
@@ -96,15 +96,15 @@ class GuardedLedger:
                 put_off.add(spooled.settlement.entry.request_id)
                 await self._put_off(spooled)
             except StoreError:
-                # Whatever is wrong with this one, the next time another one is the first.
+                # Another settlement is tried first the next time, in case this one is the cause.
                 self._spool.postpone(spooled, spooled.tries)
                 break
         return changes
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
-        """Extend reservations, and those of the settlements that wait: as long as they do, the money is not free."""
+        """Extend the reservations of running requests, and of spooled settlements, whose money must not become free."""
         ids = [*request_ids, *self._spool.request_ids()]
-        parts = [ids[at : at + RENEWED_AT_ONCE] for at in range(0, len(ids), RENEWED_AT_ONCE)]
+        parts = [ids[at : at + RENEWAL_BATCH_SIZE] for at in range(0, len(ids), RENEWAL_BATCH_SIZE)]
         return [lost for part in parts for lost in await self._health.call("spool", self._ledger.renew, part, ttl_ms)]
 
     async def reap(self) -> int:
@@ -120,7 +120,7 @@ class GuardedLedger:
         return await self._ledger.usage(query)
 
     async def aclose(self) -> None:
-        """Post what waits, if that is possible in a while, and close."""
+        """Post spooled settlements for at most `CLOSING_SECONDS`, then close the spool and the ledger."""
         deadline, before = self._now() + CLOSING_SECONDS, -1
         while before != self._replayed and self._now() < deadline:
             before = self._replayed

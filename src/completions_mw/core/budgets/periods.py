@@ -7,19 +7,19 @@ Period = Literal["hour", "day", "week", "month", "total"]
 
 _FORMATS: Final = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
 _ADJECTIVES: Final = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
-_MORE_THAN_A_MONTH: Final = timedelta(days=32)
+_LONGER_THAN_ANY_MONTH: Final = timedelta(days=32)
 
 
 def period_of(period: Period, now: float) -> str:
-    """Return the name of the period that `now` (seconds since the epoch) is in: `2026-11-23T04`, `2026-W48`, `2026-11`, `total`.
+    """Return the name of the period at `now` (seconds since the epoch): `2026-11-23T04`, `2026-11-23`, `2026-W48`, `2026-11` or `total`.
 
-    Of two names of one kind, the smaller text is the earlier period.
+    Names of one kind sort in the order of time.
     """
     return "total" if period == "total" else _utc(now).strftime(_FORMATS[period])
 
 
 def period_end(period: Period, now: float) -> datetime | None:
-    """Return when the period of `now` ends, None for `total`."""
+    """Return the end of the period at `now` (seconds since the epoch), None for `total`."""
     if period == "total":
         return None
     start = _utc(now).replace(minute=0, second=0, microsecond=0)
@@ -30,11 +30,11 @@ def period_end(period: Period, now: float) -> datetime | None:
         return midnight + timedelta(days=1)
     if period == "week":
         return midnight + timedelta(days=7 - midnight.weekday())
-    return (midnight.replace(day=1) + _MORE_THAN_A_MONTH).replace(day=1)
+    return (midnight.replace(day=1) + _LONGER_THAN_ANY_MONTH).replace(day=1)
 
 
 def adjective(period: Period) -> str:
-    """Return what a budget of such periods is called: `monthly`."""
+    """Return the adjective of a kind of period, as `monthly`."""
     return _ADJECTIVES[period]
 
 

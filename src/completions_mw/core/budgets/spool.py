@@ -1,4 +1,4 @@
-"""Settlements that the ledger could not take, until it can (docs/promises.md, Stores that fail)."""
+"""The spool of settlements that the ledger could not take (docs/promises.md, Stores that fail)."""
 
 import logging
 from collections import deque
@@ -16,54 +16,55 @@ from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
+"""Default number of settlements that a spool holds."""
 
 
 class Settlement(NamedTuple):
-    """What is to be posted."""
+    """A settlement: a request and its outcome, to be posted to the ledger."""
 
     entry: Entry
     outcome: Outcome
 
 
 class SpoolFile(Protocol):
-    """Keeps lines beyond the life of the process."""
+    """Keeps lines on disk, so that they outlive the process."""
 
     async def append(self, line: bytes) -> object:
-        """Keep a line, so that it is there after a power cut.
+        """Write a line, so that it survives a power cut.
 
         Returns:
-            A receipt, for `done`.
+            A receipt of the line, for `done`.
 
         Raises:
-            StoreError: it is not kept.
+            StoreError: the line could not be written.
         """
         ...
 
     async def done(self, receipt: object) -> None:
-        """A line is needed no longer."""
+        """Remove a line that is no longer needed."""
         ...
 
     async def adopt(self) -> list[tuple[bytes, object]]:
-        """Take over the lines of one process that died, with their receipts; none if there is no such process.
+        """Take over the lines of one dead process, with their receipts; none if there is no such process.
 
         Raises:
-            StoreError: they cannot be read.
+            StoreError: the lines cannot be read.
         """
         ...
 
     async def set_aside(self, line: bytes, receipt: object) -> str:
-        """Keep a line where no process adopts it, and then be done with it; without a receipt it was in memory alone.
+        """Move a line to a file that no process adopts. The receipt is None for a line that was only in memory.
 
         Returns:
-            What the file is called, without its folder.
+            The name of the file, without its folder.
 
         Raises:
-            StoreError: it is not kept there; where it was it still is.
+            StoreError: the line could not be moved and is kept as it was.
         """
         ...
 
     async def aclose(self) -> None:
-        """Let go of what is not done: it is for others to adopt."""
+        """Release all remaining lines, for other processes to adopt."""
         ...
 
 
@@ -72,23 +73,23 @@ class Spooled(NamedTuple):
 
     settlement: Settlement
     receipt: object
-    """Of the file; None if it is in memory alone."""
+    """Receipt of the settlement's line in the file; None if it is only in memory."""
     tries: int = 0
-    """How often it was refused by a ledger that takes others."""
+    """Number of times that the ledger has refused the settlement while it took others."""
 
 
 class Spool:
     """A queue of settlements, the oldest first.
 
     Args:
-        clock: tells when to complain again.
-        max: how many it holds; what comes then is lost, and that is logged.
-        file: where they outlive the process.
+        clock: time, for throttled log records.
+        max: number of settlements that the queue holds; further ones are lost and logged.
+        file: file in which settlements outlive the process; None keeps them in memory only.
     """
 
     def __init__(self, clock: Clock, max: int = MAX_SETTLEMENTS, file: SpoolFile | None = None) -> None:
         self.lost = 0
-        """How many there was no room for."""
+        """Number of settlements that were lost because the queue was full."""
         self._clock = clock
         self._max = max
         self._file = file
@@ -100,11 +101,11 @@ class Spool:
         return len(self._queue)
 
     def request_ids(self) -> list[str]:
-        """Return whose settlements wait."""
+        """Return the request ids of all settlements in the queue."""
         return [spooled.settlement.entry.request_id for spooled in self._queue.copy()]
 
     async def put(self, settlement: Settlement) -> None:
-        """Add a settlement. Never fails: what could not be kept is logged."""
+        """Add a settlement. Never fails: a settlement that cannot be kept is logged."""
         if len(self._queue) >= self._max:
             self.lost += 1
             if self._full_lines.ready(self._clock.monotonic()):
@@ -114,11 +115,11 @@ class Spool:
         try:
             receipt = await self._keep(settlement)
         finally:
-            # Also where the request is cancelled while the file is written.
+            # Also if the request is cancelled while the file is written.
             self._queue.append(Spooled(settlement, receipt))
 
     async def oldest(self) -> Spooled | None:
-        """Return what is to be posted next; what processes left that died comes last."""
+        """Return the settlement to post next, None if there is none; if the queue is empty, it adopts those of a dead process."""
         if not self._queue and self._file is not None:
             await self._adopt(self._file)
         try:
@@ -127,24 +128,24 @@ class Spool:
             return None
 
     async def done(self, spooled: Spooled) -> None:
-        """Remove what was posted."""
+        """Remove a settlement that was posted."""
         try:
             self._queue.remove(spooled)
         except ValueError:
-            # Another thread has posted it too, which changed nothing.
+            # Another thread has posted and removed it.
             return
         if self._file is not None and spooled.receipt is not None:
             await self._file.done(spooled.receipt)
 
     def postpone(self, spooled: Spooled, tries: int) -> None:
-        """Let all others be posted before this one."""
-        # Where it is gone, another thread has posted it.
+        """Move a settlement to the end of the queue, with its number of refusals."""
+        # If it is gone, another thread has posted it.
         with suppress(ValueError):
             self._queue.remove(spooled)
             self._queue.append(spooled._replace(tries=tries))
 
     async def set_aside(self, spooled: Spooled) -> None:
-        """Give up what the ledger never takes. The file, if there is one, keeps it for the operator."""
+        """Give up a settlement that the ledger never takes: it is logged, and kept in a file for the operator if there is one."""
         name = None
         if self._file is not None and spooled in self._queue:
             try:
@@ -159,7 +160,7 @@ class Spool:
             log_event(logging.ERROR, "settlement_refused", request_id=entry.request_id, cost=outcome.cost, file=name)
 
     async def aclose(self) -> None:
-        """Leave what the file has to others, or to the next time; the rest stays here, as long as the process does."""
+        """Release the file's settlements for other processes to adopt; log those that are only in memory."""
         if self._file is not None:
             await self._file.aclose()
             self._queue = deque(spooled for spooled in self._queue if spooled.receipt is None)
@@ -189,7 +190,7 @@ class Spool:
                 await self._leave(file, line, receipt)
 
     async def _leave(self, file: SpoolFile, line: bytes, receipt: object) -> None:
-        # Damaged, or of a version with other fields: it is money, so it is not for us to remove.
+        # A damaged line, or one of another version, is money too, so it is kept for the operator.
         try:
             name = await file.set_aside(line, receipt)
         except StoreError as error:

@@ -1,8 +1,8 @@
-"""Answers that are given again: the place of a response cache in the pipeline, between admission and reservation.
+"""Cached answers: the seam of a response cache in the pipeline, between admission and reservation.
 
-    cache.py  `ResponseCache`: what the pipeline needs of one
+    cache.py  `ResponseCache`: the protocol of a cache
 
-No cache is built yet; settings that ask for one are refused.
+There is no cache yet; settings that enable one are refused.
 """
 
 from completions_mw.core.cache.cache import Lookup, ResponseCache

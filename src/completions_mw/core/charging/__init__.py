@@ -1,17 +1,13 @@
-"""What one request holds, from its admission to its settlement.
+"""Charging: the leases, tokens and money of each request, from its admission to its settlement.
 
-charges.py      `Charges`: admits, reserves, settles
-charge.py       `Charge`: what one request holds and has used, checkpoints while it streams
-max_cost.py     `MaxCost`: what a request may cost at most, and whether that is allowed
-maintenance.py  `Maintenance`: renews what runs, posts what waits, reaps what is dead, prunes what is old
+charges.py      `Charges`: opens a charge for each request, admits, reserves and settles it, also when the client leaves
+charge.py       `Charge`: what one request holds, its usage, and checkpoints while it streams
+max_cost.py     `MaxCost`: the maximum cost of a request, and whether it is allowed
+maintenance.py  `Maintenance`: renews leases and reservations, replays the spool, reaps and prunes
 """
 
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 
-__all__ = [
-    "Charge",
-    "Charges",
-    "Maintenance",
-]
+__all__ = ["Charge", "Charges", "Maintenance"]

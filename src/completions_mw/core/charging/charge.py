@@ -1,14 +1,12 @@
-"""What one request holds while it runs, and what it has used."""
+"""A charge: the leases, tokens and money that one request holds, and the usage that it is charged for."""
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from completions_mw.core.budgets.budgets import AppliedBudget
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.estimate import TokenEstimate
 from completions_mw.core.costs.prices import FREE, cost, tokens_of
-from completions_mw.core.costs.tokens import estimate_tokens
+from completions_mw.core.costs.tokens import TokenEstimate, estimate_tokens
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import Grant, LimitSet
@@ -17,38 +15,37 @@ from completions_mw.core.telemetry.request_log import verdict
 from completions_mw.errors import ClientDisconnectedError, GatewayError, ServiceUnavailableError
 
 CHECKPOINT_SECONDS: Final = 1.0
+"""Seconds of a stream between checkpoints: at most so many are unbilled if the worker is killed (docs/promises.md, Money)."""
 CHECKPOINT_CHUNKS: Final = 64
-"""At most so much of a stream is unbilled if its worker is killed (docs/promises.md, Money)."""
-MAX_FINISH_REASON: Final = 64
-"""Characters of it that the ledger keeps."""
-_NOTHING: Final = Tokens()
+"""Number of chunks of a stream between checkpoints: at most so many are unbilled if the worker is killed (docs/promises.md, Money)."""
+MAX_FINISH_REASON_LENGTH: Final = 64
+"""Maximum of characters of a `finish_reason` in the ledger."""
+_NO_TOKENS: Final = Tokens()
 
-Deferred = deque[Callable[[], Awaitable[None]]]
-"""Ends of requests that nobody could wait for, in the order in which they came."""
+Deferred = Callable[[], Awaitable[None]]
+"""The end of a request that the garbage collector found, for the maintenance to run."""
 
 
 class Charge:
-    """What one request holds and has used. It is settled exactly once, however the request ends.
+    """The leases, tokens and money that one request holds, and the usage that it is charged for. Settled exactly once.
 
-    The maintenance renews what a charge holds, and knows the charge weakly: the leases and reservations of a stream that is dropped
-    and never collected end by themselves.
+    The maintenance renews leases and reservations and refers to a charge weakly, so that those of a dropped stream expire.
 
     Args:
-        context: of the request.
-        entry: the request as the ledger has it.
-        caller: who asks; None for the host app itself.
-        model: that is asked.
-        estimate: the tokens that the request may take.
-        limits: what the request is admitted by; None where it meets no limit.
-        budgets: what the request is charged to.
-        ledger: takes checkpoints; None where there is no ledger.
-        deferred: takes the end of a stream that the garbage collector finds.
+        context: request context.
+        entry: the request's row in the ledger.
+        caller: the caller; None for the host app itself.
+        model: model that the client asked for.
+        estimate: tokens that the request may use.
+        limits: limits that apply to the request; None if there are none.
+        budgets: budgets that the request is charged to.
+        ledger: ledger for checkpoints; None where there is none.
+        defer: lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store.
     """
 
     __slots__ = (
         "__weakref__",
         "_chunks",
-        "_deferred",
         "_is_noted",
         "_ledger",
         "_usage",
@@ -57,11 +54,14 @@ class Charge:
         "caller",
         "checkpointed",
         "context",
+        "defer",
         "entry",
         "estimate",
         "grants",
         "holds_limits",
+        "is_admitted",
         "is_open",
+        "is_priced",
         "is_watched",
         "limits",
         "lost",
@@ -79,7 +79,7 @@ class Charge:
         limits: LimitSet | None,
         budgets: tuple[AppliedBudget, ...],
         ledger: Ledger | None,
-        deferred: Deferred,
+        defer: Callable[[Deferred], None],
     ) -> None:
         self.context = context
         self.entry = entry
@@ -88,37 +88,43 @@ class Charge:
         self.estimate = estimate
         self.limits = limits
         self.budgets = budgets
+        self.defer = defer
+        self.is_admitted = False
+        """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
+        self.is_priced = False
+        """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
         self.amount = 0
-        """Nano-dollars that the request may cost at most, once it is priced."""
+        """Maximum cost in nano-dollars; 0 until the request is priced."""
         self.grants: tuple[Grant, ...] = ()
-        """What the store of limits has granted."""
+        """Grants of the admission store."""
         self.holds_limits = False
-        """Whether there is something to give back to the store of limits."""
+        """Whether the admission store must be told when the request ends."""
         self.reserved: int | None = None
-        """Nano-dollars that are held in the budgets."""
+        """Nano-dollars reserved in the budgets; None where nothing is reserved."""
         self.lost = False
-        """Whether a lease or the reservation was given to others, because nobody could renew it in time."""
+        """Whether a lease or the reservation has expired and was given to another request."""
         self.is_open = True
+        """Whether the charge is neither settled nor released."""
         self.is_watched = False
-        """Whether the maintenance runs, and would settle this charge."""
+        """Whether the maintenance runs, so that it would run what is deferred."""
         self.checkpointed = context.clock.monotonic()
+        """Time of the last checkpoint, in seconds of the monotonic clock."""
         self._ledger = ledger
-        self._deferred = deferred
         self._usage: Callable[[], dict[str, Any]] | None = None
         self._chunks = 0
         self._is_noted = False
 
     @property
     def leases(self) -> tuple[Lease, ...]:
-        """What the request leases."""
+        """Leases that the request holds."""
         return self.grants[0].leases if self.grants else ()
 
     def follow(self, usage: Callable[[], dict[str, Any]]) -> None:
-        """Let `usage` tell from now on what the request has used so far."""
+        """Take the usage so far from `usage`, which returns a `usage` object."""
         self._usage = usage
 
     def is_due(self, chunks: int) -> bool:
-        """Tell whether a checkpoint is to be made after so many more chunks."""
+        """Count `chunks` more chunks and tell whether a checkpoint is due."""
         if self.reserved is None:
             return self.lost
         self._chunks += chunks
@@ -126,10 +132,10 @@ class Charge:
         return self.lost or self._chunks >= CHECKPOINT_CHUNKS or self.context.clock.monotonic() >= due_at
 
     async def checkpoint(self) -> None:
-        """Note what the stream has used so far: what is charged if its worker dies now.
+        """Write the usage so far to the ledger, which charges it if the worker dies.
 
         Raises:
-            ServiceUnavailableError: the request has lost what it held, so that it must end.
+            ServiceUnavailableError: the request has lost a lease or its reservation, so the stream must end.
         """
         if self.lost:
             text = "The request lost its place, or the money that was held for it. Please try again."
@@ -138,61 +144,55 @@ class Charge:
             await self._note()
 
     async def catch_up(self) -> None:
-        """Note what was used since the last checkpoint, where no further chunk came: called by the maintenance."""
+        """Make the checkpoint of a stream whose next chunk is late; called by the maintenance."""
         if self.reserved is not None and self.context.target is not None and (self._chunks or not self._is_noted):
             await self._note()
 
-    def defer(self, end: Callable[[], Awaitable[None]]) -> None:
-        """Let the maintenance run `end`: for the garbage collector, which must not wait for a store."""
-        self._deferred.append(end)
-
     def used(self, usage: dict[str, Any] | None, error: BaseException | None) -> tuple[Tokens, bool]:
-        """Return the tokens that the request is charged, and whether they are an estimate.
+        """Return the tokens that the request is charged for, and whether they are an estimate.
 
         Args:
-            usage: as answered or estimated; None where there was no answer.
-            error: how the request failed; None where it completed.
+            usage: reported or estimated `usage` object; None where there was no answer.
+            error: error with which the request ended; None for a complete answer.
         """
         if usage is not None:
             tokens = tokens_of(usage)
             return (self._at_least_the_prompt(tokens), True) if self.context.estimated else (tokens, False)
         has_left = isinstance(error, ClientDisconnectedError) or not isinstance(error, Exception | None)
         if self.context.target is not None and has_left:
-            # The upstream was at work for a client that left: it has read the prompt at least.
+            # The upstream was working for a client that left, and has read at least the prompt.
             return Tokens(prompt=self.estimate.prompt), True
         if isinstance(error, GatewayError) and error.received is not None:
-            # No more than was reserved: much of a body is no text.
+            # Not more than was reserved, since much of a body is not text.
             return Tokens(self.estimate.prompt, min(estimate_tokens(error.received), self.estimate.completion)), True
-        return _NOTHING, False
+        return _NO_TOKENS, False
 
     def outcome(self, tokens: Tokens, estimated: bool, error: BaseException | None) -> Outcome:
-        """Return what the ledger keeps of the request."""
+        """Return the outcome of the request for the ledger."""
         context = self.context
         reason = context.finish_reason
-        status, code = verdict(error)
+        status, code = (200, None) if error is None else verdict(error)
         return Outcome(
             status=status,
             code=code,
             target=context.target,
-            finish_reason=reason[:MAX_FINISH_REASON] if isinstance(reason, str) else None,
+            finish_reason=reason[:MAX_FINISH_REASON_LENGTH] if isinstance(reason, str) else None,
             tokens=tokens,
-            cost=self._cost(tokens),
+            cost=cost(self.model.prices.get(context.target or "", FREE), tokens),
             estimated=estimated,
             first_ms=context.first_ms,
             total_ms=context.milliseconds(),
         )
 
     async def _note(self) -> None:
-        tokens = self._at_least_the_prompt(_NOTHING if self._usage is None else tokens_of(self._usage()))
+        tokens = self._at_least_the_prompt(_NO_TOKENS if self._usage is None else tokens_of(self._usage()))
         self._is_noted = True
         self._chunks = 0
         self.checkpointed = self.context.clock.monotonic()
         if self._ledger is not None:
-            await self._ledger.checkpoint(self.entry.request_id, self._cost(tokens), tokens)
+            price = self.model.prices.get(self.context.target or "", FREE)
+            await self._ledger.checkpoint(self.entry.request_id, cost(price, tokens), tokens)
 
     def _at_least_the_prompt(self, tokens: Tokens) -> Tokens:
-        """Return an estimate with all that is known of the prompt, which is more than the usage that a client gets says."""
+        """Return estimated tokens raised to the estimate of the prompt, which counts more than the messages' text."""
         return tokens._replace(prompt=max(tokens.prompt, self.estimate.prompt))
-
-    def _cost(self, tokens: Tokens) -> int:
-        return cost(self.model.prices.get(self.context.target or "", FREE), tokens)

@@ -1,6 +1,6 @@
-"""The life of a charge: admitted, reserved, checkpointed while it streams, settled."""
+"""Charges requests: opens a charge for each, admits, reserves and settles it."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from completions_mw.core.budgets.budgets import Budgets
@@ -8,7 +8,7 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
@@ -18,16 +18,16 @@ from completions_mw.errors import GatewayError
 
 
 class Charges:
-    """Opens a charge for each request, and settles it.
+    """Opens a charge for each request, admits, reserves and settles it.
 
     Args:
-        limiter: counts requests, tokens and concurrency.
-        max_cost: prices requests beforehand.
-        budgets: reserves money.
-        ledger: keeps a row of each request; None to keep none.
-        maintenance: renews what requests hold.
-        background: finishes what a cancelled request has begun; None where all stores are in memory, so that nothing is half done.
-        observer: told of overages.
+        limiter: limits on requests, tokens and concurrency.
+        max_cost: maximum cost of requests.
+        budgets: budgets in which money is reserved.
+        ledger: ledger that keeps a row of each request; None to keep none.
+        maintenance: renews leases and reservations.
+        background: completes calls of stores whose request is cancelled; None if all stores are in memory, where no call is interrupted.
+        observer: observer of requests that cost more than they reserved.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class Charges:
         self._budgets = budgets
         self._ledger = ledger
         self._maintenance = maintenance
-        self._background = background
+        self._complete: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] = _directly if background is None else background.complete
         self._observer = observer
 
     def open(
         self, context: RequestContext, caller: Caller | None, model: CatalogModel, estimate: Callable[[int], TokenEstimate]
     ) -> Charge | None:
-        """Return what a request will be charged to, of which nothing is held yet; None where nothing is counted.
+        """Return the charge of a request, which holds nothing yet; None where requests are not counted.
 
         Args:
-            context: of the request.
-            caller: who asks; None for the host app itself.
-            model: that is asked.
-            estimate: returns the tokens that the request may take, from the model's maximum of an answer.
+            context: request context.
+            caller: the caller; None for the host app itself.
+            model: model that the client asked for.
+            estimate: returns the tokens that the request may use, given the model's `max_output_tokens`.
         """
         limits = self._limiter.limits_of(caller, model.name)
         budgets = self._budgets.budgets_for(caller)
@@ -67,83 +67,82 @@ class Charges:
         scope, key, tenant = ("app", "", "") if caller is None else (caller.scope, caller.id, caller.tenant)
         entry = Entry(context.id, scope, key, tenant, model.name, context.stream, int(context.clock.time() * 1000))
         tokens = estimate(model.max_output_tokens)
-        return Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.deferred)
+        charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.defer)
+        charge.is_priced = is_priced
+        return charge
 
     async def admit(self, context: RequestContext, charge: Charge) -> None:
-        """Charge a request to its limits on requests and concurrency.
+        """Charge a request to its limits on requests and concurrency, before `reserve` charges it to the others.
 
         Raises:
-            RateLimitError: one of them refuses; nothing is held.
-            ServiceUnavailableError: the store does not answer.
+            RateLimitError: a limit is exceeded; the request holds nothing.
+            ServiceUnavailableError: the admission store does not answer.
         """
         if charge.limits is not None:
             await self._grant(charge, charge.entry.request_id, split(charge.limits)[0])
+        charge.is_admitted = True
         self._maintenance.watch(charge)
 
     async def reserve(self, context: RequestContext, charge: Charge) -> None:
-        """Reserve the tokens and the money that an admitted request may take.
+        """Reserve the tokens and the money that a request may use. After an error the request holds nothing.
+
+        A request that `admit` has not admitted is admitted too, with the same call of the admission store.
 
         Raises:
-            InvalidRequestError: the request may cost more than one request may.
-            PermissionDeniedError: the model has no price, and that is a reason to refuse the request.
-            RateLimitError: a limit on tokens or a budget refuses. In each case nothing is held any more.
+            InvalidRequestError: the request may cost more than the maximum of one request.
+            PermissionDeniedError: the model has no price, and the settings refuse such requests.
+            RateLimitError: a limit or a budget is exceeded.
             ServiceUnavailableError: a store does not answer.
         """
+        id, limits = charge.entry.request_id, charge.limits
+        if charge.is_admitted and limits is not None:
+            # An id of its own, because the store charges each id once.
+            id, limits = f"{id}:tokens", split(limits)[1] if limits.counts_tokens else None
         try:
-            self._price(charge)
-            if charge.limits is not None and charge.limits.counts_tokens:
-                # A name of its own, since the store charges each name once.
-                await self._grant(charge, f"{charge.entry.request_id}:tokens", split(charge.limits)[1])
+            if charge.is_priced:
+                charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
+            if limits is not None:
+                await self._grant(charge, id, limits)
         except BaseException:
-            await self.release(context, charge)
+            await self.release(charge)
             raise
-        await self._reserve_money(charge)
+        if charge.budgets and charge.amount:
+            try:
+                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, context)
+            except GatewayError:
+                await self.release(charge)
+                raise
+            except BaseException as error:
+                # The request was cancelled before the ledger's answer, so the ledger may have reserved the money.
+                await self.settle(context, charge, None, error)
+                raise
+            charge.reserved = charge.amount
+        self._maintenance.watch(charge)
 
-    async def admit_and_reserve(self, context: RequestContext, charge: Charge) -> None:
-        """Admit a request and reserve for it: all of its limits in one call of the store, or none of them.
-
-        Raises:
-            InvalidRequestError: the request may cost more than one request may.
-            PermissionDeniedError: the model has no price, and that is a reason to refuse the request.
-            RateLimitError: a limit or a budget refuses. In each case nothing is held.
-            ServiceUnavailableError: a store does not answer.
-        """
-        self._price(charge)
-        if charge.limits is not None:
-            await self._grant(charge, charge.entry.request_id, charge.limits)
-        await self._reserve_money(charge)
-
-    async def release(self, context: RequestContext, charge: Charge) -> None:
-        """Give back what a request holds that goes no further; the ledger keeps no row of it."""
+    async def release(self, charge: Charge) -> None:
+        """Give back everything that a refused request holds; the ledger keeps no row of it."""
         charge.is_open = False
-        self._maintenance.forget(charge)
         if charge.holds_limits:
-            await self._complete(self._give_back(charge, 0))
+            await self._complete(self._limiter.finish_all(charge.grants, 0))
 
     async def settle(self, context: RequestContext, charge: Charge, usage: dict[str, Any] | None, error: BaseException | None) -> None:
-        """Post what a request has used, and give back the rest, even if the request is cancelled meanwhile. The first call counts.
+        """Post a request's usage and give back the rest of its reservation, even if the request is cancelled. Only the first call counts.
 
         Args:
-            context: of the request.
-            charge: what the request holds.
-            usage: as answered or estimated; None where there was no answer.
-            error: how the request failed; None where it completed.
+            context: request context.
+            charge: charge of the request.
+            usage: reported or estimated `usage` object; None where there was no answer.
+            error: error with which the request ended; None for a complete answer.
         """
         if not charge.is_open:
             return
         charge.is_open = False
-        self._maintenance.forget(charge)
         tokens, estimated = charge.used(usage, error)
         total = tokens.prompt + tokens.completion
         if self._ledger is not None:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
         elif charge.holds_limits:
-            await self._complete(self._give_back(charge, total))
-
-    def _price(self, charge: Charge) -> None:
-        if charge.budgets or self._max_cost.applies(charge.caller):
-            budgeted = bool(charge.budgets)
-            charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=budgeted)
+            await self._complete(self._limiter.finish_all(charge.grants, total))
 
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
         entry = charge.entry
@@ -152,43 +151,25 @@ class Charges:
         except GatewayError:
             raise
         except BaseException:
-            # Cancelled while the store was deciding: it may have let the request in.
+            # The request was cancelled before the store's answer, so the store may have admitted it.
             await self._complete(self._limiter.finish(id, 0))
             raise
         charge.grants = (*charge.grants, grant)
         charge.holds_limits = charge.holds_limits or grant.is_returned
         charge.context.headers = (*charge.context.headers, *grant.headers)
 
-    async def _reserve_money(self, charge: Charge) -> None:
-        if charge.budgets and charge.amount:
-            try:
-                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, charge.context)
-            except GatewayError:
-                await self.release(charge.context, charge)
-                raise
-            except BaseException as error:
-                # Cancelled while the ledger was deciding: it may hold the money.
-                await self.settle(charge.context, charge, None, error)
-                raise
-            charge.reserved = charge.amount
-        self._maintenance.watch(charge)
-
     async def _post(self, ledger: Ledger, charge: Charge, tokens: int, outcome: Outcome) -> None:
         if charge.reserved is not None and outcome.cost > charge.reserved:
-            # The upstream billed more than it was asked for at most (docs/promises.md, Money).
+            # The upstream used more tokens than the request allows (docs/promises.md, Money).
             details = {"target": outcome.target, "reserved_nano_usd": charge.reserved, "cost_nano_usd": outcome.cost}
             self._observer.noted("over_reservation", charge.context, **details)
         try:
             if charge.holds_limits:
-                await self._give_back(charge, tokens)
+                await self._limiter.finish_all(charge.grants, tokens)
         finally:
             changes = await ledger.settle(charge.entry, outcome)
         await self._budgets.notify(changes, charge.context)
 
-    async def _give_back(self, charge: Charge, tokens: int) -> None:
-        for grant in charge.grants:
-            if grant.is_returned:
-                await self._limiter.finish(grant.id, tokens)
 
-    def _complete(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
-        return work if self._background is None else self._background.complete(work)
+def _directly(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+    return work

@@ -1,5 +1,6 @@
-"""What goes on beside requests, once a second: renew, settle, replay, reap, prune."""
+"""Maintenance beside requests, once a second: renew, settle, replay, reap, prune."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from logging import WARNING
@@ -17,28 +18,37 @@ from completions_mw.core.telemetry.log import log_event
 from completions_mw.settings import StoreSettings
 
 Warnings = Callable[[], Awaitable[list[str]]]
+"""Check of a shared store: returns warnings for the operator.
 
-TICK: Final = 1.0
-TICKS_OF_LEASE: Final = 6
-"""At least so many while a lease lasts: it is due for renewal after a third of it, and a late tick must not be too late."""
+Raises:
+    StoreError: the store does not answer.
+"""
+
+TICK_SECONDS: Final = 1.0
+"""Maximum of seconds between two ticks."""
+MIN_TICKS_PER_LEASE: Final = 6
+"""Minimum of ticks in the lifetime of a lease: reservations are renewed after a third of it, and a tick may be late."""
 REAP_SECONDS: Final = 5.0
+"""Maximum of seconds between two rounds in which reservations are renewed and expired ones reaped."""
 PRUNE_SECONDS: Final = 3600.0
-PRUNING_SECONDS: Final = 0.2
-"""For how long old rows are removed at a time: others wait for the ledger, and for this."""
+"""Seconds between two removals of old rows."""
+MAX_PRUNING_SECONDS: Final = 0.2
+"""Seconds of a tick that may be spent on removing old rows, for which requests and other maintenance wait."""
 DAY_MS: Final = 86_400_000
+"""Milliseconds in a day."""
 
 
 class Maintenance:
-    """Runs the maintenance tick: renews leases and reservations, replays the spool, reaps what is dead, prunes what is old.
+    """Runs the maintenance tick: renews leases and reservations, replays the spool, reaps expired reservations, prunes old rows.
 
     Args:
-        limiter: whose leases are renewed.
-        ledger: whose reservations are renewed, and whose spool is posted; None where there is none.
-        budgets: told what was posted later.
-        background: calls `tick` every second, or more often where leases are short, from the first request on that needs it.
-        clock: tells the time.
-        settings: say how long leases and rows hold.
-        warnings: what the operator should know of a store that is shared, to be logged once; None if none is.
+        limiter: limiter whose leases are renewed.
+        ledger: ledger whose reservations are renewed and whose spool is replayed; None where there is none.
+        budgets: budgets that are notified of replayed settlements.
+        background: calls `tick` every second, or more often for short leases, after the first request that needs it.
+        clock: time.
+        settings: lifetime of leases and retention of rows.
+        warnings: check of a shared admission store, whose warnings are logged once; None if the store is not shared.
     """
 
     def __init__(
@@ -57,88 +67,88 @@ class Maintenance:
         self._background = background
         self._clock = clock
         self._ttl = settings.lease_ttl
-        self._interval = min(TICK, self._ttl / TICKS_OF_LEASE)
+        self._interval = min(TICK_SECONDS, self._ttl / MIN_TICKS_PER_LEASE)
         self._retention_ms = None if settings.retention_days is None else settings.retention_days * DAY_MS
         self._warnings = warnings
-        self.deferred: Deferred = Deferred()
+        self._deferred: deque[Deferred] = deque()
         """Ends of streams that the garbage collector found, to be run at the next tick."""
-        # A plain set, as threads add to it while it is read: each of its methods is one step of C.
+        # A plain set, because threads add to it while it is read, and each of its methods is atomic.
         self._live: set[ref[Charge]] = set()
         self._is_behind = False
-        """Whether the ledger could not renew what is reserved."""
+        """Whether the ledger has failed to renew reservations."""
         self._is_pruning = False
         """Whether there are more old rows to remove."""
         self._rounds = Throttle(min(REAP_SECONDS, self._ttl / 3))
         self._prunings = Throttle(PRUNE_SECONDS)
 
     def watch(self, charge: Charge) -> None:
-        """Renew what a request holds, until `forget` or until nobody has it any more."""
+        """Renew the leases and the reservation of a charge as long as it is open and referred to."""
         if charge.reserved is not None or charge.leases:
             self._live.add(ref(charge, self._live.discard))
         if charge.holds_limits or self._ledger is not None or self._warnings is not None:
             charge.is_watched = True
             self._background.keep(self._interval, self.tick)
 
-    def forget(self, charge: Charge) -> None:
-        """Renew a request no longer."""
-        self._live.discard(ref(charge))
+    def defer(self, end: Deferred) -> None:
+        """Run `end` at the next tick: for the garbage collector, which must not wait for a store."""
+        self._deferred.append(end)
 
     def reset(self) -> None:
-        """Forget the requests of the parent process, of whose end a child never hears."""
+        """Forget the requests of the parent process after a fork: the child is never told of their end."""
         self._live = set()
-        self.deferred.clear()
+        self._deferred.clear()
 
     async def settle_deferred(self) -> None:
         """Settle the streams that the garbage collector found."""
-        while self.deferred:
-            end = self.deferred.popleft()
+        while self._deferred:
+            end = self._deferred.popleft()
             await end()
 
     async def tick(self) -> None:
-        """Do what is due."""
+        """Do all maintenance that is due."""
         now = self._clock.monotonic()
         if self._warnings is not None:
             await self._warn(self._warnings)
         await self.settle_deferred()
         await self._renew_leases()
         if self._ledger is not None:
-            await self._look_after(self._ledger, now)
+            await self._renew_and_reap(self._ledger, now)
             await self._catch_up(now)
             await self._budgets.notify(await self._ledger.replay(), None)
             await self._prune(self._ledger, now)
 
     async def _warn(self, warnings: Warnings) -> None:
-        # A store that is down now may have something to say later.
+        # A store that is down is asked again at the next tick.
         with suppress(StoreError):
             for warning in await warnings():
                 log_event(WARNING, "store_warning", text=warning)
             self._warnings = None
 
     def _running(self) -> list[Charge]:
-        # A copy is one step too; a tuple of a set is not, in Python 3.11, where the garbage collector may run meanwhile.
+        # `copy` is atomic; `tuple(set)` is not in Python 3.11, where the garbage collector may run within it.
         charges = [reference() for reference in self._live.copy()]
         return [charge for charge in charges if charge is not None and charge.is_open]
 
     async def _renew_leases(self) -> None:
-        # Each time: a store that was restarted has forgotten them, and would give the places away.
+        # At every tick, because a restarted store has forgotten the leases and would grant them to others.
         holds = {charge.entry.request_id: charge.leases for charge in self._running() if charge.leases}
         if holds:
             self._end(await self._limiter.renew(holds))
 
-    async def _look_after(self, ledger: GuardedLedger, now: float) -> None:
-        """Renew what requests have reserved, and then post what the dead have."""
+    async def _renew_and_reap(self, ledger: GuardedLedger, now: float) -> None:
+        """Renew the reservations of running requests, then reap expired ones."""
         was_behind = self._is_behind
         if self._rounds.ready(now) or was_behind:
             await self._renew_reservations(ledger)
-            # After an outage those who live have a tick's time to renew before anybody is taken for dead.
+            # After an outage, all processes have a tick's time to renew their reservations before any is reaped.
             if not (was_behind or self._is_behind):
-                # What fails is logged by the ledger's guard, and due again.
+                # A failure is logged by the guard of the ledger, and reaping is due again.
                 with suppress(StoreError):
                     await ledger.reap()
 
     async def _renew_reservations(self, ledger: GuardedLedger) -> None:
         reserved = [charge.entry.request_id for charge in self._running() if charge.reserved is not None]
-        # What a ledger could not renew is renewed before anything else, once it is back; unless all of it has ended meanwhile.
+        # A failed renewal is repeated at the next tick, unless all requests with reservations have ended.
         self._is_behind = bool(reserved or ledger.spooled)
         if self._is_behind:
             with suppress(StoreError):
@@ -146,25 +156,25 @@ class Maintenance:
                 self._is_behind = False
 
     def _end(self, request_ids: Iterable[str]) -> None:
-        """Let requests end that have lost what they held."""
+        """Mark the charges of requests that lost a lease or reservation, so that their streams end."""
         lost = set(request_ids)
         for charge in self._running() if lost else ():
             charge.lost = charge.lost or charge.entry.request_id in lost
 
     async def _catch_up(self, now: float) -> None:
-        """Note what streams have cost that are silent; who is left over after a tick's time is first the next time."""
+        """Make late checkpoints, the oldest first; streams that are left after the time of a tick are first at the next tick."""
         for charge in sorted(self._running(), key=attrgetter("checkpointed")):
             if self._clock.monotonic() - now >= self._interval:
                 return
             await charge.catch_up()
 
     async def _prune(self, ledger: GuardedLedger, now: float) -> None:
-        """Remove old rows for a moment, if that is due; the next tick goes on."""
+        """Remove old rows for at most `MAX_PRUNING_SECONDS`; the next tick continues."""
         if self._retention_ms is None or not (self._prunings.ready(now) or self._is_pruning):
             return
         before_ms = int(self._clock.time() * 1000) - self._retention_ms
-        enough = self._clock.monotonic() + PRUNING_SECONDS
+        deadline = self._clock.monotonic() + MAX_PRUNING_SECONDS
         self._is_pruning = True
         with suppress(StoreError):
-            while self._is_pruning and self._clock.monotonic() < enough:
+            while self._is_pruning and self._clock.monotonic() < deadline:
                 self._is_pruning = await ledger.prune(before_ms)

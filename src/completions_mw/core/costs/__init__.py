@@ -1,6 +1,10 @@
 """Tokens and prices. Amounts of money are integer nano-dollars.
 
-estimate.py  the tokens that a request may take, estimated before it is sent
-tokens.py    the tokens that an answer used: reported, else estimated
-prices.py    what tokens cost
+tokens.py  tokens that a request may use, and tokens that its answer used
+prices.py  the cost of tokens
 """
+
+from completions_mw.core.costs.prices import Price
+from completions_mw.core.costs.tokens import TokenEstimate, estimate_request
+
+__all__ = ["Price", "TokenEstimate", "estimate_request"]

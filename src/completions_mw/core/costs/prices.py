@@ -1,4 +1,4 @@
-"""What tokens cost, in integer nano-dollars: a float cannot hold a tenth of a cent (docs/promises.md, Money)."""
+"""The cost of tokens, in integer nano-dollars: a float cannot hold a tenth of a cent (docs/promises.md, Money)."""
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -10,7 +10,7 @@ from completions_mw.core.ports import Tokens
 from completions_mw.settings.models import Prices
 
 NANO: Final = 10**9
-"""Nano-dollars of a dollar."""
+"""Number of nano-dollars in a dollar."""
 _MILLION: Final = 10**6
 
 
@@ -28,19 +28,19 @@ FREE: Final = Price(0, 0, 0, 0)
 
 @lru_cache(4096)
 def nano(usd: Decimal) -> int:
-    """Return dollars as nano-dollars; a part of one counts as a whole one."""
+    """Return dollars as nano-dollars, rounded up to a whole one."""
     return int((usd * NANO).to_integral_value(ROUND_CEILING))
 
 
 def price_of(prices: Prices) -> Price:
-    """Return the price of a model from its settings; cached and reasoning tokens cost as others unless they have prices of their own."""
+    """Return the price of a model from its settings. Cached input costs as input and reasoning as output, unless they have own prices."""
     cached = prices.input if prices.cached_input is None else prices.cached_input
     reasoning = prices.output if prices.reasoning is None else prices.reasoning
     return Price(nano(prices.input), nano(prices.output), nano(cached), nano(reasoning))
 
 
 def cost(price: Price, tokens: Tokens) -> int:
-    """Return what `tokens` cost; it is exact until it is rounded up once, to a whole nano-dollar."""
+    """Return the cost of `tokens` in nano-dollars: computed exactly and rounded up once."""
     plain_input = tokens.prompt - tokens.cached
     plain_output = tokens.completion - tokens.reasoning
     total = plain_input * price.input + tokens.cached * price.cached_input
@@ -48,15 +48,15 @@ def cost(price: Price, tokens: Tokens) -> int:
 
 
 def ceiling(price: Price, prompt: int, completion: int) -> int:
-    """Return the most that so many tokens can cost, whichever of them turn out to be cached or reasoning."""
+    """Return the maximum cost of token counts in nano-dollars, whichever tokens turn out to be cached or reasoning."""
     total = prompt * max(price.input, price.cached_input) + completion * max(price.output, price.reasoning)
     return -(-total // _MILLION)
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens:
-    """Return the tokens of a `usage` object that `grammar.is_usage` accepts; details that make no sense are ignored (docs/promises.md)."""
+    """Return the tokens of a `usage` object that `tokens.is_usage` accepts; implausible details are ignored (docs/promises.md, Money)."""
     prompt = usage["prompt_tokens"]
-    # Gemini and others leave reasoning out of the completion, and bill it as such: the total shows it.
+    # Gemini and others bill reasoning as completion and count it only in the total.
     completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
     prompt_details, completion_details = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     cached = _part(prompt_details, "cached_tokens", prompt) if prompt_details else 0
@@ -65,7 +65,7 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens:
 
 
 def usd(amount: int) -> str:
-    """Return nano-dollars as people write them: `$10.00`, and as many digits more as it takes to be exact: `$0.0005`."""
+    """Return nano-dollars as text: `$10.00`, with more digits only where needed to be exact, as in `$0.0005`."""
     whole, rest = divmod(abs(amount), NANO)
     fraction = f"{rest:09}".rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}${whole}.{fraction}"
@@ -73,5 +73,5 @@ def usd(amount: int) -> str:
 
 def _part(details: object, name: str, whole: int) -> int:
     count = details.get(name) if isinstance(details, dict) else None
-    # `True` is an int to Python, and no count to anybody.
+    # JSON's `true` is an `int` in Python, and not a count.
     return min(count, whole) if type(count) is int and 0 <= count < MAX_TOKENS else 0

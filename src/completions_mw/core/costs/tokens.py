@@ -1,31 +1,104 @@
-"""Usage where a model reports none: an estimate. A tokenizer would need vocabularies that nobody should have to download."""
+"""Token counts: an estimate for each request before it is sent, and the usage of its answer, reported or estimated.
+
+Estimates need no tokenizer, whose vocabularies would have to be downloaded.
+"""
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, TypeGuard
 
+from pydantic_core import to_json
+
+from completions_mw.core.validation.request import Chat
 from completions_mw.schemas import ChatRequest
 
 CHARACTERS_PER_TOKEN: Final = 4
-_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+MESSAGE_BYTES: Final = 16
+"""Bytes that a model's chat template is assumed to add to each message."""
+MEDIA_TOKENS: Final = 2048
+"""Tokens assumed for an image, a sound or a file, which only the provider can count."""
 MAX_TOKENS: Final = 2**40
-"""No usage is larger: a count beyond it is a fault of the upstream. Millions of rows with such counts have sums of 64 bits."""
+"""Largest token count that is believed: millions of rows with such counts still have a sum of 64 bits."""
+_OTHER_PROMPT_FIELDS: Final = ("tools", "functions", "response_format", "prediction")
+"""Fields besides the messages that a model reads as part of its prompt."""
+_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+class TokenEstimate(NamedTuple):
+    """Tokens that a request may use."""
+
+    prompt: int
+    """Likely number of prompt tokens; for rate limits."""
+    prompt_bound: int
+    """Upper bound of prompt tokens; for money. No tokenizer makes more tokens than there are bytes; tokens of media are assumed."""
+    completion: int
+    """Maximum of completion tokens of all choices together."""
+    per_choice: int
+    """Maximum of completion tokens of one choice."""
+    client_set_max: bool
+    """Whether the request itself sets that maximum."""
+    service_tier: str | None = None
+    """Service tier that the request asks for; some tiers cost more than the known price."""
+
+
+def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
+    """Return the tokens that a request may use.
+
+    Args:
+        chat: the request.
+        max_output_tokens: maximum of completion tokens of one choice, for a request that sets none.
+    """
+    size, media, attached = _prompt(chat.fields)
+    if forwarded := chat.request.model_extra:
+        # Some unknown fields become part of the prompt, as `documents` of vLLM.
+        size += len(to_json(forwarded))
+    maximum = chat.max_tokens
+    per_choice = max_output_tokens if maximum is None else maximum
+    extra = media * MEDIA_TOKENS
+    return TokenEstimate(
+        prompt=estimate_tokens(size) + extra,
+        prompt_bound=size + attached + extra,
+        completion=per_choice * chat.n,
+        per_choice=per_choice,
+        client_set_max=maximum is not None,
+        service_tier=chat.request.service_tier,
+    )
+
+
+def _prompt(fields: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the bytes of text of a prompt, the number of its media, and the bytes of its files, which may be text too."""
+    messages = fields["messages"]
+    size, media, attached = MESSAGE_BYTES * len(messages), 0, 0
+    for message in messages:
+        for name, value in message.items():
+            if isinstance(value, str):
+                size += len(value) if value.isascii() else _bytes(value)
+            elif name == "content" and isinstance(value, list):
+                size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
+                media += sum(part.get("type") not in ("text", "refusal") for part in value)
+                attached += sum(len(data) for part in value if isinstance(data := (part.get("file") or {}).get("file_data"), str))
+            elif value is not None:
+                size += len(to_json(value))
+    for name in _OTHER_PROMPT_FIELDS:
+        if name in fields:
+            size += len(to_json(fields[name]))
+    return size, media, attached
 
 
 def estimate_tokens(characters: int) -> int:
-    """Return about how many tokens that many characters of text are: a quarter, rounded up."""
+    """Return the estimated tokens of a text with that many characters: a quarter, rounded up."""
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 def size_of(values: Mapping[str, Any]) -> int:
-    """Return how much a message, or a part of one, says: the bytes of its texts and of the arguments of its calls, the role aside.
+    """Return the size of a message or delta: bytes of its texts and of the arguments of its calls, without the role.
 
-    Bytes, since languages that need more of them for a character also need more tokens.
+    Languages that need more bytes for a character also need more tokens.
     """
     size = 0
     for name, value in values.items():
         if isinstance(value, str):
             if name != "role":
-                size += len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+                size += len(value) if value.isascii() else _bytes(value)
         elif name in ("tool_calls", "function_call") and value:
             calls = value if isinstance(value, list) else [{"function": value}]
             size += sum(map(_arguments_of, calls))
@@ -33,20 +106,20 @@ def size_of(values: Mapping[str, Any]) -> int:
 
 
 def _arguments_of(call: object) -> int:
-    """Return the length of a tool call's arguments, 0 for what is none."""
+    """Return the length of a tool call's arguments, 0 for a value that is not a call."""
     function = call.get("function") if isinstance(call, Mapping) else None
     arguments = function.get("arguments") if isinstance(function, Mapping) else None
     return len(arguments) if isinstance(arguments, str) else 0
 
 
 def estimate_usage(request: ChatRequest, characters: int) -> dict[str, Any]:
-    """Return the `usage` object for an answer to `request` with that many characters of text."""
+    """Return the estimated `usage` object of an answer to `request` with that many characters of text."""
     prompt = estimate_tokens(sum(len(message.text) for message in request.messages))
     return usage_object(prompt, estimate_tokens(characters))
 
 
 def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `usage` with no fewer tokens of either kind than `estimate` has; what is in its total alone is completion."""
+    """Return `usage` raised to the prompt and completion tokens of `estimate`; tokens that only its total has count as completion."""
     prompt = max(usage["prompt_tokens"], estimate["prompt_tokens"])
     unnamed = usage["total_tokens"] - usage["prompt_tokens"]
     return {**usage, **usage_object(prompt, max(usage["completion_tokens"], unnamed, estimate["completion_tokens"]))}
@@ -58,7 +131,7 @@ def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
 
 
 def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether `usage` is one: an object whose totals are sane counts (docs/promises.md, Money)."""
+    """Tell whether a value is a `usage` object whose three counts are plausible (docs/promises.md, Money)."""
     if not isinstance(usage, dict):
         return False
     for name in _COUNTS:
@@ -66,3 +139,7 @@ def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
         if type(count) is not int or not 0 <= count < MAX_TOKENS:
             return False
     return True
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -1,7 +1,8 @@
-"""The models that clients can name, and what stands behind each."""
+"""The models that clients can name, with their targets and prices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from completions_mw.core.costs.prices import FREE, Price
 from completions_mw.core.dispatch.targets import Target
@@ -9,23 +10,27 @@ from completions_mw.core.keys.caller import Caller
 from completions_mw.errors import NotFoundError
 from completions_mw.schemas import ModelCard, ModelList
 
-MAX_SHOWN = 64
+MAX_SHOWN_LENGTH: Final = 64
+"""Maximum of characters of an unknown model's name in an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogModel:
-    """A model under the name that clients send, with its targets in the order in which they are tried."""
+    """A model that clients can name."""
 
     name: str
+    """Name that clients send."""
     targets: tuple[Target, ...]
+    """Targets in the order in which they are asked."""
     created: int
+    """Seconds since the epoch, for `GET /models`."""
     owned_by: str
     prices: Mapping[str, Price] = field(default_factory=dict)
-    """By the target's name; a target without one is unpriced."""
+    """Price of each target, by the target's name; a target that is missing has no known price."""
     ceiling: Price = FREE
-    """What it costs at most, whichever of the priced targets answers."""
+    """Maximum of the targets' prices, for reservations."""
     max_output_tokens: int = 4096
-    """Of an answer to a request that sets no maximum."""
+    """Maximum of completion tokens of one choice, for a request that sets none."""
 
     is_priced: bool = field(init=False)
     """Whether the price of every target is known."""
@@ -34,29 +39,29 @@ class CatalogModel:
         object.__setattr__(self, "is_priced", len(self.prices) == len({target.name for target in self.targets}))
 
     def card(self) -> ModelCard:
-        """Return what `GET /models` says of it (docs/contract.md, Models)."""
+        """Return the model's object in `GET /models` (docs/contract.md, Models)."""
         return ModelCard(id=self.name, object="model", created=self.created, owned_by=self.owned_by)
 
 
 class Catalog:
-    """All models by name. A caller sees only those of its allow list; the others do not exist for it."""
+    """All models by name. For a caller, only the models that it may use exist."""
 
     def __init__(self, models: Mapping[str, CatalogModel]) -> None:
         self._models = dict(models)
 
     def resolve(self, name: str, caller: Caller | None) -> CatalogModel:
-        """Return the model that `caller` calls `name`; None is the host app itself, which may use all.
+        """Return a model by the name that a client sent; a caller of None is the host app itself, which may use all models.
 
         Raises:
-            NotFoundError: there is none, or it is not allowed: the answer is the same, so that it tells nothing.
+            NotFoundError: the model does not exist, or the caller may not use it: the error is the same for both.
         """
         model = self._models.get(name)
         if model is None or (caller is not None and caller.models is not None and name not in caller.models):
-            shown = name if len(name) <= MAX_SHOWN else f"{name[:3]}...{name[-3:]}"
+            shown = name if len(name) <= MAX_SHOWN_LENGTH else f"{name[:3]}...{name[-3:]}"
             raise NotFoundError(f"The model `{shown}` does not exist or you do not have access to it.", code="model_not_found")
         return model
 
     def visible(self, caller: Caller | None) -> ModelList:
-        """Return the models that `caller` may use."""
+        """Return the models that a caller may use; all for None, the host app itself."""
         cards = [model.card() for name, model in self._models.items() if caller is None or caller.may_use(name)]
         return ModelList(object="list", data=cards)

@@ -1,8 +1,4 @@
-"""From targets to an answer: they are asked in their order, until one begins to answer.
-
-Nothing is asked again once the first byte of an answer is there: one request has at most one answer (docs/promises.md, Targets and
-fallback).
-"""
+"""Dispatch: asks targets in order until one begins to answer (docs/promises.md, Targets and fallback)."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,10 +18,12 @@ from completions_mw.providers.base import Completion
 
 
 class Dispatcher:
-    """Asks targets for an answer.
+    """Asks targets in order until one begins to answer.
+
+    No target is asked after the first byte of an answer has arrived, so that one request is billed for at most one answer.
 
     Args:
-        observer: told of each target that fails.
+        observer: observer of targets that fail.
     """
 
     def __init__(self, observer: Observer) -> None:
@@ -40,18 +38,18 @@ class Dispatcher:
         caller: Caller | None,
         connection: ClientConnection | None,
     ) -> Completion | OpenedAnswer:
-        """Return the answer of the first target that gives one: whole, or streamed with its first chunks already there.
+        """Return the first target's answer: a whole one, or a stream of which the first chunks have arrived.
 
         Args:
-            context: of the request; `target`, `usage` and the like are set.
-            targets: in the order in which they are asked.
-            name: of the model, as the client calls it.
+            context: request context; its `target`, `usage`, `finish_reason` and `first_ms` are set.
+            targets: targets in the order in which they are asked; at least one.
+            name: model name that the client asked for.
             chat: the request.
-            caller: who asks; None for the host app itself.
-            connection: of the client, which may leave while a target is asked.
+            caller: the caller; None for the host app itself.
+            connection: connection of the client, who may leave while a target is asked.
 
         Raises:
-            GatewayError: the last target's failure, or one that no other target would mend.
+            GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         for target in targets:
             context.target = target.name
@@ -71,7 +69,7 @@ class Dispatcher:
 
 async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, connection: ClientConnection | None) -> OpenedAnswer:
     grammar = ChunkGrammar(
-        id=_answer_id(),
+        id=f"chatcmpl-{secrets.token_hex(14)}",
         created=int(context.clock.time()),
         model=name,
         renamed=target.is_local or target.model != name,
@@ -85,12 +83,13 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
 
 
 def _finished(context: RequestContext, completion: Completion, target: Target, name: str, chat: Chat) -> Completion:
-    """Fill in what OpenAI's schema requires and the target left out; an answer that has it all keeps its bytes."""
+    """Add the members that OpenAI's schema requires and the target left out; a complete answer keeps its bytes."""
     data = completion.data
     if not (data.get("id") and data.get("object") and data.get("created") and data.get("model")):
         given = {field: value for field, value in data.items() if value is not None}
-        data = {"id": _answer_id(), "object": "chat.completion", "created": int(context.clock.time()), "model": name, **given}
-    # A model in this process may hand on the answer of another one, whose name is not for its clients.
+        id, created = f"chatcmpl-{secrets.token_hex(14)}", int(context.clock.time())
+        data = {"id": id, "object": "chat.completion", "created": created, "model": name, **given}
+    # A model in this process may return another model's answer, whose name its clients must not see.
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
     if not is_usage(data.get("usage")):
@@ -100,7 +99,3 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
     context.usage = data["usage"]
     context.finish_reason = data["choices"][-1].get("finish_reason")
     return completion if data is completion.data else Completion(data)
-
-
-def _answer_id() -> str:
-    return f"chatcmpl-{secrets.token_hex(14)}"

@@ -1,4 +1,4 @@
-"""What can answer a request: an upstream behind HTTP, or a model in this process. The pipeline sees no difference."""
+"""Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
@@ -11,20 +11,21 @@ from completions_mw.providers.base import Completion, Upstream
 from completions_mw.sse import Event
 
 MAX_ERROR_BYTES: Final = 64 * 1024
-TOO_LARGE: Final = "upstream_too_large"
+"""Maximum of bytes that are read of an upstream's error."""
+TOO_LARGE_CODE: Final = "upstream_too_large"
 
 
 class Target(Protocol):
-    """One thing that can answer; made once for each provider and model, whoever's requests it answers."""
+    """A model of an upstream or in this process, which answers requests of all callers."""
 
     @property
     def name(self) -> str:
-        """`provider/model`, for logs."""
+        """`provider/model`, for logs and prices."""
         ...
 
     @property
     def model(self) -> str:
-        """What the model is called there."""
+        """The model's name at its provider."""
         ...
 
     @property
@@ -33,25 +34,25 @@ class Target(Protocol):
         ...
 
     async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
-        """Return the whole answer.
+        """Return a whole answer.
 
         Raises:
-            GatewayError: there is none.
+            GatewayError: the target gives no answer.
         """
         ...
 
     async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
-        """Return the answer's events.
+        """Return the events of a streamed answer.
 
         Raises:
-            GatewayError: there is no answer.
+            GatewayError: the target gives no answer.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class InProcessTarget:
-    """A model in this process."""
+    """A target in this process: a Python function, echo, llama.cpp."""
 
     is_local: ClassVar = True
 
@@ -68,7 +69,7 @@ class InProcessTarget:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A model of an upstream: the upstream's wire format translates, the transport does the I/O."""
+    """A target behind HTTP: the upstream's wire format translates requests and answers, the transport sends them."""
 
     is_local: ClassVar = False
 
@@ -84,7 +85,7 @@ class UpstreamTarget:
         try:
             body = await read_whole(response.body, self.max_response_bytes)
         except GatewayError as error:
-            # An answer had begun, and is billed: another one would be a second.
+            # The answer had begun and is billed, so no other target may be asked.
             error.next_target = False
             raise
         try:
@@ -116,20 +117,20 @@ class UpstreamTarget:
         try:
             body = await read_whole(response.body, MAX_ERROR_BYTES)
         except (UpstreamError, UpstreamTimeoutError):
-            # The status alone says enough.
+            # The error can be made from the status alone.
             body = b""
         error = upstream.wire_format.parse_error(response.status, response.headers, body)
         self.complete_error(error, response.status)
         raise error
 
     def complete_error(self, error: GatewayError, status: int) -> None:
-        """Note the status of the answer that `error` was made from, and take this upstream's secrets out of its texts."""
+        """Set the upstream status of an error, and remove the upstream's secrets from its texts."""
         error.upstream_status = status
         self.upstream.endpoint.redact(error)
 
 
 class UpstreamEvents:
-    """The `EventSource` of an upstream's stream."""
+    """The `EventSource` of an upstream's stream: feeds the body to the translator of the wire format."""
 
     __slots__ = ("_body", "_ended", "_failure", "_room", "_target", "_translator")
 
@@ -142,7 +143,7 @@ class UpstreamEvents:
         self._failure: GatewayError | None = None
 
     async def __anext__(self) -> list[Event]:
-        # As flat as it can be: this runs for every chunk.
+        # One flat function, because it runs for every chunk.
         translator = self._translator
         while self._failure is None and not self._ended:
             try:
@@ -167,9 +168,9 @@ class UpstreamEvents:
         raise StopAsyncIteration
 
     def _fail(self, error: GatewayError) -> None:
-        """Let `error` be raised once the events before it are given away."""
-        if error.code == TOO_LARGE:
-            # Some servers send all of an answer as one event: it is billed as a whole one is.
+        """Raise `error` after the events before it have been returned."""
+        if error.code == TOO_LARGE_CODE:
+            # A server that sends its answer as one event bills it like a whole answer.
             error.received, error.next_target = self._target.max_response_bytes - self._room, False
         self._target.complete_error(error, 200)
         self._failure = error
@@ -182,11 +183,11 @@ class UpstreamEvents:
 
 
 async def read_whole(body: UpstreamBody, limit: int) -> bytes:
-    """Return all of `body`.
+    """Return all bytes of a body.
 
     Raises:
-        UpstreamError: it has more than `limit` bytes, or broke off.
-        UpstreamTimeoutError: it did not come to its end in time.
+        UpstreamError: the body has more than `limit` bytes, or was cut off.
+        UpstreamTimeoutError: the body did not end in time.
     """
     pieces: list[bytes] = []
     size = 0
@@ -205,5 +206,5 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
 
 
 def answer_too_large_error() -> UpstreamError:
-    """Return the error for an answer beyond its bounds (docs/promises.md, Bounds)."""
-    return UpstreamError("The upstream provider sent more than is accepted.", code=TOO_LARGE)
+    """Return the error for an answer that exceeds `max_response_bytes` (docs/promises.md, Bounds)."""
+    return UpstreamError("The upstream provider sent more than is accepted.", code=TOO_LARGE_CODE)

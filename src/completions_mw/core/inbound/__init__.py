@@ -1,9 +1,9 @@
-"""Inbound dialects: how the clients of a route spell requests, answers, streams and errors. One dialect a file.
+"""Inbound dialects: the forms of requests, answers, streams and errors that clients use. One dialect a file.
 
-    dialect.py           `Dialect`: what the pipeline needs of one
-    chat_completions.py  OpenAI's chat completions
+    dialect.py           `Dialect`: the protocol of a dialect
+    chat_completions.py  `ChatCompletions`: OpenAI's chat completions
 
-Inside the core every request is a `Chat` and every answer a chat completion or its chunks; a dialect translates at the border.
+Inside the core every request is a `Chat`, and every answer a chat completion or its chunks.
 """
 
 from completions_mw.core.inbound.chat_completions import ChatCompletions

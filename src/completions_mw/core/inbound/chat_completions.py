@@ -1,12 +1,12 @@
-"""OpenAI's chat completions as clients send and read them (docs/contract.md)."""
+"""OpenAI's chat completions: requests and answers as clients send and read them (docs/contract.md, Requests)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic_core import to_json
 
-from completions_mw.core.validation.json_body import Bounds, parse_json_body
-from completions_mw.core.validation.request import Chat, UnknownParams, normalise, validate
+from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
+from completions_mw.core.validation.request import Chat, UnknownParams, validate
 from completions_mw.errors import GatewayError, error_body, error_response
 from completions_mw.http import Headers, Response
 from completions_mw.providers.base import Completion
@@ -17,8 +17,8 @@ class ChatCompletions:
     """The dialect of `POST {prefix}/chat/completions`, and of direct calls.
 
     Args:
-        unknown_params: what to do with parameters that the API does not have.
-        bounds: of a request's JSON.
+        unknown_params: treatment of parameters that the API does not have.
+        bounds: bounds of a request's structure.
     """
 
     path: Final = "/chat/completions"
@@ -26,7 +26,7 @@ class ChatCompletions:
     stream_headers: Final[Headers] = (
         ("content-type", "text/event-stream; charset=utf-8"),
         ("cache-control", "no-cache"),
-        # Asks nginx and its like not to collect the stream before passing it on.
+        # Asks nginx and other proxies not to buffer the stream.
         ("x-accel-buffering", "no"),
     )
     keep_alive: Final = KEEP_ALIVE
@@ -42,7 +42,7 @@ class ChatCompletions:
         """Return the request of a direct call; messages may be objects of this package or of an SDK.
 
         Raises:
-            InvalidRequestError: it is none.
+            InvalidRequestError: the fields are not a valid request.
         """
         return validate(normalise(fields, self._bounds), unknown_params=self._unknown_params)
 
@@ -53,7 +53,7 @@ class ChatCompletions:
         return encode(events[0]) if len(events) == 1 else b"".join(map(encode, events))
 
     def frame_error(self, error: GatewayError) -> bytes:
-        # Without `[DONE]` behind it: both SDKs raise for this form alone.
+        # Not followed by `[DONE]`: both SDKs raise only for this form.
         return encode(Event(dict(error_body(error))))
 
     def error_response(self, error: GatewayError) -> Response[Any]:

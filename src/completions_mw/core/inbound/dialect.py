@@ -1,4 +1,4 @@
-"""What the pipeline needs of the dialect of a route."""
+"""The protocol of inbound dialects, as the pipeline uses it."""
 
 from typing import Any, Protocol
 
@@ -10,33 +10,33 @@ from completions_mw.providers.base import Completion
 
 
 class Dialect(Framing, Protocol):
-    """How the clients of one route spell requests, answers, streams and errors. Holds no state of a request."""
+    """Reads requests and writes answers, streams and errors in the form that clients of one route use. Holds no state of a request."""
 
     @property
     def path(self) -> str:
-        """The route's path below the prefix, as `/chat/completions`; requests are POSTed to it."""
+        """Path of the route below the prefix, as `/chat/completions`, to which requests are POSTed."""
         ...
 
     @property
     def headers(self) -> Headers:
-        """Headers of a whole answer."""
+        """Response headers of a whole answer."""
         ...
 
     @property
     def stream_headers(self) -> Headers:
-        """Headers of a streamed answer."""
+        """Response headers of a streamed answer."""
         ...
 
     def parse(self, body: bytes) -> Chat:
-        """Return the request that stands in a body.
+        """Return the request in a body.
 
         Raises:
-            InvalidRequestError: the body holds none.
+            InvalidRequestError: the body is not a valid request.
         """
         ...
 
     def render(self, completion: Completion) -> bytes:
-        """Return a whole answer as the body of its response."""
+        """Return a whole answer as the body of a response."""
         ...
 
     def error_response(self, error: GatewayError) -> Response[Any]:

@@ -1,19 +1,16 @@
-"""Who is calling: API keys, and the host app's own login.
+"""Callers: API keys, and the host app's own login.
 
-caller.py          `Caller`: somebody who may use the endpoint, and what they may do
 authentication.py  `Authenticator`: finds the caller of a request; the texts of 401
-service.py         `KeyService`: makes, finds, changes and rotates stored keys
-fields.py          the fields of a key, checked as settings are
-secrets.py         how secrets are made, and what is kept of them
-guarded_store.py   the store of keys, and what requests get while it is down
+caller.py          `Caller`: a user of the endpoint, with models, limits and budget
+owners.py          looks up the owner of a key, in the settings and in the store
+service.py         `KeyService`: creates, finds, changes and rotates stored keys
+fields.py          the fields of a key, checked like settings
+secrets.py         makes secrets, and the records that are kept of them
+guarded_store.py   the key store as requests use it: answers 503 while the store is down
 """
 
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.service import KeyService
 
-__all__ = [
-    "Authenticator",
-    "Caller",
-    "KeyService",
-]
+__all__ = ["Authenticator", "Caller", "KeyService"]

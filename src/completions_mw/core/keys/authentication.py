@@ -1,4 +1,4 @@
-"""Who is calling: the owner of an API key, or whoever the host app's own login names."""
+"""Authentication: finds the caller of a request by its API key or by the host app's own login."""
 
 import inspect
 import re
@@ -8,30 +8,30 @@ from typing import Final
 from completions_mw.core.context import RequestContext
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
-from completions_mw.core.keys.owners import Owners
-from completions_mw.core.keys.secrets import digest_of, is_own_form
+from completions_mw.core.keys.owners import Owners, digest_of
+from completions_mw.core.keys.secrets import is_own_form
 from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import RequestHeaders
 from completions_mw.errors import AuthenticationError, ConfigurationError, ServiceUnavailableError
 from completions_mw.http import Request
 
-MAX_AUTHORIZATION: Final = 512
-"""Bytes of an Authorization header."""
-_SHOWABLE = re.compile(r"[A-Za-z0-9._-]{12,}")
+MAX_AUTHORIZATION_LENGTH: Final = 512
+"""Maximum of characters in an Authorization header."""
+_SHOWABLE_TOKEN = re.compile(r"[A-Za-z0-9._-]{12,}")
 
 Authenticate = Callable[[Request], "CallerLike | Awaitable[CallerLike | None] | None"]
-"""A hook of the host app: who sent this request? None, an empty id and False are nobody."""
+"""Login hook of the host app: returns the caller of a request. None, an empty id and False mean that there is none."""
 
 
 class Authenticator:
-    """Finds the caller of a request: by its key, in the settings and then in the database, else by the host app's login.
+    """Finds the caller of a request by its key, else by the host app's login.
 
-    Keys are looked up by their SHA-256, so neither the time of a look-up nor a dump of the memory tells anything of a key.
+    Keys are looked up by their SHA-256, so that neither the duration of a look-up nor a memory dump reveals a key.
 
     Args:
-        owners: where keys are looked up, in the order in which they are asked.
-        clock: tells whether a key has expired.
-        hook: the host app's login.
+        owners: sources of keys, in the order in which they are asked.
+        clock: time, for keys that expire.
+        hook: login of the host app.
 
     Raises:
         ConfigurationError: the hook cannot be called with a request.
@@ -45,21 +45,21 @@ class Authenticator:
             raise ConfigurationError(f"authenticate: {fault}")
 
     async def authenticate(self, context: RequestContext, headers: RequestHeaders, request: Request) -> tuple[Caller, bool]:
-        """Return who sent `request`, and whether a key said so.
+        """Return the caller of a request, and whether the caller was found by a key.
 
         Raises:
-            AuthenticationError: nobody that is known.
-            ServiceUnavailableError: nobody that is known without the stored keys, which cannot be read.
+            AuthenticationError: no caller is found.
+            ServiceUnavailableError: no caller is found and the stored keys cannot be read.
         """
         token = _bearer_token(headers)
         unavailable = None
         try:
             caller = await self.find(token) if token else None
         except ServiceUnavailableError as error:
-            # The host app may know who it is all the same.
+            # The host app's login may still find the caller.
             caller, unavailable = None, error
         is_by_key = caller is not None
-        # A wrong key of our own form is no token of the host app: whoever sends it means to be its owner, and nobody else.
+        # A wrong key with the form of this package's keys is not a token of the host app, so its sender must not become another caller.
         if caller is None and self._hook is not None and not (token and is_own_form(token)):
             answer: object = self._hook(request)
             if inspect.isawaitable(answer):
@@ -73,7 +73,7 @@ class Authenticator:
         return caller, is_by_key
 
     async def find(self, token: str) -> Caller | None:
-        """Return the caller whose key is `token`, None if there is none that may be used now.
+        """Return the caller whose key is `token`, None if the key is unknown, disabled or expired.
 
         Raises:
             ServiceUnavailableError: the stored keys cannot be read.
@@ -82,14 +82,15 @@ class Authenticator:
         for owners in self._owners:
             owner = await owners.find(digest)
             if owner is not None:
-                return owner.caller if owner.is_valid(self._clock.time()) else None
+                has_expired = owner.expires_at is not None and owner.expires_at <= self._clock.time()
+                return None if owner.disabled or has_expired else owner.caller
         return None
 
     async def authenticate_key(self, token: str) -> Caller:
         """Return the caller whose key is `token`.
 
         Raises:
-            AuthenticationError: there is none that may be used now.
+            AuthenticationError: the key is unknown, disabled or expired.
             ServiceUnavailableError: the stored keys cannot be read.
         """
         caller = await self.find(token)
@@ -99,10 +100,10 @@ class Authenticator:
 
 
 def _bearer_token(headers: RequestHeaders) -> str | None:
-    """Return the token, or None where none was given; an empty one where it cannot be a key of ours, as a host app's token may be."""
+    """Return the bearer token, None if there is none, and "" for a header that cannot hold a key but may be meant for the host app."""
     if not headers.authorization:
         return None
-    if len(headers.authorization) > 1 or "," in headers.authorization[0] or len(headers.authorization[0]) > MAX_AUTHORIZATION:
+    if len(headers.authorization) > 1 or "," in headers.authorization[0] or len(headers.authorization[0]) > MAX_AUTHORIZATION_LENGTH:
         return ""
     scheme, _, token = headers.authorization[0].strip().partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
@@ -117,6 +118,6 @@ def missing_key_error() -> AuthenticationError:
 
 
 def incorrect_key_error(token: str) -> AuthenticationError:
-    """Return the error for a key that is not known, disabled or expired; of the key it shows the two ends at most."""
-    shown = f"{token[:5]}***{token[-2:]}" if _SHOWABLE.fullmatch(token) else "***"
+    """Return the error for a key that is unknown, disabled or expired; its text shows at most both ends of the key."""
+    shown = f"{token[:5]}***{token[-2:]}" if _SHOWABLE_TOKEN.fullmatch(token) else "***"
     return AuthenticationError(f"Incorrect API key provided: {shown}.", code="invalid_api_key")

@@ -1,4 +1,4 @@
-"""Somebody who may use the endpoint."""
+"""Callers: the users of the endpoint, with their rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from completions_mw.settings import Budget, Limits
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may use the endpoint; what an `authenticate` hook returns.
+    """A user of the endpoint, as an `authenticate` hook may return it.
 
     Args:
-        id: the key's id, or the user's in the host app (a number becomes text); appears in logs.
-        tenant: on whose behalf the caller acts; its limits and budget are shared. The caller's own id by default.
-        models: names that the caller may use; None for all.
+        id: id of the key, or of the user in the host app (a number becomes text); appears in logs.
+        tenant: organization whose limits and budget the caller shares with others; the caller's own id by default.
+        models: names of models that the caller may use; None for all.
         metadata: the operator's own notes.
-        limits: instead of those that the settings have for all `callers`.
-        budget: likewise.
-        max_cost: USD that one request may cost at most; the general one by default.
-        scope: `key` for the owners of keys, whose limits are not those of a caller with the same id.
+        limits: the caller's limits; None for the limits of `callers` in the settings.
+        budget: the caller's budget; None for the budget of `callers` in the settings.
+        max_cost: USD that one request may cost at most; None for the `max_cost` of the settings.
+        scope: `key` for the owner of a key, whose limits and budget are separate from those of a hook's caller with the same id.
 
     Raises:
-        TypeError: it is nobody, or a rule is not what it should be, as one name for `models` instead of a set of names.
+        TypeError: the id is empty, or a rule has a wrong type, as one name for `models` instead of a set of names.
     """
 
     id: str
@@ -49,28 +49,28 @@ class Caller:
         object.__setattr__(self, "tenant", self.tenant or self.id)
 
     def may_use(self, model: str) -> bool:
-        """Tell whether `model` is on the caller's allow list."""
+        """Tell whether the caller may use `model`."""
         return self.models is None or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
 class NestedCaller(Caller):
-    """The caller of a model in this process, who asks another model within its answer.
+    """The caller of an in-process model that itself requests another model for that caller.
 
-    What the inner request costs is charged to the caller. For the caller's rate limits the outer request alone counts, as long as it is
-    under way: with a concurrency of 1 the inner one would wait for ever.
+    The caller pays for the inner request. The caller's rate limits count only the outer request while it runs: with a concurrency of 1,
+    the inner request could never be admitted.
     """
 
     outer: RequestContext | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_nested(self) -> bool:
-        """Whether the outer request is still under way."""
+        """Whether the outer request is still running."""
         return self.outer is not None and self.outer.is_open
 
 
 def nested(caller: Caller, outer: RequestContext) -> NestedCaller:
-    """Return `caller` as it asks within the request `outer`."""
+    """Return `caller` for requests that are made while answering the request `outer`."""
     values = {name: getattr(caller, name) for name in Caller.__match_args__}
     return NestedCaller(**values, outer=outer)
 
@@ -86,16 +86,16 @@ def _usd(value: object) -> Decimal:
 
 
 def _id(value: object) -> str:
-    # False, 0 and "" are what apps have for nobody; True would be somebody of that name.
+    # Apps use False, 0 and "" for a missing user; True would become the id "True".
     if isinstance(value, str | int) and value and value is not True:
         return str(value)
     raise TypeError(f"a caller's `id` should be text or a number, and not empty, not {type(value).__name__}")
 
 
 CallerLike = Caller | str | int
-"""Who is calling: a `Caller` with rules of its own, or just an id."""
+"""A `Caller` with rules of its own, or only a caller's id."""
 
 
-def to_caller(who: CallerLike | None) -> Caller | None:
-    """Return the caller that the host app names; None where it names nobody."""
-    return who if isinstance(who, Caller) else Caller(_id(who)) if who else None
+def to_caller(value: CallerLike | None) -> Caller | None:
+    """Return a caller for a value of the host app; None for None, an empty id, 0 and False."""
+    return value if isinstance(value, Caller) else Caller(_id(value)) if value else None

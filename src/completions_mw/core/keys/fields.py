@@ -1,14 +1,15 @@
-"""What an operator says of a key, checked as settings are: all faults at once, each with its field, never with its value."""
+"""Fields of a key as an operator gives them, checked like settings: all faults at once, each with its field and without its value."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self, TypedDict, TypeVar
+from typing import Annotated, Any, Final, Self, TypedDict, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from completions_mw.core.keys.secrets import digest_of, new_public_id, secret_of
+from completions_mw.core.keys.owners import digest_of
+from completions_mw.core.keys.secrets import new_public_id, secret_of
 from completions_mw.core.ports import KeyRecord, SecretRecord
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Budget, Limits
@@ -17,43 +18,45 @@ from completions_mw.settings.errors import explain
 from completions_mw.settings.secrets import client_secret
 from completions_mw.settings.types import Amount, Instant, ModelName, Sha256
 
-_LONGEST_LABEL = 256
+MAX_LABEL_LENGTH: Final = 256
+"""Maximum of characters in the name or tenant of a key."""
 
 
 class KeyRules(TypedDict, total=False):
-    """What may be said of a key beside its name; None is the same as nothing."""
+    """Optional fields of a key; None is the same as leaving a field out."""
 
     tenant: str | None
-    """The key's own id by default."""
+    """Organization whose limits and budget the key shares; the key's own id by default."""
     models: Iterable[str] | None
-    """The models that it may use; all by default."""
+    """Names of models that the key may use; all by default."""
     limits: Limits | Mapping[str, Any] | None
-    """As `{"requests": "60/minute", "tokens": ["100000/minute"], "concurrency": 8}`."""
+    """Limits of the key, as `{"requests": "60/minute", "tokens": ["100000/minute"], "concurrency": 8}`."""
     budget: Budget | Mapping[str, Any] | None
-    """As `{"usd": "10.00", "period": "month"}`."""
+    """Budget of the key, as `{"usd": "10.00", "period": "month"}`."""
     max_cost: Decimal | str | float | None
     """USD that one request may cost at most."""
     metadata: Mapping[str, str] | None
+    """The operator's own notes."""
     expires_at: datetime | str | None
-    """With its offset from UTC, as `2027-01-31T00:00:00Z`."""
+    """Time with its offset from UTC, as `2027-01-31T00:00:00Z`."""
 
 
 class KeyChanges(KeyRules, total=False):
-    """What may be changed of a key; what is not named stays as it is."""
+    """Changes to the fields of a key; a field that is left out keeps its value, and None removes a rule."""
 
     name: str
 
 
 def _storable(text: str) -> str:
-    # PostgreSQL keeps no NUL, and no database half a character.
+    # PostgreSQL stores no NUL, and no database a lone surrogate.
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("should have no NUL and no lone surrogate")
     return text
 
 
 def _label(text: str) -> str:
-    if not 1 <= len(text) <= _LONGEST_LABEL:
-        raise ValueError(f"should be 1 to {_LONGEST_LABEL} characters")
+    if not 1 <= len(text) <= MAX_LABEL_LENGTH:
+        raise ValueError(f"should be 1 to {MAX_LABEL_LENGTH} characters")
     return _storable(text)
 
 
@@ -90,7 +93,7 @@ class KeyFields(SettingsModel):
     def _leave_out_nothing(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        # So that None clears a field that has a default of its own; names that are no fields stay, to be refused.
+        # None then gives a field its default, and unknown names stay, to be refused.
         return {name: value for name, value in values.items() if value is not None or name not in cls.model_fields}
 
     def applied_to(self, key: KeyRecord) -> KeyRecord:
@@ -109,11 +112,11 @@ class KeyFields(SettingsModel):
 
 
 class ImportedKey(KeyFields):
-    """A key with a secret that clients have already, of whatever origin."""
+    """A key with a secret that clients already use, made by any system."""
 
     secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
     secret_sha256: Sha256 | None = None
-    """Of the whole secret, in hexadecimal."""
+    """SHA-256 of the whole secret, in hexadecimal."""
     disabled: bool = False
 
     @model_validator(mode="after")
@@ -124,11 +127,11 @@ class ImportedKey(KeyFields):
 
     @property
     def digest(self) -> bytes:
-        """What is looked for when the secret comes."""
+        """SHA-256 of the secret, by which the key is looked up."""
         return digest_of(self.secret.get_secret_value()) if self.secret else bytes.fromhex(self.secret_sha256 or "")
 
     def record(self, now: float) -> SecretRecord:
-        """Return what is kept of the secret."""
+        """Return the record that is kept of the secret; `now` is seconds since the epoch."""
         if self.secret is not None:
             return secret_of(self.secret.get_secret_value(), now)
         return SecretRecord(new_public_id(), self.digest, created_at=now)
@@ -138,21 +141,21 @@ Fields = TypeVar("Fields", bound=KeyFields)
 
 
 def checked(kind: type[Fields], values: Mapping[str, Any]) -> Fields:
-    """Return the fields of a key.
+    """Return the checked fields of a key.
 
     Raises:
-        ConfigurationError: a line for each wrong one, as `limits.requests: should be ...`.
+        ConfigurationError: a field is wrong; the text has a line for each, as `limits.requests: should be ...`.
     """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         message = explain(error)
-    # Not within the handler: pydantic's error carries the values, and one of them is a secret.
+    # Outside the handler, so that pydantic's error, which holds the values and so the secret, is not chained.
     raise ConfigurationError(message)
 
 
 def fields_of(key: KeyRecord) -> dict[str, Any]:
-    """Return what `checked` makes the same key of."""
+    """Return the fields of a key as `checked` takes them."""
     return {
         "name": key.name,
         "tenant": key.tenant,

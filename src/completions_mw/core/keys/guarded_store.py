@@ -1,4 +1,4 @@
-"""The key store as requests meet it: while it is down nobody gets in, and nobody is told that the key is wrong (docs/promises.md)."""
+"""The key store as requests use it: while it is down, keys are answered with 503, not with 401 (docs/promises.md, Stores that fail)."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,11 +7,11 @@ from completions_mw.core.resilience.store_health import StoreHealth, unavailable
 
 
 class GuardedKeys:
-    """A `KeyStore` whose look-ups fail as requests should. Whoever manages keys gets the store's own errors.
+    """A `KeyStore` whose look-ups raise the error of a request. The management of keys gets the store's own errors.
 
     Args:
-        store: where the keys are. A cache of look-ups belongs around this object, so that it serves while the store is down.
-        health: of the store.
+        store: store of the keys. A cache of look-ups belongs around this object, so that cached keys work while the store is down.
+        health: breaker and log of the store.
     """
 
     def __init__(self, store: KeyStore, health: StoreHealth) -> None:

@@ -1,6 +1,7 @@
-"""Whose key is it: the keys of the settings and those of the database, asked in the same way."""
+"""Look-up of a key's owner: by the SHA-256 of the secret, in the settings or in the database."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from completions_mw.core.keys.caller import Caller
@@ -8,24 +9,25 @@ from completions_mw.core.ports import KeyFinder
 from completions_mw.settings import KeySettings
 
 
+def digest_of(token: str) -> bytes:
+    """Return the SHA-256 of a token, by which its owner is looked up."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
 class Owner(NamedTuple):
-    """The caller whose key it is, and whether the key may be used."""
+    """The caller to whom a key belongs, and whether the key may be used."""
 
     caller: Caller
     disabled: bool = False
     expires_at: float | None = None
-    """Seconds since the epoch; None for never."""
-
-    def is_valid(self, now: float) -> bool:
-        """Tell whether the key may be used at the time `now` (seconds since the epoch)."""
-        return not self.disabled and (self.expires_at is None or now < self.expires_at)
+    """Seconds since the epoch; None for a key that never expires."""
 
 
 class Owners(Protocol):
-    """Where the owner of a key is looked up by the SHA-256 of its secret."""
+    """Finds the owner of a key."""
 
     async def find(self, digest: bytes) -> Owner | None:
-        """Return the owner of the key whose secret has this digest, whether the key may be used or not.
+        """Return the owner of the key whose secret has this SHA-256, also of a key that may not be used; None if there is no such key.
 
         Raises:
             ServiceUnavailableError: the keys cannot be read.
@@ -34,10 +36,10 @@ class Owners(Protocol):
 
 
 class SettingsKeys:
-    """The keys of the settings, in memory.
+    """Finds owners among the keys of the settings.
 
     Args:
-        keys: the tables `[keys.<name>]`; their names are the ids of the callers.
+        keys: the tables `[keys.<name>]`, by name; the name is the caller's id.
     """
 
     def __init__(self, keys: Mapping[str, KeySettings]) -> None:
@@ -48,10 +50,10 @@ class SettingsKeys:
 
 
 class StoredKeys:
-    """The keys of a store.
+    """Finds owners among the keys of a store.
 
     Args:
-        store: finds keys by their digests.
+        store: finds keys by their SHA-256.
     """
 
     def __init__(self, store: KeyFinder) -> None:

@@ -1,4 +1,4 @@
-"""What can be done with stored keys; `completions_mw.gateway.keys` and the command line are two ways to ask for it."""
+"""Management of stored keys, for `completions_mw.gateway.keys` and the command line."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +13,12 @@ from completions_mw.settings import Limits
 from completions_mw.settings.base import suggestion
 
 DAY: Final = 86_400.0
-_LONGEST_OVERLAP: Final = 366 * DAY
-
+"""Seconds in a day."""
+MAX_OVERLAP_SECONDS: Final = 366 * DAY
+"""Maximum of seconds for which an old secret stays valid after a rotation."""
 
 Unsupported = Callable[[Limits], str | None]
-"""Tells which of the limits of a key nobody could count, for the error; None if there is none."""
+"""Check of a key's limits: returns the text of the error for a limit that the admission store cannot count, None if there is none."""
 
 
 def everything_is_supported(limits: Limits) -> str | None:
@@ -26,103 +27,135 @@ def everything_is_supported(limits: Limits) -> str | None:
 
 
 class KeyNotFoundError(LookupError):
-    """No key has this id, nor has a secret of one this public id."""
+    """No key has the given id, and no secret the given public id."""
 
     def __init__(self) -> None:
-        # Without the id, in whose place somebody may have given the secret.
+        # Without the id, since a secret may have been given by mistake.
         super().__init__("there is no key with this id or public id")
 
 
 class KeyService:
-    """Makes, finds and changes the keys of a store.
+    """Creates, finds, changes and rotates the keys of a store.
 
     Args:
-        store: keeps the keys.
-        clock: tells the time.
-        unsupported: which limits no key can have here.
-        models: all models that a key may be given; None where nobody knows them.
+        store: store of the keys.
+        clock: time, for the records.
+        unsupported: check that refuses limits.
+        models: names of all models, so that a key is given no unknown one; None where the models are not known.
     """
 
     def __init__(
         self, store: KeyStore, clock: Clock, unsupported: Unsupported = everything_is_supported, models: Collection[str] | None = None
     ) -> None:
-        self.store = store
-        self.clock = clock
+        self._store = store
+        self._clock = clock
         self._unsupported = unsupported
         self._models = models
 
     def for_models(self, models: Collection[str]) -> "KeyService":
-        """Return a service of the same keys that gives out no other models than `models`."""
-        return KeyService(self.store, self.clock, self._unsupported, models)
+        """Return a service of the same store that refuses models other than `models`."""
+        return KeyService(self._store, self._clock, self._unsupported, models)
 
     async def create(self, name: str, **rules: Unpack[KeyRules]) -> NewKey:
-        """Make a key with a secret."""
+        """Create a key with a random secret.
+
+        Raises:
+            ConfigurationError: a field is wrong, a model unknown, or a limit unsupported.
+        """
         token = new_token()
         secret = secret_of(token, self._now())
         key = self._record(self._of_known_models(checked(KeyFields, {"name": name, **rules})), secret)
-        await self.store.insert([(key, secret)])
+        await self._store.insert([(key, secret)])
         return NewKey(key, token)
 
     async def show(self, id: str) -> KeyRecord:
-        """Return a key by its id, or by the public id of a secret."""
-        return _found(await self.store.get(id))
+        """Return a key by its id, or by the public id of one of its secrets.
+
+        Raises:
+            KeyNotFoundError: there is no such key.
+        """
+        return _found(await self._store.get(id))
 
     async def disable(self, id: str) -> KeyRecord:
-        """Let nobody use a key, until it is enabled again."""
+        """Refuse requests with a key until it is enabled.
+
+        Raises:
+            KeyNotFoundError: there is no such key.
+        """
         return await self._change(id, lambda key: replace(key, disabled=True))
 
     async def enable(self, id: str) -> KeyRecord:
-        """Undo `disable`."""
+        """Accept requests with a key that was disabled.
+
+        Raises:
+            KeyNotFoundError: there is no such key.
+        """
         return await self._change(id, lambda key: replace(key, disabled=False))
 
     async def update(self, id: str, **changes: Unpack[KeyChanges]) -> KeyRecord:
-        """Change what is given; None takes away a rule."""
+        """Change the given fields of a key; None removes a rule.
+
+        Raises:
+            ConfigurationError: a field is wrong, a model unknown, or a limit unsupported.
+            KeyNotFoundError: there is no such key.
+        """
 
         def changed(key: KeyRecord) -> KeyRecord:
             fields = checked(KeyFields, {**fields_of(key), **changes})
-            # A key may have models that are gone by now, and still be given another name.
+            # A key whose models were removed from the settings can still get another name.
             return self._applied(self._of_known_models(fields) if "models" in changes else fields, key)
 
         return await self._change(id, changed)
 
     async def rotate(self, id: str, overlap: timedelta | float = DAY) -> NewKey:
-        """Give a key a new secret; those that it has now are valid for another `overlap` (seconds)."""
+        """Give a key a new secret; its present secrets stay valid for `overlap` (seconds or a timedelta).
+
+        Raises:
+            ConfigurationError: `overlap` is negative or too long.
+            KeyNotFoundError: there is no such key.
+        """
         seconds = _seconds(overlap)
         key = await self.show(id)
         token = new_token()
         secret = secret_of(token, self._now())
-        if not await self.store.rotate(key.id, secret, secret.created_at + seconds):
+        if not await self._store.rotate(key.id, secret, secret.created_at + seconds):
             raise KeyNotFoundError
         return NewKey(replace(key, public_ids=(secret.public_id, *key.public_ids)), token)
 
     async def import_key(self, values: Mapping[str, Any]) -> KeyRecord:
-        """Keep a key that clients have already, whatever its form; `values` are the fields of an `ImportedKey`."""
+        """Store a key that clients already use, of any form; `values` are the fields of an `ImportedKey`.
+
+        Raises:
+            ConfigurationError: a field is wrong, a model unknown, or a limit unsupported.
+            KeyExistsError: a stored key has the same secret.
+        """
         (key,) = await self.import_keys([checked(ImportedKey, values)])
         return key
 
     async def import_keys(self, keys: Iterable[ImportedKey]) -> list[KeyRecord]:
-        """Keep all of these keys, or none of them.
+        """Store all of the given keys, or none of them.
 
         Raises:
-            KeyExistsError: two of them have the same secret, or a stored one has it.
+            ConfigurationError: a model is unknown, or a limit unsupported.
+            KeyExistsError: two of the keys have the same secret, or a stored key has one of them.
         """
         now = self._now()
         secrets = [(self._of_known_models(key), key.record(now)) for key in keys]
         records = [(replace(self._record(key, secret), disabled=key.disabled), secret) for key, secret in secrets]
-        await self.store.insert(records)
+        await self._store.insert(records)
         return [key for key, _ in records]
 
     async def owners(self, keys: Sequence[ImportedKey]) -> list[str | None]:
-        """Return, for each of these keys, the id of the stored one that has the same secret."""
-        found = [await self.store.find(key.digest) for key in keys]
+        """Return the id of the stored key with the same secret for each of the given keys, None where there is none."""
+        found = [await self._store.find(key.digest) for key in keys]
         return [pair and pair[0].id for pair in found]
 
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:
-        """Return all keys, or those of a tenant, the oldest first."""
-        return await self.store.list(tenant)
+        """Return all keys, or the keys of one tenant, the oldest first."""
+        return await self._store.list(tenant)
 
     async def _change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
-        return _found(await self.store.change(id, change))
+        return _found(await self._store.change(id, change))
 
     def _of_known_models(self, fields: Fields) -> Fields:
         known = self._models
@@ -141,8 +174,8 @@ class KeyService:
         return fields.applied_to(key)
 
     def _now(self) -> float:
-        # All that the stores keep of a time.
-        return round(self.clock.time(), 6)
+        # Stores keep times to the microsecond.
+        return round(self._clock.time(), 6)
 
 
 def _found(key: KeyRecord | None) -> KeyRecord:
@@ -153,9 +186,9 @@ def _found(key: KeyRecord | None) -> KeyRecord:
 
 def _seconds(overlap: timedelta | float) -> float:
     seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
-    # Whoever is without a type checker writes "1h".
+    # Text such as "1h" must not reach the comparison.
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise ConfigurationError("overlap: should be seconds or a timedelta")
-    if not 0 <= seconds <= _LONGEST_OVERLAP:
+    if not 0 <= seconds <= MAX_OVERLAP_SECONDS:
         raise ConfigurationError("overlap: should be from 0 seconds to 366 days")
     return seconds

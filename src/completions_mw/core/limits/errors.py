@@ -1,29 +1,33 @@
-"""The refusals of rate limits, in the words and headers that OpenAI's SDKs act on (docs/contract.md, Errors and Headers).
+"""Errors and headers of rate limits, in the words that OpenAI's SDKs act on (docs/contract.md, Errors and Headers).
 
-Headers hold numbers and durations alone, so that nothing that a caller chose can get into one.
+Headers hold only numbers and durations, so that no text chosen by a caller can get into one.
 """
 
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from completions_mw.core.limits.durations import go_duration
 from completions_mw.core.ports import LimitState
-from completions_mw.errors import DO_NOT_RETRY, RateLimitError, shown_name
+from completions_mw.errors import NO_RETRY_HEADERS, RateLimitError, shown_name
 from completions_mw.http import Headers
 
 MAX_RETRY_MS: Final = 60_000
-"""openai-node sleeps for as long as it is told, be it an hour (docs/contract.md, Client retries)."""
+"""Longest `retry-after-ms` that is sent: openai-node waits as long as the header says, even an hour (docs/contract.md, Client retries)."""
+_SECOND: Final = 1000
+_MINUTE: Final = 60 * _SECOND
+_HOUR: Final = 60 * _MINUTE
 _UNITS: Final = {1: ("second", "S"), 60: ("min", "M"), 3600: ("hour", "H"), 86_400: ("day", "D")}
-_SPANS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
-_NAMES: Final = {
+_LONGER_UNITS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
+_HEADER_NAMES: Final = {
     family: (f"x-ratelimit-limit-{family}", f"x-ratelimit-remaining-{family}", f"x-ratelimit-reset-{family}")
     for family in ("requests", "tokens", "project-tokens")
 }
-_SHARED: Final = {"model": " The limit is shared by all who use the model.", "tenant": " The limit is shared by the whole organization."}
-
+_SHARED_HINTS: Final = {
+    "model": " The limit is shared by all who use the model.",
+    "tenant": " The limit is shared by the whole organization.",
+}
 
 Family = Literal["requests", "tokens", "project-tokens"]
-"""Which of the `x-ratelimit-` headers show a limit; `project-tokens` are those of a tenant."""
+"""Suffix of the `x-ratelimit-` headers that show a limit; a tenant's limits on tokens have `project-tokens`."""
 
 
 def rate_limit_error(
@@ -37,45 +41,45 @@ def rate_limit_error(
     wait_ms: int,
     scope: str = "key",
 ) -> RateLimitError:
-    """Return the error for a request that would fit later.
+    """Return the error for a request that exceeds a limit now and would fit later.
 
     Args:
-        model: asked for.
-        tenant: whose organization it is; empty for the host app itself.
-        kind: of the limit.
-        seconds: of its window; of no matter for concurrency.
-        limit: what is allowed.
-        used: what others have taken of it.
-        requested: what this request asks of it.
-        wait_ms: after which a retry makes sense.
-        scope: whose limit it is: `key`, `caller`, `tenant` or `model`.
+        model: name that the client asked for.
+        tenant: organization that the text names; empty for the host app itself.
+        kind: what the limit counts.
+        seconds: length of the limit's window; ignored for concurrency.
+        limit: amount that the limit allows.
+        used: amount that other requests use.
+        requested: amount that the refused request asks for.
+        wait_ms: milliseconds after which a retry may succeed.
+        scope: owner of the limit: `key`, `caller`, `tenant` or `model`.
     """
-    # The SDKs take 0 for no advice at all, and wait as they like.
+    # The SDKs ignore 0 and choose a delay of their own.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
     text = f"Rate limit reached for {shown_name(model)}{_of(tenant)} on {what}: "
-    text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED.get(scope, '')}"
+    text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED_HINTS.get(scope, '')}"
     soon = min(wait_ms, MAX_RETRY_MS)
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
     if wait_ms > soon:
-        # It would wait for the longest time that we can advise, in vain.
-        headers = (*headers, *DO_NOT_RETRY)
+        # A retry after the longest delay that is sent would be refused again.
+        headers = (*headers, *NO_RETRY_HEADERS)
     return _refusal(text, "tokens" if kind == "tokens" else "requests", headers)
 
 
 def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
-    """Return the error for a request that asks for more tokens than a whole window has, so that no retry helps."""
+    """Return the error for a request that asks for more tokens than the limit of a whole window, so that no retry helps."""
     text = f"Request too large for {shown_name(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
-    return _refusal(text, "tokens", DO_NOT_RETRY)
+    return _refusal(text, "tokens", NO_RETRY_HEADERS)
 
 
 def rate_limit_headers(limits: Iterable[tuple[Family, int, LimitState]]) -> Headers:
     """Return the `x-ratelimit-` headers (docs/contract.md, Headers).
 
     Args:
-        limits: of each limit its family, the amount that it allows, and how it stands. Of several of a family the headers show the one
-            with the smallest share left; of two that are equally used up, the one that stays so for longer.
+        limits: family, allowed amount and state of each limit. Of several limits of one family the headers show the one with the smallest
+            share left; of two that are equally used up, the one that resets later.
     """
     shown: dict[Family, tuple[tuple[float, int], int, LimitState]] = {}
     for family, limit, state in limits:
@@ -84,14 +88,29 @@ def rate_limit_headers(limits: Iterable[tuple[Family, int, LimitState]]) -> Head
             shown[family] = (rank, limit, state)
     headers: list[tuple[str, str]] = []
     for family, (_, limit, state) in shown.items():
-        allowed, remaining, reset = _NAMES[family]
+        allowed, remaining, reset = _HEADER_NAMES[family]
         headers += ((allowed, str(limit)), (remaining, str(max(limit - state.used, 0))), (reset, go_duration(state.reset_ms)))
     return tuple(headers)
 
 
+def go_duration(milliseconds: int) -> str:
+    """Return a duration as Go's `time.Duration.String` does, as in OpenAI's headers: `0s`, `120ms`, `9.816s`, `6m0s`, `1h23m31s`."""
+    if milliseconds < 0:
+        return f"-{go_duration(-milliseconds)}"
+    if 0 < milliseconds < _SECOND:
+        return f"{milliseconds}ms"
+    hours, rest = divmod(milliseconds, _HOUR)
+    minutes, rest = divmod(rest, _MINUTE)
+    # `g` keeps six digits, and 59.999 has five.
+    text = f"{rest / _SECOND:g}s"
+    if hours or minutes:
+        text = f"{minutes}m{text}"
+    return f"{hours}h{text}" if hours else text
+
+
 def _refusal(text: str, type: str, headers: Headers) -> RateLimitError:
     error = RateLimitError(text, type=type, headers=headers)
-    # It is we who refuse, so another target is no way around it.
+    # The gateway refuses, so asking another target would not help.
     error.next_target = False
     return error
 
@@ -100,7 +119,7 @@ def _per(kind: str, seconds: int) -> str:
     if seconds in _UNITS:
         unit, letter = _UNITS[seconds]
         return f"{kind} per {unit} ({kind[0].upper()}P{letter})"
-    size, span = next(((size, span) for size, span in _SPANS if seconds % size == 0), (1, "seconds"))
+    size, span = next(((size, span) for size, span in _LONGER_UNITS if seconds % size == 0), (1, "seconds"))
     return f"{kind} per {seconds // size} {span}"
 
 

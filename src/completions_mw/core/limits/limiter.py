@@ -1,4 +1,4 @@
-"""Whether a request is over one of its limits, and what its client is told of them."""
+"""Checks requests against their limits on requests, tokens and concurrency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
-from completions_mw.core.costs.estimate import TokenEstimate
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.keys.caller import Caller, NestedCaller
 from completions_mw.core.limits.errors import Family, rate_limit_error, rate_limit_headers, tokens_too_large_error
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
@@ -18,24 +18,25 @@ from completions_mw.settings import Limits, Settings
 Scope = Literal["key", "caller", "tenant", "model"]
 
 LEASE_RETRY_MS: Final = 1000
-"""When a lease becomes free is not known; a second is a polite guess."""
+"""Advised delay of a request that found no free lease: when one becomes free is not known."""
 MAX_CACHED_SETS: Final = 4096
-"""Pairs of caller and model whose limits are kept put together."""
+"""Number of pairs of caller and model whose combined limits are cached."""
 
 
 class LimitSet(NamedTuple):
-    """The limits of one key, caller, tenant or model, or all that a request meets."""
+    """Limits of one key, caller, tenant or model, or all limits that apply to a request."""
 
     families: tuple[Family, ...] = ()
-    """Of each window."""
+    """Header family of each item of `windows`."""
     windows: tuple[Window, ...] = ()
-    """Limits on requests and tokens. Those on tokens do not have their cost yet: it depends on the request."""
+    """Limits on requests and tokens. Limits on tokens have a cost of 0 until the request is known."""
     leases: tuple[Lease, ...] = ()
     """Limits on concurrency."""
     counts_tokens: bool = False
+    """Whether one of `windows` is a limit on tokens."""
 
     def __add__(self, other: "LimitSet") -> "LimitSet":  # type: ignore[override]
-        """Return the limits of both."""
+        """Return the limits of both sets."""
         return LimitSet(
             self.families + other.families,
             self.windows + other.windows,
@@ -46,7 +47,7 @@ class LimitSet(NamedTuple):
 
 @lru_cache(MAX_CACHED_SETS)
 def split(limits: LimitSet) -> tuple[LimitSet, LimitSet]:
-    """Return the limits that admit a request, on requests and concurrency, and those that it reserves of, on tokens."""
+    """Return two sets: limits on requests and concurrency, which admit a request, and limits on tokens, of which it reserves."""
     admission, reservation = LimitSet(leases=limits.leases), LimitSet()
     for family, window in zip(limits.families, limits.windows, strict=True):
         one = LimitSet((family,), (window,), counts_tokens=window.refundable)
@@ -58,7 +59,7 @@ def split(limits: LimitSet) -> tuple[LimitSet, LimitSet]:
 
 
 def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
-    """Return the limits of `name`, with names of counters that no other key, caller, tenant or model has, whatever its name holds."""
+    """Return the limits of `name`; the bucket names are unique for each pair of scope and name, whatever characters the name has."""
     owner = f"{scope}:{quote(name, safe='', errors='surrogatepass')}"
     requests = [Window(f"{owner}:requests:{rate.seconds}", rate.amount, rate.seconds, 1, refundable=False) for rate in limits.requests]
     tokens = [Window(f"{owner}:tokens:{rate.seconds}", rate.amount, rate.seconds, 0, refundable=True) for rate in limits.tokens]
@@ -70,23 +71,25 @@ def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the store of limits has granted to a request."""
+    """What the admission store has granted to a request."""
 
     id: str
-    """The request's name in the store."""
+    """Request id under which the store was asked."""
     leases: tuple[Lease, ...]
+    """Leases that the request holds."""
     headers: Headers
+    """The `x-ratelimit-` headers of the response."""
     is_returned: bool
-    """Whether there is something to give back when the request ends: leases, or tokens that were not used."""
+    """Whether the store must be told when the request ends: it holds leases, or reserved tokens that may be unused."""
 
 
 class RateLimiter:
-    """Decides whether a request is over one of its limits.
+    """Checks requests against their limits.
 
     Args:
-        store: counts.
-        settings: hold the limits of tenants, models, and of callers that bring none.
-        lease_ms: milliseconds for which a lease holds unless it is renewed.
+        store: counters and leases.
+        settings: limits of tenants and models, and default limits of callers.
+        lease_ms: milliseconds until a lease expires unless it is renewed.
     """
 
     def __init__(self, store: AdmissionStore, settings: Settings, lease_ms: int) -> None:
@@ -95,13 +98,13 @@ class RateLimiter:
         self._tenants = {name: limit_set("tenant", name, tenant.limits) for name, tenant in settings.tenants.items()}
         self._models = {name: limit_set("model", name, model.limits) for name, model in settings.models.items()}
         self._lease_ms = lease_ms
-        # A request meets the same limits as the one before it from the same caller for the same model.
+        # Limits depend only on the caller and the model, so combining them once is enough.
         self._combined = lru_cache(MAX_CACHED_SETS)(self._combine)
 
     def limits_of(self, caller: Caller | None, model: str) -> LimitSet | None:
-        """Return all limits that a request meets, or None if there are none.
+        """Return all limits that apply to a request, None if there are none.
 
-        A request that a model sends on behalf of its own caller meets only the limits of the model that it asks.
+        To a request that an in-process model sends on behalf of its caller, only the limits of the requested model apply.
         """
         if caller is None or (isinstance(caller, NestedCaller) and caller.is_nested):
             return self._combined(None, model, None)
@@ -112,21 +115,21 @@ class RateLimiter:
         """Charge a request to all of its limits.
 
         Args:
-            id: the request's name in the store. The same name is charged once.
-            limits: what it is charged to.
-            estimate: the tokens that it may take.
-            model: named by the text of a refusal.
-            tenant: named by the text of a refusal; empty for the host app itself.
+            id: request id in the store, which charges each id once.
+            limits: limits that are charged.
+            estimate: tokens that the request may use.
+            model: model named in the text of a refusal.
+            tenant: tenant named in the text of a refusal; empty for the host app itself.
 
         Raises:
-            RateLimitError: one of the limits refuses, and none of them is charged; or the request could never be admitted.
-            ServiceUnavailableError: the store does not answer, and the settings want that to be a refusal.
+            RateLimitError: a limit is exceeded and nothing is charged, or the request could never be admitted.
+            ServiceUnavailableError: the store does not answer, and the settings say that requests are refused then.
         """
         windows = limits.windows
         if limits.counts_tokens:
-            windows = tuple([_priced(window, estimate) if window.refundable else window for window in windows])
+            windows = tuple([_with_cost(window, estimate) if window.refundable else window for window in windows])
         admission = await self._store.admit(id, windows, limits.leases, self._lease_ms)
-        headers = rate_limit_headers(zip(limits.families, map(_limit, limits.windows), admission.windows, strict=True))
+        headers = rate_limit_headers(zip(limits.families, map(_limit_of, windows), admission.windows, strict=True))
         if not admission.admitted:
             error = _refusal(limits, windows, admission, model, tenant)
             error.headers = (*error.headers, *headers)
@@ -134,11 +137,17 @@ class RateLimiter:
         return Grant(id, limits.leases, headers, limits.counts_tokens or bool(limits.leases))
 
     async def finish(self, id: str, tokens: int | None) -> None:
-        """Give back what a request holds; `tokens` is what it used, None if that is not known."""
+        """Give back what the store has granted under `id`; `tokens` is the number that was used, None if it is not known."""
         await self._store.finish(id, tokens)
 
+    async def finish_all(self, grants: Sequence[Grant], tokens: int) -> None:
+        """Give back all grants of a request that used `tokens`."""
+        for grant in grants:
+            if grant.is_returned:
+                await self._store.finish(grant.id, tokens)
+
     async def renew(self, holds: Mapping[str, tuple[Lease, ...]]) -> list[str]:
-        """Extend leases; return the requests that lost theirs."""
+        """Extend the leases of requests, given by request id; return the ids of requests that lost a lease."""
         return await self._store.renew(holds, self._lease_ms)
 
     def _combine(self, own: tuple[Scope, str, Limits] | None, model: str, tenant: str | None) -> LimitSet | None:
@@ -149,23 +158,23 @@ class RateLimiter:
         return combined if combined.windows or combined.leases else None
 
 
-_limit: Final = attrgetter("limit")
+_limit_of: Final = attrgetter("limit")
 
 
-def _priced(window: Window, estimate: TokenEstimate) -> Window:
-    """Return a limit on tokens with what a request asks of it."""
+def _with_cost(window: Window, estimate: TokenEstimate) -> Window:
+    """Return a limit on tokens with the cost of a request."""
     bucket, limit, seconds, *_ = window
     cost, reducible = estimate.prompt + estimate.completion, 0
     if not estimate.client_set_max:
-        # The maximum is ours, not the request's, so it is no reason to refuse it for ever.
+        # The client did not ask for the default maximum, so a small limit must not refuse the request for ever.
         cost = max(estimate.prompt, min(cost, limit))
         reducible = cost - estimate.prompt
     return Window(bucket, limit, seconds, cost, refundable=True, reducible=reducible)
 
 
 def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, model: str, tenant: str) -> RateLimitError:
-    """Return the error for the limit that is in the way for ever, or the longest, so that a retry after it is not in vain."""
-    smallest = min((window for window in windows if window.cost > window.limit), key=_limit, default=None)
+    """Return the error for the limit that can never admit the request, else for the one that resets last: a retry then succeeds."""
+    smallest = min((window for window in windows if window.cost > window.limit), key=_limit_of, default=None)
     if smallest is not None:
         return tokens_too_large_error(model, tenant, smallest.seconds, smallest.limit, smallest.cost)
     refusing = [

@@ -1,7 +1,17 @@
-"""Everything that the core needs from the outside world. It awaits nothing else.
+"""Ports: the protocols of all I/O of the core, which awaits nothing else.
 
-Each port has a blocking and an async implementation in `backends/`, with the same names. Blocking ones do their I/O inside
-`async def` methods that never suspend (see `core/blocking.py`).
+    admission.py   `AdmissionStore`: counters and leases
+    ledger.py      `Ledger`: reservations, settlements and budgets
+    usage.py       queries of the ledger's rows
+    keys.py        `KeyStore`: stored keys
+    failures.py    errors of stores
+    upstreams.py   `Transport`: calls of upstreams, and the events of their answers
+    models.py      `Model`: models in this process
+    background.py  `Background`: work beside requests
+    clock.py       `Clock`: time
+
+Each port has a blocking and an async implementation in `backends/`, with the same method names. Blocking ones do their I/O inside
+`async def` methods that never suspend (see `completions_mw/blocking.py`).
 """
 
 from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, LimitState, Window

@@ -1,6 +1,6 @@
-"""Who gets in: counters of requests and tokens, and leases of places, shared by all who serve the same callers.
+"""The port of admission stores: counters of requests and tokens, and leases, shared by all processes of a deployment.
 
-The failures of a store are exceptions of `core.ports.failures`; its policy is not its own business.
+Stores raise `core.ports.failures`. `core.limits.guarded_store` decides what happens to requests then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,42 +8,48 @@ from typing import NamedTuple, Protocol
 
 
 class Window(NamedTuple):
-    """A limit on requests or tokens, and what a request asks of it. The window starts with the first request that is charged to it."""
+    """A limit on requests or tokens, and the cost of a request. The window starts with the first request that is charged to it."""
 
     bucket: str
-    """Whose limit of what; the same text is the same counter. May hold any character."""
+    """Name of the counter, made of its owner and what it counts. May hold any character."""
     limit: int
+    """Number of requests or tokens in one window."""
     seconds: int
+    """Length of the window."""
     cost: int
+    """Number of requests or tokens that the request is charged."""
     refundable: bool
     """Whether the cost is a reservation that `finish` corrects (tokens), or final (requests)."""
     reducible: int = 0
-    """How much of the cost may be left out where less than the limit is to be had: what we assume, and the request does not ask for."""
+    """Part of the cost that a local share of the limit may leave out: the default maximum of tokens, which the request did not set."""
 
 
 class Lease(NamedTuple):
-    """A limit on how many requests run at the same time."""
+    """A limit on concurrent requests, of which a request holds one lease while it runs."""
 
     bucket: str
+    """Name of the limit. May hold any character."""
     limit: int
+    """Number of leases that may be held at the same time."""
 
 
 class LimitState(NamedTuple):
-    """How a limit stands."""
+    """Use of a limit."""
 
     used: int
-    """Of a window, with the cost of the request if it was admitted; of a lease, how many others hold."""
+    """For a window, what is charged, with the request's own cost if it was admitted; for a lease, the number that other requests hold."""
     reset_ms: int
-    """Milliseconds until the window ends, and with it all that was used; 0 where nothing was used, and for leases."""
+    """Milliseconds until the window ends; 0 for an unused window, and for leases."""
 
 
 class Admission(NamedTuple):
-    """The verdict on a request. If it is not admitted, nothing was charged anywhere."""
+    """Answer of an admission store to a request. If the request is not admitted, nothing is charged."""
 
     admitted: bool
     windows: tuple[LimitState, ...]
-    """In the order in which they were asked for."""
+    """State of each window, in the order of the call."""
     leases: tuple[LimitState, ...]
+    """State of each lease, in the order of the call."""
 
 
 class AdmissionStore(Protocol):
@@ -52,40 +58,48 @@ class AdmissionStore(Protocol):
     async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
         """Charge all windows and grant all leases, or none of them.
 
-        Asked again with a request id that was admitted and is not finished, it charges nothing and gives the same verdict. One that was
-        finished a moment ago is refused: a late copy of the call must not charge anybody.
+        A second call for an admitted request charges nothing and returns the same answer. A call for a request that was finished a moment
+        ago is refused, so that a late copy of a call charges nothing.
 
         Args:
-            request_id: whom the charges and leases belong to.
-            windows: the limits on requests and tokens, no bucket twice.
-            leases: the limits on concurrency, no bucket twice.
-            lease_ms: for how long the leases hold unless they are renewed.
+            request_id: id of the request, to which charges and leases belong.
+            windows: limits on requests and tokens, no bucket twice.
+            leases: limits on concurrency, no bucket twice.
+            lease_ms: milliseconds until the leases expire unless they are renewed.
+
+        Raises:
+            StoreError: the store does not answer.
         """
         ...
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
-        """Extend the leases of requests, by their ids; one that expired, or that the store forgot, is taken anew where there is room.
+        """Extend the leases of requests. An expired or forgotten lease is granted anew if one is free.
 
-        What was finished a moment ago is left alone.
+        A request that was finished a moment ago is ignored.
 
         Args:
-            holds: for each request the leases that it was admitted with.
-            lease_ms: for how long the leases hold now.
+            holds: leases of each request, by request id.
+            lease_ms: milliseconds until the leases expire.
 
         Returns:
-            The requests that lost a lease for good.
+            The ids of requests that lost a lease for good.
+
+        Raises:
+            StoreError: the store does not answer.
         """
         ...
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
-        """Give back what a request holds. May be called twice, and for what is unknown.
+        """End the leases of a request, and correct its reserved tokens. May be called twice, and for an unknown request.
 
-        Its leases end. The tokens that it reserved and did not use come back, in windows that are still the ones that were charged;
-        tokens beyond the reservation are charged to those.
+        Windows that were charged and have not ended get unused tokens back, and are charged tokens beyond the reservation.
 
         Args:
-            request_id: as admitted.
-            tokens: what was used; None to leave the reservation charged.
+            request_id: id with which the request was admitted.
+            tokens: number of tokens that were used; None leaves the reservation charged.
+
+        Raises:
+            StoreError: the store does not answer.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Work beside requests."""
+"""The port of work beside requests."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -7,19 +7,19 @@ T = TypeVar("T")
 
 
 class Background(Protocol):
-    """Runs what must not depend on the request that caused it. Lazy: nothing runs before it is asked for, nor after `aclose`."""
+    """Runs work that must not depend on the request that caused it. Nothing runs before the first call, nor after `aclose`."""
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end and return its result, even if the request is cancelled meanwhile: then it goes on without it."""
+        """Run `work` to its end and return its result. If the request is cancelled meanwhile, `work` goes on without it."""
         ...
 
     def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work` every `interval` seconds from now on, in this process and event loop, until `aclose`.
 
-        Asked again for what runs already, it does nothing. What `work` raises is logged, by its class alone, and does not stop it.
+        A call for work that runs already has no effect. An exception of `work` is logged by its class, and does not stop it.
         """
         ...
 
     async def aclose(self) -> None:
-        """Stop everything that `keep` started."""
+        """Stop all work that `keep` started."""
         ...

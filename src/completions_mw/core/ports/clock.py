@@ -1,13 +1,13 @@
-"""Time."""
+"""The port of time."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """The only source of time."""
+    """The only source of time in the core."""
 
     monotonic: Callable[[], float]
-    """Seconds; for deadlines and durations."""
+    """Returns seconds that are never set back; for deadlines and durations."""
     time: Callable[[], float]
-    """Seconds since the epoch; for what the wire and the operator see."""
+    """Returns seconds since the epoch; for answers, logs and the ledger."""

@@ -1,20 +1,20 @@
-"""How stores fail."""
+"""Errors of stores."""
 
 
 class StoreError(Exception):
-    """A store did not do what it was asked, or may have: it is down, slow, full, read-only, or refuses us.
+    """A call of a store failed: the store is down, slow, full, read-only, or refuses access.
 
-    The text is for the operator's log: never an address, a password, a key or a value. What caused it is chained.
+    The text is for the operator's log, and holds no address, password, key or value. The cause is chained.
     """
 
 
 class StoreTimeoutError(StoreError):
-    """No answer in time: it may have been done."""
+    """A store did not answer in time, and may have done what it was asked."""
 
 
 class StoreBrokenError(StoreError):
-    """Waiting does not mend it: a corrupt file, a schema of a newer version, data that is not ours."""
+    """A store is broken until an operator repairs it: a corrupt file, a newer schema, or data of another program."""
 
 
 class StoreRefusalError(StoreError):
-    """It tells nothing of how the store is doing: it is about this question alone, as a value that cannot be read, or was never asked."""
+    """A store refused one call, as for a value that it cannot read, or the call was never made. The store itself may be healthy."""

@@ -1,4 +1,4 @@
-"""The keys that are kept in the ledger's database."""
+"""The port of stored keys, which are kept in the ledger's database."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,27 +9,29 @@ from completions_mw.settings import Budget, Limits
 
 
 class SecretRecord(NamedTuple):
-    """What is kept of one secret of a key; two of them are valid for a while after a rotation."""
+    """One secret of a key, without its text. After a rotation, a key has two valid secrets for a while."""
 
     public_id: str
-    """The part of the key that may be shown."""
+    """Part of the secret that may be shown."""
     digest: bytes
-    """SHA-256 of the whole key."""
+    """SHA-256 of the whole secret."""
     expires_at: float | None = None
-    """Seconds since the epoch."""
+    """Seconds since the epoch; None for a secret that never expires."""
     created_at: float = 0.0
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key, without its secrets."""
+    """A stored key, without its secrets."""
 
     id: str
     name: str
-    """For people; may hold any character, and need not be unique."""
+    """Label for operators; need not be unique."""
     tenant: str
+    """Organization whose limits and budget the key shares; the key's own id if it has none."""
     models: frozenset[str] | None = None
-    """The models that it may use; None for all."""
+    """Names of models that the key may use; None for all."""
     limits: Limits = field(default_factory=Limits)
     budget: Budget | None = None
     max_cost: Decimal | None = None
@@ -37,57 +39,68 @@ class KeyRecord:
     metadata: Mapping[str, str] = field(default_factory=dict)
     disabled: bool = False
     expires_at: float | None = None
-    """Seconds since the epoch."""
+    """Seconds since the epoch; None for a key that never expires."""
     created_at: float = 0.0
+    """Seconds since the epoch."""
     public_ids: tuple[str, ...] = ()
-    """Of its secrets, the newest first."""
+    """Public ids of the key's secrets, the newest first."""
 
 
 class KeyExistsError(ValueError):
-    """A key with this id or secret is stored already."""
+    """A key with the same id or secret is stored already."""
 
     def __init__(self) -> None:
         super().__init__("a key with this secret is stored already")
 
 
 class KeyFinder(Protocol):
-    """Where a key is looked up by its secret."""
+    """Looks up keys by their secrets."""
 
     async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
-        """Return the key whose secret has this SHA-256, whether the key may be used or not."""
+        """Return the key whose secret has this SHA-256, also a disabled or expired one; None if there is no such key.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
         ...
 
 
 class KeyStore(KeyFinder, Protocol):
-    """Where keys are kept. Each method is one transaction; times are kept to the microsecond."""
+    """Keeps keys. Each method is one transaction, and raises `StoreError` if it fails; times are kept to the microsecond."""
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
-        """Keep new keys, all of them or none.
+        """Store new keys, all of them or none.
 
         Raises:
-            KeyExistsError: an id or a secret is there already, or twice among them.
+            KeyExistsError: an id or a secret is stored already, or given twice.
         """
         ...
 
     async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
-        """Let `change` tell how a key should be, and return it so; None where there is no such key.
+        """Replace a key by the result of `change`, and return it; None if there is no such key.
 
-        Nobody else changes the key meanwhile. Its id, its secrets and the time of its creation stay as they are.
+        The key is locked meanwhile. Its id, its secrets and its time of creation are not changed.
 
         Args:
-            id: the key's id, or the public id of a secret.
-            change: what it raises is raised here, and nothing is changed.
+            id: id of the key, or public id of one of its secrets.
+            change: returns the changed key; an exception that it raises is passed on, and nothing is changed.
         """
         ...
 
     async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
-        """Add a secret and let the older ones end at a time, if they don't end before; tell whether the key exists."""
+        """Add a secret to a key, and let its older secrets expire; tell whether the key exists.
+
+        Args:
+            id: id of the key.
+            secret: the new secret.
+            old_until: seconds since the epoch at which older secrets expire, unless they expire earlier.
+        """
         ...
 
     async def get(self, id: str) -> KeyRecord | None:
-        """Return a key by its id, or by the public id of a secret."""
+        """Return a key by its id, or by the public id of one of its secrets; None if there is no such key."""
         ...
 
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:
-        """Return all keys, or those of a tenant, the oldest first."""
+        """Return all keys, or the keys of one tenant, the oldest first."""
         ...

@@ -1,4 +1,4 @@
-"""Money: what is reserved, what is spent, by whom and for what. All amounts are integer nano-dollars (docs/promises.md, Money)."""
+"""The port of ledgers: reservations, settlements and budgets. All amounts are integer nano-dollars (docs/promises.md, Money)."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -7,22 +7,24 @@ from typing import Final, NamedTuple, Protocol
 from completions_mw.core.ports.usage import UsageQuery, UsageRow
 
 THRESHOLDS: Final = (50, 80, 100)
-"""Per cent of a budget at which the operator's hook is called."""
+"""Percentages of a budget at which the operator's hook is called."""
 
 
 class Account(NamedTuple):
-    """A budget in one of its periods, to which a request is charged."""
+    """A budget in one of its periods, to which requests are charged."""
 
     scope: str
-    """`key`, `caller` or `tenant`."""
+    """Kind of the budget's owner: `key`, `caller` or `tenant`."""
     name: str
+    """Id of the budget's owner."""
     period: str
-    """As `2026-11` or `total`."""
+    """Name of the period, as `2026-11` or `total`."""
     limit: int
+    """Nano-dollars of the budget."""
 
 
 class Tokens(NamedTuple):
-    """What a request used. `cached` is a part of `prompt`, and `reasoning` of `completion`."""
+    """Tokens that a request used. `cached` is a part of `prompt`, and `reasoning` a part of `completion`."""
 
     prompt: int = 0
     completion: int = 0
@@ -31,141 +33,175 @@ class Tokens(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What is known of a request when it begins."""
+    """A request's row in the ledger, as far as it is known when the request begins."""
 
     request_id: str
     scope: str
-    """`key`, `caller`, or `app` for the host app itself."""
+    """Kind of the caller: `key`, `caller`, or `app` for the host app itself."""
     key: str
-    """The id of the key or of the hook's caller; empty for the app."""
+    """Id of the key or of the hook's caller; empty for the host app itself."""
     tenant: str
+    """Tenant of the caller; empty for the host app itself."""
     model: str
+    """Model name that the client asked for."""
     stream: bool
     started_ms: int
-    """Milliseconds since the epoch."""
+    """Time of arrival, in milliseconds since the epoch."""
 
 
 class Outcome(NamedTuple):
-    """What became of a request."""
+    """Outcome of a request that has ended."""
 
     status: int
+    """HTTP status of the response; 499 for a client that left."""
     code: str | None
-    """Of the error, if it ended with one."""
+    """Code of the error with which the request ended; None for a complete answer, or an error without a code."""
     target: str | None
-    """`provider/model`."""
+    """`provider/model` of the target that was asked last."""
     finish_reason: str | None
     tokens: Tokens
+    """Tokens that the request is charged for."""
     cost: int
+    """Nano-dollars that the request is charged."""
     estimated: bool
-    """Whether the tokens are our estimate because the provider reported none."""
+    """Whether `tokens` is an estimate, because the provider reported none."""
     first_ms: int | None
-    """Milliseconds until the first event of a stream."""
+    """Milliseconds from the request's arrival to the first event of a stream."""
     total_ms: int
+    """Milliseconds from the request's arrival to its end."""
 
 
 class Refusal(NamedTuple):
-    """A reservation that does not fit."""
+    """Refusal of a reservation by the budget that it does not fit into."""
 
     account: Account
+    """The budget that refuses."""
     spent: int
+    """Nano-dollars spent in the period."""
     reserved: int
+    """Nano-dollars reserved for other requests."""
     first: bool
-    """Whether it is the first refusal of this period under this limit, before any settlement told of 100 per cent: told once."""
+    """Whether the operator is to be alerted: the first refusal in this period under this limit, unless 100 per cent was reached before."""
 
 
 class BudgetChange(NamedTuple):
-    """What a settlement did to a budget."""
+    """Change of a budget by a settlement."""
 
     scope: str
+    """Kind of the budget's owner: `key`, `caller` or `tenant`."""
     name: str
+    """Id of the budget's owner."""
     period: str
+    """Name of the period, as `2026-11` or `total`."""
     limit: int
+    """Nano-dollars of the budget."""
     spent: int
-    """With the settlement."""
+    """Nano-dollars spent in the period, with the settlement."""
     crossed: tuple[int, ...]
-    """The thresholds that this settlement is the first to reach."""
+    """Percentages of `THRESHOLDS` that this settlement is the first to reach."""
 
 
 class Balance(NamedTuple):
-    """How a budget stands."""
+    """State of a budget in one period."""
 
     scope: str
+    """Kind of the budget's owner: `key`, `caller` or `tenant`."""
     name: str
+    """Id of the budget's owner."""
     period: str
+    """Name of the period, as `2026-11` or `total`."""
     limit: int
-    """As of the last reservation; this and what follows in nano-dollars."""
+    """Nano-dollars of the budget, as of the last reservation."""
     spent: int
+    """Nano-dollars spent in the period."""
     reserved: int
+    """Nano-dollars reserved for running requests."""
 
     @property
     def limit_usd(self) -> Decimal:
+        """USD of the budget, as of the last reservation."""
         return Decimal(self.limit).scaleb(-9)
 
     @property
     def spent_usd(self) -> Decimal:
+        """USD spent in the period."""
         return Decimal(self.spent).scaleb(-9)
 
     @property
     def reserved_usd(self) -> Decimal:
-        """What requests that are under way may still cost."""
+        """USD reserved for running requests, which they may cost at most."""
         return Decimal(self.reserved).scaleb(-9)
 
 
 class Ledger(Protocol):
-    """The truth about money, and one row for each request (docs/promises.md). Each method is one transaction, idempotent by request id."""
+    """Keeps the balances of budgets, and one row for each request (docs/promises.md, Money).
+
+    Each method is one transaction, idempotent by request id, and raises `StoreError` if it fails.
+    """
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
-        """Hold `amount` in all accounts, or in none of them; None says that it is held.
+        """Reserve `amount` in all accounts, or in none of them and return the refusal.
 
-        Expired reservations are reaped before a refusal. A request id that holds a reservation already keeps it.
+        Expired reservations are reaped before a refusal. A request that has a reservation already keeps it.
 
         Args:
             entry: the request.
-            amount: nano-dollars that it may cost at most.
-            accounts: one or two, each with the limit of now.
-            ttl_ms: after which the reservation counts as lost with its worker, unless it is renewed.
+            amount: maximum cost of the request in nano-dollars.
+            accounts: one or two budgets, each with its current limit.
+            ttl_ms: milliseconds until the reservation expires unless it is renewed.
+
+        Returns:
+            None if the money is reserved, else the refusal.
         """
         ...
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
-        """Note what a stream has cost so far: what is charged if its worker dies now. Never lowers it."""
+        """Note the cost of a stream so far, which is charged if its worker dies. A lower amount than before is ignored."""
         ...
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        """Post what a request cost, once: release its reservation, if it has one, charge the accounts of the reservation, keep the row.
+        """Post the cost of a request once: release its reservation, charge the reservation's accounts, and keep its row.
 
-        A request that was settled already is not touched. One that was reaped is corrected upward, if it cost more than its checkpoint;
-        the difference is kept as its adjustment.
+        A request that was settled already is not changed. A request that was reaped is corrected upward if it cost more than its
+        checkpoint; the difference is kept as the row's adjustment.
+
+        Returns:
+            The change of each budget that was charged.
         """
         ...
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
-        """Extend reservations; one that was reaped, as after a jump of the clock, is taken anew where there is room.
+        """Extend reservations. One that was reaped, as after a jump of the clock, is made anew if it fits into its budgets.
 
-        What is settled is left alone.
+        Settled requests are ignored.
+
+        Args:
+            request_ids: ids of running requests, and of spooled settlements.
+            ttl_ms: milliseconds until the reservations expire.
 
         Returns:
-            The requests that lost their reservation for good.
+            The ids of requests that lost their reservation for good.
         """
         ...
 
     async def reap(self) -> int:
-        """Post expired reservations at their checkpoints; return how many."""
+        """Post expired reservations at the amount of their last checkpoint; return their number."""
         ...
 
     async def prune(self, before_ms: int) -> bool:
-        """Forget some of the requests that started before a time and are settled or reaped; tell whether there may be more.
+        """Delete some rows of settled or reaped requests that are old, then balances of old periods; tell whether there may be more.
 
-        Budgets of periods that ended before it go after them.
+        Args:
+            before_ms: rows of requests that started before, and periods that ended before, in milliseconds since the epoch.
         """
         ...
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
-        """Return the budgets of a key, caller or tenant, in all periods that are kept, the newest period first."""
+        """Return the budgets of a key, caller or tenant in all periods that are kept, the newest first."""
         ...
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
-        """Return sums over the rows of requests."""
+        """Return sums over the rows of requests that have ended."""
         ...
 
     async def aclose(self) -> None: ...

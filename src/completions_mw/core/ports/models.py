@@ -1,4 +1,4 @@
-"""Models inside this process."""
+"""The port of models in this process."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,17 +11,17 @@ ModelFunction = Callable[..., Any]
 
 
 class Model(Protocol):
-    """A model inside this process: a Python function, echo, llama.cpp.
+    """A model in this process: a Python function, echo, llama.cpp.
 
-    What it yields may leave out anything that the core can fill in (id, created, model, role, usage).
+    Its answers may leave out members that the core can add: id, created, model, role and usage.
     """
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
-        """Return a `chat.completion` object."""
+        """Return a whole answer as a `chat.completion` object."""
         ...
 
     async def stream(self, request: ChatRequest) -> EventSource:
-        """Return the answer's `chat.completion.chunk` objects, with `DONE` as the last event."""
+        """Return a streamed answer as `chat.completion.chunk` objects, with `DONE` as the last event."""
         ...
 
     async def aclose(self) -> None: ...

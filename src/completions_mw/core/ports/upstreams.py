@@ -1,4 +1,4 @@
-"""Calls to upstreams, and the answers that arrive piece by piece."""
+"""The ports of upstreams: calls over HTTP, and the events of their answers."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
@@ -11,10 +11,10 @@ class Transport(Protocol):
     """Calls upstreams over HTTP."""
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        """Send `request` and return as soon as the head of the answer is there.
+        """Send a request and return when the status and headers of the answer have arrived.
 
         Raises:
-            UpstreamError: the upstream cannot be reached, or does not speak HTTP as it should.
+            UpstreamError: the upstream cannot be reached, or its answer is not valid HTTP.
             UpstreamTimeoutError: a deadline passed.
         """
         ...
@@ -23,14 +23,14 @@ class Transport(Protocol):
 
 
 class EventSource(Protocol):
-    """The events of one answer, in batches as they arrive. An empty batch says: nothing came for one keep-alive interval."""
+    """The events of one answer, in batches as they arrive. An empty batch means that nothing arrived for one keep-alive interval."""
 
     def __anext__(self) -> Coroutine[Any, Any, list[Event]]: ...
 
     async def finish(self) -> None:
-        """The answer is complete: release what it used, reusing what can be reused."""
+        """Release the upstream after a complete answer, keeping its connection for other requests if possible."""
         ...
 
     async def aclose(self) -> None:
-        """Stop the answer wherever it is. May be called twice, and before the first event."""
+        """Stop the answer at any point, and release the upstream. May be called more than once, and before the first event."""
         ...

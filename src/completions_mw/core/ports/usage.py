@@ -1,4 +1,4 @@
-"""Questions to the ledger, and its answers."""
+"""Queries of the ledger's rows, and their results."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,36 +8,39 @@ UsageBy = Literal["key", "tenant", "model", "day"]
 
 
 class UsageQuery(NamedTuple):
-    """Which requests to sum up, and how."""
+    """Selection and grouping of requests whose usage is summed up."""
 
     by: UsageBy
-    """One row for each of them; days are UTC."""
+    """Group of each row: the key or caller, the tenant, the model, or the day in UTC."""
     since_ms: int | None = None
-    """Milliseconds since the epoch, inclusive."""
+    """Earliest time of arrival, in milliseconds since the epoch."""
     until_ms: int | None = None
-    """Exclusive."""
+    """Time of arrival before which requests are counted, in milliseconds since the epoch."""
     key: str | None = None
+    """Id of the key or caller whose requests are counted; None for all."""
     tenant: str | None = None
+    """Tenant whose requests are counted; None for all."""
     model: str | None = None
+    """Model whose requests are counted; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """Sums over requests. Those that are still running are not among them."""
+    """Sums over requests that have ended."""
 
     group: str
-    """The id of the key or caller (empty for the app itself), the tenant, the model, or the day as `2026-11-23`."""
+    """Id of the key or caller (empty for the host app itself), tenant, model, or day as `2026-11-23`."""
     requests: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     reasoning_tokens: int
     cost_nano: int
-    """Nano-dollars."""
+    """Cost in nano-dollars."""
     estimated: int
-    """How many of the requests were counted by an estimate."""
+    """Number of requests whose tokens are estimated."""
 
     @property
     def cost(self) -> Decimal:
-        """USD."""
+        """Cost in USD."""
         return Decimal(self.cost_nano).scaleb(-9)

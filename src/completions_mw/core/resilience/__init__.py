@@ -1,6 +1,11 @@
-"""What keeps a failing store from failing every request.
+"""Resilience: a failing store must not delay or fail every request.
 
-breaker.py       stops asking a store that does not answer
-store_health.py  asks a store for all who need it; what its operator is told
-throttle.py      something that only one of many threads may do, and only once in a while
+breaker.py       `Breaker`: stops calling a store that does not answer
+store_health.py  `StoreHealth`: calls a store through its breaker, and logs its failures
+throttle.py      `Throttle`: at most one turn every N seconds, across threads
 """
+
+from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
+from completions_mw.core.resilience.throttle import Throttle
+
+__all__ = ["StoreHealth", "StoreSnapshot", "Throttle"]

@@ -1,4 +1,4 @@
-"""How a store is doing: whether to ask it at all, and what its operator is told."""
+"""Health of a store: its breaker, its counters, and the log records about its failures."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,30 +15,31 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Policy = Literal["local", "open", "closed", "spool"]
-"""What happens without the store: a share of the limits, everybody gets in, nobody does, or it is done later."""
+"""Behaviour while a store is down: `local` applies a share of the limits, `open` admits, `closed` refuses, `spool` posts later."""
 
-_HARMLESS: Final = {"local", "open"}
-_RETRY_SOON: Final = (("retry-after", "1"),)
+_WARNING_POLICIES: Final = {"local", "open"}
+_RETRY_HEADERS: Final = (("retry-after", "1"),)
 
 
 class StoreSnapshot(NamedTuple):
-    """How a store has been doing since the process started."""
+    """Counters of a store since the process started."""
 
     store: str
+    """Name of the store: `admission`, `ledger` or `keys`."""
     open: bool
-    """Whether it counts as lost at the moment."""
+    """Whether the store's breaker is open, so that only probes reach the store."""
     failures: int
-    """Questions that it did not answer."""
+    """Number of calls that the store did not answer."""
     degraded: int
-    """Questions that got the policy's answer instead of the store's."""
+    """Number of calls that were handled by the policy instead of the store."""
 
 
 class StoreHealth:
-    """Asks a store for all who need it.
+    """Calls a store through its breaker, and logs its failures and recoveries.
 
     Args:
-        name: of the store, for the log: `admission`, `ledger` or `keys`; not its address.
-        clock: tells the time.
+        name: name of the store in logs: `admission`, `ledger` or `keys`.
+        clock: time, for the breaker and for throttled log records.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -48,21 +49,21 @@ class StoreHealth:
         self.degraded = 0
         self.clock = clock
         self._lines = Throttle(LOG_SECONDS)
-        self._told: list[Policy] = []
-        """Holds the policy of the last line about a failure, until a line about the recovery."""
+        self._logged_policies: list[Policy] = []
+        """The policy of the last record about a failure, until the recovery is logged; a list, because `pop` is atomic."""
 
     async def call(self, policy: Policy, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what a method of the store returns.
+        """Call a method of the store and return its result.
 
         Args:
-            policy: what the asker does without the store, for the log.
-            method: of the store.
-            *args: of the method.
-            **kwargs: of the method.
+            policy: behaviour of the calling code without the store, for the log.
+            method: method of the store.
+            *args: arguments of the method.
+            **kwargs: keyword arguments of the method.
 
         Raises:
-            StoreRefusalError: it has no answer to this question alone, which does not count as a failure.
-            StoreError: it did not answer, or was not even asked, since it has not answered others.
+            StoreRefusalError: the store refused this call alone, which does not count as a failure.
+            StoreError: the store did not answer, or was not called because its breaker is open.
         """
         if self.breaker.is_in_doubt and not self.breaker.allows():
             self.degraded += 1
@@ -74,12 +75,12 @@ class StoreHealth:
             raise
         if self.breaker.is_in_doubt:
             self.breaker.succeeded()
-        if self._told:
+        if self._logged_policies:
             self._recovered()
         return answer
 
     def snapshot(self) -> StoreSnapshot:
-        """Return how the store is doing, for operators."""
+        """Return the store's counters, for operators."""
         return StoreSnapshot(self.name, self.breaker.is_open, self.failures, self.degraded)
 
     def _failed(self, error: StoreError, policy: Policy) -> None:
@@ -88,20 +89,20 @@ class StoreHealth:
             self.failures += 1
         self.degraded += 1
         if self._lines.ready(self.clock.monotonic()):
-            self._told[:] = [policy]
-            level = logging.WARNING if policy in _HARMLESS else logging.ERROR
-            # Names of classes alone: what drivers say may quote addresses.
+            self._logged_policies[:] = [policy]
+            level = logging.WARNING if policy in _WARNING_POLICIES else logging.ERROR
+            # Only names of classes, because texts of drivers may quote addresses.
             cause = None if error.__cause__ is None else type(error.__cause__).__name__
             log_event(level, "store_degraded", store=self.name, policy=policy, error=type(error).__name__, cause=cause)
 
     def _recovered(self) -> None:
         with suppress(IndexError):
-            policy = self._told.pop()
+            policy = self._logged_policies.pop()
             log_event(logging.INFO, "store_recovered", store=self.name, policy=policy)
 
 
 def unavailable_error(text: str, code: str) -> ServiceUnavailableError:
-    """Return the error for a request that nobody can decide on while a store is down."""
-    error = ServiceUnavailableError(text, code=code, headers=_RETRY_SOON)
+    """Return the error for a request that is refused because a store is down."""
+    error = ServiceUnavailableError(text, code=code, headers=_RETRY_HEADERS)
     error.next_target = False
     return error

@@ -1,15 +1,17 @@
-"""Something that only one of many threads may do, and only once in a while."""
+"""Throttle of work that one of many threads does, at most once in some seconds."""
 
 from typing import Final
 from weakref import WeakSet
 
 
 class Throttle:
-    """Gives a turn at most every so many seconds. No lock is needed: `list.pop` hands an item to one thread only.
+    """Lets `ready` return True at most once every `seconds`, across all threads.
+
+    Needs no lock, because `list.pop` gives an item to only one thread.
 
     Args:
-        seconds: between two turns.
-        first: when the first one is, on a monotonic clock.
+        seconds: minimum of seconds between two turns.
+        first: time of the first turn, in seconds of the monotonic clock.
     """
 
     __slots__ = ("__weakref__", "_next", "_seconds")
@@ -20,11 +22,11 @@ class Throttle:
         _all.add(self)
 
     def ready(self, now: float) -> bool:
-        """Tell whether it is the asker's turn."""
+        """Tell whether a turn is due at `now` (seconds of the monotonic clock), and take it."""
         try:
             due = self._next.pop()
         except IndexError:
-            # Another thread is asking at this moment.
+            # Another thread is within this method.
             return False
         taken = now >= due
         self._next.append(now + self._seconds if taken else due)
@@ -35,7 +37,7 @@ _all: Final[WeakSet[Throttle]] = WeakSet()
 
 
 def rearm_after_fork() -> None:
-    """In a new child process: give a turn where a thread of the parent was asking for it. Only one thread goes on in a child."""
-    for turns in _all:
-        if not turns._next:
-            turns._next.append(float("-inf"))
+    """Repair throttles in a new child process: a thread of the parent that was within `ready` does not exist in the child."""
+    for throttle in _all:
+        if not throttle._next:
+            throttle._next.append(float("-inf"))

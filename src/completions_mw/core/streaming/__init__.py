@@ -1,17 +1,13 @@
-"""A streamed answer on its way out.
+"""Streamed answers, on their way to the client.
 
-chunks.py   `ChunkStream`: the chunks of one answer
-grammar.py  the order in which OpenAI's clients expect them, imposed on whatever a target sends
-reader.py   `ChunkReader`: the chunks of a direct call, typed
+chunks.py   `ChunkStream`: the chunks of one answer, with its charge and its one end
+grammar.py  `ChunkGrammar`: the order in which OpenAI's clients expect chunks, for the chunks of every target
+body.py     `StreamBody`: a stream as the body of an HTTP response
+reader.py   `ChunkReader`: the chunks of a direct call, as objects
 """
 
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.streaming.chunks import ChunkStream, StreamEnd
 from completions_mw.core.streaming.reader import ChunkReader
 
-__all__ = [
-    "ChunkReader",
-    "ChunkStream",
-    "StreamBody",
-    "StreamEnd",
-]
+__all__ = ["ChunkReader", "ChunkStream", "StreamBody", "StreamEnd"]

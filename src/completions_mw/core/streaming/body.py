@@ -8,32 +8,32 @@ from completions_mw.sse import Event
 
 
 class Framing(Protocol):
-    """How the events of an answer stand in the body of its response."""
+    """Writes the events of a streamed answer into the body of its response."""
 
     @property
     def keep_alive(self) -> bytes:
-        """What tells the client, and every proxy on the way, that the answer is still coming."""
+        """Bytes that keep the connection open while the answer is silent, for clients and proxies."""
         ...
 
     def frame(self, events: list[Event]) -> bytes:
         """Return events, of which `DONE` may be the last, as bytes.
 
         Raises:
-            Exception: an event holds what is not JSON.
+            Exception: an event holds a value that cannot be written as JSON.
         """
         ...
 
     def frame_error(self, error: GatewayError) -> bytes:
-        """Return the last piece of an answer that failed."""
+        """Return the last bytes of an answer that failed."""
         ...
 
 
 class StreamBody:
-    """The `ByteStream` of a streamed answer. A failure is its last piece (docs/contract.md, Streams).
+    """The `ByteStream` of a streamed answer. A failure is written as its last piece (docs/contract.md, Streams).
 
     Args:
-        chunks: the answer.
-        framing: of the route's dialect.
+        chunks: chunks of the answer.
+        framing: framing of the route's dialect.
     """
 
     __slots__ = ("_chunks", "_framing", "is_done")
@@ -42,7 +42,7 @@ class StreamBody:
         self._chunks = chunks
         self._framing = framing
         self.is_done = False
-        """Whether the last piece was given, so that a server can be told with it."""
+        """Whether the last piece was returned, so that an adapter can mark it as the last."""
 
     async def __anext__(self) -> bytes:
         if self.is_done:
@@ -59,7 +59,7 @@ class StreamBody:
             self.is_done = True
             if isinstance(error, GatewayError):
                 return self._framing.frame_error(error)
-            # A model in this process can give what is not JSON.
+            # A model in this process can yield a value that cannot be written as JSON.
             await self._chunks.abort(error)
             return self._framing.frame_error(InternalError())
 

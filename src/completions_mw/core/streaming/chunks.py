@@ -1,4 +1,4 @@
-"""The chunks of one answer, on their way from a target to a client."""
+"""The stream of one answer's chunks, from a target to a client."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,56 +11,59 @@ from completions_mw.sse import DONE, Event
 
 
 class StreamEnd(NamedTuple):
-    """How a stream ended."""
+    """Usage and outcome of a stream that has ended."""
 
     usage: dict[str, Any]
-    """What it used: reported by the target, else estimated."""
+    """The `usage` object, reported by the target or estimated."""
     estimated: bool
+    """Whether `usage` is an estimate."""
     finish_reason: Any
-    """Why the answer ended, as the target gave it."""
+    """The answer's `finish_reason` as the target gave it."""
     error: BaseException | None
-    """None where the answer was complete."""
+    """Error with which the stream ended; None for a complete answer."""
 
 
 class StreamCharge(Protocol):
-    """What is charged for a stream while it runs."""
+    """The charge of a stream: makes checkpoints while it runs."""
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody runs what is deferred."""
+        """Whether the maintenance runs, so that it would run what is deferred."""
+        ...
+
+    @property
+    def defer(self) -> Callable[[Callable[[], Awaitable[None]]], None]:
+        """Takes the end of a dropped stream, for the maintenance to run."""
         ...
 
     def follow(self, usage: Callable[[], dict[str, Any]]) -> None:
-        """Let `usage` tell from now on what the stream has used so far."""
+        """Take the usage so far from `usage`, which returns a `usage` object."""
         ...
 
     def is_due(self, chunks: int) -> bool:
-        """Tell whether a checkpoint is to be made after so many more chunks."""
+        """Count `chunks` more chunks and tell whether a checkpoint is due."""
         ...
 
     async def checkpoint(self) -> None:
-        """Note what the stream has used so far.
+        """Write the usage so far to the ledger.
 
         Raises:
             GatewayError: the stream must end.
         """
         ...
 
-    def defer(self, end: Callable[[], Awaitable[None]]) -> None:
-        """Let `end` run later, where it may wait."""
-        ...
-
 
 class OpenedAnswer(NamedTuple):
-    """A streamed answer that has begun: its first chunks are there, so no other target will be asked."""
+    """A streamed answer whose first chunks have arrived, so that no other target is asked."""
 
     source: EventSource
     grammar: ChunkGrammar
     first: list[Event]
+    """The first chunks; at least one."""
 
 
 async def opened(source: EventSource, grammar: ChunkGrammar) -> OpenedAnswer:
-    """Wait for the first chunks of an answer, so that a failure before them is still an HTTP error and another target can be asked.
+    """Wait for an answer's first chunks, so that a failure before them is an HTTP error and another target can be asked.
 
     Raises:
         GatewayError: the answer failed before its first chunk; `source` is closed.
@@ -80,14 +83,15 @@ async def opened(source: EventSource, grammar: ChunkGrammar) -> OpenedAnswer:
 
 
 class ChunkStream:
-    """The chunks of one answer, in batches as they arrive; an empty batch says that nothing came for a while. `DONE` is the last event.
+    """The chunks of one answer, in batches as they arrive. `DONE` is the last event.
 
-    A complete answer is over for its reader at once; what is left to do for the upstream is done in `aclose`.
+    An empty batch means that nothing arrived for one keep-alive interval. A reader gets `DONE` before the upstream is released, which
+    `aclose` does.
 
     Args:
-        answer: the answer that has begun.
-        charge: notes what the stream uses; None where nothing is counted.
-        on_end: told once how the stream ended.
+        answer: the opened answer.
+        charge: charge of the request; None where requests are not counted.
+        on_end: called once, when the stream has ended.
     """
 
     __slots__ = ("_charge", "_first", "_grammar", "_is_closed", "_is_complete", "_on_end", "_source", "is_done")
@@ -98,9 +102,9 @@ class ChunkStream:
         self._charge = charge
         self._on_end = on_end
         self._is_complete = first[-1] is DONE
-        """Whether the target will say nothing more."""
+        """Whether the target has sent the whole answer."""
         self.is_done = False
-        """Whether the last event was given to the reader."""
+        """Whether the reader has the last event."""
         self._is_closed = False
         if charge is not None:
             charge.follow(self._grammar.final_usage)
@@ -108,7 +112,7 @@ class ChunkStream:
     async def __anext__(self) -> list[Event]:
         if self._is_closed or self.is_done:
             raise StopAsyncIteration
-        # As flat as it can be: this runs for every chunk.
+        # One flat function, because it runs for every chunk.
         try:
             chunks, self._first = self._first, None
             while not chunks:
@@ -119,7 +123,7 @@ class ChunkStream:
             if chunks and chunks[-1] is DONE:
                 self._is_complete = True
             if self._charge is not None and self._charge.is_due(len(chunks)):
-                # Before the chunks are given away: what a client has, a checkpoint has too.
+                # Before the chunks are returned, so that a client never has more than a checkpoint counts.
                 await self._charge.checkpoint()
             self.is_done = self._is_complete
             return chunks
@@ -130,26 +134,20 @@ class ChunkStream:
             raise
 
     async def abort(self, error: Exception) -> None:
-        """Stop the answer because of `error`, unless it has ended already."""
+        """Stop the answer because of `error`, unless it has ended."""
         await self._close(error)
 
     async def aclose(self) -> None:
-        """Stop the answer wherever it is: the upstream is closed too."""
+        """Stop the answer at any point, and release the upstream."""
         await self._close(None if self._is_complete else ClientDisconnectedError())
 
     async def abandon(self) -> None:
-        """Close the upstream, and let the maintenance settle the request: called by the garbage collector, so no store is asked."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        error = await self._release(None if self._is_complete else ClientDisconnectedError())
-        if self._charge is not None and self._charge.is_watched:
-            self._charge.defer(partial(self._on_end, self._end(error)))
-        else:
-            await self._on_end(self._end(error))
+        """Close the upstream and let the maintenance settle the request: for the garbage collector, which must not wait for a store."""
+        defer = self._charge.defer if self._charge is not None and self._charge.is_watched else None
+        await self._close(None if self._is_complete else ClientDisconnectedError(), defer)
 
     async def _complete(self) -> list[Event]:
-        """Return the chunks that end an answer whose target did not say that it is complete."""
+        """Return the chunks that end an answer whose target ended its stream without `DONE`."""
         try:
             chunks = self._grammar.end(done=False)
         except GatewayError as error:
@@ -158,27 +156,22 @@ class ChunkStream:
         self._is_complete = self.is_done = True
         return chunks
 
-    async def _close(self, error: BaseException | None) -> None:
+    async def _close(self, error: BaseException | None, defer: Callable[[Callable[[], Awaitable[None]]], None] | None = None) -> None:
         if self._is_closed:
             return
         self._is_closed = True
-        try:
-            error = await self._release(error)
-        finally:
-            await self._on_end(self._end(error))
-
-    async def _release(self, error: BaseException | None) -> BaseException | None:
-        """Release the upstream; return how the stream ended."""
+        grammar = self._grammar
         try:
             await (self._source.finish() if error is None else self._source.aclose())
         except Exception as failure:
-            # The answer has ended all the same, and who closes it cannot mend this: it is for the log.
-            return failure if error is None or isinstance(error, ClientDisconnectedError) else error
-        return error
-
-    def _end(self, error: BaseException | None) -> StreamEnd:
-        grammar = self._grammar
-        return StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error)
+            # The answer has ended, and its reader cannot mend the failure: it is for the log.
+            error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
+        finally:
+            end = StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error)
+            if defer is None:
+                await self._on_end(end)
+            else:
+                defer(partial(self._on_end, end))
 
 
 def _follow(grammar: ChunkGrammar, batch: list[Event]) -> list[Event]:

@@ -1,7 +1,7 @@
-"""The grammar of a stream of chunks (docs/contract.md, Streams), imposed on whatever a target yields.
+"""The grammar of a stream of chunks (docs/contract.md, Streams), to which the chunks of every target are brought.
 
-Chunks that follow it already, as OpenAI's own do, pass as the bytes they came in. Others are put right: a chunk that takes two steps of the
-grammar at once (role and text, text and finish_reason) becomes two; usage moves to where it belongs; ids, times and names are made one.
+Chunks that follow the grammar, as OpenAI's do, pass unchanged as bytes. A chunk that takes two steps of the grammar at once (role and text,
+text and `finish_reason`) is split; usage moves to the end of the stream; all chunks get the same id, time and model.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,21 +11,21 @@ from completions_mw.core.costs.tokens import at_least, is_usage, size_of
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
-CHUNK: Final = "chat.completion.chunk"
-_ENVELOPE: Final = ("id", "object", "created", "model")
+CHUNK_OBJECT: Final = "chat.completion.chunk"
+_ENVELOPE_NAMES: Final = ("id", "object", "created", "model")
 
 
 class ChunkGrammar:
-    """One answer's way through the grammar.
+    """Brings the chunks of one answer to the grammar.
 
     Args:
-        id: the answer's id where the target gives none.
-        created: its time, in seconds since the epoch, likewise.
-        model: the name that the client asked for.
-        renamed: whether the target calls the model differently, so that its name must not show.
+        id: id of the answer, if the target gives none.
+        created: time of the answer in seconds since the epoch, if the target gives none.
+        model: model name that the client asked for.
+        renamed: whether the target has another name for the model, which clients must not see.
         include_usage: whether the client asked for usage.
-        n: how many choices the client asked for.
-        estimate: gives the usage for a number of characters of text, where the target reports none.
+        n: number of choices that the client asked for.
+        estimate: returns an estimated `usage` object for an answer's size, if the target reports none.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class ChunkGrammar:
         n: int = 1,
         estimate: Callable[[int], dict[str, Any]],
     ) -> None:
-        self._defaults = (id, CHUNK, created, model)
+        self._defaults = (id, CHUNK_OBJECT, created, model)
         self._envelope: tuple[Any, Any, Any, Any] | None = None
         self._renamed = renamed
         self._include_usage = include_usage
@@ -64,14 +64,14 @@ class ChunkGrammar:
         self._finished: set[int] = set()
         self._characters = 0
         self._covered = 0
-        """Of the characters, those that the reported usage counts."""
+        """Part of `_characters` that the reported usage counts."""
         self.usage: dict[str, Any] | None = None
         """The last usage that the target reported."""
         self.finish_reason: Any = None
-        """Of the choice that ended last."""
+        """The `finish_reason` of the choice that ended last."""
 
     def feed(self, event: Event) -> list[Event]:
-        """Return the chunks for one chunk of the target."""
+        """Return the chunks for the client that one chunk of the target becomes."""
         data = event.data
         changed = ("usage" in data) != self._include_usage
         if changed and self._include_usage:
@@ -90,9 +90,9 @@ class ChunkGrammar:
         if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
             if self._envelope is None:
                 self._envelope = self._envelope_of(data)
-            # First what every chunk has, in OpenAI's order.
-            unified = {**dict(zip(_ENVELOPE, self._envelope, strict=True)), **data}
-            unified.update(zip(_ENVELOPE, self._envelope, strict=True))
+            # Twice: first for OpenAI's order of members, then to replace the target's values.
+            unified = {**dict(zip(_ENVELOPE_NAMES, self._envelope, strict=True)), **data}
+            unified.update(zip(_ENVELOPE_NAMES, self._envelope, strict=True))
             changed = changed or unified != data
             data = unified
         if len(choices) > 1 or not self._follows(choices[0]):
@@ -103,10 +103,10 @@ class ChunkGrammar:
         """Return the chunks that end the answer, `DONE` last.
 
         Args:
-            done: whether the target said that it is complete; if not, its stream just ended.
+            done: whether the target sent `DONE`; otherwise its stream ended without it.
 
         Raises:
-            UpstreamError: the answer is not complete (docs/promises.md, Streams and truncation): nothing is invented to end it.
+            UpstreamError: the answer is incomplete, and no end is invented for it (docs/promises.md, Streams and truncation).
         """
         open_choices = self._started - self._finished
         if not self._started or ((open_choices or len(self._finished) < self._n) and not done):
@@ -118,42 +118,46 @@ class ChunkGrammar:
 
     @property
     def is_estimated(self) -> bool:
-        """Whether `final_usage` is an estimate: the target has reported none since its last text."""
+        """Whether `final_usage` is an estimate, because the target has reported no usage since its last text."""
         return self.usage is None or self._characters > self._covered
 
     def final_usage(self) -> dict[str, Any]:
-        """Return the usage that the target reported; an estimate, and no less than it reported, if text came after it or there is none."""
-        if self.usage is None:
-            return self._estimate(self._characters)
-        return at_least(self.usage, self._estimate(self._characters)) if self.is_estimated else self.usage
+        """Return the usage that the target reported; if it reported none since its last text, an estimate that is no less."""
+        if self.usage is not None and self._characters <= self._covered:
+            return self.usage
+        estimate = self._estimate(self._characters)
+        return estimate if self.usage is None else at_least(self.usage, estimate)
 
     def _take_usage(self, usage: object, choices: Iterable[dict[str, Any]]) -> None:
-        """Keep reported usage for the end of the stream."""
+        """Keep the usage that a target reports, for the end of the stream."""
         if is_usage(usage):
             self.usage = usage
             written = sum(size_of(choice.get("delta") or {}) for choice in choices)
-            # Some report zeros until the end.
+            # Some targets report zeros until the end.
             counts = usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"]
             self._covered = self._characters + written if counts else 0
 
     def _envelope_of(self, first: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
-        """Return the id, object, time and model of all chunks, from those of the first one."""
+        """Return the id, object, time and model of all chunks, taken from the first chunk where its values are valid."""
         id, _, created, model = self._defaults
         found_id, found_created, found_model = first.get("id"), first.get("created"), first.get("model")
         return (
             found_id if isinstance(found_id, str) and found_id else id,
-            CHUNK,
+            CHUNK_OBJECT,
             found_created if isinstance(found_created, int) else created,
             found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
         )
 
     def _follows(self, choice: dict[str, Any]) -> bool:
-        """Tell whether a choice is the grammar's next step as it stands, and note the step."""
+        """Tell whether a choice is the grammar's next step without changes, and record the step."""
         index, delta = choice.get("index"), choice.get("delta")
         if not isinstance(index, int) or not isinstance(delta, dict) or "finish_reason" not in choice:
             return False
         if index not in self._started:
-            if not _opens(delta) or choice["finish_reason"]:
+            # OpenAI's first delta has the role and no text; where it opens tool calls, null content.
+            content = delta.get("content", False)
+            is_first = delta.get("role") == "assistant" and (content == "" or (content is None and delta.get("tool_calls")))
+            if not is_first or choice["finish_reason"]:
                 return False
             self._started.add(index)
             self._characters += size_of(delta)
@@ -170,7 +174,7 @@ class ChunkGrammar:
         return True
 
     def _steps(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the steps of the grammar that a choice takes at once."""
+        """Return the steps of the grammar that a choice combines, one choice for each step."""
         index = choice["index"] if isinstance(choice.get("index"), int) else 0
         delta = {name: value for name, value in (choice.get("delta") or {}).items() if value not in (None, "") and name != "role"}
         steps: list[dict[str, Any]] = []
@@ -189,15 +193,8 @@ class ChunkGrammar:
         return steps
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
-        data = {**dict(zip(_ENVELOPE, self._envelope or self._defaults, strict=True)), "choices": choices}
+        data = {**dict(zip(_ENVELOPE_NAMES, self._envelope or self._defaults, strict=True)), "choices": choices}
         return Event({**data, "usage": usage} if self._include_usage else data)
-
-
-def _opens(delta: dict[str, Any]) -> bool:
-    """Tell whether a delta is a first one: the role, and no text yet. OpenAI opens tool calls with the role and null content."""
-    if delta.get("role") != "assistant" or "content" not in delta:
-        return False
-    return delta["content"] == "" or (delta["content"] is None and bool(delta.get("tool_calls")))
 
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:

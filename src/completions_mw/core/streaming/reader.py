@@ -1,4 +1,4 @@
-"""The answers of direct calls from Python: typed, and with no other exceptions than HTTP would answer with."""
+"""Answers of direct calls from Python: typed objects, and errors of this package only."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -16,25 +16,25 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 def typed(answer: type[AnswerT], data: Mapping[str, Any]) -> AnswerT:
-    """Return an answer, or a chunk of one, as the object that its reader gets.
+    """Return an answer, or a chunk of one, as an object.
 
     Raises:
-        UpstreamError: it is not one. What functions of the host app give back was checked before.
+        UpstreamError: an upstream's answer is not valid. Answers of functions of the host app were checked before.
     """
     try:
         return answer.model_validate(data)
     except ValidationError:
         problem = "The upstream provider sent an answer that is not a chat completion."
-    # Not within the handler: pydantic's error carries the answer.
+    # Outside the handler, so that pydantic's error, which holds the answer, is not chained.
     raise UpstreamError(problem, code="upstream_protocol_error")
 
 
 @contextmanager
 def as_gateway_errors() -> Iterator[None]:
-    """Make every fault of the `with` block the one that HTTP would answer with; what caused it is chained to it.
+    """Turn exceptions of the `with` block that are not errors of this package into `InternalError`, with the cause chained.
 
     Raises:
-        InternalError: a fault of ours, or of a function of the host app.
+        InternalError: a fault of this package or of a function of the host app.
     """
     try:
         yield
@@ -45,9 +45,12 @@ def as_gateway_errors() -> Iterator[None]:
 
 
 class ChunkReader:
-    """The chunks of a direct call, one by one and typed. The request is sent when the first is asked for.
+    """The chunks of a direct call, one by one, as objects. The request starts when the first chunk is read.
 
-    Also an async context manager: leaving it closes the upstream, wherever the answer was.
+    Also an async context manager: leaving it closes the upstream at any point of the answer.
+
+    Args:
+        open: starts the request.
     """
 
     __slots__ = ("_chunks", "_closed", "_open", "_waiting")
@@ -59,7 +62,7 @@ class ChunkReader:
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        # A generator, because event loops close those that an `async for` left without a word.
+        # A generator, because event loops close generators that an `async for` left early.
         try:
             while True:
                 try:
@@ -77,7 +80,7 @@ class ChunkReader:
             if self._chunks is None:
                 self._chunks = await self._open()
                 if self._closed:
-                    # It was closed while it was being opened.
+                    # Another task has closed the reader meanwhile.
                     await self._chunks.aclose()
                     raise StopAsyncIteration
             with as_gateway_errors():
@@ -89,7 +92,7 @@ class ChunkReader:
             raise
 
     async def aclose(self) -> None:
-        """Stop the answer. May be called twice, and before the first chunk."""
+        """Stop the answer. May be called more than once, and before the first chunk."""
         self._closed = True
         if self._chunks is not None:
             await self._chunks.aclose()

@@ -1,6 +1,14 @@
-"""What is told of requests, beside their answers.
+"""Telemetry: reports of what happens to requests.
 
-observer.py    `Observer`: the one seam at which logs, metrics and spans hang
-log.py         structured log records, and `JsonFormatter`
-request_log.py the observer that writes the access log and the failures of requests
+observer.py     `Observer`: base class of logs, metrics and spans
+request_log.py  `RequestLog`: the observer that logs requests and failures
+log.py          structured log records, and `JsonFormatter`
+
+Metrics and spans are observers too, each in a file beside request_log.py.
 """
+
+from completions_mw.core.telemetry.log import JsonFormatter
+from completions_mw.core.telemetry.observer import Observer
+from completions_mw.core.telemetry.request_log import RequestLog
+
+__all__ = ["JsonFormatter", "Observer", "RequestLog"]

@@ -1,6 +1,6 @@
-"""Structured logs: the message is the event's name, and its fields are attributes of the record (`extra`).
+"""Structured logs: the message is the name of the event, and its fields are attributes of the record (`extra`).
 
-So Sentry and its like show one group for each kind of event, and every handler of the host app gets the fields as values. No field ever
+Sentry and other trackers then show one group for each kind of event, and every handler of the host app gets the fields as values. No field
 holds content, a key or an address.
 """
 
@@ -13,49 +13,46 @@ from typing import Any, Final
 access_log: Final = logging.getLogger("completions_mw.access")
 event_log: Final = logging.getLogger("completions_mw")
 LOG_SECONDS: Final = 10.0
-"""Between two lines about the same trouble."""
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Seconds between two records about the same failure."""
+_STANDARD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def log_event(level: int, event: str, *, exc_info: BaseException | None = None, logger: logging.Logger = event_log, **fields: Any) -> None:
-    """Log an event of the gateway. A handler of the host app that fails must not fail the request.
+    """Log an event of the gateway. An error of a logging handler is suppressed, so that it cannot fail the request.
 
     Args:
-        level: as in `logging`.
-        event: the event's name, which is the message.
-        exc_info: the exception that is logged with its traceback.
+        level: level of `logging`.
+        event: name of the event, which is the message.
+        exc_info: exception to log with its traceback.
         logger: `completions_mw`, or `completions_mw.access`.
-        **fields: what is known of the event; those that are None are left out.
+        **fields: fields of the event; None leaves a field out.
     """
     with suppress(Exception):
         logger.log(level, event, exc_info=exc_info, extra={name: value for name, value in fields.items() if value is not None})
 
 
 def log_exception(event: str, error: Exception, *, debug: bool, **fields: Any) -> None:
-    """Log an exception of ours or of the host app, with its traceback.
+    """Log an exception of this package or of the host app, with its traceback.
 
     Args:
-        event: the event's name, which is the message.
+        event: name of the event, which is the message.
         error: the exception.
-        debug: whether its text, which may quote a request, may be logged too.
-        **fields: what is known of the event.
+        debug: whether to log the exception's text, which may quote a request.
+        **fields: fields of the event; None leaves a field out.
     """
     shown = error if debug else without_text(error)
     log_event(logging.ERROR, event, exc_info=shown, error=type(error).__name__, **fields)
 
 
 def without_text(error: BaseException) -> BaseException:
-    """Return an exception with the class name and traceback of `error`, and without its text, which may quote a request.
-
-    What caused `error` is left out, as its text may quote the request too.
-    """
+    """Return an exception with the class name and traceback of `error`, without its text and its causes, which may quote a request."""
     kind = type(error)
     silent: type[Exception] = type(kind.__name__, (Exception,), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
     return silent().with_traceback(error.__traceback__)
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats each record as one line of JSON, with all of its fields: no value can forge another line.
+    """Formats each record as one line of JSON, with all of its fields, so that no value can forge another line.
 
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter())
@@ -65,9 +62,9 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return a record as one line of JSON."""
         line: dict[str, Any] = {"level": record.levelname, "logger": record.name, "event": record.getMessage()}
-        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             line |= {"exception": type(error).__qualname__, "text": str(error) or None, "trace": "".join(format_tb(error.__traceback__))}

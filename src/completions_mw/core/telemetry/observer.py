@@ -1,4 +1,4 @@
-"""The one seam at which logs, metrics and spans hang."""
+"""Observers, which make logs, metrics and spans of the steps of requests."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
@@ -8,11 +8,11 @@ R = TypeVar("R", bound="ObservedRequest")
 T = TypeVar("T")
 
 Step = Literal["request", "authenticate", "parse", "admit", "cache", "reserve", "dispatch", "target", "settle"]
-"""What is observed: the whole request, one of its steps, or one target that was asked within `dispatch`."""
+"""Name of an observed step: the whole request, one of its steps, or one target that is asked within `dispatch`."""
 
 
 class ObservedRequest(Protocol):
-    """What an observer may know of a request: read only, and never content."""
+    """Request context as observers see it: read-only and without content."""
 
     @property
     def id(self) -> str: ...
@@ -40,29 +40,29 @@ class ObservedRequest(Protocol):
 
 
 class Observer:
-    """Told what happens to each request. Every method does nothing here; override what is of interest.
+    """Base class of observers, whose methods do nothing; override some of them.
 
-    An observer must not raise and must not wait. `request` fails at most once or completes once; a streamed request does so when its
-    stream ends, which may be long after `dispatch` has completed.
+    An observer must not raise and must not wait. The step `request` completes or fails once: for a streamed answer when the stream ends,
+    which may be long after `dispatch` has completed.
     """
 
     observes_steps: bool = False
-    """Whether `started` and `completed` are wanted for the steps inside a request; where they are not, steps cost nothing more."""
+    """Whether the observer wants to know of the steps within a request; if not, they are not reported and cost nothing."""
 
     def started(self, step: Step, request: ObservedRequest) -> None:
-        """A step begins."""
+        """Called when a step begins."""
 
     def completed(self, step: Step, request: ObservedRequest) -> None:
-        """A step has done its work."""
+        """Called when a step has succeeded."""
 
     def failed(self, step: Step, request: ObservedRequest, error: BaseException) -> None:
-        """A step has raised `error`; one that is no `Exception` says that the request was cancelled."""
+        """Called when a step has raised `error`; an error that is not an `Exception` means that the request was cancelled."""
 
     def noted(self, event: str, request: ObservedRequest, **details: Any) -> None:
-        """Something happened that an operator should know, as `over_reservation`."""
+        """Called for an event that operators should know, such as `over_reservation`."""
 
     def around(self, step: Step, function: Callable[Concatenate[R, P], Awaitable[T]]) -> Callable[Concatenate[R, P], Awaitable[T]]:
-        """Return `function` so that it reports itself as `step`; the function itself where steps are not observed."""
+        """Return `function` with reports of its start and end as `step`; unchanged if steps are not observed."""
         if not self.observes_steps:
             return function
 
@@ -80,10 +80,10 @@ class Observer:
 
 
 class Observers(Observer):
-    """Hands everything on to several observers.
+    """Passes all calls on to several observers.
 
     Args:
-        *observers: told in this order.
+        *observers: observers, in the order in which they are called.
     """
 
     def __init__(self, *observers: Observer) -> None:

@@ -1,4 +1,4 @@
-"""The observer that writes the access log and the failures of requests."""
+"""The observer that logs requests and failures."""
 
 import logging
 from typing import Any
@@ -9,10 +9,10 @@ from completions_mw.errors import ClientDisconnectedError, GatewayError, Interna
 
 
 class RequestLog(Observer):
-    """Writes one record to `completions_mw.access` for each request of HTTP, and failures to `completions_mw`."""
+    """Logs each HTTP request to `completions_mw.access`, and failures to `completions_mw`."""
 
     def completed(self, step: Step, request: ObservedRequest) -> None:
-        if step == "request" and request.is_http:
+        if step == "request" and request.is_http and access_log.isEnabledFor(logging.INFO):
             _log_access(request, 200, None)
 
     def failed(self, step: Step, request: ObservedRequest, error: BaseException) -> None:
@@ -21,26 +21,23 @@ class RequestLog(Observer):
         elif step == "request" and request.is_http:
             if isinstance(error, Exception) and not isinstance(error, GatewayError):
                 log_exception("internal_error", error, debug=request.debug, request_id=request.id)
-            _log_access(request, *verdict(error))
+            if access_log.isEnabledFor(logging.INFO):
+                _log_access(request, *verdict(error))
 
     def noted(self, event: str, request: ObservedRequest, **details: Any) -> None:
         log_event(logging.WARNING, event, request_id=request.id, **details)
 
 
-def verdict(error: BaseException | None) -> tuple[int, str | None]:
-    """Return the HTTP status and error code of a request that ended with `error`, or completed; 499 where its client left."""
-    if error is None:
-        return 200, None
+def verdict(error: BaseException) -> tuple[int, str | None]:
+    """Return the HTTP status and error code of a request that ended with `error`; 499 for a client that left."""
     if isinstance(error, GatewayError):
         return error.status, error.code
-    # A task is cancelled by what is no `Exception`.
+    # Only a cancelled task ends with an error that is not an `Exception`.
     kind = InternalError if isinstance(error, Exception) else ClientDisconnectedError
     return kind.status, kind.code
 
 
 def _log_access(request: ObservedRequest, status: int, code: str | None) -> None:
-    if not access_log.isEnabledFor(logging.INFO):
-        return
     usage = request.usage or {}
     log_event(
         logging.INFO,

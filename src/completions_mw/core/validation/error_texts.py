@@ -1,6 +1,6 @@
-"""What pydantic found wrong with a request, in the words, paths and order of OpenAI's API (docs/contract.md, Validation).
+"""Faults that pydantic finds in a request, in the words, paths and order of OpenAI's API (docs/contract.md, Validation).
 
-Everything that can be said is a row of a table here; the models in `schemas` say nothing about errors.
+Every text is a row of a table in this module; the models in `schemas` hold no texts.
 """
 
 import re
@@ -12,12 +12,12 @@ from completions_mw.core.validation.json_body import TYPE_NAMES
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest
 
-_SHOWN_VALUE: Final = 16
-_SHOWN_NAME: Final = 128
-_PRINTABLE_BITS: Final = 4096
-"""Python refuses to print integers of more than 4300 digits."""
+MAX_SHOWN_VALUE_LENGTH: Final = 16
+MAX_SHOWN_NAME_LENGTH: Final = 128
+MAX_DECIMAL_BITS: Final = 4096
+"""Bits of an integer up to which it is shown as a decimal: Python refuses to print more than 4300 digits."""
 
-_SAYINGS: Final = {
+_TEXTS: Final = {
     "missing": ("missing_required_parameter", "Missing required parameter: '{path}'."),
     "extra_forbidden": ("unknown_parameter", "Unknown parameter: '{path}'."),
     "wrong_type": ("invalid_type", "Invalid type for '{path}': expected {expected}, but got {got} instead."),
@@ -68,11 +68,11 @@ _SAYINGS: Final = {
         "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
     ),
 }
-"""Code and text for each kind of error: pydantic's own kinds, and those that `_interpret` makes of them."""
+"""Code and text of each kind of error: pydantic's kinds, and the kinds into which `_interpret` divides some of them."""
 
-_ANYTHING_ELSE: Final = ("invalid_value", "Invalid value for '{path}'.")
+_DEFAULT_TEXT: Final = ("invalid_value", "Invalid value for '{path}'.")
 
-_TYPES: Final = {
+_TYPE_NAMES: Final = {
     "string_type": "a string",
     "int_type": "an integer",
     "float_type": "a decimal",
@@ -84,7 +84,7 @@ _TYPES: Final = {
 }
 
 _ROLES: Final = ("system", "assistant", "user", "function", "tool", "developer")
-_UNIONS: Final = {
+_UNION_NAMES: Final = {
     "messages[]": "an object",
     **{f"messages[]:{role}.content": "one of a string or array of objects" for role in _ROLES},
     "messages[]:user.content:array[]": "an object",
@@ -99,99 +99,99 @@ _UNIONS: Final = {
     "prediction.content": "one of a string or array of objects",
     "audio.voice": "one of a string or object",
 }
-"""What is expected where there is a choice. A name right after such a place is pydantic's tag of the choice, not a member."""
+"""Expected types at unions, by site. In a location of pydantic's, the step after a union is the tag of a member, not a field."""
 
-_EXPECTED: Final = {**_UNIONS, "modalities": "an array of strings"}
+_EXPECTED_NAMES: Final = {**_UNION_NAMES, "modalities": "an array of strings"}
 
-_DECIMALS: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
-_UNLISTED: Final = frozenset({"scale"})
-"""Accepted by the specification, not named by the live API (docs/contract.md, Validation)."""
+_DECIMAL_FIELDS: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
+_UNLISTED_VALUES: Final = frozenset({"scale"})
+"""Values that the specification accepts and the live API does not name (docs/contract.md, Validation)."""
 
-_MODEL, _MESSAGES, _UNKNOWN = -3, -2, -1
-_ORDER: Final = {name: rank for rank, name in enumerate(ChatRequest.model_fields)}
-_VALUES_LAST: Final = frozenset({"temperature", "top_p"})
+_MODEL_RANK, _MESSAGES_RANK, _UNKNOWN_RANK = -3, -2, -1
+_RANKS: Final = {name: rank for rank, name in enumerate(ChatRequest.model_fields)}
+_RANGE_CHECKED_LAST: Final = frozenset({"temperature", "top_p"})
 
 
 class Fault(NamedTuple):
-    """Something wrong with a request, and how early it is reported: the lowest rank wins."""
+    """A fault of a request, with its rank: of several faults, the one with the lowest rank is reported."""
 
     rank: int
     error: InvalidRequestError
 
 
 def rank_of(field: str, *, last: bool = False) -> int:
-    """Return when faults of `field` are reported; `last` is for values that OpenAI's API looks at after everything else."""
-    return _ORDER[field] + len(_ORDER) * last
+    """Return the rank of a fault in `field`; `last` is for values that OpenAI's API checks after all other fields."""
+    return _RANKS[field] + len(_RANKS) * last
 
 
 def unknown_parameter(name: str) -> Fault:
     """Return the fault of a top-level field that the API does not have."""
     path = _clip(name)
-    return Fault(_UNKNOWN, InvalidRequestError(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter"))
+    return Fault(_UNKNOWN_RANK, InvalidRequestError(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter"))
 
 
 def describe(details: ErrorDetails) -> Fault:
-    """Return what OpenAI's API says of one of pydantic's errors."""
+    """Return the fault that OpenAI's API reports for one of pydantic's errors."""
     field, rank = str(details["loc"][0]), _rank(details)
-    kind, leases = _interpret(details)
-    if rank == _MODEL and kind in {"missing", "string_too_short"}:
+    kind, values = _interpret(details)
+    if rank == _MODEL_RANK and kind in {"missing", "string_too_short"}:
         return Fault(rank, InvalidRequestError("you must provide a model parameter"))
-    code, text = _SAYINGS.get(kind, _ANYTHING_ELSE)
-    value = leases["input"]
-    leases |= {
+    code, text = _TEXTS.get(kind, _DEFAULT_TEXT)
+    value = values["input"]
+    values |= {
         "value": _shown(value),
         "length": len(value) if isinstance(value, str | list | dict) else 0,
         "got": TYPE_NAMES.get(type(value), "an object"),
-        "number": "decimal" if field in _DECIMALS else "integer",
+        "number": "decimal" if field in _DECIMAL_FIELDS else "integer",
     }
-    return Fault(rank, InvalidRequestError(text.format_map(leases), param=leases["path"], code=code.format_map(leases)))
+    return Fault(rank, InvalidRequestError(text.format_map(values), param=values["path"], code=code.format_map(values)))
 
 
 def _rank(details: ErrorDetails) -> int:
     field, kind = str(details["loc"][0]), details["type"]
     if field == "model":
-        return _MODEL
+        return _MODEL_RANK
     if details["loc"] == ("messages",) and kind == "missing":
-        return _MESSAGES
-    return rank_of(field, last=field in _VALUES_LAST and kind in {"greater_than_equal", "less_than_equal"})
+        return _MESSAGES_RANK
+    return rank_of(field, last=field in _RANGE_CHECKED_LAST and kind in {"greater_than_equal", "less_than_equal"})
 
 
 def _interpret(details: ErrorDetails) -> tuple[str, dict[str, Any]]:
-    """Return the key of what is to be said, and what is known to fill it in."""
+    """Return the key of the text in `_TEXTS`, and the values of its placeholders."""
     kind, location = details["type"], details["loc"]
     of_name = len(location) > 2 and location[-1] == "[key]"
     path, site = _locate(location[:-1] if of_name else location)
-    leases: dict[str, Any] = {"path": path, "parent": location[0], "input": details["input"], **details.get("ctx", {})}
+    values: dict[str, Any] = {"path": path, "parent": location[0], "input": details["input"], **details.get("ctx", {})}
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        return _choice(site, leases)
+        return _choice(site, values)
     if kind == "literal_error":
-        return _literal(site, leases, leases["expected"])
-    if kind in _TYPES:
-        return "wrong_type", leases | {"expected": _EXPECTED.get(site, _TYPES[kind])}
-    if kind == "too_long" and leases["field_type"] == "Dictionary":
-        return "too_many_members", leases
-    return "name_too_long" if kind == "string_too_long" and of_name else kind, leases
+        return _literal(site, values, values["expected"])
+    if kind in _TYPE_NAMES:
+        return "wrong_type", values | {"expected": _EXPECTED_NAMES.get(site, _TYPE_NAMES[kind])}
+    if kind == "too_long" and values["field_type"] == "Dictionary":
+        return "too_many_members", values
+    return "name_too_long" if kind == "string_too_long" and of_name else kind, values
 
 
-def _choice(site: str, leases: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    discriminator = leases["discriminator"]
-    # Quoted, it names a member of the object; else it is one of our functions, which tell by the JSON type.
+def _choice(site: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    discriminator = values["discriminator"]
+    # A quoted discriminator is a member of the object; any other is a function of `schemas`, which discriminates by the JSON type.
     if not discriminator.startswith("'"):
-        return "wrong_type", leases | {"expected": _EXPECTED[site]}
+        return "wrong_type", values | {"expected": _EXPECTED_NAMES[site]}
     member = discriminator.strip("'")
-    leases["path"] += f".{member}"
-    if member not in leases["input"]:
-        return "missing", leases
-    leases["input"] = leases["input"][member]
-    return _literal(site, leases, leases["expected_tags"])
+    values["path"] += f".{member}"
+    if member not in values["input"]:
+        return "missing", values
+    values["input"] = values["input"][member]
+    return _literal(site, values, values["expected_tags"])
 
 
-def _literal(site: str, leases: dict[str, Any], expected: str) -> tuple[str, dict[str, Any]]:
-    values = [f"'{value}'" for value in re.findall("'([^']*)'", expected) if value not in _UNLISTED]
-    if type(leases["input"]) is not str:
-        return "wrong_type", leases | {"expected": f"one of {_series(values, 'or')}"}
+def _literal(site: str, values: dict[str, Any], expected: str) -> tuple[str, dict[str, Any]]:
+    names = [f"'{name}'" for name in re.findall("'([^']*)'", expected) if name not in _UNLISTED_VALUES]
+    if type(values["input"]) is not str:
+        return "wrong_type", values | {"expected": f"one of {_series(names, 'or')}"}
     kind = "unsupported_value" if site == "reasoning_effort" else "wrong_value"
-    return kind, leases | {"supported": _series(values, "and")}
+    return kind, values | {"supported": _series(names, "and")}
 
 
 def _series(values: list[str], last: str) -> str:
@@ -201,12 +201,12 @@ def _series(values: list[str], last: str) -> str:
 
 
 def _locate(location: tuple[int | str, ...]) -> tuple[str, str]:
-    """Return the place for the client, as `messages[0].content[1].text`, and for the tables: no numbers, but tags of unions."""
+    """Return the path for the client, as `messages[0].content[1].text`, and the site for the tables, as `messages[]:user.content`."""
     path = site = ""
     for step in location:
         if isinstance(step, int):
             path, site = f"{path}[{step}]", f"{site}[]"
-        elif site in _UNIONS:
+        elif site in _UNION_NAMES:
             site = f"{site}:{step}"
         else:
             dot = "." if path else ""
@@ -215,15 +215,15 @@ def _locate(location: tuple[int | str, ...]) -> tuple[str, str]:
 
 
 def _clip(name: str) -> str:
-    return name if len(name) <= _SHOWN_NAME else _ends(name)
+    return name if len(name) <= MAX_SHOWN_NAME_LENGTH else _ends(name)
 
 
 def _shown(value: object) -> str:
-    """Return as much of a value as may appear in an error: a long one may be a secret in the wrong place (docs/promises.md, Secrets)."""
+    """Return a value as errors show it: shortened, since a long value may be a secret in a wrong field (docs/promises.md, Secrets)."""
     if isinstance(value, float):
         return str(value)
-    text = hex(value) if isinstance(value, int) and value.bit_length() > _PRINTABLE_BITS else str(value)
-    return text if len(text) <= _SHOWN_VALUE and not text.startswith("sk-") else _ends(text)
+    text = hex(value) if isinstance(value, int) and value.bit_length() > MAX_DECIMAL_BITS else str(value)
+    return text if len(text) <= MAX_SHOWN_VALUE_LENGTH and not text.startswith("sk-") else _ends(text)
 
 
 def _ends(text: str) -> str:

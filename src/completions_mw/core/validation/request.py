@@ -1,181 +1,120 @@
-"""What a request must be before anything is done with it: OpenAI's rules, reported as OpenAI's API does (docs/contract.md, Validation)."""
+"""Validation of a chat request by OpenAI's rules, with the errors of OpenAI's API (docs/contract.md, Validation)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from types import NoneType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from completions_mw.core.validation.error_texts import Fault, describe, rank_of, unknown_parameter
-from completions_mw.core.validation.json_body import Bounds, check_values
-from completions_mw.core.validation.message_order import sequence_fault
+from completions_mw.core.validation.error_texts import Fault, describe, unknown_parameter
+from completions_mw.core.validation.rules import RULES
 from completions_mw.errors import InvalidRequestError
-from completions_mw.schemas import ChatRequest
+from completions_mw.schemas import ChatRequest, Message
 
 UnknownParams = Literal["reject", "forward", "ignore"]
-"""What happens to top-level fields that OpenAI does not have (docs/contract.md, Requests)."""
+"""Treatment of top-level fields that OpenAI's API does not have (docs/contract.md, Requests)."""
 
-MAX_TOP_LOGPROBS: Final = 20
-DEFAULT_BOUNDS: Final = Bounds()
-
-_DECLARED: Final = frozenset(ChatRequest.model_fields)
-_ATOMS: Final = frozenset({int, float, bool, NoneType})
-_rank: Final = attrgetter("rank")
+_DECLARED_FIELDS: Final = frozenset(ChatRequest.model_fields)
+_NO_CALL_TEXT: Final = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+_UNKNOWN_CALL_TEXT: Final = "Invalid parameter: 'tool_call_id' was not found in 'tool_calls' of the previous message."
+_UNANSWERED_TEXT: Final = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
+_rank_of: Final = attrgetter("rank")
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A valid request."""
+    """A valid chat request."""
 
     request: ChatRequest
     fields: dict[str, Any]
-    """What to send upstream: as it came, without nulls and without what is to be ignored. Shared; copy before a change."""
+    """Fields for the upstream: as they came, without nulls and ignored fields. Shared between targets; copy before a change."""
     model: str
-    """The name that the client asked for."""
+    """The model name that the client asked for."""
     stream: bool
-    """Whether the answer is to be streamed."""
+    """Whether the client asked for a stream."""
+    n: int
+    """Number of choices that the client asked for."""
     cap: int | None = None
-    """The maximum of tokens to ask the upstream for, whatever the request calls it: money is reserved for no more."""
+    """Maximum of completion tokens for the upstream, for which money is reserved; None for the client's own maximum."""
 
     @property
     def include_usage(self) -> bool:
-        """Whether the stream is to end with the usage (docs/contract.md, Streams)."""
+        """Whether the client asked for usage at the end of the stream (docs/contract.md, Streams)."""
         options = self.request.stream_options
         return options is not None and options.include_usage is True
 
     @property
     def max_tokens(self) -> int | None:
-        """How many tokens an answer may have, if the request says so; reasoning among them."""
+        """Maximum of completion tokens that the client set, with reasoning; None if it set none."""
         newer, older = self.request.max_completion_tokens, self.request.max_tokens
         if newer is None or older is None:
             return older if newer is None else newer
-        # Which of two is obeyed depends on who answers.
+        # Upstreams differ in which of the two they obey.
         return max(newer, older)
 
     def capped(self, max_tokens: int) -> "Chat":
-        """Return the request with this maximum, under one name."""
+        """Return the request with `max_tokens` as its only maximum of completion tokens."""
         update = {"max_completion_tokens": max_tokens, "max_tokens": None}
         fields = {name: value for name, value in self.fields.items() if name not in update}
-        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, max_tokens)
-
-    @property
-    def n(self) -> int:
-        """How many answers are wanted."""
-        return self.request.n or 1
-
-
-class Rule(NamedTuple):
-    """A rule over several fields, for requests that have `field`."""
-
-    field: str
-    broken: Callable[[dict[str, Any]], bool]
-    message: str
-    last: bool = False
-    param: str | None = None
-    code: str | None = None
-
-    def fault(self) -> Fault:
-        """Return what is said of a request that breaks it."""
-        error = InvalidRequestError(self.message, param=self.param or self.field, code=self.code)
-        return Fault(rank_of(self.field, last=self.last), error)
-
-
-_RULES: Final = (
-    Rule(
-        "stream_options",
-        lambda fields: fields.get("stream") is not True,
-        "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-    ),
-    Rule(
-        "top_logprobs",
-        lambda fields: fields.get("logprobs") is not True,
-        "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
-        last=True,
-    ),
-    Rule(
-        "top_logprobs",
-        lambda fields: type(fields["top_logprobs"]) is int and fields["top_logprobs"] > MAX_TOP_LOGPROBS,
-        f"Invalid value for 'top_logprobs': must be less than or equal to {MAX_TOP_LOGPROBS}.",
-        last=True,
-    ),
-    Rule(
-        "modalities",
-        lambda fields: type(fields["modalities"]) is list and "audio" in fields["modalities"] and "audio" not in fields,
-        "Missing required parameter: 'audio'.",
-        param="audio",
-        code="missing_required_parameter",
-    ),
-)
-"""See docs/contract.md, Validation."""
+        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, self.n, max_tokens)
 
 
 def prepare() -> None:
-    """Build the validator, which takes longer than all imports together: once, when a gateway is made, and not at its first request."""
+    """Build the validator when a gateway is made: building it takes longer than all imports, and must not delay the first request."""
     ChatRequest.model_rebuild()
 
 
 def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject") -> Chat:
-    """Check a request.
+    """Return a request whose fields are valid.
 
     Args:
-        fields: parsed JSON, or what `normalise` made of Python objects; not changed.
-        unknown_params: what to do with fields that the API does not have.
+        fields: fields as `parse_json_body` or `normalise` returns them; not changed.
+        unknown_params: treatment of fields that the API does not have.
 
     Raises:
-        InvalidRequestError: the one fault that OpenAI's API would report first.
+        InvalidRequestError: the fields are invalid; of several faults, the error is for the one that OpenAI's API reports first.
     """
     # Null is the same as left out, for every field (docs/contract.md, Requests).
     sent = {name: value for name, value in fields.items() if value is not None} if None in fields.values() else fields
-    unknown = [] if sent.keys() <= _DECLARED else [name for name in sent if name not in _DECLARED]
+    unknown = [] if sent.keys() <= _DECLARED_FIELDS else [name for name in sent if name not in _DECLARED_FIELDS]
     if unknown and unknown_params == "ignore":
-        sent = {name: value for name, value in sent.items() if name in _DECLARED}
-    request, faults = _parse(sent)
+        sent = {name: value for name, value in sent.items() if name in _DECLARED_FIELDS}
+    request: ChatRequest | None = None
+    faults: list[Fault] = []
+    try:
+        request = ChatRequest.__pydantic_validator__.validate_python(sent)
+    except ValidationError as invalid:
+        faults = [describe(details) for details in invalid.errors(include_url=False)]
     if unknown and unknown_params == "reject":
         faults.append(unknown_parameter(unknown[0]))
-    faults += [rule.fault() for rule in _RULES if rule.field in sent and rule.broken(sent)]
+    faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
     if faults or request is None:
-        raise min(faults, key=_rank).error
-    if error := sequence_fault(request.messages):
+        raise min(faults, key=_rank_of).error
+    if error := _sequence_error(request.messages):
         raise error
-    return Chat(request, sent, request.model, request.stream is True)
+    return Chat(request, sent, request.model, request.stream is True, request.n or 1)
 
 
-def _parse(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:
-    try:
-        request: ChatRequest = ChatRequest.__pydantic_validator__.validate_python(fields)
-    except ValidationError as error:
-        return None, [describe(details) for details in error.errors(include_url=False)]
-    return request, []
+def _sequence_error(messages: Sequence[Message]) -> InvalidRequestError | None:
+    """Return the error for tool results that do not follow their calls, None if the messages are in order."""
+    caller = 0
+    calls: frozenset[str] = frozenset()
+    unanswered: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in calls:
+                return _order_error(_UNKNOWN_CALL_TEXT, index, "tool_call_id") if calls else _order_error(_NO_CALL_TEXT, index, "role")
+            unanswered.discard(message.tool_call_id)
+        elif unanswered:
+            break
+        elif message.role == "assistant" and message.tool_calls:
+            caller, calls = index, frozenset(call.id for call in message.tool_calls)
+            unanswered = set(calls)
+        else:
+            calls = frozenset()
+    return _order_error(_UNANSWERED_TEXT, caller, "role") if unanswered else None
 
 
-def normalise(fields: Mapping[str, Any], bounds: Bounds = DEFAULT_BOUNDS) -> dict[str, Any]:
-    """Turn the arguments of a direct call into plain JSON values: messages may be objects of this package or of an SDK.
-
-    Raises:
-        InvalidRequestError: a value has no form in JSON.
-    """
-    plain: dict[str, Any] = dict(fields)
-    check_values(plain, bounds)
-    if all(map(_is_plain, plain.values())):
-        return plain
-    try:
-        plain = from_json(to_json(plain, inf_nan_mode="constants", exclude_none=True), allow_inf_nan=False)
-    except (PydanticSerializationError, ValueError) as error:
-        problem = f"The request has a value that JSON cannot carry ({type(error).__name__})."
-    else:
-        check_values(plain, bounds)
-        return plain
-    raise InvalidRequestError(problem)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether `value` is JSON as it stands; text beyond ASCII is not, because it may hold what UTF-8 cannot carry."""
-    kind = type(value)
-    if kind is dict:
-        return all(type(name) is str and name.isascii() for name in value) and all(map(_is_plain, value.values()))
-    if kind is list:
-        return all(map(_is_plain, value))
-    return kind in _ATOMS or (kind is str and str.isascii(value))
+def _order_error(message: str, index: int, member: str) -> InvalidRequestError:
+    return InvalidRequestError(message, param=f"messages.[{index}].{member}")

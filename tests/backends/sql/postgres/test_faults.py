@@ -16,7 +16,7 @@ import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql import ConflictError, Step, open_database
-from completions_mw.backends.sql.postgres.database import CONNECTIONS, REPORTS
+from completions_mw.backends.sql.postgres.pool import MAX_CONNECTIONS, MAX_REPORT_CONNECTIONS
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
@@ -87,7 +87,7 @@ def test_a_server_process_that_hangs_is_given_up_and_its_connection_with_it(impa
         with pytest.raises(StoreTimeoutError):
             impatient.run(impatient.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
         assert impatient.run(spend(impatient.ledger, "b", 1, 1, [account(1000)]))
-        assert len(impatient.database._idle) == 1  # type: ignore[attr-defined]
+        assert len(impatient.database.pool.idle) == 1  # type: ignore[attr-defined]
     assert impatient.run(impatient.ledger.settle(entry("a"), outcome(1))) is not None
     [balance] = impatient.run(impatient.ledger.balances("key", "key-1"))
     assert balance.spent in (101, 102)
@@ -109,21 +109,21 @@ def test_more_requests_than_connections_wait_and_the_last_ones_not_for_ever(impa
             return True
 
     with _locked(impatient):
-        assert all(impatient.run.together([partial(fails, f"{at}") for at in range(3 * CONNECTIONS)]))
-    assert len(postgres.backends(impatient.address)) <= CONNECTIONS
+        assert all(impatient.run.together([partial(fails, f"{at}") for at in range(3 * MAX_CONNECTIONS)]))
+    assert len(postgres.backends(impatient.address)) <= MAX_CONNECTIONS
     assert impatient.run(spend(impatient.ledger, "a", 1, 1, [account(1000)]))
 
 
 def test_no_connection_is_free(postgres: PostgresServer) -> None:
     with books(postgres.new_database(), blocking=True, timeout=TIMEOUT) as opened:
         opened.run(opened.database.fetch("check"))
-        places = opened.database._places  # type: ignore[attr-defined]
-        for _ in range(CONNECTIONS):
-            places.acquire()
+        permits = opened.database.pool.permits  # type: ignore[attr-defined]
+        for _ in range(MAX_CONNECTIONS):
+            permits.acquire()
         with pytest.raises(StoreTimeoutError, match="all connections are in use"):
             opened.run(opened.database.fetch("check"))
-        for _ in range(CONNECTIONS):
-            places.release()
+        for _ in range(MAX_CONNECTIONS):
+            permits.release()
         assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 
@@ -236,7 +236,7 @@ def test_a_connection_to_what_became_a_replica_is_not_kept(opened: Books, postgr
         with pytest.raises(StoreError, match="ReadOnlySqlTransaction") as caught:
             opened.run(opened.ledger.reserve(entry("a"), 1, [account(1000)], TTL_MS))
         assert type(caught.value) is StoreError
-        assert opened.database._idle == deque()  # type: ignore[attr-defined]
+        assert opened.database.pool.idle == deque()  # type: ignore[attr-defined]
     postgres.query(f"ALTER DATABASE {opened.address.rpartition('/')[2]} RESET default_transaction_read_only")
     assert opened.run(spend(opened.ledger, "a", 1, 1, [account(1000)]))
     assert set(postgres.backends(opened.address)).isdisjoint(before)
@@ -282,23 +282,23 @@ def test_a_report_does_not_wait_for_ever(opened: Books) -> None:
 
 
 def test_reports_do_not_stand_in_the_way_of_money(postgres: PostgresServer) -> None:
-    with books(postgres.new_database(), blocking=True) as opened, ThreadPoolExecutor(CONNECTIONS) as threads:
+    with books(postgres.new_database(), blocking=True) as opened, ThreadPoolExecutor(MAX_CONNECTIONS) as threads:
         opened.run(opened.database.fetch("check"))
         with _reports_wait(opened):
-            reports = [threads.submit(lambda: run_sync(opened.ledger.usage(UsageQuery("key")))) for _ in range(CONNECTIONS)]
-            wait_until(lambda: _waiting(postgres, opened) == REPORTS)
+            reports = [threads.submit(lambda: run_sync(opened.ledger.usage(UsageQuery("key")))) for _ in range(MAX_CONNECTIONS)]
+            wait_until(lambda: _waiting(postgres, opened) == MAX_REPORT_CONNECTIONS)
             assert opened.run(opened.database.fetch("check")) == [(1,)]
-        assert [report.result() for report in reports] == [[]] * CONNECTIONS
+        assert [report.result() for report in reports] == [[]] * MAX_CONNECTIONS
 
 
 def test_reports_do_not_stand_in_the_way_of_money_on_an_event_loop(postgres: PostgresServer) -> None:
     async def play(opened: Books) -> None:
         await opened.database.fetch("check")
         with _reports_wait(opened):
-            reports = [asyncio.create_task(opened.ledger.usage(UsageQuery("key"))) for _ in range(CONNECTIONS)]
-            await asyncio.to_thread(wait_until, lambda: _waiting(postgres, opened) == REPORTS)
+            reports = [asyncio.create_task(opened.ledger.usage(UsageQuery("key"))) for _ in range(MAX_CONNECTIONS)]
+            await asyncio.to_thread(wait_until, lambda: _waiting(postgres, opened) == MAX_REPORT_CONNECTIONS)
             assert await opened.database.fetch("check") == [(1,)]
-        assert await asyncio.gather(*reports) == [[]] * CONNECTIONS
+        assert await asyncio.gather(*reports) == [[]] * MAX_CONNECTIONS
 
     with books(postgres.new_database(), blocking=False) as opened:
         opened.run(play(opened))

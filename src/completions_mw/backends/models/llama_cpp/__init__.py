@@ -1,7 +1,7 @@
 """A model file that llama.cpp runs inside this process. Needs the extra `local`.
 
 model.py    `BlockingLlamaCppModel` and `AsyncLlamaCppModel`: the `Model` port
-request.py  from a chat request to what llama.cpp takes
+request.py  from a chat request to the request of llama.cpp, and from its chunks to ours
 server.py   the loaded weights, shared by all answers of a process
 """
 

@@ -18,7 +18,7 @@ from completions_mw.settings import LlamaCppSettings
 
 
 class _LlamaCppModel:
-    """What both models share: all but how the reader of an answer waits for the thread that generates it."""
+    """Base class of both models: everything but how the reader of an answer waits for the thread that generates the answer."""
 
     _source: type[BlockingThreadSource | AsyncThreadSource]
 

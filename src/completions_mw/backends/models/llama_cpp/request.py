@@ -10,7 +10,7 @@ from completions_mw.backends.models.forced_calls import ForcedCall, forced_call
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
 from completions_mw.schemas import ChatRequest
 
-_SENT_AS_THEY_ARE: Final = (
+_UNCHANGED_FIELDS: Final = (
     "temperature",
     "top_p",
     "top_k",
@@ -39,8 +39,9 @@ def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> d
         InvalidRequestError: a message holds more than text.
     """
     wire = wire_form(request)
-    body = {name: wire[name] for name in _SENT_AS_THEY_ARE if wire.get(name) is not None}
-    body |= {"messages": _messages(wire["messages"]), "stream": True, "stream_options": {"include_usage": True}}
+    body = {name: wire[name] for name in _UNCHANGED_FIELDS if wire.get(name) is not None}
+    messages = [_message(message, f"messages[{position}]") for position, message in enumerate(wire["messages"])]
+    body |= {"messages": messages, "stream": True, "stream_options": {"include_usage": True}}
     limit = wire.get("max_completion_tokens") or wire.get("max_tokens")
     if limit:
         body["max_tokens"] = limit
@@ -50,10 +51,6 @@ def request_body(request: ChatRequest, call: ForcedCall | None, index: int) -> d
     if call:
         return _forcing(body, call)
     return body | {name: wire[name] for name in _TOOL_FIELDS if wire.get(name) is not None}
-
-
-def _messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_message(message, f"messages[{position}]") for position, message in enumerate(messages)]
 
 
 def _message(message: dict[str, Any], path: str) -> dict[str, Any]:

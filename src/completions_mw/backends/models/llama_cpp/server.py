@@ -1,4 +1,4 @@
-"""The one native llama.cpp server of a model in this process: made on first use, and never carried over a fork.
+"""The native llama.cpp server of a model, one in a process: made on first use, and never carried over a fork.
 
 After a fork the server's threads do not exist in the child, and its C++ destructors wait for them for ever. So a fork waits until
 no server is being made, an idle server is freed before the fork, and a server in use is never touched again in the child. The next use
@@ -60,7 +60,7 @@ class LlamaServer(PerProcess):
 
     @contextmanager
     def use(self) -> Iterator[Any]:
-        """Give the native server for the time of one answer.
+        """Lend the native server for the time of one answer.
 
         Raises:
             ServiceUnavailableError: the weights cannot be loaded.
@@ -75,7 +75,7 @@ class LlamaServer(PerProcess):
                 self._users -= 1
 
     def close(self) -> None:
-        """Free the native server, as soon as no answer uses it any more."""
+        """Free the native server as soon as no answer uses it."""
         with self._lock:
             self._native = None
 
@@ -97,13 +97,13 @@ class LlamaServer(PerProcess):
             raise ServiceUnavailableError("The model could not be loaded.") from error
 
     def before_fork(self) -> None:
-        """Wait until the native server is loaded, if it is being loaded, and free it unless it is in use."""
+        """Wait for a load of the native server to end, and free the server unless it is in use."""
         self._lock.acquire()
         if not self._users:
             self._native = None
 
     def after_fork_in_parent(self) -> None:
-        """Let other threads go on."""
+        """Let threads go on that wait for the native server."""
         self._lock.release()
 
 

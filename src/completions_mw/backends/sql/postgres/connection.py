@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL that never make anybody wait beyond a deadline.
+"""Connections to PostgreSQL on which no call takes longer than its deadline.
 
 A server process that is stopped hangs psycopg for ever, and no time-out of the server helps. psycopg does its I/O in generators that say
-what they wait for, so the deadline is kept here, around them. A connection that it cuts off cannot be used any more.
+what they wait for, so the deadline is kept here, around these generators. A connection whose call was cut off cannot be used any more.
 """
 
 import select
@@ -22,12 +22,13 @@ from completions_mw.core.ports import StoreTimeoutError
 T = TypeVar("T")
 Row = tuple[Any, ...]
 _STATEMENT_SHARE: Final = 0.9
+"""Share of a call's time after which the server ends the statement: a little earlier than we do, so that the connection survives."""
 _LOCK_SHARE: Final = 0.8
-"""Of the time that a call has, so that the server gives up a little earlier than we do, and the connection survives."""
+"""Share of a call's time after which the server stops waiting for a lock."""
 
 
 def conninfo(address: str, timeout: float) -> str:
-    """Return what libpq needs to reach `address`, for calls that may take `timeout` seconds.
+    """Return the connection string of libpq for `address`, for calls that may take `timeout` seconds.
 
     Raises:
         psycopg.Error: the address cannot be read.
@@ -38,7 +39,7 @@ def conninfo(address: str, timeout: float) -> str:
 
 
 def server_timeouts(seconds: float) -> dict[str, int]:
-    """Return the settings of the server that end a call of so many seconds, in milliseconds; never 0, which would be no limit."""
+    """Return the server's settings, in milliseconds, for calls that may take `seconds`; never 0, which would be no limit."""
     milliseconds = {"statement_timeout": seconds * _STATEMENT_SHARE * 1000, "lock_timeout": seconds * _LOCK_SHARE * 1000}
     return {name: max(int(limit), 1) for name, limit in milliseconds.items()}
 
@@ -47,7 +48,7 @@ def connect(conninfo: str, deadline: float) -> pq.abc.PGconn:
     """Connect, in this thread.
 
     Raises:
-        StoreTimeoutError: not before `deadline`.
+        StoreTimeoutError: the server did not answer before `deadline`.
     """
     pgconn: pq.abc.PGconn = waiting.wait_conn(_until(deadline, generators.connect(conninfo)), _left(deadline))
     return pgconn
@@ -75,7 +76,7 @@ class BlockingConnection(psycopg.Connection[Row]):
 
 
 class AsyncConnection(psycopg.AsyncConnection[Row]):
-    """A connection for event loops; its deadline is a time limit around each call.
+    """A connection for event loops, whose calls run under a `TimeLimit`.
 
     Args:
         pgconn: as `connect` returns it.
@@ -104,7 +105,7 @@ Connection = BlockingConnection | AsyncConnection
 
 
 def is_usable(connection: Connection) -> bool:
-    """Tell whether an idle connection is still one: after the server has closed it, there is something to read."""
+    """Tell whether an idle connection is still open: a connection that the server has closed has something to read."""
     if connection.closed:
         return False
     poll = select.poll()
@@ -113,7 +114,7 @@ def is_usable(connection: Connection) -> bool:
 
 
 def _tell_types(connection: Connection) -> None:
-    # All integers have one type, so that a statement is prepared once, not for each of their sizes.
+    # All integers have one type, so that a statement is prepared once, not once for each size of integer.
     connection.adapters.register_dumper(int, Int8Dumper)
 
 

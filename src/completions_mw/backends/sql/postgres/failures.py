@@ -1,4 +1,4 @@
-"""What psycopg's errors are to the core. Their own texts stay out: they name hosts, users and values."""
+"""Turns exceptions of psycopg into store errors, without their texts, which name hosts, users and values."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from psycopg import errors
 from completions_mw.backends.sql.database import ConflictError
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
-_KINDS: Final = {
+_CAUSES: Final = {
     StoreTimeoutError: (errors.QueryCanceled, errors.LockNotAvailable),
     StoreBrokenError: (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName),
     StoreRefusalError: (psycopg.DataError, psycopg.IntegrityError),
@@ -19,7 +19,7 @@ _KINDS: Final = {
 
 @contextmanager
 def named_failures() -> Iterator[None]:
-    """Raise `StoreError` and its kinds instead of psycopg's errors and those of the system."""
+    """Raise `ConflictError`, `StoreError` or a subclass instead of exceptions of psycopg and of the system."""
     try:
         yield
     except psycopg.Error as error:
@@ -33,5 +33,5 @@ def named_failures() -> Iterator[None]:
 def _failure(error: psycopg.Error) -> Exception:
     if isinstance(error, errors.UniqueViolation):
         return ConflictError()
-    kind = next((kind for kind, causes in _KINDS.items() if isinstance(error, causes)), StoreError)
+    kind = next((kind for kind, causes in _CAUSES.items() if isinstance(error, causes)), StoreError)
     return kind(f"PostgreSQL: {type(error).__name__}")

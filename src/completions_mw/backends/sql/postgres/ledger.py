@@ -1,21 +1,21 @@
-"""The ledger in PostgreSQL: what takes several steps is a function there (`functions.sql`)."""
+"""The ledger in PostgreSQL: what takes several statements is a function of the database (`functions.sql`)."""
 
 from collections.abc import Sequence
 
 from completions_mw.backends.sql.database import Database
-from completions_mw.backends.sql.ledger_rows import BATCH, entry_params, old_periods, outcome_params, usage_params, usage_rows
+from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, entry_params, old_periods, outcome_params, usage_params, usage_rows
 from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
 
 
 class PostgresLedger:
-    """A `Ledger` in a PostgreSQL database, by its clock.
+    """The `Ledger` port in a PostgreSQL database, by the clock of the database.
 
     Args:
-        database: keeps it; closed with it.
-        batch: rows that are removed or reaped at a time.
+        database: where the ledger is; closed with the ledger.
+        batch: rows that one transaction removes or reaps at most.
     """
 
-    def __init__(self, database: Database, batch: int = BATCH) -> None:
+    def __init__(self, database: Database, batch: int = BATCH_SIZE) -> None:
         self._database = database
         self._batch = batch
 
@@ -23,7 +23,7 @@ class PostgresLedger:
         ordered = sorted(accounts)
         verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=False)
         if verdict is not None and verdict[-1]:
-            # In a transaction of its own: it locks other budgets than this one.
+            # In a transaction of its own: a reap locks other budgets.
             await self.reap()
             verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=True)
         if verdict is None:
@@ -41,7 +41,7 @@ class PostgresLedger:
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
         reaped = [id for id, state in states.items() if state == "reaped"]
-        # Each in a transaction of its own, since it locks budgets.
+        # Each in a transaction of its own, since a restoration locks budgets.
         restored = [await self._database.fetch("ledger_restore", request_id=id, ttl_ms=ttl_ms) for id in reaped]
         lost = {id for id, [[is_held]] in zip(reaped, restored, strict=True) if not is_held}
         return [id for id in request_ids if id in lost or id not in states]

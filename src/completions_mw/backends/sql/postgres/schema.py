@@ -8,10 +8,10 @@ from completions_mw.core.ports import StoreBrokenError
 
 
 async def is_up_to_date(connection: Connection) -> bool:
-    """Tell whether the schema is the one of this library.
+    """Tell whether the schema is that of this library.
 
     Raises:
-        StoreBrokenError: it is newer.
+        StoreBrokenError: the schema is newer than this library.
     """
     try:
         rows = await connection.run(statements("postgres")["schema_version"])
@@ -21,7 +21,11 @@ async def is_up_to_date(connection: Connection) -> bool:
 
 
 async def bring_up_to_date(connection: Connection, seconds: float) -> None:
-    """Run the migrations that are missing, and replace the functions; of many who do so at the same time, one after the other.
+    """Run the migrations that are missing, and replace the functions. Processes that do so at the same time wait for each other.
+
+    Args:
+        connection: to the database, in autocommit mode.
+        seconds: time that the migrations may take.
 
     Raises:
         StoreBrokenError: the schema is newer than this library.

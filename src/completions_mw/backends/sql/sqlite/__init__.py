@@ -1,8 +1,9 @@
 """SQLite: keys, budgets and usage in a file that all workers of one machine share, or in memory.
 
 database.py      `BlockingSqlite` and `AsyncSqlite`: the `Database` protocol
-file.py          the connection to a file
+file.py          the connection to a file, or to a database in memory
 schema.py        makes the tables and brings them up to date
 ledger.py        `SqliteLedger`: the `Ledger` port
+failures.py      turns exceptions of sqlite3 into store errors
 transactions.py  each step of the ledger, as one transaction
 """

@@ -1,7 +1,6 @@
-"""SQLite for one host: a file that all its processes share, or the memory of one process."""
+"""SQLite for one host: the `Database` protocol over a file that all processes share, or in the memory of one process."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,18 +11,18 @@ from completions_mw.backends.sql.sqlite.file import SqliteFile, Transaction
 from completions_mw.core.ports import Clock
 
 T = TypeVar("T")
-REPORTS: Final = 4
-"""Reports that run at the same time on an event loop."""
+MAX_REPORTS: Final = 4
+"""Reports that run at the same time on one event loop."""
 
 
 class SqliteDatabase:
-    """A SQLite database: the `Database` protocol, but for where its calls run.
+    """A SQLite database: the `Database` protocol over a runner, which decides where calls run.
 
     Args:
-        path: of the file; None for a database in memory.
-        clock: tells the time.
-        timeout: seconds that a call may take, with everything that it waits for.
-        report_timeout: seconds that a report waits for its turn; reading may take longer.
+        path: path of the file; None for a database in memory.
+        clock: the time of the ledger.
+        timeout: seconds that a call may take, waiting included.
+        report_timeout: seconds for which a report waits for the connection; reading may take longer.
         runner: runs calls.
         report_runner: runs reports.
     """
@@ -33,7 +32,7 @@ class SqliteDatabase:
     ) -> None:
         self.clock = clock
         self.volatile = path is None
-        """Whether it is in memory."""
+        """Whether the database is in memory, and ends with the process."""
         self._file = SqliteFile(path)
         self._timeout = timeout
         self._report_timeout = report_timeout
@@ -41,18 +40,18 @@ class SqliteDatabase:
         self._report_runner = report_runner
 
     async def fetch(self, statement: str, /, **params: Any) -> Rows:
-        return await self._runner(partial(self._file.fetch, statement, params, SYSTEM_CLOCK.monotonic() + self._timeout))
+        return await self._runner(self._file.fetch, statement, params, SYSTEM_CLOCK.monotonic() + self._timeout)
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
         return await self.transact(lambda transaction: [transaction.fetch(step.statement, **step.params) for step in steps])
 
     async def transact(self, work: Callable[[Transaction], T], /) -> T:
-        """Run `work` in one transaction; nobody else writes beside it."""
-        return await self._runner(partial(self._file.transact, work, SYSTEM_CLOCK.monotonic() + self._timeout))
+        """Run `work` in one transaction, during which no other transaction writes, and return its result."""
+        return await self._runner(self._file.transact, work, SYSTEM_CLOCK.monotonic() + self._timeout)
 
     async def report(self, statement: str, /, **params: Any) -> Rows:
         deadline = SYSTEM_CLOCK.monotonic() + self._report_timeout
-        return await self._report_runner(partial(self._file.report, statement, params, deadline))
+        return await self._report_runner(self._file.report, statement, params, deadline)
 
     async def aclose(self) -> None:
         await self._runner(self._file.close)
@@ -62,10 +61,10 @@ class BlockingSqlite(SqliteDatabase):
     """A SQLite database for threads and greenlets.
 
     Args:
-        path: of the file; None for a database in memory.
-        clock: tells the time.
-        timeout: seconds that a call may take, with everything that it waits for.
-        report_timeout: seconds that a report waits for its turn.
+        path: path of the file; None for a database in memory.
+        clock: the time of the ledger.
+        timeout: seconds that a call may take, waiting included.
+        report_timeout: seconds for which a report waits for the connection; reading may take longer.
     """
 
     def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
@@ -73,15 +72,15 @@ class BlockingSqlite(SqliteDatabase):
 
 
 class AsyncSqlite(SqliteDatabase):
-    """A SQLite database for event loops. What is begun is done, also for callers who are cancelled meanwhile.
+    """A SQLite database for event loops. A call that has begun is completed, even if its caller is cancelled meanwhile.
 
     Args:
-        path: of the file; None for a database in memory.
-        clock: tells the time.
-        timeout: seconds that a call may take, with everything that it waits for.
-        report_timeout: seconds that a report waits for its turn.
+        path: path of the file; None for a database in memory.
+        clock: the time of the ledger.
+        timeout: seconds that a call may take, waiting included.
+        report_timeout: seconds for which a report waits for the connection; reading may take longer.
     """
 
     def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
         # SQLite writes one transaction at a time: more threads would only wait.
-        super().__init__(path, clock, timeout, report_timeout, WorkerThreads(1), WorkerThreads(REPORTS))
+        super().__init__(path, clock, timeout, report_timeout, WorkerThreads(1), WorkerThreads(MAX_REPORTS))

@@ -1,4 +1,4 @@
-"""One SQLite database, file or memory, and this process's connection to it."""
+"""The connection of this process to a SQLite database in a file or in memory."""
 
 import os
 import sqlite3
@@ -10,26 +10,25 @@ from typing import Any, Final, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.backends.sql.database import ConflictError, Rows
+from completions_mw.backends.sql.database import Rows
+from completions_mw.backends.sql.sqlite.failures import FAILURES, store_error
 from completions_mw.backends.sql.sqlite.schema import Schema
 from completions_mw.backends.sql.statements import statements
 from completions_mw.backends.sql.values import bound, restored
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports import StoreBrokenError, StoreTimeoutError
 
 T = TypeVar("T")
 DIALECT: Final = "sqlite"
 OPENING_TIMEOUT: Final = 10.0
-"""Seconds that the opening waits for another process that makes the schema."""
-_KINDS: Final = {
-    StoreTimeoutError: {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
-    StoreBrokenError: {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB},
-    StoreRefusalError: {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG},
-}
-_TAKEN: Final = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
+"""Seconds for which opening a database waits for another process that makes the schema."""
 
 
 class Transaction:
-    """A transaction that is under way."""
+    """A transaction that is under way.
+
+    Args:
+        connection: the connection on which the transaction was begun.
+    """
 
     __slots__ = ("_connection",)
 
@@ -46,10 +45,12 @@ class Transaction:
 
 
 class SqliteFile(PerProcess):
-    """Runs transactions, one at a time in this process. Deadlines are of `SYSTEM_CLOCK.monotonic`.
+    """Runs transactions, one at a time in this process. Deadlines are times of `SYSTEM_CLOCK.monotonic`.
+
+    Methods raise `ConflictError` and the exceptions of `core.ports.failures`.
 
     Args:
-        path: of the file, which is created; None for a database in memory, of this process alone.
+        path: path of the file, which is created; None for a database in memory, which belongs to this process alone.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -69,25 +70,31 @@ class SqliteFile(PerProcess):
             return Transaction(connection).fetch(name, **params)
 
     def transact(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        """Run `work` in a transaction that nobody else writes beside; what it raises undoes it."""
+        """Run `work` in a transaction, during which no other transaction writes; an exception of `work` rolls it back."""
         with self._turn(deadline) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(Transaction(connection))
                 connection.execute("COMMIT")
             except BaseException:
-                _roll_back(connection)
+                # After some failures, such as a full disk, SQLite has rolled back already.
+                with suppress(sqlite3.Error):
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
                 raise
             return result
 
     def report(self, name: str, params: Mapping[str, Any], deadline: float) -> Rows:
-        """Read beside everything else, as SQLite can in WAL mode."""
+        """Run one statement on a connection of its own, beside writers, as SQLite can in WAL mode (https://sqlite.org/wal.html)."""
         if self.path is None:
             return self.fetch(name, params, deadline)
         with self._turn(deadline):
             reader = self._connect("ro", deadline - SYSTEM_CLOCK.monotonic())
-        with _named_failures(), closing(reader):
-            return Transaction(reader).fetch(name, **params)
+        with closing(reader):
+            try:
+                return Transaction(reader).fetch(name, **params)
+            except FAILURES as error:
+                raise store_error(error) from error
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -96,34 +103,32 @@ class SqliteFile(PerProcess):
 
     @contextmanager
     def _turn(self, deadline: float) -> Iterator[sqlite3.Connection]:
-        # Behind a database that is locked, those who wait must not do so for each of those before.
+        # Calls that queue behind a locked database must not wait for each of the calls before them.
         seconds = deadline - SYSTEM_CLOCK.monotonic()
         if seconds <= 0 or not self._lock.acquire(timeout=seconds):
             raise StoreTimeoutError("SQLite: the database is busy")
         try:
-            with _named_failures():
-                connection = self._current()
-                self._limit_waiting(connection, deadline)
-                yield connection
-        except StoreBrokenError:
-            self._drop()
-            raise
+            yield self._current(deadline)
+        except FAILURES as error:
+            failure = store_error(error)
+            if isinstance(failure, StoreBrokenError):
+                self._drop()
+            raise failure from error
         finally:
             self._lock.release()
 
-    def _current(self) -> sqlite3.Connection:
+    def _current(self, deadline: float) -> sqlite3.Connection:
+        """Return the connection, which waits for other processes until `deadline`."""
         if self._connection is not None and not self._is_same_file():
             self._drop()
         if self._connection is None:
             self._connection, self._busy_timeout = self._open(), None
-        return self._connection
-
-    def _limit_waiting(self, connection: sqlite3.Connection, deadline: float) -> None:
         # In tenths of a second, so that it seldom changes.
         milliseconds = max(round((deadline - SYSTEM_CLOCK.monotonic()) * 10), 0) * 100
         if milliseconds != self._busy_timeout:
-            connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
             self._busy_timeout = milliseconds
+        return self._connection
 
     def _is_same_file(self) -> bool:
         if self.path is None:
@@ -134,7 +139,7 @@ class SqliteFile(PerProcess):
             return False
 
     def _open(self) -> sqlite3.Connection:
-        # What was there once is not made again: an empty ledger would be a budget that nobody has spent.
+        # A file that was there once is not made again: an empty ledger would be a budget of which nothing is spent.
         known = self._identity is not None
         if known and self.path is not None and not self.path.exists():
             raise StoreBrokenError("SQLite: the file is gone")
@@ -152,7 +157,7 @@ class SqliteFile(PerProcess):
         name = ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(name, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
-        # Survives `kill -9`; a power cut may take the last transactions (https://sqlite.org/pragma.html#pragma_synchronous).
+        # Transactions survive `kill -9`; a power cut may take the last ones (https://sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
@@ -165,28 +170,3 @@ class SqliteFile(PerProcess):
 def _identity(path: Path) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_dev, status.st_ino
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    # After some failures, such as a full disk, SQLite has done so already.
-    with suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _named_failures() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _failure(error) from error
-    except OSError as error:
-        raise StoreError(f"SQLite: {type(error).__name__}") from error
-
-
-def _failure(error: sqlite3.Error) -> Exception:
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    if code in _TAKEN:
-        return ConflictError()
-    kind = next((kind for kind, codes in _KINDS.items() if code & 0xFF in codes), StoreError)
-    return kind(f"SQLite: {getattr(error, 'sqlite_errorname', type(error).__name__)}")

@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 from typing import Final
 
-from completions_mw.backends.sql.ledger_rows import BATCH, old_periods, usage_params, usage_rows
+from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
 from completions_mw.backends.sql.sqlite.database import SqliteDatabase
 from completions_mw.backends.sql.sqlite.transactions import LedgerTransaction
 from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
 
 DAY_MS: Final = 86_400_000
-KEPT_IN_MEMORY: Final = 100_000
-"""Rows of requests."""
+MAX_ROWS_IN_MEMORY: Final = 100_000
+"""Rows of requests that a ledger in memory keeps."""
 
 
 class SqliteLedger:
-    """A `Ledger` in a SQLite database. In memory it keeps the newest rows of requests, for a day.
+    """The `Ledger` port in a SQLite database. In memory it keeps the newest rows of requests, for a day.
 
     Args:
-        database: keeps it; closed with it.
-        batch: rows that are removed at a time; in memory, also the settlements after which old rows are looked for.
+        database: where the ledger is; closed with the ledger.
+        batch: rows that one transaction removes at most; in memory, also the settlements after which old rows are removed.
         kept_in_memory: rows of requests that are kept in memory.
     """
 
-    def __init__(self, database: SqliteDatabase, batch: int = BATCH, kept_in_memory: int = KEPT_IN_MEMORY) -> None:
+    def __init__(self, database: SqliteDatabase, batch: int = BATCH_SIZE, kept_in_memory: int = MAX_ROWS_IN_MEMORY) -> None:
         self._database = database
         self._batch = batch
         self._kept_in_memory = kept_in_memory

@@ -1,16 +1,16 @@
-"""The schema of a SQLite database: made where there is none, and brought up to date."""
+"""Makes the schema of a SQLite database, and brings it up to date."""
 
 import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Final
 
-from completions_mw.backends.sql.statements import Migration, migrations
+from completions_mw.backends.sql.statements import migrations
 from completions_mw.core.ports import StoreBrokenError
 
 APPLICATION_ID: Final = 0x636D7721
-"""Tells our files from all others: `cmw!`."""
-_WAITS: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0)
+"""The application ID of our files: the characters `cmw!` (https://sqlite.org/pragma.html#pragma_application_id)."""
+_WAIT_SECONDS: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 0.0)
 """Seconds between the attempts to switch to WAL mode."""
 
 
@@ -26,7 +26,7 @@ class Schema:
         self._newest = migrations("sqlite")[-1].version
 
     def bring_up_to_date(self) -> None:
-        """Run the migrations that are missing; many processes may do so at the same time.
+        """Run the migrations that are missing; several processes may do so at the same time.
 
         Raises:
             StoreBrokenError: the file is not ours, or newer than this library.
@@ -38,13 +38,17 @@ class Schema:
                 self._require_ours()
             for step in migrations("sqlite"):
                 if step.version > version:
-                    self._apply(step)
+                    # One by one, since `executescript` would commit first.
+                    for statement in _statements(step.sql):
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA user_version = {step.version:d}")
+                    self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
             self._connection.execute("COMMIT")
         self.check()
         self._write_ahead()
 
     def check(self) -> None:
-        """Look whether the schema is the one of this library.
+        """Check that the schema is that of this library.
 
         Raises:
             StoreBrokenError: the file is not ours, or its schema is newer or older.
@@ -59,22 +63,15 @@ class Schema:
         if self._version() > self._newest:
             raise StoreBrokenError("SQLite: the schema is of a newer version of completions_mw")
 
-    def _apply(self, step: Migration) -> None:
-        # `executescript` would commit first.
-        for statement in _statements(step.sql):
-            self._connection.execute(statement)
-        self._connection.execute(f"PRAGMA user_version = {step.version:d}")
-        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
-
     def _write_ahead(self) -> None:
-        """Let readers and writers not wait for each other. The mode is kept in the file; a file system without WAL keeps its own."""
-        for wait in _WAITS:
+        """Switch the file to WAL mode, in which readers and writers do not wait for each other; ignored by file systems without WAL."""
+        for wait in _WAIT_SECONDS:
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
-                # For this lock SQLite does not wait by itself while others open the file too.
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wait == _WAITS[-1]:
+                # SQLite does not wait for this lock by itself while other processes open the file too.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or wait == _WAIT_SECONDS[-1]:
                     raise
                 time.sleep(wait)
 

@@ -1,4 +1,4 @@
-"""The transactions of the ledger in SQLite. Nobody else writes beside one, so its arithmetic is Python's."""
+"""The transactions of the ledger in SQLite. No other transaction writes meanwhile, so amounts are computed in Python."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from completions_mw.core.ports import THRESHOLDS, Account, BudgetChange, Entry, 
 
 
 class BudgetRow(NamedTuple):
-    """A row of `budgets`."""
+    """A row of the table `budgets`; amounts in nano-dollars."""
 
     id: int
     scope: str
@@ -23,16 +23,16 @@ class BudgetRow(NamedTuple):
     refused: int
 
     def has_room(self, amount: int) -> bool:
-        """Tell whether `amount` more can be reserved."""
+        """Tell whether the budget has room for a reservation of `amount`."""
         return self.spent + self.reserved + amount <= self.limit
 
     def reached(self) -> int:
-        """Return the highest threshold that was reached, 0 for none."""
+        """Return the highest threshold that was reached, in percent of the limit; 0 for none."""
         return max((threshold for threshold in THRESHOLDS if self.spent > 0 and self.limit * threshold <= self.spent * 100), default=0)
 
 
 class EntryRow(NamedTuple):
-    """What a row of `entries` says about money."""
+    """The columns of a row of the table `entries` that are about money; amounts in nano-dollars."""
 
     state: str
     reserved: int
@@ -45,7 +45,7 @@ class LedgerTransaction:
     """One step of the ledger.
 
     Args:
-        transaction: that is under way, in which the step is done.
+        transaction: the transaction under way, in which the step is done.
     """
 
     __slots__ = ("_change", "_fetch")
@@ -55,7 +55,15 @@ class LedgerTransaction:
         self._change = transaction.change
 
     def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], now: int, expires_ms: int) -> Refusal | None:
-        """Hold `amount` in all accounts or in none. At most one is of a key or caller, and at most one of a tenant."""
+        """Reserve `amount` in all accounts or in none; return why not, or None.
+
+        Args:
+            entry: the request.
+            amount: nano-dollars.
+            accounts: at most one of a key or caller, and at most one of a tenant.
+            now: the time in milliseconds.
+            expires_ms: the time at which the reservation expires.
+        """
         if self._find(entry.request_id) is not None:
             return None
         budgets = [self._budget_of(account) for account in accounts]
@@ -73,7 +81,7 @@ class LedgerTransaction:
         return None
 
     def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        """Post what a request cost, once."""
+        """Post the cost of a request, once; return how its budgets changed."""
         old = self._find(entry.request_id)
         if old is None:
             self._change("ledger_insert", **entry_params(entry), **outcome_params(outcome))
@@ -90,7 +98,7 @@ class LedgerTransaction:
         return [change for id in (old.budget_id, old.tenant_budget_id) for change in self._post(id, charged, released)]
 
     def renew(self, request_ids: Sequence[str], expires_ms: int) -> list[str]:
-        """Extend reservations; return the requests that lost theirs."""
+        """Extend reservations; return the requests whose reservation is lost."""
         return [
             request_id
             for request_id in request_ids
@@ -98,7 +106,7 @@ class LedgerTransaction:
         ]
 
     def reap(self, now: int) -> int:
-        """Post expired reservations at their checkpoints; return how many."""
+        """Post expired reservations at their checkpoints; return the number of reservations."""
         expired = self._fetch("ledger_expired", now=now)
         for request_id, reserved, amount, *budget_ids in expired:
             self._change("ledger_reap", request_id=request_id)
@@ -107,7 +115,7 @@ class LedgerTransaction:
         return len(expired)
 
     def prune(self, before_ms: int, batch: int) -> bool:
-        """Forget at most `batch` rows that are old; tell whether there may be more."""
+        """Remove at most `batch` old rows; tell whether there may be more."""
         if self._change("ledger_prune", before_ms=before_ms, batch=batch) == batch:
             return True
         return self._change("ledger_prune_budgets", **old_periods(before_ms), batch=batch) == batch
@@ -117,7 +125,7 @@ class LedgerTransaction:
         return EntryRow(*rows[0]) if rows else None
 
     def _restore(self, request_id: str, expires_ms: int) -> bool:
-        """Undo that a reservation was reaped, if there is room; tell whether the request may go on."""
+        """Restore a reservation that was reaped, if budgets have room; tell whether the request has a reservation."""
         entry = self._find(request_id)
         if entry is None:
             return False
@@ -133,7 +141,7 @@ class LedgerTransaction:
         return True
 
     def _budget_of(self, account: Account) -> BudgetRow:
-        """Return the budget of an account, with the limit of now."""
+        """Return the budget of an account, with the account's current limit."""
         key = {"scope": account.scope, "name": account.name, "period": account.period}
         limit = min(account.limit, MAX_INTEGER)
         rows = self._fetch("ledger_budget", **key)
@@ -142,14 +150,14 @@ class LedgerTransaction:
             rows = self._fetch("ledger_budget", **key)
         budget = BudgetRow(*rows[0])
         if budget.limit != limit:
-            # What is no longer reached under the new limit will be told when it is reached again.
+            # A threshold that is not reached under the new limit is reported once it is reached again.
             budget = budget._replace(limit=limit, refused=0)
             budget = budget._replace(told=min(budget.told, budget.reached()))
             self._change("ledger_limit", id=budget.id, limit=limit, told=budget.told)
         return budget
 
     def _post(self, id: int | None, charged: int, released: int) -> list[BudgetChange]:
-        """Charge a budget and tell the thresholds that it reaches."""
+        """Charge a budget; return its change with the thresholds that it crosses, or nothing where there is no budget."""
         budget = self._charge(id, charged, released)
         if budget is None:
             return []
@@ -159,7 +167,7 @@ class LedgerTransaction:
         return [BudgetChange(budget.scope, budget.name, budget.period, budget.limit, budget.spent, told)]
 
     def _charge(self, id: int | None, charged: int, released: int) -> BudgetRow | None:
-        """Return the budget as it stands then; None where there is none, or none any more."""
+        """Charge a budget and return it as it is then; None where there is no budget, or no longer."""
         for row in self._fetch("ledger_budget_by_id", id=id) if id is not None else ():
             budget = BudgetRow(*row)
             budget = budget._replace(spent=min(budget.spent + charged, MAX_INTEGER), reserved=budget.reserved - released)

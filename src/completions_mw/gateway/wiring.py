@@ -1,0 +1,80 @@
+"""Joins settings and backends to one pipeline."""
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.ownership import PerProcess
+from completions_mw.core.budgets.budgets import Budgets
+from completions_mw.core.charging.charges import Charges
+from completions_mw.core.charging.maintenance import Maintenance
+from completions_mw.core.charging.max_cost import MaxCost
+from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.inbound import ChatCompletions
+from completions_mw.core.keys.authentication import Authenticator
+from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
+from completions_mw.core.limits.limiter import RateLimiter
+from completions_mw.core.pipeline import Pipeline
+from completions_mw.core.telemetry.request_log import RequestLog
+from completions_mw.core.validation.json_body import Bounds
+from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.models import ModelRegistry
+from completions_mw.gateway.options import GatewayOptions
+from completions_mw.gateway.setup_warnings import SetupReport
+from completions_mw.gateway.store_checks import check_stores
+from completions_mw.gateway.stores import Stores
+from completions_mw.settings import Settings
+
+
+class Wiring:
+    """The pipeline of a gateway, with the models, stores and maintenance that it uses. Opens no connection, unless `stores.strict` is set.
+
+    Args:
+        settings: all settings.
+        backends: makes the backends, blocking or async.
+        options: keyword arguments of the gateway.
+
+    Raises:
+        ConfigurationError: the settings or options cannot work; with `stores.strict`, also if a store does not answer.
+    """
+
+    def __init__(self, settings: Settings, backends: Backends, options: GatewayOptions) -> None:
+        authenticate = options.get("authenticate")
+        self.models = ModelRegistry(settings, options.get("models") or {}, backends, options.get("transport"))
+        self.stores = stores = Stores(settings, backends, SYSTEM_CLOCK)
+        if settings.stores.strict:
+            check_stores(settings, SYSTEM_CLOCK)
+        observer = RequestLog()
+        limiter = RateLimiter(stores.admission, settings, stores.ttl_ms)
+        ledger = stores.guarded_ledger
+        budgets = Budgets(ledger, settings, SYSTEM_CLOCK, stores.ttl_ms, options.get("on_budget"))
+        maintenance = Maintenance(limiter, ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings)
+        self.maintenance = maintenance
+        self._forked = _ForkedMaintenance(maintenance)
+        owners: list[Owners] = [SettingsKeys(settings.keys)]
+        if stores.key_store is not None:
+            owners.append(StoredKeys(stores.key_store))
+        self.pipeline = Pipeline(
+            settings,
+            ChatCompletions(settings.unknown_params, Bounds(settings.max_depth, settings.max_items, settings.max_messages)),
+            Authenticator(owners, SYSTEM_CLOCK, authenticate),
+            Catalog(self.models.models),
+            Charges(limiter, MaxCost(settings), budgets, ledger, maintenance, stores.completing, observer),
+            SYSTEM_CLOCK,
+            observer,
+        )
+        self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)
+
+    async def aclose(self) -> None:
+        """Close connections and models, and settle the requests that are deferred."""
+        await self.models.aclose()
+        await self.maintenance.settle_deferred()
+        await self.stores.aclose()
+
+
+class _ForkedMaintenance(PerProcess):
+    """Resets the maintenance in a forked child, which would renew the leases of its parent's requests for ever."""
+
+    def __init__(self, maintenance: Maintenance) -> None:
+        self._maintenance = maintenance
+        super().__init__()
+
+    def reset(self) -> None:
+        self._maintenance.reset()
