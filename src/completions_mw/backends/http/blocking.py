@@ -225,7 +225,7 @@ class BlockingTransport(HttpTransport, PerProcess):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if origin.is_tls:
                     sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
-                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host)
+                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False)
                 sock.settimeout(WATCH_AFTER)
             except BaseException:
                 sock.close()

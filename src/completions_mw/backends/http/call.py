@@ -122,6 +122,10 @@ class UpstreamCall:
         if not self.is_complete:
             self._fail(timed_out())
 
+    def awaited(self, now: float) -> None:
+        """Note that a reader waits for more after it had all: the time in which nobody read is not the upstream's silence."""
+        self.read_by = min(self.deadline, now + self.timeouts.between_events)
+
     def take(self) -> bytes:
         """Return what has come of the body and was not taken before."""
         pieces, self._pieces, self.buffered = self._pieces, [], 0

@@ -126,7 +126,7 @@ class HttpTransport(ABC):
 class Body:
     """The `UpstreamBody` of both transports. One that is dropped unread closes its connection."""
 
-    __slots__ = ("_call", "_client", "_connection", "_is_closed", "_pool", "_tick")
+    __slots__ = ("_call", "_client", "_connection", "_has_taken", "_is_closed", "_pool", "_tick")
 
     def __init__(
         self, call: UpstreamCall, connection: CallConnection, client: ClientConnection | None, pool: Pool[CallConnection], tick: float
@@ -136,6 +136,7 @@ class Body:
         self._connection = connection
         self._pool = pool
         self._tick = tick or float("inf")
+        self._has_taken = False
         self._is_closed = False
 
     async def __anext__(self) -> bytes:
@@ -145,12 +146,16 @@ class Body:
         try:
             while True:
                 if call.buffered:
+                    self._has_taken = True
                     return call.take()
                 if call.is_complete:
                     break
                 if call.failure is not None:
                     raise call.failure
                 now = SYSTEM_CLOCK.monotonic()
+                if self._has_taken:
+                    self._has_taken = False
+                    call.awaited(now)
                 until = min(call.read_by, now + self._tick)
                 if not await self._connection.wait(until, self._client) and not call.buffered:
                     if SYSTEM_CLOCK.monotonic() < call.read_by:
