@@ -32,6 +32,15 @@ def test_each_piece_prolongs_the_wait(head: bytes) -> None:
         assert call.read_by == now + SILENCE
 
 
+def test_the_time_in_which_nobody_reads_is_not_the_upstreams_silence() -> None:
+    call = sent_call()
+    call.receive(UNTIL_CLOSE + b"hi", 1)
+    call.awaited(1 + 2 * SILENCE)
+    assert call.read_by == 1 + 3 * SILENCE
+    call.awaited(TOTAL - 1)
+    assert call.read_by == TOTAL
+
+
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
