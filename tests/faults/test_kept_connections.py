@@ -1,4 +1,4 @@
-"""A connection that is used again gives nobody what belongs to another, and costs nobody an answer (docs/promises.md, Upstreams)."""
+"""A connection that is used again gives nobody what belongs to another, and costs nobody an answer (docs/promises.md, The promises)."""
 
 import json
 from collections.abc import Iterator
