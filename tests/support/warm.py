@@ -132,7 +132,8 @@ def _become(arguments: list[str], files: Files, env: dict[str, str], cwd: str) -
         else:
             sys.argv = arguments
             sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-            runpy.run_path(arguments[0], run_name="__main__")
+            # As Python does: `__file__` is absolute.
+            runpy.run_path(str(Path(arguments[0]).resolve()), run_name="__main__")
     finally:
         # A forked process of `multiprocessing` ends without them.
         atexit._run_exitfuncs()
