@@ -41,7 +41,7 @@ settings = Settings.from_mapping({
         "limited": {"secret": "sk-limited", "limits": {"requests": f"{LIMIT}/minute"}},
     },
     "models": {"long": {"prices": {"input": "0", "output": "1000"}, "max_output_tokens": 100}},
-    "stores": {"admission": admission, "admission_failure": "closed", "ledger": ledger, "lease_ttl": 1},
+    "stores": {"admission": admission, "admission_failure": "closed", "ledger": ledger, "ledger_timeout": 30, "lease_ttl": 1},
     "timeouts": {"total": 60, "between_events": 30, "first_byte": 30},
 })
 with kind(settings, models={"m": str, "long": long}) as crowd:

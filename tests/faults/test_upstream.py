@@ -73,21 +73,6 @@ def test_an_answer_has_a_total_deadline(kind: type[BlockingClient] | type[AsyncC
     client.close()
 
 
-def test_an_error_event_of_the_upstream_is_normalised(client: Client) -> None:
-    """See docs/promises.md, Streams and truncation."""
-    answer = client.post("errorevent", stream=True)
-    assert answer.status == 200
-    assert set(answer.error) == {"message", "type", "param", "code"}
-    assert answer.error["message"]
-    assert not answer.is_complete
-
-
-def test_a_failure_of_the_first_event_is_an_http_error(client: Client) -> None:
-    answer = client.post("firsterror", stream=True)
-    assert answer.status == 502
-    assert answer.headers["content-type"] == "application/json"
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(
     ("model", "status", "code"),
@@ -111,14 +96,6 @@ def test_an_answer_that_cannot_be_used(client: Client, upstream: MockUpstream, m
     upstream.wait_for(lambda: upstream.active_requests == 0)
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-@pytest.mark.parametrize("model", ["trunc", "cut", "rst", "hugebody"])
-def test_a_truncated_answer_is_never_a_success(client: Client, model: str, stream: bool) -> None:
-    answer = client.post(model, stream=stream)
-    assert answer.error["type"] == "server_error"
-    assert stream or answer.status == 502
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503, 504, 529])
 def test_an_error_status(client: Client, upstream: MockUpstream, status: int) -> None:
     expected = {400: 400, 408: 504, 413: 413, 422: 400, 429: 429, 504: 504}
@@ -132,33 +109,6 @@ def test_a_stream_is_closed_at_once_after_done(client: Client, upstream: MockUps
     answer = client.post("hang", stream=True)
     assert answer.is_complete
     upstream.wait_closed()
-
-
-@pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
-def test_a_silent_upstream_is_bridged_by_comments(kind: type[BlockingClient] | type[AsyncClient], upstream: MockUpstream) -> None:
-    """See docs/promises.md, Streams and truncation."""
-    client = kind(settings_for(upstream, timeouts={"between_events": 1}))
-    body = client.post("stall", stream=True).body
-    assert body.count(b": keep-alive\n\n") >= 3
-    client.close()
-
-
-def test_usage_is_asked_for_and_withheld(client: Client, upstream: MockUpstream) -> None:
-    answer = client.post("ok", stream=True)
-    assert from_json(upstream.requests[0].raw)["stream_options"] == {"include_usage": True}
-    assert b"usage" not in answer.body
-
-
-@pytest.mark.parametrize(
-    "model", ["ok", "nousage", "usage-every-chunk", "badusage-negative", "badusage-string", "badusage-huge", "badusage-null"]
-)
-def test_usage_comes_when_it_is_asked_for(client: Client, model: str) -> None:
-    """What is no usage is replaced by an estimate (docs/promises.md, Money)."""
-    answer = client.post(model, stream=True, stream_options={"include_usage": True})
-    chunks = [from_json(event) for event in answer.events[:-1]]
-    assert all(chunk["usage"] is None for chunk in chunks[:-1])
-    assert chunks[-1]["choices"] == []
-    assert all(0 <= chunks[-1]["usage"][name] < 1000 for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
 
 
 def test_an_alias_never_shows_what_stands_behind_it(client: Client) -> None:

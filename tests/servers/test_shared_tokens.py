@@ -148,7 +148,7 @@ def _row(model: str, used: list[Used]) -> UsageRow:
 
 
 @pytest.mark.parametrize(
-    ("requests", "servers"), [pytest.param(200, 1, id="quick"), pytest.param(10_000, 2, id="full", marks=pytest.mark.soak)]
+    ("requests", "servers"), [pytest.param(100, 1, id="quick"), pytest.param(10_000, 2, id="full", marks=pytest.mark.soak)]
 )
 @every_pair
 def test_settled_tokens_are_the_upstreams(

@@ -131,8 +131,9 @@ def _become(arguments: list[str], files: Files, env: dict[str, str], cwd: str) -
             runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv = arguments
-            sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-            runpy.run_path(arguments[0], run_name="__main__")
+            script = Path(arguments[0]).absolute()
+            sys.path.insert(0, str(script.resolve().parent))
+            runpy.run_path(str(script), run_name="__main__")
     finally:
         # A forked process of `multiprocessing` ends without them.
         atexit._run_exitfuncs()

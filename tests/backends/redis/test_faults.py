@@ -296,6 +296,7 @@ def _serve(url: str, name: int, gate: Any, counts: Any) -> None:
     counts.put((len(admitted), len(held), max(held, default=0)))
 
 
+@pytest.mark.soak
 def test_processes_and_threads_share_limits_exactly(redis_server: RedisServer) -> None:
     """48 threads in 4 processes (docs/promises.md, Limits)."""
     context = multiprocessing.get_context("spawn")

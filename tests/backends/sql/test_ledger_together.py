@@ -57,6 +57,7 @@ def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books
     assert _balance(all_books) == (1000, 300, 0)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", SHARED)
 def test_four_processes_never_overshoot(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     address = address_of(kind, request, tmp_path)

@@ -179,6 +179,74 @@ def test_a_fault_has_openais_code_and_path(fragment: dict[str, Any], code: str, 
     assert (error.code, error.param) == (code, param)
 
 
+WRONG_TYPES: dict[str, tuple[object, ...]] = {
+    "temperature": (True, "0.5", [0.5], {"a": 1}),
+    "top_p": (False, "1"),
+    "max_tokens": (True, "5", 10.5, [5]),
+    "max_completion_tokens": ("5", 1.5),
+    "n": (True, "2", 1.5),
+    "stream": ("true", 1, 0, "yes"),
+    "logprobs": (1, "true"),
+    "top_logprobs": ("1", True, 0.5),
+    "seed": ("1", 1.5, True),
+    "stop": (1, True, {"a": "b"}),
+    "user": (1, True, ["u"]),
+    "parallel_tool_calls": ("yes", 0),
+    "store": ("yes", 1),
+    "tools": ("f", {"type": "function"}, 1),
+    "logit_bias": ([1], "a"),
+    "metadata": ("a", [1]),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG_TYPES.items() for value in values], ids=str)
+def test_no_value_is_made_to_fit(field: str, value: object) -> None:
+    error = refusal({field: value})
+    assert (error.code, error.param) == ("invalid_type", field)
+
+
+BEYOND: dict[str, tuple[object, ...]] = {
+    "temperature": (-0.1, 2.1, 1e300),
+    "top_p": (-0.1, 1.1),
+    "presence_penalty": (-2.01, 2.01),
+    "frequency_penalty": (-2.01, 2.01),
+    "max_tokens": (0, -1, 2**31),
+    "max_completion_tokens": (0, -1, 2**31),
+    "n": (0, -1, 129, 10**9),
+    "top_logprobs": (-1, 21),
+    "top_k": (0,),
+    "stop": ("s" * 257, ["s"] * 5, []),
+}
+"""Values next to the bounds of `test_what_the_specification_allows_passes_unchanged`, and far from them."""
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in BEYOND.items() for value in values], ids=str)
+def test_a_value_beyond_a_bound_is_refused(field: str, value: object) -> None:
+    assert refusal({"logprobs": True, field: value}).param == field
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        ([], "messages"),
+        ("hi", "messages"),
+        (7, "messages"),
+        (["hi"], "messages[0]"),
+        ([None], "messages[0]"),
+        ([*MESSAGES, {"content": "hi"}], "messages[1].role"),
+        ([{"role": "x", "content": "hi"}], "messages[0].role"),
+        ([{"role": 7, "content": "hi"}], "messages[0].role"),
+        ([{"role": "user", "content": 7}], "messages[0].content"),
+        ([{"role": "user", "content": [{"type": "x"}]}], "messages[0].content[0].type"),
+        ([{"role": "tool", "content": "hi", "tool_call_id": "call_1"}], "messages.[0].role"),
+        ([{"role": "assistant", "tool_calls": [{"type": "function"}]}], "messages[0].tool_calls[0].id"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_fault_of_a_message_names_its_place(messages: object, param: str) -> None:
+    assert refusal({"messages": messages}).param == param
+
+
 @pytest.mark.parametrize(
     ("fragment", "message"),
     [
