@@ -3,10 +3,8 @@
 import json
 from collections.abc import Callable
 
-import django
 import flask
 import pytest
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from fastapi import FastAPI, Request, Response
@@ -17,6 +15,7 @@ from starlette.testclient import TestClient
 
 from completions_mw import GatewayError, RateLimitError
 from completions_mw.errors import error_response
+from tests.hosts.django import set_up
 
 REFUSAL = RateLimitError("Too many.", headers=(("retry-after", "1"),))
 
@@ -86,9 +85,7 @@ class Refusals:
 
 
 def ask_django() -> tuple[int, str | None, bytes]:
-    if not settings.configured:
-        settings.configure()
-        django.setup()
+    set_up()
     answer = Refusals(lambda _: HttpResponse()).process_exception(RequestFactory().get("/"), REFUSAL)
     assert answer is not None
     return answer.status_code, answer.headers.get("retry-after"), answer.content

@@ -44,6 +44,13 @@ def asgi_host(project: Project) -> Iterator[Host]:
         project.portal.call(urls.async_gateway.close)
 
 
+def set_up() -> None:
+    """Set Django up, which a process can do once, for all tests."""
+    if not settings.configured:
+        settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"], LOGGING_CONFIG=None)
+        django.setup()
+
+
 @contextmanager
 def configured(project: Project, *, below: str = "", **more: Any) -> Iterator[Any]:
     """Give the module of our URLs as a process sees it whose project says this.
@@ -53,9 +60,7 @@ def configured(project: Project, *, below: str = "", **more: Any) -> Iterator[An
         below: where the URLs are included.
         **more: further settings.
     """
-    if not settings.configured:
-        settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"], LOGGING_CONFIG=None)
-        django.setup()
+    set_up()
     ours = {
         "COMPLETIONS_MW": project.settings,
         "COMPLETIONS_MW_MODELS": project.models,
