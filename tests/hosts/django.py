@@ -45,7 +45,7 @@ def asgi_host(project: Project) -> Iterator[Host]:
 
 
 def set_up() -> None:
-    """Set Django up, which a process can do once, for all tests."""
+    """Configure Django, which a process does once, for every test of this process."""
     if not settings.configured:
         settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"], LOGGING_CONFIG=None)
         django.setup()
