@@ -62,10 +62,14 @@ class LoopThread:
         except Exception as mistake:
             self._mistakes.append(mistake)
         finally:
-            self._connections.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                await writer.wait_closed()
+            try:
+                with contextlib.suppress(ConnectionError, TimeoutError):
+                    await writer.wait_closed()
+            except asyncio.CancelledError:
+                writer.transport.abort()
+            finally:
+                self._connections.discard(task)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -80,6 +84,9 @@ class LoopThread:
         self._started.set_result(None)
         await self._stop.wait()
         await self.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while self._connections:
+            for task in self._connections:
+                task.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+        # An aborted transport closes its socket at the loop's next turn.
+        await asyncio.sleep(0)
