@@ -5,7 +5,7 @@ import select
 import socket
 import ssl
 from collections import defaultdict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohappyeyeballs import start_connection
 
@@ -26,12 +26,17 @@ HAPPY_EYEBALLS_DELAY: Final = 0.25
 
 
 class AsyncHttpConnection(asyncio.Protocol):
-    """A connection of an event loop."""
+    """A connection of an event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        loop: running event loop.
+        sock: connected; belongs to the loop's transport once there is one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
+        self._socket = sock
         self._transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None
         self._call: UpstreamCall | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._until = 0.0
@@ -43,12 +48,8 @@ class AsyncHttpConnection(asyncio.Protocol):
     # What follows is called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._socket = transport.get_extra_info("socket")
-        if self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # uvloop's are of no class of asyncio.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         call = self._call
@@ -83,12 +84,11 @@ class AsyncHttpConnection(asyncio.Protocol):
     def is_usable(self) -> bool:
         if self._is_lost or self._transport is None or self._transport.is_closing():
             return False
-        sock = self._socket
-        if sock is None or sock.fileno() < 0:
+        if self._socket.fileno() < 0:
             return False
         # The loop may not have looked yet.
         poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
+        poll.register(self._socket, select.POLLIN)
         return not poll.poll(0)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
@@ -215,7 +215,6 @@ class AsyncTransport(HttpTransport):
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         loop = asyncio.get_running_loop()
-        connection = AsyncHttpConnection(loop)
         left = min(seconds, deadline - SYSTEM_CLOCK.monotonic())
         try:
             async with asyncio.timeout(left):
@@ -226,6 +225,9 @@ class AsyncTransport(HttpTransport):
                     addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
                 sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
                 try:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    connection = AsyncHttpConnection(loop, sock)
                     tls: dict[str, Any] = {"ssl": tls_context(), "server_hostname": origin.host} if origin.is_tls else {}
                     await loop.create_connection(lambda: connection, sock=sock, **tls)
                 except BaseException:
