@@ -40,7 +40,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
 def operator(ledger: str) -> Iterator[Gateway]:
     """Makes keys."""
     providers, models = {"echo": {"api": "echo"}}, {"any": {"targets": ["echo/any"]}}
-    with Gateway(Settings.from_mapping({"providers": providers, "models": models, "stores": {"ledger": ledger}})) as gateway:
+    with Gateway(
+        Settings.from_mapping({"providers": providers, "models": models, "stores": {"ledger": ledger, "ledger_timeout": 30}})
+    ) as gateway:
         yield gateway
 
 
@@ -53,6 +55,7 @@ def endpoint(upstream: MockUpstream, ledger: str) -> Iterator[Endpoint]:
         "COMPLETIONS_MW_CONFIG": str(HERE / "completions.toml"),
         "COMPLETIONS_MW_PROVIDERS__UPSTREAM__BASE_URL": upstream.url,
         "COMPLETIONS_MW_STORES__LEDGER": ledger,
+        "COMPLETIONS_MW_STORES__LEDGER_TIMEOUT": "30",
     }
     with serve(command, ready=port, env=env, cwd=ROOT):
         yield Endpoint(f"http://127.0.0.1:{port}/api/v1", "sk-clients-0123456789")

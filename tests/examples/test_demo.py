@@ -83,7 +83,7 @@ def test_at_a_terminal_it_serves_until_ctrl_c() -> None:
             if shutil.which("curl"):
                 assert run_shown_command(output).endswith("data: [DONE]\n\n")
             demo.send_signal(signal.SIGINT)
-            assert demo.wait(30) == 0
+            assert demo.wait(120) == 0
         finally:
             demo.terminate()
             os.close(terminal)

@@ -27,7 +27,7 @@ def settings(upstream: MockUpstream, folder: Path) -> Settings:
             "providers": {"up": {"api": "openai", "base_url": upstream.url, "api_key": UPSTREAM_KEY}},
             "models": {name: {"targets": [f"up/{name}"], "prices": PRICES, "max_output_tokens": 10} for name in MODELS},
             "keys": {"client": {"secret": KEY, "limits": limits, "budget": {"usd": "1000", "period": "total"}}},
-            "stores": {"ledger": f"sqlite:///{folder}/ledger.db"},
+            "stores": {"ledger": f"sqlite:///{folder}/ledger.db", "ledger_timeout": 30},
         }
     )
 

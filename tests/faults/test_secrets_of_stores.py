@@ -97,6 +97,7 @@ def settings(stand: Stand, upstream: MockUpstream, **stores: Any) -> Settings:
             "stores": {
                 "admission": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{stand.redis.port}/0?socket_timeout=5",
                 "ledger": stand.ledger,
+                "ledger_timeout": 10,
                 "lease_ttl": 1,
                 "key_cache": 0,
                 **stores,

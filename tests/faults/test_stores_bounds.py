@@ -57,7 +57,7 @@ def settings(url: str, folder: Path) -> Settings:
         "limited": {"secret": LIMITED, "limits": {"requests": "1/day"}},
         "poor": {"secret": POOR, "budget": {"usd": "0.000001", "period": "total"}},
     }
-    stores = {"admission": url, "admission_failure": "closed", "ledger": f"sqlite:///{folder}/ledger.db"}
+    stores = {"admission": url, "admission_failure": "closed", "ledger": f"sqlite:///{folder}/ledger.db", "ledger_timeout": 30}
     return Settings.from_mapping({"providers": {"local": {"api": "echo"}}, "models": {"m": model}, "keys": keys, "stores": stores})
 
 

@@ -57,7 +57,9 @@ def settings(folder: Path) -> Settings:
     priced = {"targets": ["local/m"], "prices": {"input": "1", "output": "2"}}
     ledger = f"sqlite:///{folder}/ledger.db"
     models = {"m": priced, "held": {"prices": priced["prices"]}}
-    return Settings.from_mapping({"providers": {"local": {"api": "echo"}}, "models": models, "stores": {"ledger": ledger}})
+    return Settings.from_mapping(
+        {"providers": {"local": {"api": "echo"}}, "models": models, "stores": {"ledger": ledger, "ledger_timeout": 30}}
+    )
 
 
 @pytest.fixture(params=every_crowd.args[1], ids=every_crowd.kwargs["ids"])

@@ -21,7 +21,7 @@ def settings(folder: Path, **limits: Any) -> Settings:
             "outer": {"prices": {"input": "0", "output": "0"}},
         },
         keys={"ann": {"secret": KEY, "tenant": "acme", "limits": limits, "budget": {"usd": "1", "period": "total"}}},
-        stores={"ledger": f"sqlite:///{folder}/ledger.db"},
+        stores={"ledger": f"sqlite:///{folder}/ledger.db", "ledger_timeout": 30},
     )
 
 

@@ -60,7 +60,7 @@ class RawClient:
         receive_buffer: size of the kernel's buffer, for a client that does not read.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", *, timeout: float = 10, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", *, timeout: float = 30, receive_buffer: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

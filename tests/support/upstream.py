@@ -100,7 +100,7 @@ class MockUpstream(LoopThread):
             self.connections = self.active_connections
             self.most_active_requests = self.active_requests
 
-    def wait_for(self, predicate: Callable[[], bool], timeout: float = 10) -> None:
+    def wait_for(self, predicate: Callable[[], bool], timeout: float = 30) -> None:
         """Return as soon as `predicate` is true of this upstream.
 
         Raises:
@@ -110,7 +110,7 @@ class MockUpstream(LoopThread):
             if not self._changed.wait_for(predicate, timeout):
                 raise TimeoutError(f"not seen within {timeout} s: {self.requests=} {self.closed=} {self.active_requests=}")
 
-    def wait_closed(self, timeout: float = 10) -> Closed:
+    def wait_closed(self, timeout: float = 30) -> Closed:
         """Return the first answer that its client did not wait for."""
         self.wait_for(lambda: bool(self.closed), timeout)
         return self.closed[0]
