@@ -77,8 +77,9 @@ def start(contestant: Contestant, stack: ExitStack, logs: Path) -> Server:
         NotStartedError: it does not come up.
         SkippedError: its store is not installed.
     """
-    port = free_port()
-    stored = contestant.store(stack, logs) if contestant.store is not None else {}
+    port, folder = free_port(), logs / contestant.name
+    folder.mkdir()
+    stored = contestant.store(stack, folder) if contestant.store is not None else {}
     server = Server(
         contestant.command(port), {**contestant.environment, **stored}, port, logs / f"{contestant.name}.log", contestant.folder
     )
