@@ -1,5 +1,6 @@
 """A connection that is used again gives nobody what belongs to another, and costs nobody an answer (docs/promises.md, The promises)."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -61,7 +62,26 @@ async def begun(x: RequestContext) -> None:
     return x.cut()
 
 
-SCENARIOS = {"second": second, "garbage": garbage, "empty-line": empty_line, "late": late, "fin": stale, "rst": stale, "begun": begun}
+async def together(x: RequestContext) -> None:
+    """Answer the first two requests when both are there, and close the connection of the third."""
+    if x.attempt < 2:
+        await both.wait()
+    if x.attempt == 2:
+        return x.cut()
+    return await x.send(whole("mine"))
+
+
+both = asyncio.Barrier(2)
+SCENARIOS = {
+    "second": second,
+    "garbage": garbage,
+    "empty-line": empty_line,
+    "late": late,
+    "fin": stale,
+    "rst": stale,
+    "begun": begun,
+    "together": together,
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +120,19 @@ def test_what_comes_before_a_request_reaches_nobody(client: Client, upstream: Mo
 def test_a_kept_connection_that_the_upstream_closes_costs_nobody_an_answer(client: Client, upstream: MockUpstream, model: str) -> None:
     assert [client.post(model).text, client.post(model).text] == ["mine", "mine"]
     assert len(upstream.requests) == 3
+
+
+def test_a_request_is_repeated_once_and_on_a_new_connection(upstream: MockUpstream) -> None:
+    """Two connections are kept, and the upstream gives up both."""
+    client = AsyncClient(settings_for(upstream, models={"together": {"targets": ["up/together"]}}))
+
+    async def two() -> list[int]:
+        return [answer.status for answer in await asyncio.gather(client.asend(request("together")), client.asend(request("together")))]
+
+    assert client.runner.run(two()) == [200, 200]
+    assert client.post("together").status == 200
+    assert len(upstream.requests) == 4
+    client.close()
 
 
 def test_a_request_is_not_sent_again_once_its_answer_has_begun(client: Client, upstream: MockUpstream) -> None:

@@ -5,7 +5,7 @@ import pytest
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin
-from completions_mw.backends.http.transport import CallConnection, HttpTransport
+from completions_mw.backends.http.transport import CallConnection, HttpTransport, Pools
 from completions_mw.blocking import run_sync
 from completions_mw.errors import UpstreamError
 from completions_mw.http import ClientConnection, UpstreamRequest
@@ -35,8 +35,8 @@ class LostConnection:
 
 
 class LosingTransport(HttpTransport):
-    def _pool(self, origin: Origin) -> Pool[CallConnection]:
-        return Pool(1, 1)
+    def _own_pools(self) -> Pools:
+        return {}
 
     async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
         return None

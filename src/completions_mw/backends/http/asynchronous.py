@@ -4,7 +4,6 @@ import asyncio
 import select
 import socket
 import ssl
-from collections import defaultdict
 from typing import Any, Final, cast
 
 from aiohappyeyeballs import start_connection
@@ -14,7 +13,7 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
-from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport
+from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.errors import UpstreamError
 from completions_mw.http import ClientConnection
@@ -185,18 +184,15 @@ class AsyncTransport(HttpTransport):
 
     def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
         super().__init__(max_connections, wait, keep_alive, tick)
-        self._pools: PerLoop[defaultdict[Origin, Pool[CallConnection]]] = PerLoop(self._make_pools)
+        self._pools: PerLoop[Pools] = PerLoop(dict)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop that no call uses."""
         for pool in (self._pools.pop() or {}).values():
             pool.close()
 
-    def _make_pools(self) -> defaultdict[Origin, Pool[CallConnection]]:
-        return defaultdict(lambda: Pool(self._max_connections, self._keep_alive))
-
-    def _pool(self, origin: Origin) -> Pool[CallConnection]:
-        return self._pools.get()[origin]
+    def _own_pools(self) -> Pools:
+        return self._pools.get()
 
     async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
         turn = _Turn(asyncio.get_running_loop())

@@ -5,7 +5,6 @@ import select
 import socket
 import ssl
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -16,7 +15,7 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
-from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport
+from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.errors import ClientDisconnectedError, UpstreamError
 from completions_mw.http import ClientConnection
@@ -189,7 +188,7 @@ class BlockingTransport(HttpTransport, PerProcess):
         PerProcess.__init__(self)
 
     def reset(self) -> None:
-        self._pools: defaultdict[Origin, Pool[CallConnection]] = defaultdict(lambda: Pool(self._max_connections, self._keep_alive))
+        self._pools: Pools = {}
 
     async def aclose(self) -> None:
         """Close the connections of this process that no call uses."""
@@ -198,8 +197,8 @@ class BlockingTransport(HttpTransport, PerProcess):
         for pool in pools.values():
             pool.close()
 
-    def _pool(self, origin: Origin) -> Pool[CallConnection]:
-        return self._pools[origin]
+    def _own_pools(self) -> Pools:
+        return self._pools
 
     async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
         turn = _Turn()

@@ -83,6 +83,7 @@ class Pool(Generic[C]):
 
     def release(self, connection: C | None, now: float) -> None:
         """Give back a connection that may be used again; or with None the permission to have one."""
+        stale: list[C] = []
         with self._lock:
             while self._waiters:
                 if self._waiters.popleft().offer(connection):
@@ -91,6 +92,12 @@ class Pool(Generic[C]):
                 self._opened -= 1
             else:
                 self._idle.append((connection, now))
+            # The last one is used first, so the first ones may be left over from busier times.
+            while self._idle and now - self._idle[0][1] >= self._idle_seconds:
+                stale.append(self._idle.popleft()[0])
+            self._opened -= len(stale)
+        for unused in stale:
+            unused.close()
 
     def drop(self) -> None:
         """Give back the permission to have a connection: for the garbage collector, as no lock is taken."""

@@ -57,6 +57,9 @@ class CallConnection(Connection, Protocol):
         ...
 
 
+Pools = dict[Origin, Pool[CallConnection]]
+
+
 class HttpTransport(ABC):
     """The `Transport` port over connections of its own.
 
@@ -77,10 +80,14 @@ class HttpTransport(ABC):
         origin, start = request_head(request.url, request.headers)
         head = b"%b%d\r\n\r\n" % (start, len(request.body))
         pool = self._pool(origin)
+        began, is_repeated = SYSTEM_CLOCK.monotonic(), False
         while True:
-            call = UpstreamCall(request, SYSTEM_CLOCK.monotonic())
-            kept = await self._acquire(pool, min(call.deadline, SYSTEM_CLOCK.monotonic() + self._wait))
-            connection = kept
+            call = UpstreamCall(request, began)
+            connection = await self._acquire(pool, min(call.deadline, SYSTEM_CLOCK.monotonic() + self._wait))
+            if is_repeated and connection is not None:
+                connection.close()
+                connection = None
+            is_kept = connection is not None
             try:
                 if connection is None:
                     connection = await self._open(origin, request.timeouts.connect, call.deadline)
@@ -98,13 +105,20 @@ class HttpTransport(ABC):
                 raise
             connection.close()
             pool.release(None, SYSTEM_CLOCK.monotonic())
-            if kept is None or call.has_begun or not call.is_disconnected:
+            if not is_kept or call.has_begun or not call.is_disconnected:
                 raise call.failure
-            # The upstream closed a kept connection before it saw the request.
+            # The upstream closed a kept connection before it saw the request: once more, on a new one.
+            is_repeated = True
 
-    @abstractmethod
     def _pool(self, origin: Origin) -> Pool[CallConnection]:
         """Return the pool of an upstream, of this process and event loop."""
+        pools = self._own_pools()
+        # Threads may come here at once: `setdefault` has one of their pools win.
+        return pools.get(origin) or pools.setdefault(origin, Pool(self._max_connections, self._keep_alive))
+
+    @abstractmethod
+    def _own_pools(self) -> Pools:
+        """Return the pools of this process and event loop."""
 
     @abstractmethod
     async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
