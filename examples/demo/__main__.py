@@ -40,8 +40,9 @@ class DemoError(Exception):
 
 
 def main() -> int:
-    # Ctrl-C and a plain `kill` both end the app, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C and a plain `kill` both end the app, too, even if whoever started this one ignores Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         # A proxy of the environment would not find this machine.
         with running_app(APP) as app, httpx2.Client(base_url=app.url, timeout=120, trust_env=False) as client:
