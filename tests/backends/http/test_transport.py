@@ -1,5 +1,7 @@
 """The logic of both transports, over a connection that is none."""
 
+from contextlib import suppress
+
 import pytest
 
 from completions_mw.backends.http.call import UpstreamCall
@@ -54,3 +56,53 @@ def test_what_came_with_the_end_of_a_connection_is_handed_on_before_the_failure(
         return piece
 
     assert run_sync(read()) == b"hi"
+
+
+class Clock:
+    """Time that passes only while a request is sent."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class StaleTransport(LosingTransport):
+    """Has a kept connection that the upstream closes `after` so many seconds, without a word, and then a new one that answers."""
+
+    def __init__(self, clock: Clock, after: float) -> None:
+        super().__init__(1, 1, 1, 0)
+        self.clock = clock
+        self.after = after
+        self.opened = 0
+
+    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+        return StaleConnection(self.clock, self.after)
+
+    async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
+        self.opened += 1
+        return LostConnection()
+
+
+class StaleConnection(LostConnection):
+    def __init__(self, clock: Clock, after: float) -> None:
+        self.clock = clock
+        self.after = after
+
+    async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
+        call.sent(self.clock.now)
+        self.clock.now += self.after
+        call.receive_end(is_clean=False)
+
+
+@pytest.mark.parametrize(("after", "opened"), [(0.0, 1), (5.0, 1), (5.5, 0)])
+def test_an_upstream_that_may_have_worked_for_a_request_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, after: float, opened: int
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("completions_mw.backends.http.transport.SYSTEM_CLOCK", clock)
+    transport = StaleTransport(clock, after)
+    with suppress(UpstreamError):
+        run_sync(transport.send(UpstreamRequest("http://upstream.test/", (), b"")))
+    assert transport.opened == opened

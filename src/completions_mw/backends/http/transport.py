@@ -16,6 +16,8 @@ from completions_mw.http import ClientConnection, UpstreamRequest, UpstreamRespo
 
 DRAIN_SECONDS: Final = 0.1
 """How long a complete answer may take to end its body before its connection is closed instead of reused."""
+STALE_SECONDS: Final = 5.0
+"""Seconds in which the end of a kept connection shows that the upstream had closed it already; later it may have worked for the request."""
 JOINED_BYTES: Final = 64 * 1024
 """Bodies up to this size are sent together with their head."""
 
@@ -105,7 +107,8 @@ class HttpTransport(ABC):
                 raise
             connection.close()
             pool.release(None, SYSTEM_CLOCK.monotonic())
-            if not is_kept or call.has_begun or not call.is_disconnected:
+            is_stale = is_kept and call.is_disconnected and not call.has_begun
+            if not is_stale or SYSTEM_CLOCK.monotonic() - began > STALE_SECONDS:
                 raise call.failure
             # The upstream closed a kept connection before it saw the request: once more, on a new one.
             is_repeated = True
