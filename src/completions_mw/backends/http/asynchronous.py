@@ -3,7 +3,6 @@
 import asyncio
 import select
 import socket
-import ssl
 from typing import Any, Final, cast
 
 from aiohappyeyeballs import start_connection
@@ -13,15 +12,12 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
-from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport, Pools
+from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
-from completions_mw.errors import UpstreamError
 from completions_mw.http import ClientConnection
 
 MAX_BUFFERED: Final = 256 * 1024
 """Bytes that wait for their reader before the upstream has to."""
-HAPPY_EYEBALLS_DELAY: Final = 0.25
-"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
 class AsyncHttpConnection(asyncio.Protocol):
@@ -231,8 +227,6 @@ class AsyncTransport(HttpTransport):
                     raise
         except TimeoutError:
             raise connect_timed_out() from None
-        except (ssl.SSLError, ssl.CertificateError) as error:
-            raise UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable") from error
         except OSError as error:
             raise not_connected(error) from error
         return connection

@@ -1,9 +1,9 @@
 """Connections for threads and greenlets."""
 
+import errno
 import os
 import select
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,16 +15,14 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
-from completions_mw.backends.http.transport import JOINED_BYTES, CallConnection, HttpTransport, Pools
+from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.errors import ClientDisconnectedError, UpstreamError
+from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
 READ_BYTES: Final = 64 * 1024
 WATCH_AFTER: Final = 0.02
 """Seconds of silence after which the client is watched too: two more system calls for each read would be most of what an answer costs."""
-HAPPY_EYEBALLS_DELAY: Final = 0.25
-"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
 class BlockingHttpConnection:
@@ -231,8 +229,6 @@ class BlockingTransport(HttpTransport, PerProcess):
                 raise
         except TimeoutError:
             raise connect_timed_out() from None
-        except ssl.SSLError as error:
-            raise UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable") from error
         except OSError as error:
             raise not_connected(error) from error
         return BlockingHttpConnection(sock)
@@ -249,7 +245,7 @@ def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.
         TimeoutError: none of them answers in time.
         OSError: none of them can be connected to.
     """
-    trying: dict[int, tuple[socket.socket, Any]] = {}
+    trying: dict[int, socket.socket] = {}
     error: OSError = OSError("there is no address")
     waiting = _interleaved(addresses)
     try:
@@ -261,13 +257,19 @@ def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.
                 family, kind, protocol, _, address = waiting.pop(0)
                 try:
                     sock = socket.socket(family, kind, protocol)
-                    trying[sock.fileno()] = (sock, address)
-                    sock.setblocking(False)
-                    if sock.connect_ex(address) == 0:
-                        return trying.pop(sock.fileno())[0]
                 except OSError as refused:
                     error = refused
                     continue
+                sock.setblocking(False)
+                code = sock.connect_ex(address)
+                if code == 0:
+                    return sock
+                if code != errno.EINPROGRESS:
+                    # As for a family without a route: such a socket would look writable.
+                    error = OSError(code, os.strerror(code))
+                    sock.close()
+                    continue
+                trying[sock.fileno()] = sock
             left = min(until - now, HAPPY_EYEBALLS_DELAY) if waiting else until - now
             connected, failure = _poll_connects(trying, left)
             if connected is not None:
@@ -275,18 +277,18 @@ def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.
             error = failure or error
         raise error
     finally:
-        for sock, _ in trying.values():
+        for sock in trying.values():
             sock.close()
 
 
-def _poll_connects(trying: dict[int, tuple[socket.socket, Any]], seconds: float) -> tuple[socket.socket | None, OSError | None]:
+def _poll_connects(trying: dict[int, socket.socket], seconds: float) -> tuple[socket.socket | None, OSError | None]:
     """Wait for one of the connects to end; remove the ones that did."""
     poll = select.poll()
     for descriptor in trying:
         poll.register(descriptor, select.POLLOUT)
     failure: OSError | None = None
     for descriptor, _ in poll.poll(seconds * 1000):
-        sock, _address = trying.pop(descriptor)
+        sock = trying.pop(descriptor)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == 0:
             return sock, None

@@ -131,10 +131,6 @@ class UpstreamCall:
         pieces, self._pieces, self.buffered = self._pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def header(self, name: str) -> str | None:
-        """Return the first value of the header `name` (lower case)."""
-        return next((value for key, value in self.headers if key == name), None)
-
     def _fail(self, failure: GatewayError) -> None:
         if self.failure is None:
             # Before the head comes, the upstream may be at work for a request that it never answers.

@@ -18,6 +18,8 @@ DRAIN_SECONDS: Final = 0.1
 """How long a complete answer may take to end its body before its connection is closed instead of reused."""
 STALE_SECONDS: Final = 5.0
 """Seconds in which the end of a kept connection shows that the upstream had closed it already; later it may have worked for the request."""
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 JOINED_BYTES: Final = 64 * 1024
 """Bodies up to this size are sent together with their head."""
 
