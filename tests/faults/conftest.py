@@ -161,6 +161,12 @@ def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = Mapping
     )
 
 
+@pytest.fixture(params=["httptools", "httpx2"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """The setting `transport`."""
+    return str(request.param)
+
+
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
 def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Client]:
     made = request.param(settings_for(upstream))

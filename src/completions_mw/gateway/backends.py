@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Backends(Protocol):
     """Makes all backends of a gateway, either blocking or async."""
 
-    def transport(self, settings: Settings) -> Transport: ...
+    def transport(self, settings: Settings, proxy: str | None) -> Transport: ...
     def function(self, function: ModelFunction, settings: Settings) -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
     def background(self) -> Background: ...
@@ -26,11 +26,16 @@ class Backends(Protocol):
 class BlockingBackends:
     """Makes backends that do their I/O inline, for threads and greenlets."""
 
-    def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.blocking import BlockingTransport
-
+    def transport(self, settings: Settings, proxy: str | None) -> Transport:
         connections = settings.connections
-        return BlockingTransport(connections.max, connections.wait, connections.keep_alive, settings.keep_alive)
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        if proxy is None and settings.transport == "httptools":
+            from completions_mw.backends.http.blocking import BlockingTransport
+
+            return BlockingTransport(*pool)
+        from completions_mw.backends.http.httpx2 import BlockingHttpx2Transport
+
+        return BlockingHttpx2Transport(*pool, proxy=proxy)
 
     def function(self, function: ModelFunction, settings: Settings) -> Model:
         from completions_mw.backends.models import BlockingFunctionModel
@@ -66,11 +71,16 @@ class BlockingBackends:
 class AsyncBackends:
     """Makes backends that suspend, for event loops."""
 
-    def transport(self, settings: Settings) -> Transport:
-        from completions_mw.backends.http.asynchronous import AsyncTransport
-
+    def transport(self, settings: Settings, proxy: str | None) -> Transport:
         connections = settings.connections
-        return AsyncTransport(connections.max, connections.wait, connections.keep_alive, settings.keep_alive)
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        if proxy is None and settings.transport == "httptools":
+            from completions_mw.backends.http.asynchronous import AsyncTransport
+
+            return AsyncTransport(*pool)
+        from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport
+
+        return AsyncHttpx2Transport(*pool, proxy=proxy)
 
     def function(self, function: ModelFunction, settings: Settings) -> Model:
         from completions_mw.backends.models import AsyncFunctionModel

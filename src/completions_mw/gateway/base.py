@@ -45,6 +45,11 @@ class GatewayBase:
         self._wiring.setup.note_processes()
 
     @property
+    def transport(self) -> str:
+        """What calls the upstreams: `httptools`, `httpx2`, both where only some providers have a proxy, or the class of the given transport."""
+        return self._wiring.models.transport
+
+    @property
     def stores(self) -> tuple[StoreSnapshot, ...]:
         """State of each store, for health pages and metrics."""
         return self._wiring.stores.snapshots()

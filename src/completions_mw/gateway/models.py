@@ -13,7 +13,7 @@ from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import upstream_of
-from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings
+from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, UpstreamSettings
 
 FUNCTION_SETTINGS = ModelSettings(owned_by="python")
 """Settings of a model that is a Python function and has no table in the settings."""
@@ -36,11 +36,12 @@ class ModelRegistry:
     def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], backends: Backends, transport: Transport | None) -> None:
         self._settings = settings
         self._backends = backends
-        self._transport = transport
+        self._injected = transport
+        self._transports: dict[str | None, Transport] = {}
         self._backends_to_close: list[Transport | Model] = []
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
         self._price = price_source(settings)
-        faults = list(_faults(settings, functions))
+        faults = list(_faults(settings, functions, is_injected=transport is not None))
         if faults:
             raise ConfigurationError("\n".join(faults))
         self.models = {name: self._model(name, model, functions) for name, model in settings.models.items()}
@@ -60,14 +61,21 @@ class ModelRegistry:
         if provider.is_local:
             port = self._owned(self._local_model(provider))
             return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port))
-        if self._transport is None:
-            self._transport = self._owned(self._backends.transport(self._settings))
-        upstream, transport, settings = upstream_of(provider), self._transport, self._settings
+        upstream, transport, settings = upstream_of(provider), self._transport(provider), self._settings
         return cache(
             lambda model: UpstreamTarget(
                 f"{name}/{model}", model, upstream, transport, settings.max_response_bytes, settings.max_event_bytes
             )
         )
+
+    def _transport(self, provider: UpstreamSettings) -> Transport:
+        """Return the transport of a provider, which it shares with all that are reached in the same way."""
+        if self._injected is not None:
+            return self._injected
+        proxy = None if provider.proxy is None else provider.proxy.get_secret_value()
+        if proxy not in self._transports:
+            self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy))
+        return self._transports[proxy]
 
     def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
         match provider:
@@ -83,12 +91,20 @@ class ModelRegistry:
         self._backends_to_close.append(backend)
         return backend
 
+    @property
+    def transport(self) -> str:
+        """What calls the upstreams: `httptools`, `httpx2` or both, or the class of the transport that was given."""
+        if self._injected is not None:
+            return type(self._injected).__name__
+        names = {self._settings.transport if proxy is None else "httpx2" for proxy in self._transports}
+        return ", ".join(sorted(names)) or self._settings.transport
+
     async def aclose(self) -> None:
         for backend in self._backends_to_close:
             await backend.aclose()
 
 
-def _faults(settings: Settings, functions: Mapping[str, ModelFunction]) -> Iterator[str]:
+def _faults(settings: Settings, functions: Mapping[str, ModelFunction], *, is_injected: bool) -> Iterator[str]:
     if not (settings.models or functions):
         yield "models: at least one is needed, here or as a Python function"
     for name, model in settings.models.items():
@@ -97,6 +113,9 @@ def _faults(settings: Settings, functions: Mapping[str, ModelFunction]) -> Itera
         if not model.targets and name not in functions:
             yield f"models.{name}.targets: at least one is needed, or a Python function of this name"
     yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := uncallable_reason(function)))
+    if is_injected:
+        proxied = [name for name, provider in settings.providers.items() if not provider.is_local and provider.proxy is not None]
+        yield from (f"providers.{name}.proxy: is not used by the `transport` that the gateway was given" for name in proxied)
     known = settings.models.keys() | functions.keys()
     for id, key in settings.keys.items():
         yield from (f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in known)

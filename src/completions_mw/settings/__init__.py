@@ -18,7 +18,14 @@ errors.py     texts of the errors for wrong settings
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
-from completions_mw.settings.providers import EchoSettings, LlamaCppSettings, OpenAISettings, ProviderSettings, TimeoutSettings
+from completions_mw.settings.providers import (
+    EchoSettings,
+    LlamaCppSettings,
+    OpenAISettings,
+    ProviderSettings,
+    TimeoutSettings,
+    UpstreamSettings,
+)
 from completions_mw.settings.rates import Rate
 from completions_mw.settings.settings import Settings
 from completions_mw.settings.stores import Connections, StoreSettings
@@ -40,4 +47,5 @@ __all__ = [
     "StoreSettings",
     "TargetName",
     "TimeoutSettings",
+    "UpstreamSettings",
 ]

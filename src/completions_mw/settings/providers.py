@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.compatible import known_base_url
-from completions_mw.settings.secrets import ApiKey, HeaderValue
+from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
 from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
 
 _FRAMING_HEADERS = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -45,6 +45,8 @@ class UpstreamSettings(SettingsModel):
     api: str
     base_url: BaseUrl = ""
     """Base URL of the API; by default that of the known service with the provider's name. Never empty once the settings are built."""
+    proxy: ProxyUrl | None = None
+    """URL of an HTTP proxy through which this provider is reached, by the transport `httpx2`. A secret, since it may hold a password."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
 

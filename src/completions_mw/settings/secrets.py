@@ -133,6 +133,14 @@ def _checked(scheme: str, rest: str, info: ValidationInfo) -> str:
     return rest
 
 
+def _proxy_url(value: str) -> str:
+    if not _is_proxy_url(value):
+        raise ValueError("should be an HTTP proxy, as http://proxy.example:3128 or http://user:password@proxy.example:3128")
+    split_url(value)
+    return value
+
+
+_is_proxy_url = re.compile(r"http://[\x21-\x2e\x30-\x5b\x5d-\x7e]+/?", re.ASCII).fullmatch
 client_secret = matching(
     r"[\x21-\x2b\x2d-\x7e]{8,505}",
     "8 to 505 printable ASCII characters without spaces and commas (servers join repeated headers with commas)",
@@ -142,6 +150,7 @@ ApiKey = Annotated[SecretStr, _secret(matching(r"[\x21-\x7e]{1,4096}", "1 to 409
 ClientSecret = Annotated[SecretStr, _secret(client_secret)]
 AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *LIMITS_STORAGE_SCHEMES)]
 LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
+ProxyUrl = Annotated[SecretStr, _secret(_proxy_url)]
 HeaderValue = Annotated[
     SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))
 ]

@@ -60,6 +60,8 @@ class Settings(SettingsModel):
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of the providers that set none of their own."""
     connections: Connections = Field(default_factory=Connections)
+    transport: Literal["httptools", "httpx2"] = "httptools"
+    """HTTP client of all calls to upstreams. `httpx2` speaks HTTP/2 too, and is several times as slow. Providers with a `proxy` have it."""
     stores: StoreSettings = Field(default_factory=StoreSettings)
     max_cost: Amount | None = None
     """USD that one request of any caller may cost at most."""

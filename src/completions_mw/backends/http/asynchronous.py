@@ -25,10 +25,10 @@ class AsyncHttpConnection(asyncio.Protocol):
 
     Args:
         loop: running event loop.
-        sock: connected; belongs to the loop's transport once there is one.
+        sock: connected; belongs to the loop's transport once there is one. None where a subclass has no transport of the loop.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket | None) -> None:
         self._loop = loop
         self._socket = sock
         self._transport: asyncio.Transport | None = None
@@ -79,7 +79,7 @@ class AsyncHttpConnection(asyncio.Protocol):
     def is_usable(self) -> bool:
         if self._is_lost or self._transport is None or self._transport.is_closing():
             return False
-        if self._socket.fileno() < 0:
+        if self._socket is None or self._socket.fileno() < 0:
             return False
         # The loop may not have looked yet.
         poll = select.poll()
@@ -207,18 +207,10 @@ class AsyncTransport(HttpTransport):
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         loop = asyncio.get_running_loop()
-        left = min(seconds, deadline - SYSTEM_CLOCK.monotonic())
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(min(seconds, deadline - SYSTEM_CLOCK.monotonic())):
+                sock = await connect(origin.host, origin.port)
                 try:
-                    addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-                except socket.gaierror:
-                    # A name, which takes a thread of the event loop.
-                    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-                sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
-                try:
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     connection = AsyncHttpConnection(loop, sock)
                     tls: dict[str, Any] = {"ssl": tls_context(), "server_hostname": origin.host} if origin.is_tls else {}
                     await loop.create_connection(lambda: connection, sock=sock, **tls)
@@ -230,3 +222,21 @@ class AsyncTransport(HttpTransport):
         except OSError as error:
             raise not_connected(error) from error
         return connection
+
+
+async def connect(host: str, port: int) -> socket.socket:
+    """Return a socket that is connected to the first address of `host` that answers (RFC 8305).
+
+    Raises:
+        OSError: none of them can be connected to.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        # A name, which takes a thread of the event loop.
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock

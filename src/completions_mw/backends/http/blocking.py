@@ -215,11 +215,8 @@ class BlockingTransport(HttpTransport, PerProcess):
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         until = min(SYSTEM_CLOCK.monotonic() + seconds, deadline)
         try:
-            addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-            sock = connect_first(addresses, until)
+            sock = connect(origin.host, origin.port, until)
             try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if origin.is_tls:
                     sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
                     sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False)
@@ -232,6 +229,20 @@ class BlockingTransport(HttpTransport, PerProcess):
         except OSError as error:
             raise not_connected(error) from error
         return BlockingHttpConnection(sock)
+
+
+def connect(host: str, port: int, until: float) -> socket.socket:
+    """Return a socket, without a time-out, that is connected to the first address of `host` that answers (RFC 8305).
+
+    Raises:
+        TimeoutError: none of them answers by the time `until`.
+        OSError: none of them can be connected to.
+    """
+    sock = connect_first(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), until)
+    sock.setblocking(True)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
 
 
 def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.socket:
