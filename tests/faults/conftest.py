@@ -161,14 +161,17 @@ def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = Mapping
     )
 
 
-@pytest.fixture(params=["httptools", "httpx2"])
-def transport(request: pytest.FixtureRequest) -> str:
-    """The setting `transport`."""
-    return str(request.param)
+every_transport = pytest.mark.parametrize("transport", ["httptools", "httpx2"])
+
+
+@pytest.fixture
+def transport() -> str:
+    """The setting `transport`: the default, where a test is not for every one."""
+    return "httptools"
 
 
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
-def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Client]:
-    made = request.param(settings_for(upstream))
+def client(request: pytest.FixtureRequest, upstream: MockUpstream, transport: str) -> Iterator[Client]:
+    made = request.param(settings_for(upstream, transport=transport))
     yield made
     made.close()

@@ -11,6 +11,7 @@ import pytest
 from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.backends.http import AsyncTransport, BlockingTransport, blocking
 from completions_mw.backends.http.blocking import connect_first
+from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport, BlockingHttpx2Transport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for
@@ -18,6 +19,8 @@ from tests.support.logs import line
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream
 
+on_loops = pytest.mark.parametrize("transport_class", [AsyncTransport, AsyncHttpx2Transport], ids=["httptools", "httpx2"])
+on_threads = pytest.mark.parametrize("transport_class", [BlockingTransport, BlockingHttpx2Transport], ids=["httptools", "httpx2"])
 MESSAGES = [{"role": "user", "content": "one two three"}]
 
 
@@ -52,14 +55,19 @@ async def complete_directly(gateway: AsyncGateway) -> str:
 
 
 @asynccontextmanager
-async def one_connection(settings: Settings) -> AsyncIterator[tuple[AsyncGateway, AsyncTransport]]:
-    transport = AsyncTransport(1, tick=0.1)
+async def one_connection(settings: Settings, transport_class: type[AsyncTransport]) -> AsyncIterator[tuple[AsyncGateway, AsyncTransport]]:
+    transport = transport_class(1, 3.0, 4.0, 0.1)
     yield AsyncGateway(settings, transport=transport), transport
     await transport.aclose()
 
 
 async def cancel_everywhere(
-    settings: Settings, work: Callable[[AsyncGateway], Coroutine[Any, Any, object]], *, reused: bool, insist: bool
+    settings: Settings,
+    transport_class: type[AsyncTransport],
+    work: Callable[[AsyncGateway], Coroutine[Any, Any, object]],
+    *,
+    reused: bool,
+    insist: bool,
 ) -> int:
     """Cancel `work` at its first await point, then at its second, and so on; return how many it has.
 
@@ -68,7 +76,7 @@ async def cancel_everywhere(
     step, reached = 0, True
     while reached:
         step += 1
-        async with one_connection(settings) as (gateway, transport):
+        async with one_connection(settings, transport_class) as (gateway, transport):
             if reused:
                 await consume(gateway, "ok", stream=False)
             victim = CancelAt(work(gateway), step, insist=insist)
@@ -82,6 +90,7 @@ async def cancel_everywhere(
     return step - 1
 
 
+@on_loops
 @pytest.mark.parametrize("insist", [False, True], ids=["once", "again-and-again"])
 @pytest.mark.parametrize("reused", [False, True], ids=["new-connection", "reused-connection"])
 @pytest.mark.parametrize(
@@ -90,27 +99,45 @@ async def cancel_everywhere(
     + [(model, True) for model in ("ok", "hang", "stall", "trunc", "cut", "errorevent", "hugeline")],
 )
 def test_cancelled_at_every_await_point(
-    upstream: MockUpstream, settings: Settings, model: str, stream: bool, reused: bool, insist: bool
+    upstream: MockUpstream,
+    settings: Settings,
+    transport_class: type[AsyncTransport],
+    model: str,
+    stream: bool,
+    reused: bool,
+    insist: bool,
 ) -> None:
     def work(gateway: AsyncGateway) -> Coroutine[Any, Any, object]:
         return consume(gateway, model, stream=stream)
 
-    assert asyncio.run(cancel_everywhere(settings, work, reused=reused, insist=insist)) >= (1 if reused else 2)
+    assert asyncio.run(cancel_everywhere(settings, transport_class, work, reused=reused, insist=insist)) >= (
+        1 if reused or transport_class is AsyncHttpx2Transport else 2
+    )
     upstream.wait_for(lambda: upstream.active_requests == 0)
 
 
+@on_loops
 @pytest.mark.parametrize("insist", [False, True], ids=["once", "again-and-again"])
 @pytest.mark.parametrize("work", [stream_directly, complete_directly])
 def test_direct_calls_cancelled_at_every_await_point(
-    upstream: MockUpstream, settings: Settings, work: Callable[[AsyncGateway], Coroutine[Any, Any, object]], insist: bool
+    upstream: MockUpstream,
+    settings: Settings,
+    transport_class: type[AsyncTransport],
+    work: Callable[[AsyncGateway], Coroutine[Any, Any, object]],
+    insist: bool,
 ) -> None:
-    assert asyncio.run(cancel_everywhere(settings, work, reused=False, insist=insist)) >= 3
+    assert asyncio.run(cancel_everywhere(settings, transport_class, work, reused=False, insist=insist)) >= (
+        1 if transport_class is AsyncHttpx2Transport else 3
+    )
     upstream.wait_for(lambda: upstream.active_requests == 0)
 
 
-def test_cancelled_while_it_waits_for_a_connection(upstream: MockUpstream, settings: Settings) -> None:
+@on_loops
+def test_cancelled_while_it_waits_for_a_connection(
+    upstream: MockUpstream, settings: Settings, transport_class: type[AsyncTransport]
+) -> None:
     async def cancel_the_second() -> None:
-        async with one_connection(settings) as (gateway, transport):
+        async with one_connection(settings, transport_class) as (gateway, transport):
             first = asyncio.create_task(consume(gateway, "hang", stream=False))
             second = CancelAt(consume(gateway, "ok", stream=False), 1, insist=False)
             with pytest.raises(asyncio.CancelledError):
@@ -125,7 +152,7 @@ def test_cancelled_while_it_waits_for_a_connection(upstream: MockUpstream, setti
 
 def test_a_cancelled_request_has_its_line_in_the_log(upstream: MockUpstream, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     async def cancel_one() -> None:
-        async with one_connection(settings) as (gateway, _):
+        async with one_connection(settings, AsyncTransport) as (gateway, _):
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.create_task(CancelAt(consume(gateway, "ok", stream=False), 1, insist=False).run())
 
@@ -150,21 +177,25 @@ def body_never_started(gateway: Gateway) -> None:
     gateway.handle(request("hang", stream=True))
 
 
+@on_threads
 @pytest.mark.parametrize("forget", [forgotten_loop, forgotten_body, body_never_started])
-def test_a_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings, forget: Callable[[Gateway], None]) -> None:
+def test_a_stream_that_nobody_closes(
+    upstream: MockUpstream, settings: Settings, transport_class: type[BlockingTransport], forget: Callable[[Gateway], None]
+) -> None:
     """Some servers and many callers never call `close` (docs/promises.md, Clients that leave)."""
-    transport = BlockingTransport(1, tick=0.1)
+    transport = transport_class(1, 3.0, 4.0, 0.1)
     forget(Gateway(settings, transport=transport))
     check_nothing_left(transport._pools)
     upstream.wait_closed()
     run_sync(transport.aclose())
 
 
-def test_an_async_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings) -> None:
+@on_loops
+def test_an_async_stream_that_nobody_closes(upstream: MockUpstream, settings: Settings, transport_class: type[AsyncTransport]) -> None:
     """The event loop ends the generator at the bottom; the next request may already be waiting for the connection."""
 
     async def forget() -> None:
-        async with one_connection(settings) as (gateway, transport):
+        async with one_connection(settings, transport_class) as (gateway, transport):
             async for _ in gateway.stream(model="hang", messages=MESSAGES):
                 break
             assert await consume(gateway, "ok", stream=False) == 200
@@ -188,11 +219,14 @@ class FailingSocket(socket.socket):
         self._count()
         return super().recv(*args)
 
-    @classmethod
-    def _count(cls) -> None:
-        cls.left -= 1
-        if cls.left == 0:
-            raise cls.error
+    def _count(self) -> None:
+        FailingSocket.left -= 1
+        if FailingSocket.left != 0:
+            return
+        if isinstance(self.error, OSError):
+            # No connection lives on after one of these.
+            self.shutdown(socket.SHUT_RDWR)
+        raise self.error
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:

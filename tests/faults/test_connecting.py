@@ -10,15 +10,18 @@ import pytest
 
 from completions_mw import Gateway
 from completions_mw.blocking import BlockingIterator
-from tests.faults.conftest import AsyncClient, BlockingClient, Client, request, settings_for
+from tests.faults.conftest import AsyncClient, BlockingClient, Client, every_transport, request, settings_for
 from tests.support.proxy import Blackhole, FaultProxy, Grant, Mode, Refuse
 from tests.support.upstream import MockUpstream
 
-pytestmark = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+pytestmark = [pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"]), every_transport]
 
 
 CONNECT = 1.0
 """Seconds to wait where nobody answers: enough for a connection to be made, whatever else the machine does."""
+
+ONE = {"max": 1, "wait": 0.1}
+"""A pool of one connection, which nobody gives back."""
 
 
 @dataclass
@@ -28,10 +31,10 @@ class Site:
 
 
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
-def site(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, upstream: MockUpstream, transport: str) -> Iterator[Site]:
     with FaultProxy("127.0.0.1", upstream.port) as proxy:
         provider = {"api": "openai", "base_url": f"http://127.0.0.1:{proxy.port}/v1", "timeouts": {"connect": CONNECT}}
-        client = request.param(settings_for(upstream, providers={"up": provider}))
+        client = request.param(settings_for(upstream, providers={"up": provider}, transport=transport))
         yield Site(proxy, client)
         client.close()
 
@@ -53,13 +56,14 @@ def test_no_connection(site: Site, upstream: MockUpstream, mode: Mode, status: i
 
 @pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
 def test_a_name_that_does_not_resolve(
-    kind: type[BlockingClient | AsyncClient], upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, stream: bool
+    kind: type[BlockingClient | AsyncClient], upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, transport: str, stream: bool
 ) -> None:
     def unknown(*_: object, **__: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    client = kind(settings_for(upstream, providers={"up": {"api": "openai", "base_url": "http://no-such-host.invalid/v1"}}))
+    provider = {"api": "openai", "base_url": "http://no-such-host.invalid/v1"}
+    client = kind(settings_for(upstream, providers={"up": provider}, transport=transport))
     answer = client.post("ok", stream=stream)
     assert (answer.status, answer.error["code"]) == (502, "upstream_unreachable")
     assert "no-such-host" not in answer.error["message"]
@@ -68,14 +72,19 @@ def test_a_name_that_does_not_resolve(
 
 @pytest.mark.parametrize(("kind", "opener"), [(BlockingClient, "blocking.connect_first"), (AsyncClient, "asynchronous.start_connection")])
 def test_no_file_descriptors_left(
-    upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, kind: type[BlockingClient | AsyncClient], opener: str, stream: bool
+    upstream: MockUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BlockingClient | AsyncClient],
+    opener: str,
+    transport: str,
+    stream: bool,
 ) -> None:
     """The fault is this process's own, and no other target would do better."""
 
     def fail(*args: object, **options: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    client = kind(settings_for(upstream))
+    client = kind(settings_for(upstream, transport=transport))
     with monkeypatch.context() as patch:
         patch.setattr(f"completions_mw.backends.http.{opener}", fail)
         answer = client.post("ok", stream=stream)
@@ -91,8 +100,8 @@ def test_an_idle_connection_that_the_upstream_closed(site: Site, upstream: MockU
     assert site.client.post("ok", stream=stream).status == 200
 
 
-def test_a_pool_that_is_used_up(upstream: MockUpstream, stream: bool) -> None:
-    client = BlockingClient(settings_for(upstream, {"connect": CONNECT}, connections={"max": 1}))
+def test_a_pool_that_is_used_up(upstream: MockUpstream, transport: str, stream: bool) -> None:
+    client = BlockingClient(settings_for(upstream, {"connect": CONNECT}, connections=ONE, transport=transport))
     with held(client.gateway):
         answer = client.post("ok", stream=stream)
         assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
@@ -100,8 +109,8 @@ def test_a_pool_that_is_used_up(upstream: MockUpstream, stream: bool) -> None:
     client.close()
 
 
-def test_a_pool_that_is_used_up_on_an_event_loop(upstream: MockUpstream, stream: bool) -> None:
-    client = AsyncClient(settings_for(upstream, {"connect": CONNECT}, connections={"max": 1}))
+def test_a_pool_that_is_used_up_on_an_event_loop(upstream: MockUpstream, transport: str, stream: bool) -> None:
+    client = AsyncClient(settings_for(upstream, {"connect": CONNECT}, connections=ONE, transport=transport))
 
     async def two() -> None:
         first = (await client.gateway.handle(request("hang", stream=True))).body

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from completions_mw.blocking import BlockingIterator
-from tests.faults.conftest import AsyncClient, BlockingClient, Client, request, settings_for
+from tests.faults.conftest import AsyncClient, BlockingClient, Client, every_transport, request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
@@ -91,13 +91,14 @@ def upstream() -> Iterator[MockUpstream]:
 
 
 @pytest.fixture(params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
-def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Client]:
+def client(request: pytest.FixtureRequest, upstream: MockUpstream, transport: str) -> Iterator[Client]:
     models = {name: {"targets": [f"up/{name}"]} for name in (*SCENARIOS, "ok", "cut")}
-    made = request.param(settings_for(upstream, models=models, connections={"max": 1}))
+    made = request.param(settings_for(upstream, models=models, connections={"max": 1}, transport=transport))
     yield made
     made.close()
 
 
+@every_transport
 @pytest.mark.parametrize("model", ["second", "garbage", "empty-line"])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_what_follows_an_answer_reaches_nobody(client: Client, model: str, stream: bool) -> None:
@@ -107,6 +108,7 @@ def test_what_follows_an_answer_reaches_nobody(client: Client, model: str, strea
     assert (answer.status, answer.text) == (200, client.post("ok").text)
 
 
+@every_transport
 def test_what_comes_before_a_request_reaches_nobody(client: Client, upstream: MockUpstream) -> None:
     assert client.post("late").text == "mine"
     upstream.release()
@@ -135,12 +137,14 @@ def test_a_request_is_repeated_once_and_on_a_new_connection(upstream: MockUpstre
     client.close()
 
 
+@every_transport
 def test_a_request_is_not_sent_again_once_its_answer_has_begun(client: Client, upstream: MockUpstream) -> None:
     assert client.post("begun").status == 200
     answer = client.post("begun")
     assert (answer.status, len(upstream.requests)) == (502, 2)
 
 
+@every_transport
 def test_a_fresh_connection_that_the_upstream_closes_is_not_tried_again(client: Client, upstream: MockUpstream) -> None:
     answer = client.post("fin")
     assert answer.status == 200
@@ -149,12 +153,14 @@ def test_a_fresh_connection_that_the_upstream_closes_is_not_tried_again(client: 
     assert (first.status, len(upstream.requests)) == (502, 1)
 
 
-def test_a_slow_upstream_does_not_touch_the_callers_of_another(upstream: MockUpstream) -> None:
+@every_transport
+def test_a_slow_upstream_does_not_touch_the_callers_of_another(upstream: MockUpstream, transport: str) -> None:
     """All connections to one are taken, and more requests wait for them than there are."""
     with MockUpstream() as other:
         providers = {"other": {"api": "openai", "base_url": other.url, "api_key": "sk-other"}}
         models = {"hang": {"targets": ["up/hang"]}, "ok": {"targets": ["other/ok"]}}
-        client = BlockingClient(settings_for(upstream, models=models, providers=providers, connections={"max": 1, "wait": 0.05}))
+        connections = {"max": 1, "wait": 0.05}
+        client = BlockingClient(settings_for(upstream, models=models, providers=providers, connections=connections, transport=transport))
         body = client.gateway.handle(request("hang", stream=True)).body
         assert isinstance(body, BlockingIterator)
         with body:

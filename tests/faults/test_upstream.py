@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import from_json
 
 from completions_mw.core.ports import UsageRow
-from tests.faults.conftest import KEY, SLOW, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, settings_for
+from tests.faults.conftest import KEY, SLOW, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, every_transport, settings_for
 from tests.support.logs import line
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -35,6 +35,7 @@ def test_every_spelling_of_a_stream_gives_the_same_text(client: Client, model: s
     assert (answer.status, answer.text, answer.is_complete) == (200, TEXT, True)
 
 
+@every_transport
 @pytest.mark.parametrize(
     ("model", "code"),
     [
@@ -64,15 +65,17 @@ def test_a_broken_stream_ends_with_an_error_and_without_done(client: Client, ups
     upstream.wait_for(lambda: upstream.active_requests == 0)
 
 
+@every_transport
 @pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
-def test_an_answer_has_a_total_deadline(kind: type[BlockingClient] | type[AsyncClient], upstream: MockUpstream) -> None:
+def test_an_answer_has_a_total_deadline(kind: type[BlockingClient] | type[AsyncClient], transport: str, upstream: MockUpstream) -> None:
     """Ten bytes a second are no silence (docs/promises.md, Streams and truncation)."""
-    client = kind(settings_for(upstream, timeouts={"total": 0.4}))
+    client = kind(settings_for(upstream, timeouts={"total": 0.4}, transport=transport))
     assert client.post("drip", stream=True).error["code"] == "upstream_timeout"
     upstream.wait_closed()
     client.close()
 
 
+@every_transport
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(
     ("model", "status", "code"),
@@ -104,6 +107,7 @@ def test_an_error_status(client: Client, upstream: MockUpstream, status: int) ->
     assert len(upstream.requests) == 1
 
 
+@every_transport
 def test_a_stream_is_closed_at_once_after_done(client: Client, upstream: MockUpstream) -> None:
     """The upstream keeps its body open; nobody waits for it (docs/promises.md, Streams and truncation)."""
     answer = client.post("hang", stream=True)
@@ -116,12 +120,14 @@ def test_an_alias_never_shows_what_stands_behind_it(client: Client) -> None:
     assert {from_json(event)["model"] for event in client.post("alias", stream=True).events[:-1]} == {"alias"}
 
 
+@every_transport
 def test_an_answer_under_its_own_name_is_relayed_byte_for_byte(client: Client, upstream: MockUpstream) -> None:
     answer = client.post("ok")
     assert answer.json["model"] == "ok"
     assert answer.body.startswith(b'{"id": "chatcmpl-upstream"'), "json.dumps of the mock puts spaces where ours would not"
 
 
+@every_transport
 def test_the_upstreams_words_lose_our_secrets(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """See docs/promises.md, Secrets."""
     with caplog.at_level(logging.DEBUG):
@@ -216,23 +222,25 @@ async def busy(x: RequestContext) -> None:
     await x.released()
 
 
+@every_transport
 @pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
 def test_a_connection_that_is_closed_instead_of_an_answer(
-    kind: type[BlockingClient] | type[AsyncClient], caplog: pytest.LogCaptureFixture
+    kind: type[BlockingClient] | type[AsyncClient], transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The request was sent, so it may be billed (docs/promises.md, Targets and fallback)."""
     with MockUpstream({"silent": silent}) as upstream:
-        client = kind(settings_for(upstream, models={"silent": {"targets": ["up/silent"]}}))
+        client = kind(settings_for(upstream, models={"silent": {"targets": ["up/silent"]}}, transport=transport))
         assert client.post("silent").status == 502
         client.close()
     [line] = failures(caplog)
     assert line["maybe_billed"] is True
 
 
+@every_transport
 @pytest.mark.parametrize("kind", [BlockingClient, AsyncClient], ids=["blocking", "async"])
-def test_a_refusal_that_does_not_end_is_one(kind: type[BlockingClient] | type[AsyncClient]) -> None:
+def test_a_refusal_that_does_not_end_is_one(kind: type[BlockingClient] | type[AsyncClient], transport: str) -> None:
     """Its status says enough: another target may answer."""
     with MockUpstream({"busy": busy}) as upstream:
-        client = kind(settings_for(upstream, models={"busy": {"targets": ["up/busy", "up/ok"]}}))
+        client = kind(settings_for(upstream, models={"busy": {"targets": ["silent/busy", "up/ok"]}}, transport=transport))
         assert client.post("busy").status == 200
         client.close()

@@ -46,7 +46,7 @@ class GatewayBase:
 
     @property
     def transport(self) -> str:
-        """What calls the upstreams: `httptools`, `httpx2`, both where only some providers have a proxy, or the class of the given transport."""
+        """What calls the upstreams: `httptools`, `httpx2`, both where only some providers have a proxy, or the class that was given."""
         return self._wiring.models.transport
 
     @property

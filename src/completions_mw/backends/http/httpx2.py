@@ -49,7 +49,7 @@ for _name in ("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "ht
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """Return the context of the engine's TLS connections. The engine sets the protocols that it offers, so it is not the own transports'."""
+    """Return the context of the engine's TLS connections: not that of the others, since the engine sets the protocols that it offers."""
     return httpx2.create_ssl_context(trust_env=False)
 
 
@@ -133,13 +133,13 @@ class _BlockingStream(_Progress, httpcore2.NetworkBackend, httpcore2.NetworkStre
         wrapped.do_handshake()
         return self
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, *_: object, **__: object) -> bytes:
         try:
             return self.count(self._connected.recv(max_bytes))
         except OSError as error:
             raise httpcore2.ReadError from error
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, *_: object, **__: object) -> None:
         try:
             self._connected.sendall(buffer)
         except OSError as error:
@@ -265,13 +265,13 @@ class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetw
         await self._over_tls(self._tls.do_handshake)
         return self
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    async def read(self, max_bytes: int, *_: object, **__: object) -> bytes:
         try:
             return self.count(await self._receive() if self._tls is None else await self._over_tls(partial(self._tls.read, max_bytes)))
         except OSError as error:
             raise httpcore2.ReadError from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def write(self, buffer: bytes, *_: object, **__: object) -> None:
         try:
             if self._tls is None:
                 await self._loop.sock_sendall(self._connected, buffer)
