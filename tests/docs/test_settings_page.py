@@ -119,7 +119,7 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
         ((), Settings, {"debug", "max_cost", "unpriced", "price_table"}),
         (("timeouts",), TimeoutSettings, set[str]()),
         (("connections",), Connections, set[str]()),
-        (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
+        (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
         (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices"}),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),

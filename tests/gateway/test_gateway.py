@@ -4,12 +4,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from completions_mw import AsyncGateway, AuthenticationError, Caller, ConfigurationError, Gateway, NotFoundError, Request, Settings
 from completions_mw.gateway.options import GatewayOptions
+from completions_mw.http import UpstreamRequest, UpstreamResponse
 
 KEY = "sk-team-0123456789"
 TREE: dict[str, Any] = {
@@ -203,3 +204,38 @@ def test_a_child_does_not_keep_what_its_parent_holds() -> None:
     """The parent's stream never ends in the child, which must not renew its place there."""
     done = subprocess.run([sys.executable, "-c", PARENT_AND_CHILD], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class OwnTransport:
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        raise NotImplementedError
+
+    async def aclose(self) -> None: ...
+
+
+UPSTREAM = {"api": "openai", "base_url": "http://127.0.0.1:9/v1"}
+PROXIED = {**UPSTREAM, "proxy": "http://me:canary@127.0.0.1:9"}
+
+
+@both
+@pytest.mark.parametrize(
+    ("providers", "transport", "name"),
+    [
+        ({"a": {"api": "echo"}}, "httptools", "httptools"),
+        ({"a": UPSTREAM}, "httptools", "httptools"),
+        ({"a": UPSTREAM}, "httpx2", "httpx2"),
+        ({"a": PROXIED}, "httptools", "httpx2"),
+        ({"a": PROXIED, "b": UPSTREAM}, "httptools", "httptools, httpx2"),
+    ],
+)
+def test_the_transport_has_a_name(kind: Kind, providers: dict[str, Any], transport: Literal["httptools", "httpx2"], name: str) -> None:
+    settings = Settings(providers=providers, models={"m": {"targets": ["a/m"]}}, transport=transport)
+    assert kind(settings).transport == name
+
+
+@both
+def test_a_transport_that_is_given_has_the_name_of_its_class_and_goes_with_no_proxy(kind: Kind) -> None:
+    models = {"m": {"targets": ["a/m"]}}
+    assert kind(Settings(providers={"a": UPSTREAM}, models=models), transport=OwnTransport()).transport == "OwnTransport"
+    with pytest.raises(ConfigurationError, match=r"^providers\.a\.proxy: is not used by the `transport`"):
+        kind(Settings(providers={"a": PROXIED}, models=models), transport=OwnTransport())

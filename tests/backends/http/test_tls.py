@@ -1,128 +1,112 @@
 """Connections to upstreams are encrypted for whom they name (docs/promises.md, Secrets)."""
 
-import asyncio
+import socket
 import ssl
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import uvloop
 
-from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.backends.http.request_head import tls_context
-from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Transport
-from completions_mw.errors import UpstreamError
-from completions_mw.http import UpstreamRequest
+from completions_mw.errors import UpstreamError, UpstreamTimeoutError
+from completions_mw.http import Timeouts
+from tests.backends.http.sides import HTTPX2, THREADS, Side, ask, asking, every_side
+from tests.support.tls import TlsServer, read_request
 
 BODY = b"x" * 300_000
 """More than a record of TLS, and than one read."""
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+HASTE = Timeouts(connect=0.3)
+"""For servers that never answer, so that no machine is too slow."""
 
 
-def on_asyncio(work: Callable[[Transport], object]) -> object:
-    return asyncio.run(work(AsyncTransport()))  # type: ignore[arg-type]
+def keep_answering(connection: socket.socket) -> None:
+    while read_request(connection):
+        connection.sendall(ANSWER)
 
 
-def on_uvloop(work: Callable[[Transport], object]) -> object:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work(AsyncTransport()))  # type: ignore[arg-type]
-
-
-def on_a_thread(work: Callable[[Transport], object]) -> object:
-    return run_sync(work(BlockingTransport()))  # type: ignore[arg-type]
-
-
-every_side = pytest.mark.parametrize("on", [on_a_thread, on_asyncio, on_uvloop], ids=["blocking", "asyncio", "uvloop"])
-
-
-class Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    connections = 0
-
-    def setup(self) -> None:
-        super().setup()
-        Answers.connections += 1
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost with its key, which no authority has signed."""
-    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(["openssl", "req", *options, "-keyout", file, "-out", f"{file}.crt"], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + Path(f"{file}.crt").read_bytes())
-    return file
-
-
-@pytest.fixture
-def port(certificate: Path) -> Iterator[int]:
-    Answers.connections = 0
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = ssl.create_default_context(cafile=certificate)
-    for side in ("blocking", "asynchronous"):
-        monkeypatch.setattr(f"completions_mw.backends.http.{side}.tls_context", lambda: context)
-
-
-async def ask(transport: Transport, host: str, port: int) -> bytes:
-    response = await transport.send(UpstreamRequest(f"https://{host}:{port}/v1", (), BODY))
-    pieces = []
-    try:
-        while True:
-            pieces.append(await response.body.__anext__())
-    except StopAsyncIteration:
-        return b"".join(pieces)
+def answer_once(connection: socket.socket) -> None:
+    if read_request(connection):
+        connection.sendall(ANSWER.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
 
 
 @every_side
 @pytest.mark.usefixtures("trusted")
-def test_large_bodies_over_one_connection(port: int, on: Callable[..., object]) -> None:
+def test_large_bodies_to_the_server_that_is_named(certificate: Path, on: Side) -> None:
     async def twice(transport: Transport) -> list[bytes]:
-        answers = [await ask(transport, "localhost", port), await ask(transport, "localhost", port)]
-        await transport.aclose()
-        return answers
+        return [await ask(transport, f"https://localhost:{server.port}/v1", BODY) for _ in range(2)]
 
-    assert on(twice) == [BODY, BODY]
-    assert Answers.connections == 1
+    with TlsServer(certificate, keep_answering) as server:
+        assert on(twice) == [BODY, BODY]
+    connections = 2 if on in HTTPX2.values() else 1
+    assert server.names == ["localhost"] * connections
+
+
+def refusal(on: Side, url: str) -> ssl.SSLCertVerificationError:
+    with pytest.raises(UpstreamError) as refused:
+        on(asking(url))
+    assert (refused.value.code, refused.value.status) == ("upstream_unreachable", 502)
+    assert str(refused.value) == "The upstream provider could not be reached."
+    assert isinstance(refused.value.__cause__, ssl.SSLCertVerificationError)
+    return refused.value.__cause__
 
 
 @every_side
-def test_a_certificate_of_no_authority_is_refused(port: int, on: Callable[..., object]) -> None:
-    with pytest.raises(UpstreamError) as refused:
-        on(lambda transport: ask(transport, "localhost", port))
-    assert refused.value.code == "upstream_unreachable"
-    assert isinstance(refused.value.__cause__, ssl.SSLCertVerificationError)
+def test_a_certificate_of_no_authority_is_refused(certificate: Path, on: Side) -> None:
+    with TlsServer(certificate, keep_answering) as server:
+        assert "self" in refusal(on, f"https://localhost:{server.port}/v1").verify_message
 
 
 @every_side
 @pytest.mark.usefixtures("trusted")
-def test_a_certificate_of_another_name_is_refused(port: int, on: Callable[..., object]) -> None:
-    with pytest.raises(UpstreamError) as refused:
-        on(lambda transport: ask(transport, "127.0.0.1", port))
-    assert isinstance(refused.value.__cause__, ssl.SSLCertVerificationError)
+def test_a_certificate_of_another_name_is_refused(certificate: Path, on: Side) -> None:
+    with TlsServer(certificate, keep_answering) as server:
+        assert "mismatch" in refusal(on, f"https://127.0.0.1:{server.port}/v1").verify_message
+
+
+@every_side
+@pytest.mark.usefixtures("trusting_expired")
+def test_a_certificate_that_has_expired_is_refused(expired: Path, on: Side) -> None:
+    with TlsServer(expired, keep_answering) as server:
+        assert "expired" in refusal(on, f"https://localhost:{server.port}/v1").verify_message
+
+
+@every_side
+def test_a_server_that_does_not_speak_tls(on: Side) -> None:
+    async def hurry(transport: Transport) -> bytes:
+        return await ask(transport, f"https://127.0.0.1:{server.getsockname()[1]}/v1", timeouts=HASTE)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(UpstreamTimeoutError) as late:
+        on(hurry)
+    assert late.value.next_target, "nothing was sent"
+
+
+@every_side
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("is_cut", [False, True], ids=["ended", "cut"])
+def test_an_answer_until_close_that_somebody_on_the_way_cuts(certificate: Path, version: ssl.TLSVersion, is_cut: bool, on: Side) -> None:
+    def until_close(connection: ssl.SSLSocket) -> None:
+        if read_request(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhi")
+            if not is_cut:
+                connection.unwrap()
+
+    with TlsServer(certificate, until_close, version=version) as server:
+        url = f"https://localhost:{server.port}/v1"
+        if not is_cut:
+            assert on(asking(url)) == [b"hi"]
+            return
+        with pytest.raises(UpstreamError) as cut:
+            on(asking(url))
+    assert cut.value.code == "upstream_disconnected"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_new_connection_of_threads_goes_on_with_the_session_of_the_last_one(certificate: Path) -> None:
+    with TlsServer(certificate, answer_once) as server:
+        assert THREADS(asking(f"https://localhost:{server.port}/v1", times=3)) == [BODY] * 3
+    assert server.reused == [False, True, True]
 
 
 def test_the_environment_does_not_change_who_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

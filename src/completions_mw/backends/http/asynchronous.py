@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import ssl
 from typing import Any, Final, cast
 
 from aiohappyeyeballs import start_connection
@@ -62,10 +63,11 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._wake(True)
 
     def eof_received(self) -> None:
-        self._lose(is_clean=True)
+        self._lose(is_clean=self._is_ended_by_upstream())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(is_clean=exc is None)
+        # What has ended well was said to have before.
+        self._lose(is_clean=False)
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -135,6 +137,15 @@ class AsyncHttpConnection(asyncio.Protocol):
     def drop(self) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.close)
+
+    def _is_ended_by_upstream(self) -> bool:
+        """Tell whether the end of the stream is the upstream's: with TLS, whoever is on the way can end it too (RFC 8446, section 6.1)."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        try:
+            # asyncio reads on to the end in both cases: only where TLS has ended too, there is nothing to wait for.
+            return tls is None or not tls.read(1)
+        except ssl.SSLError:
+            return False
 
     def _arm(self) -> None:
         """Let the timer ring no later than the wait ends; one that rings too early is cheaper than one for each wait."""

@@ -4,9 +4,11 @@ import errno
 import os
 import select
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -30,10 +32,12 @@ class BlockingHttpConnection:
 
     Args:
         sock: connected; its time-out is `WATCH_AFTER`.
+        keep_session: is given the session of TLS when the connection closes, for the next one to the same origin.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, keep_session: Callable[[ssl.SSLSession | None], None]) -> None:
         self._socket = sock
+        self._keep_session = keep_session
         self._process = os.getpid()
         self._call: UpstreamCall | None = None
         self._is_closed = False
@@ -93,6 +97,8 @@ class BlockingHttpConnection:
         if self._is_closed:
             return
         self._is_closed = True
+        if isinstance(self._socket, ssl.SSLSocket) and not self._is_reading:
+            self._keep_session(self._socket.session)
         if self._process == os.getpid():
             # Wakes a thread that reads, which closing alone does not. After a fork it would end the parent's call.
             with suppress(OSError):
@@ -187,6 +193,7 @@ class BlockingTransport(HttpTransport, PerProcess):
 
     def reset(self) -> None:
         self._pools: Pools = {}
+        self._sessions: dict[Origin, ssl.SSLSession | None] = {}
 
     async def aclose(self) -> None:
         """Close the connections of this process that no call uses."""
@@ -219,7 +226,8 @@ class BlockingTransport(HttpTransport, PerProcess):
             try:
                 if origin.is_tls:
                     sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
-                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False)
+                    session = self._sessions.get(origin)
+                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False, session=session)
                 sock.settimeout(WATCH_AFTER)
             except BaseException:
                 sock.close()
@@ -228,7 +236,7 @@ class BlockingTransport(HttpTransport, PerProcess):
             raise connect_timed_out() from None
         except OSError as error:
             raise not_connected(error) from error
-        return BlockingHttpConnection(sock)
+        return BlockingHttpConnection(sock, partial(self._sessions.__setitem__, origin))
 
 
 def connect(host: str, port: int, until: float) -> socket.socket:

@@ -184,7 +184,7 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
         self._engine = httpcore2.ConnectionPool(network_backend=self._stream, **_options(proxy))
         self._is_serving = False
         ours.settimeout(WATCH_AFTER)
-        super().__init__(ours)
+        super().__init__(ours, lambda _: None)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         self._call = call
@@ -382,6 +382,7 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
             else:
                 self._sending.set_result(_connect_failure(error))
         finally:
+            self._task = None
             if self._is_lost:
                 self._stream.close()
 
