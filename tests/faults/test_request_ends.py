@@ -31,7 +31,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self._handles: list[asyncio.TimerHandle] = []
 
-    def call_at(self, *args: Any, **kwargs: Any) -> Any:
+    def call_at(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         handle = super().call_at(*args, **kwargs)
         self._handles.append(handle)
         return handle
