@@ -6,6 +6,7 @@ pool.py          the connections to one upstream, and who waits for one
 transport.py     what both transports do: send, retry on a stale connection, read, give back
 blocking.py      `BlockingTransport`: sockets for threads and greenlets
 asynchronous.py  `AsyncTransport`: connections of event loops
+lookups.py       the addresses of upstreams, for event loops
 failures.py      the failures of calls, as errors of the gateway
 """
 

@@ -10,6 +10,7 @@ from aiohappyeyeballs import start_connection
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.lookups import Lookups
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
@@ -181,6 +182,7 @@ class AsyncTransport(HttpTransport):
     def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
         super().__init__(max_connections, wait, keep_alive, tick)
         self._pools: PerLoop[Pools] = PerLoop(dict)
+        self._lookups: PerLoop[Lookups] = PerLoop(Lookups)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop that no call uses."""
@@ -210,11 +212,7 @@ class AsyncTransport(HttpTransport):
         left = min(seconds, deadline - SYSTEM_CLOCK.monotonic())
         try:
             async with asyncio.timeout(left):
-                try:
-                    addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-                except socket.gaierror:
-                    # A name, which takes a thread of the event loop.
-                    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+                addresses = await self._lookups.get().addresses(origin)
                 sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
