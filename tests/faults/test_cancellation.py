@@ -188,11 +188,14 @@ class FailingSocket(socket.socket):
         self._count()
         return super().recv(*args)
 
-    @classmethod
-    def _count(cls) -> None:
-        cls.left -= 1
-        if cls.left == 0:
-            raise cls.error
+    def _count(self) -> None:
+        kind = type(self)
+        kind.left -= 1
+        if kind.left == 0:
+            if isinstance(kind.error, OSError):
+                # As the system does it: nothing can be read of a connection that is lost, either.
+                self.shutdown(socket.SHUT_RDWR)
+            raise kind.error
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:

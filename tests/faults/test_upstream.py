@@ -233,6 +233,6 @@ def test_a_connection_that_is_closed_instead_of_an_answer(
 def test_a_refusal_that_does_not_end_is_one(kind: type[BlockingClient] | type[AsyncClient]) -> None:
     """Its status says enough: another target may answer."""
     with MockUpstream({"busy": busy}) as upstream:
-        client = kind(settings_for(upstream, models={"busy": {"targets": ["up/busy", "up/ok"]}}))
+        client = kind(settings_for(upstream, models={"busy": {"targets": ["silent/busy", "up/ok"]}}))
         assert client.post("busy").status == 200
         client.close()
