@@ -134,7 +134,9 @@ class Charging:
 
     def usage(self, caller: Caller) -> UsageRow | None:
         """Return the sums over all requests of a caller that have ended."""
-        rows = run_sync(self.books.usage(UsageQuery("key", key=caller.id)))
+        rows = run_sync(
+            self.books.usage(UsageQuery("key", key=caller.id) if caller.scope == "key" else UsageQuery("key", caller=caller.id))
+        )
         return rows[0] if rows else None
 
     def free_places(self, caller: Caller) -> int:

@@ -26,7 +26,7 @@ class RequestContext:
     caller: str | None = None
     """Id of the caller; None for the host app itself, and before the caller is known."""
     tenant: str | None = None
-    """Tenant of the caller; None where `caller` is None."""
+    """Tenant of the caller; None if it has none, and where `caller` is None."""
     client_request_id: str | None = None
     """The client's own id of the request, from the header `x-client-request-id`."""
     model: str | None = None

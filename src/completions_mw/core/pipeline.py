@@ -139,7 +139,7 @@ class Pipeline:
         if self._observer.observes_steps:
             self._observer.started("request", context)
         if caller is not None:
-            context.caller, context.tenant = caller.id, caller.tenant
+            context.caller, context.tenant = caller.id, caller.tenant or None
         try:
             answer = await self._answer(context, self._chat.parse_fields(fields), caller, None)
         except BaseException as error:

@@ -134,11 +134,6 @@ class Settings(SettingsModel):
 
     @field_validator("keys")
     @classmethod
-    def _complete_tenants(cls, keys: Mapping[str, KeySettings]) -> Mapping[str, KeySettings]:
-        return {name: key.model_copy(update={"tenant": key.tenant or name}) for name, key in keys.items()}
-
-    @field_validator("keys")
-    @classmethod
     def _tell_keys_apart(cls, keys: Mapping[str, KeySettings]) -> Mapping[str, KeySettings]:
         owners: dict[str, str] = {}
         twins = {name: owner for name, key in keys.items() if (owner := owners.setdefault(key.secret_sha256, name)) != name}

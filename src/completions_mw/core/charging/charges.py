@@ -11,6 +11,7 @@ from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
+from completions_mw.core.keys.scopes import own_scope
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
 from completions_mw.core.ports import Background, Entry, Ledger, Outcome
 from completions_mw.core.telemetry.observer import Observer
@@ -64,8 +65,9 @@ class Charges:
         is_priced = bool(budgets) or self._max_cost.applies(caller)
         if limits is None and not is_priced and self._ledger is None:
             return None
-        scope, key, tenant = ("app", "", "") if caller is None else (caller.scope, caller.id, caller.tenant)
-        entry = Entry(context.id, scope, key, tenant, model.name, context.stream, int(context.clock.time() * 1000))
+        entry = Entry(
+            context.id, *own_scope(caller), caller.tenant if caller else "", model.name, context.stream, int(context.clock.time() * 1000)
+        )
         tokens = estimate(model.max_output_tokens)
         charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.defer)
         charge.is_priced = is_priced
@@ -147,7 +149,7 @@ class Charges:
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
         entry = charge.entry
         try:
-            grant = await self._limiter.admit(id, limits, charge.estimate, entry.model, entry.tenant)
+            grant = await self._limiter.admit(id, limits, charge.estimate, entry.model, entry.tenant or entry.key)
         except GatewayError:
             raise
         except BaseException:

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     key: str
     """Id of the key or of the hook's caller; empty for the host app itself."""
     tenant: str
-    """Tenant of the caller; empty for the host app itself."""
+    """Tenant of the caller; empty for none."""
     model: str
     """Model name that the client asked for."""
     stream: bool

@@ -12,7 +12,7 @@ from completions_mw.backends.sql.postgres.schema import bring_up_to_date, is_up_
 from completions_mw.backends.sql.statements import statements
 
 DIALECT: Final = "postgres"
-MIGRATION_TIMEOUT: Final = 30.0
+MIGRATION_TIMEOUT: Final = 300.0
 """Seconds that the migrations may take, with the wait for another process that runs them."""
 
 

@@ -52,6 +52,7 @@ SELECT CASE %(by)s
            WHEN 'model' THEN model
            ELSE to_char(to_timestamp(started_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')
        END COLLATE "C" AS grouped,
+       CASE %(by)s WHEN 'key' THEN scope ELSE '' END COLLATE "C" AS kind,
        count(*),
        sum(prompt_tokens)::bigint,
        sum(completion_tokens)::bigint,
@@ -64,11 +65,12 @@ FROM completions_mw.entries
 WHERE state <> 'reserved'
   AND (%(since_ms)s::bigint IS NULL OR started_ms >= %(since_ms)s::bigint)
   AND (%(until_ms)s::bigint IS NULL OR started_ms < %(until_ms)s::bigint)
-  AND (%(key)s::text IS NULL OR key = %(key)s::text)
+  AND (%(key)s::text IS NULL OR scope = 'key' AND key = %(key)s::text)
+  AND (%(caller)s::text IS NULL OR scope = 'caller' AND key = %(caller)s::text)
   AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
   AND (%(model)s::text IS NULL OR model = %(model)s::text)
-GROUP BY grouped
-ORDER BY grouped;
+GROUP BY grouped, kind
+ORDER BY grouped, kind;
 
 -- name: ledger_prune
 DELETE FROM completions_mw.entries

@@ -99,6 +99,7 @@ SELECT CASE :by
            WHEN 'model' THEN model
            ELSE date(started_ms / 1000, 'unixepoch')
        END AS grouped,
+       CASE :by WHEN 'key' THEN scope ELSE '' END AS kind,
        count(*),
        sum(prompt_tokens),
        sum(completion_tokens),
@@ -111,11 +112,12 @@ FROM entries
 WHERE state <> 'reserved'
   AND (:since_ms IS NULL OR started_ms >= :since_ms)
   AND (:until_ms IS NULL OR started_ms < :until_ms)
-  AND (:key IS NULL OR key = :key)
+  AND (:key IS NULL OR scope = 'key' AND key = :key)
+  AND (:caller IS NULL OR scope = 'caller' AND key = :caller)
   AND (:tenant IS NULL OR tenant = :tenant)
   AND (:model IS NULL OR model = :model)
-GROUP BY grouped
-ORDER BY grouped;
+GROUP BY grouped, kind
+ORDER BY grouped, kind;
 
 -- name: ledger_prune
 DELETE FROM entries
