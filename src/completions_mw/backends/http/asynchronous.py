@@ -1,7 +1,6 @@
 """Connections for event loops: asyncio's, and uvloop's."""
 
 import asyncio
-import select
 import socket
 from typing import Any, Final, cast
 
@@ -13,6 +12,7 @@ from completions_mw.backends.http.failures import connect_timed_out, not_connect
 from completions_mw.backends.http.lookups import Lookups
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
+from completions_mw.backends.http.sockets import is_silent
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.http import ClientConnection
@@ -83,9 +83,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         if self._socket.fileno() < 0:
             return False
         # The loop may not have looked yet.
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return is_silent(self._socket)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         assert self._transport is not None
