@@ -121,7 +121,7 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
         (("connections",), Connections, set[str]()),
         (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices"}),
+        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices", "image_tokens", "audio_tokens", "file_tokens"}),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
         (("stores",), StoreSettings, {"admission", "ledger", "spool", "retention_days"}),
     ],

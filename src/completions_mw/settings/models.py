@@ -48,6 +48,12 @@ class ModelSettings(SettingsModel):
     """Prices of all targets; by default those in the `price_table`."""
     max_output_tokens: Count = 4096
     """Completion tokens that are reserved for a request without a maximum. If the caller has a budget, the request gets this maximum."""
+    image_tokens: Count | None = None
+    """Tokens that an image costs at most; by default those that OpenAI publishes for the model, by the image's size and detail."""
+    audio_tokens: Count | None = None
+    """Tokens that a second of sound costs at most; by default 10 at OpenAI's models, and 50 at others."""
+    file_tokens: Count | None = None
+    """Tokens that a file costs at most; by default as many as the model's context window has."""
     limits: Limits = Field(default_factory=Limits)
     """Limits of all callers together."""
     owned_by: Text = "completions_mw"

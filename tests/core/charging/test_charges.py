@@ -317,6 +317,23 @@ def test_usage_that_is_reported_at_first_hides_nothing_of_what_comes_after(promp
     assert charging.balance(BUDGETED)[4:] == (price(max(PROMPT, prompt), words), 0)
 
 
+@pytest.mark.parametrize("prompt", [0, 40], ids=["nothing", "the prompt"])
+def test_usage_without_the_answer_is_raised_to_an_estimate(prompt: int) -> None:
+    """A whole answer of 400 words beside a usage that counts none of them (docs/promises.md, Money)."""
+
+    def reports_no_answer(_: object) -> dict[str, object]:
+        usage = {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt}
+        return {"choices": [{"message": {"role": "assistant", "content": WORD * 400}}], "usage": usage}
+
+    charging = Charging(reports_no_answer)
+    answered = charging.complete(BUDGETED).data["usage"]
+    usage = charging.usage(BUDGETED)
+    assert usage is not None
+    words = -(-len(WORD) * 400 // 4)
+    assert answered["completion_tokens"] == words
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (max(PROMPT, prompt), words, 1)
+
+
 def test_a_late_settlement_corrects_what_was_reaped() -> None:
     """The worker was only asleep: its reservation expired, and it goes on."""
     charging = Charging(three_words)

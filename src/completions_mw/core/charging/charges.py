@@ -8,6 +8,7 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
@@ -50,7 +51,11 @@ class Charges:
         self._observer = observer
 
     def open(
-        self, context: RequestContext, caller: Caller | None, model: CatalogModel, estimate: Callable[[int], TokenEstimate]
+        self,
+        context: RequestContext,
+        caller: Caller | None,
+        model: CatalogModel,
+        estimate: Callable[[int, tuple[MediaRules, ...]], TokenEstimate],
     ) -> Charge | None:
         """Return the charge of a request, which holds nothing yet; None where requests are not counted.
 
@@ -58,7 +63,7 @@ class Charges:
             context: request context.
             caller: the caller; None for the host app itself.
             model: model that the client asked for.
-            estimate: returns the tokens that the request may use, given the model's `max_output_tokens`.
+            estimate: returns the tokens that the request may use, given the `max_output_tokens` and the `media` of the model.
         """
         limits = self._limiter.limits_of(caller, model.name)
         budgets = self._budgets.budgets_for(caller)
@@ -68,7 +73,7 @@ class Charges:
         entry = Entry(
             context.id, *own_scope(caller), caller.tenant if caller else "", model.name, context.stream, int(context.clock.time() * 1000)
         )
-        tokens = estimate(model.max_output_tokens)
+        tokens = estimate(model.max_output_tokens, model.media)
         charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.defer)
         charge.is_priced = is_priced
         return charge
