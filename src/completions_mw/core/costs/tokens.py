@@ -135,7 +135,7 @@ def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
 
 def counts_answer(usage: Mapping[str, Any]) -> bool:
     """Tell whether a `usage` object counts any token of the answer: some targets report zeros."""
-    return usage["completion_tokens"] > 0 or usage["total_tokens"] > usage["prompt_tokens"]
+    return bool(usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"])
 
 
 def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
