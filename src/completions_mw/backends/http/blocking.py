@@ -220,7 +220,10 @@ class BlockingTransport(HttpTransport, PerProcess):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if origin.is_tls:
                     sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
-                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False)
+                    # The handshake comes afterwards: a greenlet killed in it would leave the socket to the garbage collector.
+                    options: dict[str, Any] = {"suppress_ragged_eofs": False, "do_handshake_on_connect": False}
+                    sock = tls = tls_context().wrap_socket(sock, server_hostname=origin.host, **options)
+                    tls.do_handshake()
                 wait_at_most(sock, WATCH_AFTER)
             except BaseException:
                 sock.close()
