@@ -15,6 +15,7 @@ from completions_mw.backends.ownership import PerProcess
 PAIRS = (
     "Background",
     "Backends",
+    "Batches",
     "Connection",
     "FunctionModel",
     "LlamaCppModel",

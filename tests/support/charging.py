@@ -135,7 +135,7 @@ class Charging:
     def usage(self, caller: Caller) -> UsageRow | None:
         """Return the sums over all requests of a caller that have ended."""
         rows = run_sync(
-            self.books.usage(UsageQuery("key", key=caller.id) if caller.scope == "key" else UsageQuery("key", caller=caller.id))
+            self.ledger.usage(UsageQuery("key", key=caller.id) if caller.scope == "key" else UsageQuery("key", caller=caller.id))
         )
         return rows[0] if rows else None
 

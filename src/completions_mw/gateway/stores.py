@@ -55,7 +55,7 @@ class Stores:
             from completions_mw.backends.sql import ledger_on
             from completions_mw.backends.sql.key_store import SqlKeyStore
 
-            self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores.ledger_timeout)
+            self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores)
             spool = Spool(clock, file=backends.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
             self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)

@@ -166,7 +166,7 @@ def test_old_functions_are_replaced(postgres: PostgresServer) -> None:
         with books(address, blocking=True) as opened:
             opened.run(opened.database.fetch("check"))
     assert postgres.query(names, old) == postgres.query(names, new)
-    assert len(postgres.query(names, new)) == 8
+    assert len(postgres.query(names, new)) == 9
 
 
 def _rows(address: str, sql: str) -> list[tuple[Any, ...]]:

@@ -193,15 +193,27 @@ def test_what_is_refused_by_a_budget_holds_no_place() -> None:
 def test_without_limits_budget_or_ledger_nothing_is_asked() -> None:
     charging = Charging(three_words)
     charging.complete(Caller("ada"))
-    assert charging.faults.names == ["settle"]
+    assert charging.faults.names == []
     assert charging.background.kept == [(1.0, charging.maintenance.tick)]
+
+
+def test_rows_of_requests_without_a_budget_are_written_together_behind_their_answers() -> None:
+    charging = Charging(three_words)
+    for _ in range(5):
+        charging.complete(Caller("ada"))
+    charging.tick()
+    assert charging.faults.names.count("record") == 1
+    assert "settle" not in charging.faults.names
+    usage = charging.usage(Caller("ada"))
+    assert usage is not None
+    assert usage.requests == 5
 
 
 def test_a_request_that_only_counts_itself_is_finished_by_itself() -> None:
     """One round trip less: a request is not given back."""
     charging = Charging(three_words)
     charging.complete(Caller("ada", limits=Limits(requests="10/hour")))
-    assert charging.faults.names == ["admit", "settle"]
+    assert charging.faults.names == ["admit"]
 
 
 def test_what_a_client_has_a_checkpoint_has_but_for_64_chunks() -> None:

@@ -14,7 +14,7 @@ from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.scopes import own_scope
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
-from completions_mw.core.ports import Background, Entry, Ledger, Outcome
+from completions_mw.core.ports import Background, Entry, Ledger, Outcome, Settlement
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import GatewayError
 
@@ -146,10 +146,15 @@ class Charges:
         charge.is_open = False
         tokens, estimated = charge.used(usage, error)
         total = tokens.prompt + tokens.completion
-        if self._ledger is not None:
+        if self._ledger is not None and charge.budgets and charge.amount:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
-        elif charge.holds_limits:
-            await self._complete(self._limiter.finish_all(charge.grants, total))
+            return
+        try:
+            if charge.holds_limits:
+                await self._complete(self._limiter.finish_all(charge.grants, total))
+        finally:
+            if self._ledger is not None:
+                await self._ledger.record([Settlement(charge.entry, charge.outcome(tokens, estimated, error))])
 
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
         entry = charge.entry

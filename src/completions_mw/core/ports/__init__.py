@@ -17,9 +17,20 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, LimitState, Window
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
-from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.ports.keys import KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
-from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
+from completions_mw.core.ports.ledger import (
+    THRESHOLDS,
+    Account,
+    Balance,
+    BudgetChange,
+    Entry,
+    Ledger,
+    Outcome,
+    Refusal,
+    Settlement,
+    Tokens,
+)
 from completions_mw.core.ports.models import Model, ModelFunction
 from completions_mw.core.ports.upstreams import EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
@@ -47,8 +58,10 @@ __all__ = [
     "Outcome",
     "Refusal",
     "SecretRecord",
+    "Settlement",
     "StoreBrokenError",
     "StoreError",
+    "StoreOverloadedError",
     "StoreRefusalError",
     "StoreTimeoutError",
     "Tokens",

@@ -71,6 +71,13 @@ class Outcome(NamedTuple):
     """Milliseconds from the request's arrival to its end."""
 
 
+class Settlement(NamedTuple):
+    """A request that has ended, and its outcome."""
+
+    entry: Entry
+    outcome: Outcome
+
+
 class Refusal(NamedTuple):
     """Refusal of a reservation by the budget that it does not fit into."""
 
@@ -164,6 +171,14 @@ class Ledger(Protocol):
 
         A request that was settled already is not changed. A request that was reaped is corrected upward if it cost more than its
         checkpoint; the difference is kept as the row's adjustment.
+
+        Returns:
+            The change of each budget that was charged.
+        """
+        ...
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        """Settle several requests in one transaction, all of them or none.
 
         Returns:
             The change of each budget that was charged.

@@ -1,27 +1,7 @@
 -- Reservations, settlements and budgets: what takes several steps is a function, in functions.sql. All amounts are nano-dollars.
 
--- name: ledger_reserve
-SELECT * FROM completions_mw.reserve(
-    %(request_id)s, %(scope)s, %(key)s, %(tenant)s, %(model)s, %(stream)s, %(started_ms)s,
-    %(amount)s, %(ttl_ms)s, %(scopes)s::text[], %(names)s::text[], %(periods)s::text[], %(limits)s::bigint[], %(reaped)s
-);
-
--- name: ledger_checkpoint
--- One that comes late must not undo a later one.
-UPDATE completions_mw.entries
-SET amount = %(amount)s,
-    prompt_tokens = %(prompt)s,
-    completion_tokens = %(completion)s,
-    cached_tokens = %(cached)s,
-    reasoning_tokens = %(reasoning)s
-WHERE request_id = %(request_id)s AND state = 'reserved' AND amount <= %(amount)s;
-
--- name: ledger_settle
-SELECT * FROM completions_mw.settle(
-    %(request_id)s, %(scope)s, %(key)s, %(tenant)s, %(model)s, %(stream)s, %(started_ms)s,
-    %(cost)s, %(prompt)s, %(completion)s, %(cached)s, %(reasoning)s, %(estimated)s,
-    %(target)s, %(status)s::integer, %(code)s, %(finish_reason)s, %(first_ms)s, %(total_ms)s
-);
+-- name: ledger_take
+SELECT * FROM completions_mw.take(%(steps)s::jsonb, %(patient)s);
 
 -- name: ledger_renew
 -- What it returns is as it was before.
