@@ -129,7 +129,7 @@ def test_a_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path, monke
         ("COMPLETIONS_MW_MAX_DEPTH", "canary", "max_depth: should be "),
         ("COMPLETIONS_MW_KEYS", '{"a": {"secret": "canary"', "COMPLETIONS_MW_KEYS: starts as JSON, but is none"),
         ("COMPLETIONS_MW_PREFIX__X", "canary", "COMPLETIONS_MW_PREFIX__X: `prefix` is not a table"),
-        ("COMPLETIONS_MW_CACHE__ENABLED", "canary", "cache: is not enforced by this version; remove it"),
+        ("COMPLETIONS_MW_CACHE__ENABLED", "canary", "cache.enabled: should be "),
     ],
 )
 def test_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:

@@ -25,7 +25,7 @@ from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreHealth
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
@@ -116,7 +116,7 @@ class Charging:
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:
         return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
 
-    def stream(self, caller: Caller | None, **fields: Any) -> ChunkStream:
+    def stream(self, caller: Caller | None, **fields: Any) -> ChunkSource:
         return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
 
     def tick(self, seconds: float = 1.0) -> None:
@@ -151,7 +151,7 @@ class Charging:
         return free
 
 
-def read(stream: ChunkStream) -> int:
+def read(stream: ChunkSource) -> int:
     """Read a stream to its end, close it, and return how many batches came."""
     batches = 0
     try:

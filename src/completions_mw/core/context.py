@@ -41,6 +41,10 @@ class RequestContext:
     """Whether `usage` is an estimate."""
     finish_reason: Any = None
     """The answer's `finish_reason` as the target gave it."""
+    cache: str | None = None
+    """Value of the response header `x-cache`; None if the model's answers are not cached."""
+    saved: dict[str, Any] | None = None
+    """The `usage` object of an answer that has cost nothing, because it came from the cache."""
     first_ms: int | None = None
     """Milliseconds from the request's arrival to the first event of a stream."""
     headers: Headers = ()

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from completions_mw.core.ports import Background, Clock, Model, ModelFunction, Transport
-from completions_mw.settings import LlamaCppSettings, Settings, StoreSettings
+from completions_mw.core.ports import Background, Clock, Flights, Model, ModelFunction, SharedResponseStore, Transport
+from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
     from completions_mw.backends.admission import CheckedAdmissionStore
@@ -21,6 +21,8 @@ class Backends(Protocol):
     def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
     def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database": ...
     def spool_file(self, path: str) -> "SpoolFile": ...
+    def flights(self) -> Flights: ...
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore: ...
 
 
 class BlockingBackends:
@@ -62,6 +64,16 @@ class BlockingBackends:
 
         return BlockingSpoolFile(path)
 
+    def flights(self) -> Flights:
+        from completions_mw.backends.flights.blocking import BlockingFlights
+
+        return BlockingFlights()
+
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
+        from completions_mw.backends.responses import shared_responses
+
+        return shared_responses(address, namespace, settings, max_bytes, blocking=True)
+
 
 class AsyncBackends:
     """Makes backends that suspend, for event loops."""
@@ -101,3 +113,13 @@ class AsyncBackends:
         from completions_mw.backends.spool_file import AsyncSpoolFile
 
         return AsyncSpoolFile(path)
+
+    def flights(self) -> Flights:
+        from completions_mw.backends.flights.asynchronous import AsyncFlights
+
+        return AsyncFlights()
+
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
+        from completions_mw.backends.responses import shared_responses
+
+        return shared_responses(address, namespace, settings, max_bytes, blocking=False)

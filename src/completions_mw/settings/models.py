@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from completions_mw.settings.base import SettingsModel
+from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
 from completions_mw.settings.types import NOT_EMPTY, Count, Text, Timestamp, UsdPerMillion, model_name
 
@@ -56,6 +57,8 @@ class ModelSettings(SettingsModel):
     """Tokens that a file costs at most; by default as many as the model's context window has."""
     limits: Limits = Field(default_factory=Limits)
     """Limits of all callers together."""
+    cache: ModelCacheSettings = Field(default_factory=ModelCacheSettings)
+    """Caching of answers, where it differs from the table `[cache]`. A Python function is cached only if `enabled` is set here."""
     owned_by: Text = "completions_mw"
     """Owner of the model in the answers of `GET {prefix}/models` (docs/contract.md, Models)."""
     created: Timestamp = 0

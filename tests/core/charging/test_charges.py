@@ -16,7 +16,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
 from completions_mw.core.costs.tokens import MAX_TOKENS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.sse import DONE
 from tests.support.charging import LEASE, Charging, read
 from tests.support.failing_calls import FailingCalls
@@ -237,7 +237,7 @@ def test_a_checkpoint_is_made_before_its_chunks_are_given_away() -> None:
     assert next(given) <= CHECKPOINT_CHUNKS
 
 
-def batches(stream: ChunkStream) -> Iterator[list[Any]]:
+def batches(stream: ChunkSource) -> Iterator[list[Any]]:
     """Give what comes of a stream, without the end."""
     with suppress(StopAsyncIteration):
         while True:

@@ -7,6 +7,8 @@
     failures.py    errors of stores
     upstreams.py   `Transport`: calls of upstreams, and the events of their answers
     models.py      `Model`: models in this process
+    responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
+    flights.py     `Flights`: how equal requests wait for one call
     background.py  `Background`: work beside requests
     clock.py       `Clock`: time
 
@@ -18,6 +20,7 @@ from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports.flights import Flights, Steps
 from completions_mw.core.ports.keys import KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
 from completions_mw.core.ports.ledger import (
     THRESHOLDS,
@@ -32,6 +35,17 @@ from completions_mw.core.ports.ledger import (
     Tokens,
 )
 from completions_mw.core.ports.models import Model, ModelFunction
+from completions_mw.core.ports.responses import (
+    CacheKey,
+    Claim,
+    FlightLeases,
+    FoundAnswer,
+    PurgeFilter,
+    ResponseStore,
+    SharedResponseStore,
+    StoreContents,
+    StoredAnswer,
+)
 from completions_mw.core.ports.upstreams import EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 
@@ -43,9 +57,14 @@ __all__ = [
     "Background",
     "Balance",
     "BudgetChange",
+    "CacheKey",
+    "Claim",
     "Clock",
     "Entry",
     "EventSource",
+    "FlightLeases",
+    "Flights",
+    "FoundAnswer",
     "KeyExistsError",
     "KeyFinder",
     "KeyRecord",
@@ -56,14 +75,20 @@ __all__ = [
     "Model",
     "ModelFunction",
     "Outcome",
+    "PurgeFilter",
     "Refusal",
+    "ResponseStore",
     "SecretRecord",
     "Settlement",
+    "SharedResponseStore",
+    "Steps",
     "StoreBrokenError",
+    "StoreContents",
     "StoreError",
     "StoreOverloadedError",
     "StoreRefusalError",
     "StoreTimeoutError",
+    "StoredAnswer",
     "Tokens",
     "Transport",
     "UsageBy",

@@ -14,10 +14,11 @@ from completions_mw.errors import ServiceUnavailableError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Policy = Literal["local", "open", "closed", "spool"]
-"""Behaviour while a store is down: `local` applies a share of the limits, `open` admits, `closed` refuses, `spool` posts later."""
+Policy = Literal["local", "open", "closed", "spool", "bypass"]
+"""Behaviour while a store is down: `local` applies a share of the limits, `open` admits, `closed` refuses, `spool` posts later, `bypass`
+does without it."""
 
-_WARNING_POLICIES: Final = {"local", "open"}
+_WARNING_POLICIES: Final = {"local", "open", "bypass"}
 _RETRY_HEADERS: Final = (("retry-after", "1"),)
 
 
@@ -25,7 +26,7 @@ class StoreSnapshot(NamedTuple):
     """Counters of a store since the process started."""
 
     store: str
-    """Name of the store: `admission`, `ledger` or `keys`."""
+    """Name of the store: `admission`, `ledger`, `keys` or `cache`."""
     open: bool
     """Whether the store's breaker is open, so that only probes reach the store."""
     failures: int
@@ -40,7 +41,7 @@ class StoreHealth:
     """Calls a store through its breaker, and logs its failures and recoveries.
 
     Args:
-        name: name of the store in logs: `admission`, `ledger` or `keys`.
+        name: name of the store in logs: `admission`, `ledger`, `keys` or `cache`.
         clock: time, for the breaker and for throttled log records.
     """
 
