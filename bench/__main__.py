@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from bench import report
-from bench.contestants import ROOT, Contestant, contestants, upstream
+from bench.contestants import Contestant, contestants, upstream
 from bench.peers import PEERS
-from bench.processes import SkippedError
+from bench.processes import ROOT, SkippedError
 from bench.schedule import Plan, run, start, start_all
 
 BOUND_AT: Final = 32
@@ -71,14 +71,24 @@ def main() -> None:
     print(report.json_table(cells), report.stream_table(cells), sep="\n\n")
     pairs = [(one.name, one.unlimited) for one in chosen if one.unlimited]
     pairs += [(one.name, f"{one.name}@before") for one in chosen if asked.before is not None and one.environment and one.folder == ROOT]
+    pairs += [(one.name, one.plain) for one in chosen if one.plain]
     ratios = report.ratios(results, pairs, BOUND_AT)
-    print("", *map(report.overhead_line, overheads), report.speed_line(results), *report.error_lines(cells), sep="\n")
+    floors = report.floors(results, [(one.name, one.floor) for one in chosen if one.name != one.floor], BOUND_AT)
+    print(
+        "",
+        *map(report.floor_line, floors),
+        *map(report.overhead_line, overheads),
+        report.speed_line(results),
+        *report.error_lines(cells),
+        sep="\n",
+    )
     print("", *map(report.ratio_line, ratios), *(f"{name}: skipped, {why}" for name, why in skipped.items()), sep="\n")
     if asked.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
         found = {
             "machine": machine,
             "plan": asdict(plan),
+            "floors": floors,
             "overheads": overheads,
             "ratios": ratios,
             "results": [asdict(result) for result in results],

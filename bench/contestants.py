@@ -9,8 +9,8 @@ from typing import Final
 
 from bench import stores, wire
 from bench.cells import Mode
+from bench.processes import ROOT
 
-ROOT: Final = Path(__file__).parent.parent
 THREADS: Final = 64
 KEY_HEADER: Final = {"authorization": f"Bearer {wire.KEY}"}
 BOTH: Final[tuple[Mode, ...]] = ("json", "stream")
@@ -27,6 +27,8 @@ class Contestant:
     """What starts it on a port."""
     baseline: str | None = None
     """The contestant that does the same with nothing of ours."""
+    plain: str | None = None
+    """The contestant that does the same without TLS, or by our transport."""
     unlimited: str | None = None
     """The contestant that does the same without limits and budgets."""
     store: Store | None = None
@@ -39,6 +41,11 @@ class Contestant:
     folder: Path = ROOT
     """The checkout whose code runs."""
 
+    @property
+    def floor(self) -> str:
+        """The contestant that answers on the same server without an upstream."""
+        return f"hello-{self.name.partition('@')[0].rpartition('-')[2]}"
+
     def of(self, checkout: Path) -> "Contestant":
         """Return the same contestant of another checkout, which runs in that checkout's own environment."""
         python = str(checkout / ".venv" / "bin" / "python")
@@ -46,7 +53,7 @@ class Contestant:
         def command(port: int) -> Sequence[str]:
             return [python, *self.command(port)[1:]]
 
-        return replace(self, name=f"{self.name}@before", command=command, baseline=None, unlimited=None, folder=checkout)
+        return replace(self, name=f"{self.name}@before", command=command, baseline=None, plain=None, unlimited=None, folder=checkout)
 
 
 def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
@@ -55,15 +62,20 @@ def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
     return [
         Contestant("hello-uvicorn", _uvicorn("hello_asgi"), modes=("json",)),
         Contestant("bare-uvicorn", _uvicorn("bare_asgi"), environment=environment),
+        Contestant("bare-tls-uvicorn", _uvicorn("bare_asgi"), plain="bare-uvicorn", environment=environment, store=stores.tls),
+        Contestant("aiohttp-uvicorn", _uvicorn("bare_aiohttp"), plain="bare-uvicorn", environment=environment),
         Contestant("ours-uvicorn", _uvicorn("ours_asgi"), "bare-uvicorn", environment=environment),
         _limited("memory-limits-uvicorn", _uvicorn("ours_asgi"), {**environment, **IN_MEMORY}),
         _limited("redis-limits-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis),
         _limited("sqlite-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.sqlite),
         _limited("postgres-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.postgres),
-        Contestant("hello-gthread", _gunicorn("hello_wsgi"), modes=("json",)),
-        Contestant("bare-gthread", _gunicorn("bare_wsgi"), environment=environment),
-        Contestant("ours-gthread", _gunicorn("ours_wsgi"), "bare-gthread", environment=environment),
-        _limited("memory-limits-gthread", _gunicorn("ours_wsgi"), {**environment, **IN_MEMORY}),
+        Contestant("hello-gthread", _gunicorn("gthread", "hello_wsgi"), modes=("json",)),
+        Contestant("bare-gthread", _gunicorn("gthread", "bare_wsgi"), environment=environment),
+        Contestant("ours-gthread", _gunicorn("gthread", "ours_wsgi"), "bare-gthread", environment=environment),
+        _limited("memory-limits-gthread", _gunicorn("gthread", "ours_wsgi"), {**environment, **IN_MEMORY}),
+        Contestant("hello-gevent", _gunicorn("gevent", "hello_wsgi"), modes=("json",)),
+        Contestant("bare-gevent", _gunicorn("gevent", "bare_wsgi"), environment=environment),
+        Contestant("ours-gevent", _gunicorn("gevent", "ours_wsgi"), "bare-gevent", environment=environment),
     ]
 
 
@@ -81,6 +93,6 @@ def _uvicorn(app: str) -> Callable[[int], Sequence[str]]:
     return lambda port: [sys.executable, "-m", "uvicorn", f"bench.apps.{app}:app", "--port", str(port), *options]
 
 
-def _gunicorn(app: str) -> Callable[[int], Sequence[str]]:
-    options = ["--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS), "--keep-alive", "30", "--log-level", "warning"]
+def _gunicorn(worker: str, app: str) -> Callable[[int], Sequence[str]]:
+    options = ["--worker-class", worker, "--workers", "1", "--threads", str(THREADS), "--keep-alive", "30", "--log-level", "warning"]
     return lambda port: [sys.executable, "-m", "gunicorn", f"bench.apps.{app}:app", "--bind", f"127.0.0.1:{port}", *options]

@@ -8,8 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+ROOT: Final = Path(__file__).parent.parent
+"""This checkout."""
 
 
 class NotStartedError(Exception):

@@ -99,6 +99,22 @@ def overheads(results: Sequence[Result], pairs: Iterable[tuple[str, str]], conne
     return found
 
 
+def floors(results: Sequence[Result], pairs: Iterable[tuple[str, str]], connections: int) -> list[dict[str, object]]:
+    """Return the CPU time of each server in those of a fixed answer on the same one, its floor: the median of the rounds' ratios."""
+    found: list[dict[str, object]] = []
+    for name, floor in pairs:
+        values: dict[str, object] = {}
+        hellos = _rounds(results, "json", connections, floor)
+        for mode, unit in (("json", "request"), ("stream", "chunk")):
+            rounds = zip(_rounds(results, mode, connections, name), hellos, strict=False)  # type: ignore[arg-type]
+            costs = [one.cpu_us / hello.cpu_us for one, hello in rounds if one.requests and hello.requests]
+            if costs:
+                values[f"hellos_per_{unit}"] = round(statistics.median(costs), 2)
+        if values:
+            found.append({"name": name, "floor": floor, "connections": connections, **values})
+    return found
+
+
 def ratios(results: Sequence[Result], pairs: Iterable[tuple[str, str]], connections: int) -> list[dict[str, object]]:
     """Return the speed and the CPU time with limits or a budget, over those without: the median of the rounds' ratios."""
     found: list[dict[str, object]] = []
@@ -106,6 +122,8 @@ def ratios(results: Sequence[Result], pairs: Iterable[tuple[str, str]], connecti
         values: dict[str, object] = {}
         for mode in ("json", "stream"):
             rounds = list(zip(*(_rounds(results, mode, connections, which) for which in (name, unlimited)), strict=False))
+            # One of them may have served nothing.
+            rounds = [(one, other) for one, other in rounds if one.requests and other.requests]
             for field in ("per_second", "cpu_us") if rounds else ():
                 values[f"{mode}_{field}"] = round(
                     statistics.median(getattr(one, field) / getattr(other, field) for one, other in rounds), 3
@@ -130,6 +148,12 @@ def ratio_line(ratio: Mapping[str, object]) -> str:
         f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: {ratio['json_per_second']} of the requests "
         f"per second (CPU {ratio['json_cpu_us']}), {ratio['stream_per_second']} of the chunks per second (CPU {ratio['stream_cpu_us']})"
     )
+
+
+def floor_line(floor: Mapping[str, object]) -> str:
+    """Return a cost in units of the floor as a sentence."""
+    costs = [f"{floor[f'hellos_per_{unit}']} a {unit}" for unit in ("request", "chunk") if f"hellos_per_{unit}" in floor]
+    return f"{floor['name']}, {floor['connections']} connections, in the CPU time of {floor['floor']}: {', '.join(costs)}"
 
 
 def overhead_line(overhead: Mapping[str, object]) -> str:

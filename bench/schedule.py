@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from bench.cells import Cell, Mode, Result
-from bench.contestants import ROOT, Contestant
-from bench.processes import NotStartedError, Server, SkippedError, free_port
+from bench.contestants import Contestant
+from bench.processes import ROOT, NotStartedError, Server, SkippedError, free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
-"""The stores that some rows use, each its own: a Redis and a PostgreSQL as they are installed, with their defaults, and SQLite."""
+"""What some rows use, each its own: Redis and PostgreSQL as they are installed, with their defaults, SQLite, an upstream with TLS."""
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.processes import Server, SkippedError, free_port, program
+from bench.processes import ROOT, Server, SkippedError, free_port, program
 
 
 def redis(stack: ExitStack, folder: Path) -> Mapping[str, str]:
@@ -46,6 +47,23 @@ def postgres(stack: ExitStack, folder: Path) -> Mapping[str, str]:
     options = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
     _serve([*_as_somebody(), str(place / "postgres"), "-D", str(data), *options], port, stack, data.parent)
     return {"BENCH_LEDGER": f"postgresql://postgres@127.0.0.1:{port}/postgres"}
+
+
+def tls(stack: ExitStack, folder: Path) -> Mapping[str, str]:
+    """Start a mock upstream with TLS; return the variables that name it, and who has signed its certificate.
+
+    Raises:
+        SkippedError: there is no program that makes certificates.
+    """
+    port, certificate = free_port(), folder / "localhost.pem"
+    command = [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, *names, "-keyout", certificate, "-out", f"{certificate}.crt"], check=True, capture_output=True)
+    certificate.write_bytes(certificate.read_bytes() + Path(f"{certificate}.crt").read_bytes())
+    server = Server([sys.executable, "-m", "bench.upstream", str(port), str(certificate)], {}, port, folder / "log.txt", ROOT)
+    stack.callback(server.stop)
+    server.wait_until_listening(20)
+    return {"BENCH_UPSTREAM": str(port), "BENCH_CERTIFICATE": str(certificate)}
 
 
 def _serve(command: Sequence[str], port: int, stack: ExitStack, folder: Path) -> None:

@@ -1,10 +1,11 @@
 """The mock upstream: prebuilt answers from a raw protocol, so that it is never what is measured.
 
-Run as `python -m bench.upstream PORT`. It serves every path.
+Run as `python -m bench.upstream PORT [CERTIFICATE]`. It serves every path; with a certificate, and its key in the same file, over TLS.
 """
 
 import asyncio
 import re
+import ssl
 import sys
 from collections.abc import Sequence
 from typing import Final, cast
@@ -77,10 +78,14 @@ def _is_whole(head: bytes, body: bytes) -> bool:
     return len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n")
 
 
-async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024)
+async def serve(port: int, certificate: str | None = None) -> None:
+    context: ssl.SSLContext | None = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024, ssl=context)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    loop.run(serve(int(sys.argv[1])))
+    loop.run(serve(int(sys.argv[1]), *sys.argv[2:]))

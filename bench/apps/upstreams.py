@@ -9,7 +9,9 @@ from bench import wire
 from completions_mw import Settings
 from completions_mw.core.ports import Transport
 
-URL: Final = f"http://127.0.0.1:{os.environ.get('BENCH_UPSTREAM', '0')}/v1"
+CERTIFICATE: Final = os.environ.get("BENCH_CERTIFICATE")
+"""File of the upstream's certificate, where it speaks TLS."""
+URL: Final = f"{'https' if CERTIFICATE else 'http'}://127.0.0.1:{os.environ.get('BENCH_UPSTREAM', '0')}/v1"
 CONNECTIONS: Final = 256
 """To the upstream: more than the clients have, so that no pool's limit is measured."""
 HEADERS: Final = (
@@ -44,7 +46,11 @@ def transport(*, blocking: bool) -> Transport | None:
 def built_in(*, blocking: bool) -> Transport:
     """Return the built-in transport, with as many connections as the others."""
     from completions_mw.backends.http import AsyncTransport, BlockingTransport
+    from completions_mw.backends.http.request_head import tls_context
 
+    if CERTIFICATE:
+        # No setting trusts anybody but the public authorities.
+        tls_context().load_verify_locations(CERTIFICATE)
     make: Callable[[int], Transport] = BlockingTransport if blocking else AsyncTransport
     return make(CONNECTIONS)
 

@@ -16,7 +16,8 @@
     ├── InternalError               500
     ├── UpstreamError               502
     ├── ServiceUnavailableError     503
-    └── UpstreamTimeoutError        504
+    ├── UpstreamTimeoutError        504
+    └── NotCachedError              504
 
     ConfigurationError (a ValueError): settings that cannot work; raised at construction, never by a request
 
@@ -220,6 +221,16 @@ class UpstreamTimeoutError(GatewayError):
 
     status = 504
     code = "upstream_timeout"
+
+
+class NotCachedError(GatewayError):
+    """The client wants a cached answer only, by `Cache-Control: only-if-cached`, and there is none (docs/caching.md)."""
+
+    status = 504
+    code = "not_cached"
+
+    def __init__(self) -> None:
+        super().__init__("There is no cached answer to this request, and it asks for a cached one only.", headers=NO_RETRY_HEADERS)
 
 
 class ConfigurationError(ValueError):

@@ -15,7 +15,9 @@ from completions_mw.backends.ownership import PerProcess
 PAIRS = (
     "Background",
     "Backends",
+    "Batches",
     "Connection",
+    "Flights",
     "FunctionModel",
     "LlamaCppModel",
     "Postgres",
@@ -23,6 +25,7 @@ PAIRS = (
     "Redis",
     "SpoolFile",
     "Sqlite",
+    "Steps",
     "Storage",
     "ThreadSource",
     "Transport",

@@ -139,7 +139,7 @@ def test_an_update_takes_rules_away(keys: Any) -> None:
     assert updated["limits"] == {"requests": ["5/hour"], "tokens": [], "concurrency": None}
     nothing = [updated[name] for name in ("models", "budget", "max_cost", "metadata", "expires_at")]
     assert nothing == [None, None, None, {}, None]
-    assert updated["tenant"] == updated["id"]
+    assert updated["tenant"] is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from completions_mw.core.ports import Entry, Ledger, Outcome, Tokens
 from tests.support.command_line import Result, inside, process
 
 HOSTILE = "m\n\x1b[31m[bold]"
+COLUMNS = ["requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated"]
 REQUESTS = [
     # key, tenant, model, time, tokens, nano-dollars, estimated
     ("key_1", "acme", "m", "2026-11-01T00:00:00", Tokens(100, 10, 50, 5), 1_000_000_001, False),
@@ -75,6 +76,7 @@ def test_all_of_a_row(usage: Any) -> None:
         "cost_nano": 1_000_000_006,
         "cost": "1.000000006",
         "estimated": 1,
+        "scope": "key",
     }
 
 
@@ -99,8 +101,15 @@ def test_a_table_for_people(usage: Any) -> None:
     assert sorted(lines) == [
         ["m", "3", "101", "12", "50", "5", "1.000000006", "2"],
         [r"m\n\x1b[31m[bold]", "1", "7", "8", "0", "0", "0.500000000", "0"],
-        ["model", "requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated"],
+        ["model", *COLUMNS],
     ]
+
+
+def test_a_table_of_keys_says_what_an_id_is(usage: Any) -> None:
+    lines = [line.split("  ")[0].split() for line in usage("--by", "key").out.splitlines()]
+    assert [line[0] for line in lines] == ["key", "(the", "key_1", "key_2"]
+    assert usage("--by", "key", "--caller", "key_1").out.split() == ["key", "scope", *COLUMNS]
+    assert "(none)" in usage("--by", "tenant").out
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-11-01T12:00:00", "2026-13-01", "20261101", ""])

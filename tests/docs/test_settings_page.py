@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from completions_mw import Gateway, InvalidRequestError, RateLimitError, Settings
 from completions_mw.settings import (
     Allowance,
+    CacheSettings,
     Connections,
     EchoSettings,
     KeySettings,
     LlamaCppSettings,
+    ModelCacheSettings,
     ModelSettings,
     OpenAISettings,
     StoreSettings,
@@ -104,6 +106,8 @@ def test_the_settings_show_every_field() -> None:
     assert tree["providers"]["llama"].keys() == LlamaCppSettings.model_fields.keys()
     assert tree["providers"]["local"].keys() == EchoSettings.model_fields.keys()
     assert fields_in(tree["models"]) == ModelSettings.model_fields.keys()
+    assert tree["cache"].keys() == CacheSettings.model_fields.keys()
+    assert tree["models"]["local-model"]["cache"].keys() == ModelCacheSettings.model_fields.keys()
     assert tree["stores"].keys() == StoreSettings.model_fields.keys()
     assert fields_in(tree["tenants"]) == tree["callers"].keys() == Allowance.model_fields.keys()
     assert fields_in(tree["keys"]) == KeySettings.model_fields.keys()
@@ -121,9 +125,10 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
         (("connections",), Connections, set[str]()),
         (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts"}),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices"}),
+        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices", "image_tokens", "audio_tokens", "file_tokens"}),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
-        (("stores",), StoreSettings, {"admission", "ledger", "spool", "retention_days"}),
+        (("cache",), CacheSettings, set[str]()),
+        (("stores",), StoreSettings, {"admission", "ledger", "cache", "spool", "retention_days"}),
     ],
     ids=lambda value: ".".join(value) or "root" if isinstance(value, tuple) else "",
 )

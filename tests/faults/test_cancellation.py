@@ -220,13 +220,13 @@ class FailingSocket(socket.socket):
         return super().recv(*args)
 
     def _count(self) -> None:
-        FailingSocket.left -= 1
-        if FailingSocket.left != 0:
-            return
-        if isinstance(self.error, OSError):
-            # No connection lives on after one of these.
-            self.shutdown(socket.SHUT_RDWR)
-        raise self.error
+        kind = type(self)
+        kind.left -= 1
+        if kind.left == 0:
+            if isinstance(kind.error, OSError):
+                # As the system does it: nothing can be read of a connection that is lost, either.
+                self.shutdown(socket.SHUT_RDWR)
+            raise kind.error
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -> None:

@@ -1,6 +1,5 @@
 """No connection, or a pool that is used up, in both gateways (docs/promises.md, Targets and fallback)."""
 
-import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,29 +66,6 @@ def test_a_name_that_does_not_resolve(
     answer = client.post("ok", stream=stream)
     assert (answer.status, answer.error["code"]) == (502, "upstream_unreachable")
     assert "no-such-host" not in answer.error["message"]
-    client.close()
-
-
-@pytest.mark.parametrize(("kind", "opener"), [(BlockingClient, "blocking.connect_first"), (AsyncClient, "asynchronous.start_connection")])
-def test_no_file_descriptors_left(
-    upstream: MockUpstream,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: type[BlockingClient | AsyncClient],
-    opener: str,
-    transport: str,
-    stream: bool,
-) -> None:
-    """The fault is this process's own, and no other target would do better."""
-
-    def fail(*args: object, **options: object) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    client = kind(settings_for(upstream, transport=transport))
-    with monkeypatch.context() as patch:
-        patch.setattr(f"completions_mw.backends.http.{opener}", fail)
-        answer = client.post("ok", stream=stream)
-    assert (answer.status, answer.error["code"]) == (503, "overloaded")
-    assert client.post("ok", stream=stream).status == 200
     client.close()
 
 

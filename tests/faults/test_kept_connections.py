@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from completions_mw.blocking import BlockingIterator
 from tests.faults.conftest import AsyncClient, BlockingClient, Client, every_transport, request, settings_for
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -151,19 +150,3 @@ def test_a_fresh_connection_that_the_upstream_closes_is_not_tried_again(client: 
     upstream.reset()
     first = client.post("cut")
     assert (first.status, len(upstream.requests)) == (502, 1)
-
-
-@every_transport
-def test_a_slow_upstream_does_not_touch_the_callers_of_another(upstream: MockUpstream, transport: str) -> None:
-    """All connections to one are taken, and more requests wait for them than there are."""
-    with MockUpstream() as other:
-        providers = {"other": {"api": "openai", "base_url": other.url, "api_key": "sk-other"}}
-        models = {"hang": {"targets": ["up/hang"]}, "ok": {"targets": ["other/ok"]}}
-        connections = {"max": 1, "wait": 0.05}
-        client = BlockingClient(settings_for(upstream, models=models, providers=providers, connections=connections, transport=transport))
-        body = client.gateway.handle(request("hang", stream=True)).body
-        assert isinstance(body, BlockingIterator)
-        with body:
-            assert client.post("hang").error["code"] == "overloaded"
-            assert client.probe(3) == [200] * 3
-        client.close()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import pytest
 
@@ -222,6 +222,28 @@ def test_the_hook_is_told(kind: Kind) -> None:
         with pytest.raises(BudgetExceededError):
             calls.complete(caller=ada, max_tokens=1)
     assert alerts == [BudgetAlert("caller", "ada", "total", Decimal("0.045"), Decimal("0.016"), 35, refused=True)]
+    calls.close()
+
+
+def test_who_has_no_tenant_is_in_none(kind: Kind) -> None:
+    """A key or user called like a tenant has nothing of the tenant's, nor of a key's or user's with the same name."""
+    tenants = {"acme": {"limits": {"requests": "1/hour"}, "budget": {"usd": "1", "period": "total"}}}
+    keys = {"acme": {"secret": KEY, "budget": {"usd": "2", "period": "total"}}}
+    calls = kind(settings(tenants=tenants, keys=keys, callers={"budget": {"usd": "3", "period": "total"}}))
+    for _ in range(2):
+        calls.complete(caller="acme")
+        calls.complete(key=KEY)
+    calls.complete(caller=Caller("ada", tenant="acme"))
+    with pytest.raises(RateLimitError, match="in organization acme on requests"):
+        calls.complete(caller=Caller("bob", tenant="acme"))
+    assert [spent(calls, "acme", scope) for scope in get_args(Scope)] == [(2 * COST, 0), (2 * COST, 0), (COST, 0)]
+    assert [(row.group, row.scope, row.requests) for row in calls.usage()] == [
+        ("acme", "caller", 2),
+        ("acme", "key", 2),
+        ("ada", "caller", 1),
+    ]
+    assert {row.group: row.requests for row in calls.usage(by="tenant")} == {"": 4, "acme": 1}
+    assert [row.requests for row in calls.usage(caller="acme")] == [row.requests for row in calls.usage(key="acme")] == [2]
     calls.close()
 
 

@@ -103,7 +103,7 @@ def test_a_key_has_its_digest_and_its_tenant() -> None:
     keys = Settings(**TREE).keys
     assert keys["team-a"].secret_sha256 == hashlib.sha256(CLIENT_SECRET.encode()).hexdigest()
     assert keys["team-b"].secret_sha256 == "ab" * 32
-    assert (keys["team-a"].tenant, keys["team-b"].tenant) == ("team-a", "team-a")
+    assert (keys["team-a"].tenant, keys["team-b"].tenant) == (None, "team-a")
 
 
 @pytest.mark.parametrize("written", ["2027-01-31T00:00:00Z", "2027-01-31 01:00+01:00", datetime(2027, 1, 31, tzinfo=UTC)], ids=str)

@@ -27,7 +27,7 @@ prices  = { input = "0.15", output = "0.60" }
 
 [keys.team-a]
 secret  = "env:TEAM_A_KEY"
-tenant  = "team-a"
+tenant  = "crew"
 models  = ["gpt-3.5-turbo"]
 metadata = { contact = "ada@example.org" }
 """
@@ -59,7 +59,7 @@ def test_the_example_of_the_design_loads(toml: Path) -> None:
     assert model.targets == (TargetName("openai", "gpt-4o-mini"), TargetName("openai", "gpt-4o"))
     assert model.prices is not None
     assert (model.prices.input, model.prices.output) == (Decimal("0.15"), Decimal("0.60"))
-    assert (key.tenant, key.models, key.metadata) == ("team-a", ("gpt-3.5-turbo",), {"contact": "ada@example.org"})
+    assert (key.tenant, key.models, key.metadata) == ("crew", ("gpt-3.5-turbo",), {"contact": "ada@example.org"})
 
 
 def test_all_ways_lead_to_the_same_settings(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +71,7 @@ def test_all_ways_lead_to_the_same_settings(toml: Path, monkeypatch: pytest.Monk
         "keys": {
             "team-a": {
                 "secret": "env:TEAM_A_KEY",
+                "tenant": "crew",
                 "models": ["gpt-3.5-turbo"],
                 "metadata": {"contact": "ada@example.org"},
             },
@@ -128,7 +129,7 @@ def test_a_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path, monke
         ("COMPLETIONS_MW_MAX_DEPTH", "canary", "max_depth: should be "),
         ("COMPLETIONS_MW_KEYS", '{"a": {"secret": "canary"', "COMPLETIONS_MW_KEYS: starts as JSON, but is none"),
         ("COMPLETIONS_MW_PREFIX__X", "canary", "COMPLETIONS_MW_PREFIX__X: `prefix` is not a table"),
-        ("COMPLETIONS_MW_CACHE__ENABLED", "canary", "cache: is not enforced by this version; remove it"),
+        ("COMPLETIONS_MW_CACHE__ENABLED", "canary", "cache.enabled: should be "),
     ],
 )
 def test_wrong_variables_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:

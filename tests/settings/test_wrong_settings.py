@@ -1,5 +1,6 @@
 """Wrong settings are refused when they are built, with the field named and no value shown (docs/promises.md, Secrets)."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -235,15 +236,24 @@ def test_nothing_is_said_of_quotes_where_they_would_not_help(wrong: dict[str, An
     assert "quotes" not in str(caught.value)
 
 
-CONTENTS: list[Any] = [{}, None, "redis://cache.test", ["x"], {"enabled": False}, {"requests": -1}, {"x": SECRET}]
-
-
-@pytest.mark.parametrize("content", CONTENTS, ids=str)
-def test_a_control_that_is_not_enforced_is_refused_whatever_it_says(content: Any) -> None:
-    """Nobody shall believe in a cache that keeps nothing."""
-    with pytest.raises(ConfigurationError) as caught:
-        Settings(cache=content, prefix="/")
-    assert str(caught.value) == "cache: is not enforced by this version; remove it"
+@pytest.mark.parametrize(
+    ("cache", "expected"),
+    [
+        ({"when": "sometimes"}, "cache.when: should be"),
+        ({"scope": "user"}, "cache.scope: should be"),
+        ({"ttl": 0}, "cache.ttl: should be"),
+        ({"memory_bytes": -1}, "cache.memory_bytes: should be"),
+        ({"enable": True}, "cache.enable: is not a field here; did you mean `enabled`?"),
+        ("redis://cache.test", "cache: should be a table"),
+    ],
+    ids=str,
+)
+def test_wrong_settings_of_the_cache_are_named(cache: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(expected)}"):
+        Settings(cache=cache)
+    if isinstance(cache, dict) and "memory_bytes" not in cache:
+        with pytest.raises(ConfigurationError, match=f"^models.m.{re.escape(expected.partition(':')[0])}: "):
+            Settings(models={"m": {"cache": cache}})
 
 
 @pytest.mark.parametrize("given", [None, [], "prefix", 5], ids=repr)

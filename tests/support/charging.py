@@ -25,7 +25,7 @@ from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreHealth
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
@@ -116,7 +116,7 @@ class Charging:
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:
         return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
 
-    def stream(self, caller: Caller | None, **fields: Any) -> ChunkStream:
+    def stream(self, caller: Caller | None, **fields: Any) -> ChunkSource:
         return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
 
     def tick(self, seconds: float = 1.0) -> None:
@@ -134,7 +134,9 @@ class Charging:
 
     def usage(self, caller: Caller) -> UsageRow | None:
         """Return the sums over all requests of a caller that have ended."""
-        rows = run_sync(self.books.usage(UsageQuery("key", key=caller.id)))
+        rows = run_sync(
+            self.ledger.usage(UsageQuery("key", key=caller.id) if caller.scope == "key" else UsageQuery("key", caller=caller.id))
+        )
         return rows[0] if rows else None
 
     def free_places(self, caller: Caller) -> int:
@@ -149,7 +151,7 @@ class Charging:
         return free
 
 
-def read(stream: ChunkStream) -> int:
+def read(stream: ChunkSource) -> int:
     """Read a stream to its end, close it, and return how many batches came."""
     batches = 0
     try:

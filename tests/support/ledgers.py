@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql import Database, ledger_on, open_database
+from completions_mw.backends.sql import CallTimes, Database, ledger_on, open_database
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Account, Clock, Entry, Ledger, Outcome, Refusal, Tokens
 
@@ -81,7 +81,7 @@ def books(address: str, *, blocking: bool, clock: Clock = SYSTEM_CLOCK, timeout:
     """Open the ledger at `address`; close it at the end of the `with` block."""
     with asyncio.Runner() as runner:
         driver = BlockingDriver() if blocking else AsyncDriver(runner)
-        database = open_database(address, blocking=blocking, clock=clock, timeout=timeout)
+        database = open_database(address, blocking=blocking, clock=clock, times=CallTimes(call=timeout))
         ledger = ledger_on(database)
         try:
             yield Books(driver, ledger, database, address)

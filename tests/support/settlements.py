@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from completions_mw.core.budgets.spool import Settlement
-from completions_mw.core.ports import Balance, BudgetChange, Entry, Ledger, Outcome, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Balance, BudgetChange, Entry, Ledger, Outcome, Settlement, Tokens, UsageQuery, UsageRow
 
 
 def settlement(number: int, name: str = "team-a") -> Settlement:
@@ -26,6 +25,9 @@ class Books:
             return []
         self.posted[entry.request_id] = Settlement(entry, outcome)
         return [BudgetChange("key", entry.key, "2026-11", 10**10, outcome.cost, ())]
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        return [change for settlement in settlements for change in await self.settle(*settlement)]
 
     async def reserve(self, *args: Any) -> None:
         self.noted.append(args)

@@ -83,10 +83,10 @@ class Client:
         self._watcher = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._cancel()
+        # Asked once: where a middleware replays the body, every further message is that body, at once and for ever.
+        if (await self._receive())["type"] == "http.disconnect":
+            self._left = True
+            self._cancel()
 
     def _cancel(self) -> None:
         if self._task is not None:

@@ -41,10 +41,10 @@ class LockedFile:
         os.close(descriptor)
         return None
 
-    def append(self, line: bytes) -> None:
-        """Write a line, so that it survives a power cut."""
-        _append(self._descriptor, line)
-        self.pending += 1
+    def append(self, *lines: bytes) -> None:
+        """Write lines, all of them or none, so that they survive a power cut."""
+        _append(self._descriptor, *lines)
+        self.pending += len(lines)
 
     def set_aside(self, line: bytes) -> str:
         """Write a line to the `.aside` file of this file, and return the name of that file; only the owner of this file writes there."""
@@ -76,15 +76,15 @@ class LockedFile:
         self.close()
 
 
-def _append(descriptor: int, line: bytes) -> None:
+def _append(descriptor: int, *lines: bytes) -> None:
     size = os.fstat(descriptor).st_size
     try:
-        data = line + b"\n"
+        data = b"".join([line + b"\n" for line in lines])
         while data:
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
     except OSError:
-        # Half a line would spoil the next one.
+        # A part of a line would spoil the next one.
         os.ftruncate(descriptor, size)
         raise
 

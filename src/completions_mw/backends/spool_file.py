@@ -31,8 +31,8 @@ class DiskSpoolFile:
         self._files = _Files(Path(path))
         self._runner = runner
 
-    async def append(self, line: bytes) -> object:
-        return await self._runner(self._files.append, line)
+    async def append(self, *lines: bytes) -> object:
+        return await self._runner(self._files.append, *lines)
 
     async def done(self, receipt: object) -> None:
         await self._runner(self._files.done, receipt)
@@ -84,11 +84,11 @@ class _Files(PerProcess):
         # In a child: the files of the parent must not stay locked when the parent dies.
         self._let_go()
 
-    def append(self, line: bytes) -> LockedFile:
-        """Write a line, and return its receipt: the file that holds the line."""
+    def append(self, *lines: bytes) -> LockedFile:
+        """Write lines, and return their receipt: the file that holds them."""
         with self._lock, _as_store_errors():
             file = self._owned()
-            file.append(line)
+            file.append(*lines)
             return file
 
     def done(self, receipt: object) -> None:

@@ -36,7 +36,7 @@ def write_new(new: NewKey, as_json: bool) -> None:
     if as_json:
         write_json({**_document(new.key), "secret": new.secret})
     else:
-        write_lines(f"key     {new.key.id}", f"name    {new.key.name}", f"tenant  {new.key.tenant}", f"secret  {new.secret}")
+        write_lines(f"key     {new.key.id}", f"name    {new.key.name}", f"tenant  {new.key.tenant or '(none)'}", f"secret  {new.secret}")
         write_lines("", "The secret is not kept and will not be shown again.")
 
 
@@ -61,7 +61,7 @@ def _document(key: KeyRecord) -> dict[str, Any]:
         "id": key.id,
         "public_ids": key.public_ids,
         "name": key.name,
-        "tenant": key.tenant,
+        "tenant": key.tenant or None,
         "models": None if key.models is None else sorted(key.models),
         "limits": key.limits.model_dump(mode="json"),
         "budget": key.budget and key.budget.model_dump(mode="json"),

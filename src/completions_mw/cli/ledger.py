@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import SecretStr, ValidationError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql import Database, ledger_on, open_database
+from completions_mw.backends.sql import CallTimes, Database, ledger_on, open_database
 from completions_mw.backends.sql.key_store import SqlKeyStore
 from completions_mw.blocking import run_sync
 from completions_mw.cli.errors import explained
@@ -66,7 +66,7 @@ def _opened(config: Path | None, ledger: str | None, may_create: bool) -> Iterat
     if file is not None and not may_create and _is_missing(file):
         # Otherwise a misspelt path would look like an empty ledger.
         raise ConfigurationError(f"there is no file {file}; `completions-mw keys create` or the app creates it")
-    database = open_database(address, blocking=True, clock=SYSTEM_CLOCK, timeout=_CALL_TIMEOUT)
+    database = open_database(address, blocking=True, clock=SYSTEM_CLOCK, times=CallTimes(_CALL_TIMEOUT))
     try:
         yield database
     except StoreError as error:

@@ -34,6 +34,7 @@ def usage(
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="End, exclusive: a day or a time.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Count only requests of the key with this id.")] = None,
+    caller: Annotated[str | None, typer.Option("--caller", help="Count only requests of this user of the app's login.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Count only requests for this model.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="Count only requests of this tenant.")] = None,
     config: ConfigOption = None,
@@ -41,13 +42,14 @@ def usage(
     as_json: JsonOption = False,
 ) -> None:
     """Show the number of requests, their tokens and their cost."""
-    query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model)
+    query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model, caller)
     with opened_ledger(config, ledger) as store:
         rows = run_sync(store.usage(query))
     if as_json:
         write_json([_document(row) for row in rows])
     else:
-        write_table((by.value, *_COLUMNS), [_cells(row) for row in rows], numbers=_COLUMNS)
+        named = ("key", "scope") if by is By.KEY else (by.value,)
+        write_table((*named, *_COLUMNS), [(*_names(by, row), *_sums(row)) for row in rows], numbers=_COLUMNS)
 
 
 def _milliseconds(text: str | None, option: str) -> int | None:
@@ -70,6 +72,12 @@ def _document(row: UsageRow) -> dict[str, Any]:
     return {**asdict(row), "cost": f"{row.cost:f}"}
 
 
-def _cells(row: UsageRow) -> tuple[str, ...]:
+def _names(by: By, row: UsageRow) -> tuple[str, ...]:
+    if by is By.KEY:
+        return (row.group or "(the app itself)", row.scope)
+    return (row.group or "(none)",)
+
+
+def _sums(row: UsageRow) -> tuple[str, ...]:
     counts = (row.requests, row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.reasoning_tokens)
-    return (row.group or "(the app itself)", *map(str, counts), f"{row.cost:f}", str(row.estimated))
+    return (*map(str, counts), f"{row.cost:f}", str(row.estimated))

@@ -26,7 +26,7 @@ class RequestContext:
     caller: str | None = None
     """Id of the caller; None for the host app itself, and before the caller is known."""
     tenant: str | None = None
-    """Tenant of the caller; None where `caller` is None."""
+    """Tenant of the caller; None if it has none, and where `caller` is None."""
     client_request_id: str | None = None
     """The client's own id of the request, from the header `x-client-request-id`."""
     model: str | None = None
@@ -41,6 +41,10 @@ class RequestContext:
     """Whether `usage` is an estimate."""
     finish_reason: Any = None
     """The answer's `finish_reason` as the target gave it."""
+    cache: str | None = None
+    """Value of the response header `x-cache`; None if the model's answers are not cached."""
+    saved: dict[str, Any] | None = None
+    """The `usage` object of an answer that has cost nothing, because it came from the cache."""
     first_ms: int | None = None
     """Milliseconds from the request's arrival to the first event of a stream."""
     headers: Headers = ()

@@ -4,7 +4,7 @@
     parse             read and validate the body, in the dialect of the route           core.inbound, core.validation
     resolve           find the model and its targets                                    core.dispatch.catalog
     admit             check the limits on requests and concurrency                      core.charging, core.limits
-    cache             look for a stored answer, which costs no tokens and no money      core.cache
+    cache             look for a stored answer, or join the call of an equal request    core.cache
     reserve           reserve tokens and money                                          core.charging, core.limits, core.budgets
     dispatch          ask targets in order until one answers                            core.dispatch
     relay             pass the answer to the client, chunk by chunk                     core.streaming
@@ -17,20 +17,25 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from completions_mw.core.cache import Lookup, ResponseCache
-from completions_mw.core.charging import Charge, Charges
+from pydantic_core import from_json
+
+from completions_mw.core.cache import FlightReader, ResponseCache
+from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
+from completions_mw.core.charging import CachedAnswers, Charge, Charges
+from completions_mw.core.charging.cached_answers import FREE_STATUSES
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
-from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher, Target
+from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
-from completions_mw.core.ports import Clock
+from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import MODELS, Route, Routes
-from completions_mw.core.streaming import ChunkStream, StreamBody, StreamEnd
+from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, StreamEnd
+from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import Chat, parse_headers
 from completions_mw.core.validation.headers import body_too_large_error, check_entity
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError
 from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
@@ -75,12 +80,10 @@ class Pipeline:
         self._observer = observer
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
-        self._cache = cache
+        self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self._end)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
-        self._admit = observer.around("admit", charges.admit)
-        self._reserve = observer.around("reserve", charges.reserve)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._dispatch = observer.around("dispatch", Dispatcher(observer).answer)
         self._settle = observer.around("settle", charges.settle)
@@ -110,44 +113,60 @@ class Pipeline:
         # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
         return Response(response.status, headers, b"" if request.method == "HEAD" else body)
 
-    async def complete(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion:
+    async def complete(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Completion:
         """Answer a direct call from Python with a whole answer.
+
+        Args:
+            fields: fields of the request.
+            caller: the caller; None for the host app itself.
+            control: what the call wants of the cache.
 
         Raises:
             GatewayError: the request failed; the error is the one that an HTTP client would get.
         """
-        answer = await self._call({**fields, "stream": False}, caller)
+        answer = await self._call({**fields, "stream": False}, caller, control)
         assert isinstance(answer, Completion)
         return answer
 
-    async def stream(self, fields: Mapping[str, Any], caller: Caller | None) -> ChunkStream:
+    async def stream(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> ChunkSource:
         """Answer a direct call from Python with a stream.
+
+        Args:
+            fields: fields of the request.
+            caller: the caller; None for the host app itself.
+            control: what the call wants of the cache.
 
         Raises:
             GatewayError: the request failed before its first chunk; the error is the one that an HTTP client would get.
         """
-        answer = await self._call({**fields, "stream": True}, caller)
-        assert isinstance(answer, ChunkStream)
+        answer = await self._call({**fields, "stream": True}, caller, control)
+        assert not isinstance(answer, Completion)
         return answer
 
     def models(self, caller: Caller | None) -> ModelList:
         """Return the models that a caller may use; all for None, the host app itself."""
         return self._catalog.visible(caller)
 
-    async def _call(self, fields: Mapping[str, Any], caller: Caller | None) -> Completion | ChunkStream:
+    async def _call(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl) -> Completion | ChunkSource:
         context = RequestContext.begin(self._clock, debug=bool(self._debug))
         if self._observer.observes_steps:
             self._observer.started("request", context)
         if caller is not None:
-            context.caller, context.tenant = caller.id, caller.tenant
+            context.caller, context.tenant = caller.id, caller.tenant or None
         try:
-            answer = await self._answer(context, self._chat.parse_fields(fields), caller, None)
+            chat = self._chat.parse_fields(fields)
+            answer = await self._answer(context, chat, caller, None, control)
         except BaseException as error:
             self._end(context, error)
             raise
+        if isinstance(answer, ChunkStream | FlightReader):
+            return answer
+        self._end(context, None)
         if isinstance(answer, Completion):
-            self._end(context, None)
-        return answer
+            return answer
+        if chat.stream:
+            return Replay(answer, include_usage=chat.include_usage)
+        return Completion(from_json(answer.body), answer.body, is_cached=context.cache in FREE_STATUSES)
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         headers = parse_headers(request.headers)
@@ -160,12 +179,16 @@ class Pipeline:
             return Response(200, dialect.headers, card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         chat = await self._read(context, request, headers.content_length, dialect)
-        answer = await self._answer(context, chat, caller, request.connection)
-        if isinstance(answer, ChunkStream):
+        control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
+        answer = await self._answer(context, chat, caller, request.connection, control)
+        if isinstance(answer, ChunkStream | FlightReader):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
-        body = dialect.render(answer)
+        if isinstance(answer, Completion):
+            body = dialect.render(answer)
+        else:
+            body = dialect.replay(answer, stream=chat.stream, include_usage=chat.include_usage)
         self._end(context, None)
-        return Response(200, dialect.headers, body)
+        return Response(200, dialect.stream_headers if chat.stream else dialect.headers, body)
 
     async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> Chat:
         body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
@@ -177,22 +200,38 @@ class Pipeline:
         return dialect.parse(body)
 
     async def _answer(
-        self, context: RequestContext, chat: Chat, caller: Caller | None, connection: ClientConnection | None
-    ) -> Completion | ChunkStream:
+        self, context: RequestContext, chat: Chat, caller: Caller | None, connection: ClientConnection | None, control: CacheControl
+    ) -> Completion | ChunkStream | StoredAnswer | FlightReader:
         """Take a parsed request through the steps from `resolve` to its answer."""
         model = self._catalog.resolve(chat.model, caller)
         context.model, context.stream = model.name, chat.stream
         charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
-        targets: Sequence[Target] = model.targets
-        if self._cache is not None and self._cache.covers(chat, model.name):
-            targets = await self._admit_by_cache(context, chat, caller, model, charge, self._cache)
-        elif charge is not None:
+        ask = partial(self._ask, context, caller, model, charge)
+        cached = self._cached_answers
+        plan = None if cached is None else cached.plan(context, chat, caller, charge, control)
+        if cached is not None and plan is not None:
+            return await cached.answer(context, chat, charge, plan, ask, connection)
+        if control.only_if_cached:
+            raise NotCachedError
+        if charge is not None:
             await self._admit_and_reserve(context, charge)
+        return await ask(chat, connection)
+
+    async def _ask(
+        self,
+        context: RequestContext,
+        caller: Caller | None,
+        model: CatalogModel,
+        charge: Charge | None,
+        chat: Chat,
+        connection: ClientConnection | None,
+    ) -> Completion | ChunkStream:
+        """Ask the targets. Settle the request, unless its answer is a stream, which settles it at its end."""
         if charge is not None and charge.amount:
             # The upstream may not use more tokens than money was reserved for.
             chat = chat.capped(charge.estimate.per_choice)
         try:
-            answer = await self._dispatch(context, targets, model.name, chat, caller, connection)
+            answer = await self._dispatch(context, model.targets, model.name, chat, caller, connection)
         except BaseException as error:
             if charge is not None:
                 await self._settle(context, charge, None, error)
@@ -202,22 +241,6 @@ class Pipeline:
                 await self._settle(context, charge, context.usage, None)
             return answer
         return ChunkStream(answer, charge, partial(self._end_stream, context, charge))
-
-    async def _admit_by_cache(
-        self, context: RequestContext, chat: Chat, caller: Caller | None, model: CatalogModel, charge: Charge | None, cache: ResponseCache
-    ) -> Sequence[Target]:
-        """Admit a request and look for a stored answer; reserve only if there is none. Return the targets to ask."""
-        if charge is not None:
-            await self._admit(context, charge)
-        try:
-            found: Lookup = await self._observer.around("cache", cache.look_up)(context, chat, caller, model.targets)
-        except BaseException:
-            if charge is not None:
-                await self._charges.release(charge)
-            raise
-        if charge is not None and not found.is_hit:
-            await self._reserve(context, charge)
-        return found.targets
 
     async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
         """Record the usage of an ended stream in its context, report its end, and settle it."""

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from completions_mw.core.ports import Background, Clock, Model, ModelFunction, Transport
-from completions_mw.settings import LlamaCppSettings, Settings
+from completions_mw.core.ports import Background, Clock, Flights, Model, ModelFunction, SharedResponseStore, Transport
+from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
     from completions_mw.backends.admission import CheckedAdmissionStore
@@ -19,8 +19,10 @@ class Backends(Protocol):
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
     def background(self) -> Background: ...
     def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
-    def database(self, address: str, clock: Clock, timeout: float) -> "Database": ...
+    def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database": ...
     def spool_file(self, path: str) -> "SpoolFile": ...
+    def flights(self) -> Flights: ...
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore: ...
 
 
 class BlockingBackends:
@@ -57,15 +59,25 @@ class BlockingBackends:
 
         return admission_store(address, namespace, blocking=True, clock=clock)
 
-    def database(self, address: str, clock: Clock, timeout: float) -> "Database":
-        from completions_mw.backends.sql import open_database
+    def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database":
+        from completions_mw.backends.sql import call_times, open_database
 
-        return open_database(address, blocking=True, clock=clock, timeout=timeout)
+        return open_database(address, blocking=True, clock=clock, times=call_times(settings))
 
     def spool_file(self, path: str) -> "SpoolFile":
         from completions_mw.backends.spool_file import BlockingSpoolFile
 
         return BlockingSpoolFile(path)
+
+    def flights(self) -> Flights:
+        from completions_mw.backends.flights.blocking import BlockingFlights
+
+        return BlockingFlights()
+
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
+        from completions_mw.backends.responses import shared_responses
+
+        return shared_responses(address, namespace, settings, max_bytes, blocking=True)
 
 
 class AsyncBackends:
@@ -102,12 +114,22 @@ class AsyncBackends:
 
         return admission_store(address, namespace, blocking=False, clock=clock)
 
-    def database(self, address: str, clock: Clock, timeout: float) -> "Database":
-        from completions_mw.backends.sql import open_database
+    def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database":
+        from completions_mw.backends.sql import call_times, open_database
 
-        return open_database(address, blocking=False, clock=clock, timeout=timeout)
+        return open_database(address, blocking=False, clock=clock, times=call_times(settings))
 
     def spool_file(self, path: str) -> "SpoolFile":
         from completions_mw.backends.spool_file import AsyncSpoolFile
 
         return AsyncSpoolFile(path)
+
+    def flights(self) -> Flights:
+        from completions_mw.backends.flights.asynchronous import AsyncFlights
+
+        return AsyncFlights()
+
+    def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
+        from completions_mw.backends.responses import shared_responses
+
+        return shared_responses(address, namespace, settings, max_bytes, blocking=False)

@@ -8,7 +8,7 @@ from completions_mw.core.keys.authentication import missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.request import prepare
 from completions_mw.gateway.backends import Backends
@@ -80,7 +80,7 @@ class GatewayBase:
             completion = await self._pipeline.complete({**fields, "stream": False}, who)
             return typed(ChatCompletion, completion.data)
 
-    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkStream:
+    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkSource:
         who = await self._caller(key, caller)
         with as_gateway_errors():
             return await self._pipeline.stream(fields, who)

@@ -120,22 +120,24 @@ class Gateway(GatewayBase):
         key: str | None = None,
         tenant: str | None = None,
         model: str | None = None,
+        caller: str | None = None,
     ) -> list[UsageRow]:
-        """Return requests, tokens and cost, one row for each key, tenant, model or day (UTC).
+        """Return requests, tokens and cost, one row for each key or caller, tenant, model or day (UTC).
 
         Args:
             by: what the requests are grouped by: `key`, `tenant`, `model` or `day`.
             since: start of the period, inclusive.
             until: end of the period, exclusive.
-            key: count only requests of the key or caller with this id.
+            key: count only requests of the key with this id.
             tenant: count only requests of this tenant.
             model: count only requests for this model.
+            caller: count only requests of the caller of the `authenticate` function with this id.
 
         Raises:
             ConfigurationError: the settings name no ledger.
             StoreError: the ledger cannot be read.
         """
-        return run_sync(self._usage(by, since, until, key=key, tenant=tenant, model=model))
+        return run_sync(self._usage(by, since, until, key=key, tenant=tenant, model=model, caller=caller))
 
     def balances(self, id: str, scope: Literal["key", "caller", "tenant"] = "key") -> list[Balance]:
         """Return what is spent and reserved of the budgets of a key, caller or tenant, the newest period first.

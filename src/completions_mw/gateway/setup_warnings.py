@@ -87,7 +87,7 @@ def _useless_keys(settings: Settings, models: Mapping[str, CatalogModel]) -> Ite
 
 
 def _needs_prices(settings: Settings, key: KeySettings) -> bool:
-    tenant = settings.tenants.get(key.tenant)
+    tenant = settings.tenants.get(key.tenant or "")
     is_budgeted = key.budget is not None or (tenant is not None and tenant.budget is not None)
     return settings.unpriced == "deny" or (settings.unpriced is None and is_budgeted)
 

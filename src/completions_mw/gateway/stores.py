@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 from completions_mw.backends.admission import CheckedAdmissionStore
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.backends.memory.key_cache import CachedKeys
+from completions_mw.backends.memory.responses import MemoryResponses
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.budgets.spool import Spool
+from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.keys.guarded_store import GuardedKeys
 from completions_mw.core.keys.service import KeyService, Unsupported, everything_is_supported
 from completions_mw.core.limits.guarded_store import GuardedAdmission
@@ -55,11 +57,14 @@ class Stores:
             from completions_mw.backends.sql import ledger_on
             from completions_mw.backends.sql.key_store import SqlKeyStore
 
-            self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores.ledger_timeout)
+            self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores)
             spool = Spool(clock, file=backends.spool_file(stores.spool) if stores.spool else None)
             self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
             self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
         self._unsupported = unsupported
+        self.responses: GuardedResponses | None = None
+        if settings.cache.enabled or any(model.cache.enabled for model in settings.models.values()):
+            self.responses = self._responses(settings, backends)
 
     @property
     def ledger(self) -> Ledger:
@@ -109,6 +114,8 @@ class Stores:
 
     async def aclose(self) -> None:
         await self.background.aclose()
+        if self.responses is not None:
+            await self.responses.aclose()
         await self.admission.aclose()
         if self.guarded_ledger is not None:
             await self.guarded_ledger.aclose()
@@ -120,6 +127,15 @@ class Stores:
         self._shared = store
         health = self._watched("admission")
         return GuardedAdmission(store, stores.admission_failure, MemoryAdmission(self._clock), stores.workers, health)
+
+    def _responses(self, settings: Settings, backends: Backends) -> GuardedResponses:
+        memory = MemoryResponses(self._clock, settings.cache.memory_bytes)
+        if settings.stores.cache == MEMORY_ADDRESS:
+            return GuardedResponses(memory, None, self._watched("cache"))
+        max_bytes = max(settings.cache.max_entry_bytes, *(model.cache.max_entry_bytes or 0 for model in settings.models.values()), 0)
+        address, namespace = settings.stores.cache.get_secret_value(), settings.stores.namespace
+        shared = backends.responses(address, namespace, settings.cache, max_bytes)
+        return GuardedResponses(shared, shared, self._watched("cache"))
 
     def _watched(self, name: str) -> StoreHealth:
         health = StoreHealth(name, self._clock)

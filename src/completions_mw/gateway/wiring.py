@@ -15,6 +15,7 @@ from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.caching import response_cache
 from completions_mw.gateway.models import ModelRegistry
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.setup_warnings import SetupReport
@@ -51,6 +52,7 @@ class Wiring:
         owners: list[Owners] = [SettingsKeys(settings.keys)]
         if stores.key_store is not None:
             owners.append(StoredKeys(stores.key_store))
+        self.cache = response_cache(settings, self.models.models, options.get("models") or {}, stores, backends, SYSTEM_CLOCK)
         self.pipeline = Pipeline(
             settings,
             ChatCompletions(settings.unknown_params, Bounds(settings.max_depth, settings.max_items, settings.max_messages)),
@@ -59,6 +61,7 @@ class Wiring:
             Charges(limiter, MaxCost(settings), budgets, ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,
             observer,
+            cache=self.cache,
         )
         self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)
 

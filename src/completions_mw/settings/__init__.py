@@ -5,6 +5,7 @@ providers.py  [providers.<name>]: upstreams and models in this process
 compatible.py servers that speak OpenAI's API: their base URLs and capabilities
 models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
+cache.py      [cache] and [models.<name>.cache]
 limits.py     rate limits and budgets of keys, tenants, callers and models
 stores.py     [stores] and [connections]
 base.py       the base class of all tables
@@ -15,6 +16,7 @@ sources.py    reads TOML files and environment variables
 errors.py     texts of the errors for wrong settings
 """
 
+from completions_mw.settings.cache import CacheSettings, ModelCacheSettings, When
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
@@ -33,11 +35,13 @@ from completions_mw.settings.stores import Connections, StoreSettings
 __all__ = [
     "Allowance",
     "Budget",
+    "CacheSettings",
     "Connections",
     "EchoSettings",
     "KeySettings",
     "Limits",
     "LlamaCppSettings",
+    "ModelCacheSettings",
     "ModelSettings",
     "OpenAISettings",
     "Prices",
@@ -48,4 +52,5 @@ __all__ = [
     "TargetName",
     "TimeoutSettings",
     "UpstreamSettings",
+    "When",
 ]

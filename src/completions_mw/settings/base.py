@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -36,9 +36,6 @@ class SettingsModel(BaseModel):
     # Validators are built on first use: each takes milliseconds, and Settings needs only its own, which includes the others.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
-    not_enforced: ClassVar[frozenset[str]] = frozenset()
-    """Names of tables that this version does not enforce. They are refused, so that no one relies on them."""
-
     @model_validator(mode="before")
     @classmethod
     def _suggest_fields(cls, values: Any) -> Any:
@@ -51,8 +48,8 @@ class SettingsModel(BaseModel):
 
     @classmethod
     def _unknown_field(cls, name: str, value: Any) -> InitErrorDetails:
-        refusal = cls._refusal(name)
-        if not isinstance(value, Mapping) or DID_YOU_MEAN in refusal or name in cls.not_enforced:
+        refusal = f"is not a field here; {suggestion(name, cls.model_fields)}"
+        if not isinstance(value, Mapping) or DID_YOU_MEAN in refusal:
             return fault((name,), refusal)
         # TOML reads `[models.gpt-4.1.mini]` as a table within a table.
         path = [name]
@@ -64,9 +61,3 @@ class SettingsModel(BaseModel):
             value = content
         text = PydanticCustomError("unquoted", "{text}", {"text": refusal, "depth": len(path)})
         return InitErrorDetails(type=text, loc=tuple(path), input=None)
-
-    @classmethod
-    def _refusal(cls, name: str) -> str:
-        if name in cls.not_enforced:
-            return "is not enforced by this version; remove it"
-        return f"is not a field here; {suggestion(name, cls.model_fields)}"

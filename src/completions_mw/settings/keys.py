@@ -19,8 +19,8 @@ class KeySettings(SettingsModel):
     """The secret that clients send. Only read: None once the settings are built."""
     secret_sha256: Sha256 = Field(default="", repr=False)
     """SHA-256 digest of the secret, in hexadecimal and lower case."""
-    tenant: Name = ""
-    """Tenant of the key, with which it shares limits and budgets; by default the name of the key itself."""
+    tenant: Name | None = None
+    """Tenant of the key, with which it shares limits and budgets; None for none."""
     models: Annotated[tuple[ModelName, ...], NOT_EMPTY] | None = None
     """Models that the key may use; None for all."""
     expires_at: Instant | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from completions_mw.settings.base import SettingsModel
+from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
 from completions_mw.settings.types import NOT_EMPTY, Count, Text, Timestamp, UsdPerMillion, model_name
 
@@ -48,8 +49,16 @@ class ModelSettings(SettingsModel):
     """Prices of all targets; by default those in the `price_table`."""
     max_output_tokens: Count = 4096
     """Completion tokens that are reserved for a request without a maximum. If the caller has a budget, the request gets this maximum."""
+    image_tokens: Count | None = None
+    """Tokens that an image costs at most; by default those that OpenAI publishes for the model, by the image's size and detail."""
+    audio_tokens: Count | None = None
+    """Tokens that a second of sound costs at most; by default 10 at OpenAI's models, and 50 at others."""
+    file_tokens: Count | None = None
+    """Tokens that a file costs at most; by default as many as the model's context window has."""
     limits: Limits = Field(default_factory=Limits)
     """Limits of all callers together."""
+    cache: ModelCacheSettings = Field(default_factory=ModelCacheSettings)
+    """Caching of answers, where it differs from the table `[cache]`. A Python function is cached only if `enabled` is set here."""
     owned_by: Text = "completions_mw"
     """Owner of the model in the answers of `GET {prefix}/models` (docs/contract.md, Models)."""
     created: Timestamp = 0

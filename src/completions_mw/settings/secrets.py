@@ -151,6 +151,7 @@ ClientSecret = Annotated[SecretStr, _secret(client_secret)]
 AdmissionAddress = Annotated[SecretStr, _address("memory", "redis", "rediss", *LIMITS_STORAGE_SCHEMES)]
 LedgerAddress = Annotated[SecretStr, _address("memory", "sqlite", "postgresql")]
 ProxyUrl = Annotated[SecretStr, _secret(_proxy_url)]
+CacheAddress = Annotated[SecretStr, _address("memory", "redis", "rediss")]
 HeaderValue = Annotated[
     SecretStr, _secret(matching(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?", "printable ASCII without spaces at its ends"))
 ]

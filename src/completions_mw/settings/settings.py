@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.base import Location, SettingsModel, faults, suggestion
+from completions_mw.settings.cache import CacheSettings
 from completions_mw.settings.errors import explain
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
@@ -33,7 +34,6 @@ class Settings(SettingsModel):
         ConfigurationError: at least one setting is wrong; the message has a line for each, such as `keys.team-a.models[1]: should be ...`.
     """
 
-    not_enforced: ClassVar = frozenset({"cache"})
     prefix: Prefix = "/api/v1"
     """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/models` and `{prefix}/models/{id}`."""
     unknown_params: Literal["reject", "forward", "ignore"] = "reject"
@@ -63,6 +63,8 @@ class Settings(SettingsModel):
     transport: Literal["httptools", "httpx2"] = "httptools"
     """HTTP client of all calls to upstreams. `httpx2` speaks HTTP/2 too, and is several times as slow. Providers with a `proxy` have it."""
     stores: StoreSettings = Field(default_factory=StoreSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    """Caching of answers; off by default."""
     max_cost: Amount | None = None
     """USD that one request of any caller may cost at most."""
     unpriced: Literal["deny", "free"] | None = None
@@ -133,11 +135,6 @@ class Settings(SettingsModel):
     def _complete_providers(cls, providers: Mapping[str, ProviderSettings], info: ValidationInfo) -> Mapping[str, ProviderSettings]:
         general = info.data.get("timeouts", TimeoutSettings())
         return {name: provider.completed(name, general) for name, provider in providers.items()}
-
-    @field_validator("keys")
-    @classmethod
-    def _complete_tenants(cls, keys: Mapping[str, KeySettings]) -> Mapping[str, KeySettings]:
-        return {name: key.model_copy(update={"tenant": key.tenant or name}) for name, key in keys.items()}
 
     @field_validator("keys")
     @classmethod

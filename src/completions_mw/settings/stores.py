@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.secrets import MEMORY_ADDRESS, AdmissionAddress, LedgerAddress
+from completions_mw.settings.secrets import MEMORY_ADDRESS, AdmissionAddress, CacheAddress, LedgerAddress
 from completions_mw.settings.types import Count, Interval, Name, Seconds, file_path
 
 
@@ -17,7 +17,13 @@ class StoreSettings(SettingsModel):
     ledger: LedgerAddress | None = None
     """Database of keys, budgets and usage. By default `sqlite:///completions.db` if there is a budget, else none."""
     ledger_timeout: Annotated[Seconds, Field(le=60)] = 0.5
-    """Seconds that a call to the ledger may take before the ledger counts as down. Reports may take a minute."""
+    """Seconds that a call to the ledger may take, from when it is sent, before the ledger counts as down. Reports may take a minute."""
+    ledger_queue: Count = 5_000
+    """Calls that may wait for the ledger in a process; a request that finds as many is refused as `overloaded`."""
+    ledger_wait: Annotated[Seconds, Field(le=60)] = 5.0
+    """Seconds for which a request waits until it is its turn at the ledger; then it is refused as `overloaded`."""
+    cache: CacheAddress = MEMORY_ADDRESS
+    """Store of cached answers, if the table `[cache]` or a model enables caching. In memory, each process has its own."""
     namespace: Name = "completions_mw"
     """Prefix of all names in Redis: the same for all workers of an app, and different for each app."""
     strict: bool = False

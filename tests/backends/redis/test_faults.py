@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from completions_mw.backends.admission import admission_store
-from completions_mw.backends.redis.admission import Argument, RedisAdmission, Session
+from completions_mw.backends.redis.admission import RedisAdmission
 from completions_mw.backends.redis.blocking import BlockingRedis
+from completions_mw.backends.redis.scripts import Argument, Session
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Lease, StoreError, StoreRefusalError, StoreTimeoutError
 from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens

@@ -177,9 +177,9 @@ class Overtaken:
     def __init__(self, address: str, faster: Scenario) -> None:
         self._database = open_database(address, blocking=True, clock=SYSTEM_CLOCK)
         self._faster: Scenario | None = faster
-        self.transaction = self._database.transaction
-        self.report = self._database.report
-        self.aclose = self._database.aclose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
 
     async def fetch(self, statement: str, /, **params: Any) -> Rows:
         if statement == "keys_change" and self._faster:

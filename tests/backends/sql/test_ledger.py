@@ -311,6 +311,19 @@ def test_usage_is_summed_by_groups_in_order(all_books: Books, by: UsageBy, group
     assert (sum(row.cached_tokens for row in rows), sum(row.reasoning_tokens for row in rows)) == (9, 12)
 
 
+def test_a_key_and_a_caller_of_one_name_are_counted_apart(all_books: Books) -> None:
+    run, ledger = all_books[:2]
+    for cost, scope in enumerate(("key", "caller", "app"), 1):
+        run(ledger.settle(entry(scope, key="" if scope == "app" else "ada")._replace(scope=scope), outcome(cost)))
+
+    rows = run(ledger.usage(UsageQuery("key")))
+
+    assert [(row.group, row.scope, row.cost_nano) for row in rows] == [("", "app", 3), ("ada", "caller", 2), ("ada", "key", 1)]
+    assert [row.cost_nano for row in run(ledger.usage(UsageQuery("day", key="ada")))] == [1]
+    assert [row.cost_nano for row in run(ledger.usage(UsageQuery("day", caller="ada")))] == [2]
+    assert [(row.group, row.scope) for row in run(ledger.usage(UsageQuery("tenant")))] == [("tenant-1", "")]
+
+
 @pytest.mark.parametrize(
     ("query", "cost"),
     [

@@ -27,6 +27,15 @@ ENTRIES: list[tuple[str, str, int | None, int | None, int, int, bool]] = [
     ("free", "settled", None, None, 0, 7, False),
 ]
 """Request id, state, budget, other budget, reserved, amount, and whether the reservation holds."""
+CALLED_ALIKE: list[tuple[str, str, str, int | None, int | None]] = [
+    ("alike-caller", "caller", "tenant-1", None, None),
+    ("alike-key", "key", "tenant-1", 1, None),
+    ("alike-paid-by-the-tenant", "caller", "tenant-1", 2, None),
+    ("alike-paid-by-both", "key", "tenant-1", 1, 2),
+]
+"""Request id, scope, id that is the tenant too, budget and other budget: settled rows that may be of a caller without a tenant."""
+KEYS = {"alone": "alone", "tenant-1": "tenant-1", "used": "used", "member": "used", "apart": "acme"}
+"""Tenant of each stored key: its own id where it has none."""
 
 
 def sqlite_of_version_1(path: Path) -> str:
@@ -59,7 +68,14 @@ def _fill(insert: Callable[[str, Sequence[tuple[Any, ...]]], object], schema: st
     expiry = "expires_at" if schema else "expires_ms"
     columns = f"request_id, state, budget, other_budget, reserved, amount, {expiry}, scope, key, tenant, model, stream, started_ms"
     entries = [(*row, later if holds else before, "key", "key-1", "tenant-1", "gpt", True, STARTED_MS) for *row, holds in ENTRIES]
-    insert(f"INSERT INTO {schema}entries ({columns}) VALUES ({', '.join([mark] * 13)})", entries)
+    alike = [
+        (id, "settled", budget, other, 0, 1, before, scope, name, name, "gpt", True, STARTED_MS)
+        for id, scope, name, budget, other in CALLED_ALIKE
+    ]
+    insert(f"INSERT INTO {schema}entries ({columns}) VALUES ({', '.join([mark] * 13)})", [*entries, *alike])
+    columns = "id, name, tenant, limits, metadata, disabled, created_at"
+    keys = [(id, id, tenant, "{}", "{}", False, 0.0) for id, tenant in KEYS.items()]
+    insert(f"INSERT INTO {schema}keys ({columns}) VALUES ({', '.join([mark] * 7)})", keys)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -95,7 +111,7 @@ def test_what_was_reserved_settles_in_the_budgets_that_it_was_reserved_in(opened
     assert run(ledger.settle(entry("settled"), outcome(999))) == []
     assert len(run(ledger.settle(entry("reaped"), outcome(60)))) == 2
     assert _balances(opened) == [(550, 0), (650, 0)]
-    assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 550 + 100 + 7
+    assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 550 + 100 + 7 + len(CALLED_ALIKE)
 
 
 def test_what_was_reaped_is_taken_anew(opened: Books) -> None:
@@ -134,6 +150,15 @@ def test_the_budgets_of_a_request_are_named_by_whose_they_are(opened: Books) -> 
     assert _rows(opened.address, ids) == [(1, None), (1, 2), (None, None), (None, 2)]
 
 
+def test_who_had_no_tenant_has_none(opened: Books) -> None:
+    """What a tenant's budget has paid stays with the tenant, and a key with the tenant that others know by its name."""
+    run, ledger = opened[:2]
+    assert [(row.group, row.requests) for row in run(ledger.usage(UsageQuery("tenant")))] == [("", 2), ("tenant-1", 5)]
+    assert _balances(opened) == [(210, 450), (210, 750)]
+    tenants = dict(_rows(opened.address, "SELECT id, tenant FROM {}keys"))
+    assert tenants == {"alone": "", "tenant-1": "tenant-1", "used": "used", "member": "used", "apart": "acme"}
+
+
 def test_old_functions_are_replaced(postgres: PostgresServer) -> None:
     names = "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'completions_mw'::regnamespace ORDER BY 1"
     old, new = postgres_of_version_2(postgres), postgres.new_database()
@@ -141,7 +166,7 @@ def test_old_functions_are_replaced(postgres: PostgresServer) -> None:
         with books(address, blocking=True) as opened:
             opened.run(opened.database.fetch("check"))
     assert postgres.query(names, old) == postgres.query(names, new)
-    assert len(postgres.query(names, new)) == 8
+    assert len(postgres.query(names, new)) == 9
 
 
 def _rows(address: str, sql: str) -> list[tuple[Any, ...]]:

@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.budgets.spool import Settlement, Spool
-from completions_mw.core.ports import StoreError
+from completions_mw.core.budgets.spool import Spool
+from completions_mw.core.ports import Settlement, StoreError
 from tests.support.fake_clock import FakeClock
 from tests.support.logs import line
 from tests.support.settlements import settlement
@@ -19,9 +19,10 @@ class Lines:
         self.aside: list[bytes] = []
         self.error: StoreError | None = None
 
-    async def append(self, line: bytes) -> object:
+    async def append(self, *lines: bytes) -> object:
         if self.error is not None:
             raise self.error
+        (line,) = lines
         self.kept[len(self.kept)] = line
         return len(self.kept) - 1
 
@@ -72,7 +73,7 @@ def test_a_full_spool_keeps_the_oldest_and_says_so(caplog: pytest.LogCaptureFixt
     time = FakeClock()
     spool = Spool(time.clock(), max=3)
     for number in range(10):
-        run_sync(spool.put(settlement(number)))
+        run_sync(spool.put_unreserved([settlement(number)]))
         time.advance(2)
     assert spool.lost == 7
     assert events(caplog) == [{"event": "spool_full", "held": 3, "lost": 1}, {"event": "spool_full", "held": 3, "lost": 6}]
@@ -81,9 +82,15 @@ def test_a_full_spool_keeps_the_oldest_and_says_so(caplog: pytest.LogCaptureFixt
 
 def test_ten_thousand_are_held() -> None:
     spool = Spool(FakeClock().clock())
-    for number in range(10_001):
-        run_sync(spool.put(settlement(number)))
+    run_sync(spool.put_unreserved([settlement(number) for number in range(10_001)]))
     assert (len(spool), spool.lost) == (10_000, 1)
+
+
+def test_a_spool_full_of_others_takes_what_releases_a_reservation() -> None:
+    spool = Spool(FakeClock().clock(), max=2)
+    run_sync(spool.put_unreserved([settlement(number) for number in range(5)]))
+    run_sync(spool.put(settlement(7)))
+    assert drained(spool) == [settlement(0), settlement(1), settlement(7)]
 
 
 def test_what_is_done_leaves_the_file() -> None:
@@ -208,5 +215,5 @@ def test_what_is_only_in_memory_survives_a_close() -> None:
 def test_the_log_of_a_full_spool_holds_no_values(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     spool = Spool(FakeClock().clock(), max=0, file=Lines())
-    run_sync(spool.put(settlement(1, "canary")))
+    run_sync(spool.put_unreserved([settlement(1, "canary")]))
     assert "canary" not in caplog.text

@@ -16,7 +16,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
 from completions_mw.core.costs.tokens import MAX_TOKENS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.sse import DONE
 from tests.support.charging import LEASE, Charging, read
 from tests.support.failing_calls import FailingCalls
@@ -193,15 +193,27 @@ def test_what_is_refused_by_a_budget_holds_no_place() -> None:
 def test_without_limits_budget_or_ledger_nothing_is_asked() -> None:
     charging = Charging(three_words)
     charging.complete(Caller("ada"))
-    assert charging.faults.names == ["settle"]
+    assert charging.faults.names == []
     assert charging.background.kept == [(1.0, charging.maintenance.tick)]
+
+
+def test_rows_of_requests_without_a_budget_are_written_together_behind_their_answers() -> None:
+    charging = Charging(three_words)
+    for _ in range(5):
+        charging.complete(Caller("ada"))
+    charging.tick()
+    assert charging.faults.names.count("record") == 1
+    assert "settle" not in charging.faults.names
+    usage = charging.usage(Caller("ada"))
+    assert usage is not None
+    assert usage.requests == 5
 
 
 def test_a_request_that_only_counts_itself_is_finished_by_itself() -> None:
     """One round trip less: a request is not given back."""
     charging = Charging(three_words)
     charging.complete(Caller("ada", limits=Limits(requests="10/hour")))
-    assert charging.faults.names == ["admit", "settle"]
+    assert charging.faults.names == ["admit"]
 
 
 def test_what_a_client_has_a_checkpoint_has_but_for_64_chunks() -> None:
@@ -225,7 +237,7 @@ def test_a_checkpoint_is_made_before_its_chunks_are_given_away() -> None:
     assert next(given) <= CHECKPOINT_CHUNKS
 
 
-def batches(stream: ChunkStream) -> Iterator[list[Any]]:
+def batches(stream: ChunkSource) -> Iterator[list[Any]]:
     """Give what comes of a stream, without the end."""
     with suppress(StopAsyncIteration):
         while True:
@@ -315,6 +327,23 @@ def test_usage_that_is_reported_at_first_hides_nothing_of_what_comes_after(promp
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (max(PROMPT, prompt), words, 1)
     assert charging.balance(BUDGETED)[4:] == (price(max(PROMPT, prompt), words), 0)
+
+
+@pytest.mark.parametrize("prompt", [0, 40], ids=["nothing", "the prompt"])
+def test_usage_without_the_answer_is_raised_to_an_estimate(prompt: int) -> None:
+    """A whole answer of 400 words beside a usage that counts none of them (docs/promises.md, Money)."""
+
+    def reports_no_answer(_: object) -> dict[str, object]:
+        usage = {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt}
+        return {"choices": [{"message": {"role": "assistant", "content": WORD * 400}}], "usage": usage}
+
+    charging = Charging(reports_no_answer)
+    answered = charging.complete(BUDGETED).data["usage"]
+    usage = charging.usage(BUDGETED)
+    assert usage is not None
+    words = -(-len(WORD) * 400 // 4)
+    assert answered["completion_tokens"] == words
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (max(PROMPT, prompt), words, 1)
 
 
 def test_a_late_settlement_corrects_what_was_reaped() -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from completions_mw.core.costs.tokens import MEDIA_TOKENS, MESSAGE_BYTES, TokenEstimate, estimate_request
+from completions_mw.core.costs.media import rules_of
+from completions_mw.core.costs.media.rules import LIKELY_TOKENS
+from completions_mw.core.costs.tokens import MESSAGE_BYTES, TokenEstimate, estimate_request
 from completions_mw.core.validation.request import validate
 
 MOST = 100
@@ -39,11 +41,19 @@ def test_a_prompt_has_no_more_tokens_than_bytes(contents: list[Any], fields: dic
     assert (found.prompt, found.prompt_bound) == (-(-size // 4), size)
 
 
-def test_media_are_guessed_whatever_their_bytes() -> None:
-    sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-    found = estimate([{"type": "text", "text": "what is this"}, IMAGE, sound])
-    assert found.prompt_bound == EMPTY + len("what is this") + 2 * MEDIA_TOKENS
-    assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + 2 * MEDIA_TOKENS
+def test_media_count_with_what_they_may_cost_at_the_dearest_model() -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "AAAA" * 500, "format": "mp3"}}
+    chat = validate({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "what is this"}, IMAGE, sound]}]})
+    found = estimate_request(chat, MOST, (rules_of("gpt-4o"), rules_of("gpt-4o-mini")))
+    assert found.prompt_bound == EMPTY + len("what is this") + 2833 + 8 * 5667 + 2 * 10
+    assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + LIKELY_TOKENS + 2 * 10
+
+
+def test_a_prompt_is_no_longer_than_the_context_of_its_model() -> None:
+    chat = validate({"model": "m", "messages": [{"role": "user", "content": [IMAGE] * 100}]})
+    assert estimate_request(chat, MOST, (rules_of("gpt-4o-mini"),)).prompt_bound == EMPTY + 128_000
+    assert estimate_request(chat, MOST, (rules_of("gpt-4o"),)).prompt_bound == EMPTY + 128_000
+    assert estimate_request(chat, MOST, (rules_of("o3"),)).prompt_bound == EMPTY + 100 * (75 + 8 * 150)
 
 
 def test_text_that_is_no_plain_content_counts() -> None:
@@ -52,9 +62,14 @@ def test_text_that_is_no_plain_content_counts() -> None:
     assert estimate("hi", prediction={"type": "content", "content": "x" * 1000}).prompt_bound > 1000
 
 
-def test_a_file_has_no_more_tokens_than_bytes() -> None:
-    found = estimate([{"type": "file", "file": {"file_data": "x" * 10_000, "filename": "a.pdf"}}])
-    assert (found.prompt_bound, found.prompt) == (EMPTY + 10_000 + MEDIA_TOKENS, -(-EMPTY // 4) + MEDIA_TOKENS)
+def test_a_file_may_fill_the_context() -> None:
+    """Its text is compressed, so that its bytes are no bound."""
+    chat = validate(
+        {"model": "m", "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "x", "filename": "a.pdf"}}]}]}
+    )
+    found = estimate_request(chat, MOST, (rules_of("gpt-4o"),))
+    assert (found.prompt_bound, found.prompt) == (EMPTY + 128_000, -(-EMPTY // 4) + LIKELY_TOKENS)
+    assert estimate_request(chat, MOST, (rules_of("gpt-4o", file_tokens=500),)).prompt_bound == EMPTY + 500
 
 
 def test_the_calls_of_an_assistant_count() -> None:

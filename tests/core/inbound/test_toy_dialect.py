@@ -8,6 +8,8 @@ from pydantic_core import from_json, to_json
 from completions_mw import Request
 from completions_mw.blocking import iterate, run_sync
 from completions_mw.core.inbound import Dialect
+from completions_mw.core.ports import StoredAnswer
+from completions_mw.core.streaming.replay import events_of
 from completions_mw.core.validation import Chat, validate
 from completions_mw.errors import GatewayError, InvalidRequestError
 from completions_mw.http import Headers, Response
@@ -36,6 +38,9 @@ class ToyDialect:
 
     def render(self, completion: Completion) -> bytes:
         return to_json({"heard": completion.data["choices"][0]["message"]["content"]})
+
+    def replay(self, answer: StoredAnswer, *, stream: bool, include_usage: bool) -> bytes:
+        return self.frame(events_of(answer, include_usage=False)) if stream else self.render(Completion(from_json(answer.body)))
 
     def frame(self, events: list[Event]) -> bytes:
         return b"".join(b"=end\n" if event is DONE else _line(event.data) for event in events)

@@ -123,7 +123,7 @@ def test_a_caller_is_somebody(id: Any) -> None:
 
 
 def test_the_id_of_a_caller_may_be_a_number() -> None:
-    assert Caller(7) == Caller("7", "7")  # type: ignore[arg-type]
+    assert Caller(7) == Caller("7")  # type: ignore[arg-type]
 
 
 def test_one_model_is_not_a_set_of_models() -> None:

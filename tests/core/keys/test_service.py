@@ -82,7 +82,7 @@ def test_no_rules(ring: KeyService) -> None:
     nothing: dict[str, Any] = dict.fromkeys(RULES)
     for rules in ({}, nothing):
         key = run_sync(ring.create("n", **rules)).key
-        assert (key.tenant, key.models, key.limits, key.budget, key.max_cost) == (key.id, None, Limits(), None, None)
+        assert (key.tenant, key.models, key.limits, key.budget, key.max_cost) == ("", None, Limits(), None, None)
         assert (key.metadata, key.expires_at) == ({}, None)
 
 
@@ -200,7 +200,7 @@ def test_an_update_to_nothing(ring: KeyService) -> None:
     key = run_sync(ring.create("Team A", **RULES)).key
     nothing: dict[str, Any] = dict.fromkeys(RULES)
     changed = run_sync(ring.update(key.id, **nothing))
-    assert (changed.tenant, changed.models, changed.limits, changed.metadata, changed.expires_at) == (key.id, None, Limits(), {}, None)
+    assert (changed.tenant, changed.models, changed.limits, changed.metadata, changed.expires_at) == ("", None, Limits(), {}, None)
 
 
 def test_a_disabled_key_stays_disabled_when_it_is_updated(ring: KeyService) -> None:

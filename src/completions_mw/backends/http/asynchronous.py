@@ -1,7 +1,6 @@
 """Connections for event loops: asyncio's, and uvloop's."""
 
 import asyncio
-import select
 import socket
 import ssl
 from typing import Any, Final, cast
@@ -11,8 +10,10 @@ from aiohappyeyeballs import start_connection
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.lookups import Lookups
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
+from completions_mw.backends.http.sockets import is_silent
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.http import ClientConnection
@@ -84,9 +85,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         if self._socket is None or self._socket.fileno() < 0:
             return False
         # The loop may not have looked yet.
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return is_silent(self._socket)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         assert self._transport is not None
@@ -192,6 +191,7 @@ class AsyncTransport(HttpTransport):
     def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
         super().__init__(max_connections, wait, keep_alive, tick)
         self._pools: PerLoop[Pools] = PerLoop(dict)
+        self._lookups: PerLoop[Lookups] = PerLoop(Lookups)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop that no call uses."""
@@ -220,7 +220,7 @@ class AsyncTransport(HttpTransport):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(min(seconds, deadline - SYSTEM_CLOCK.monotonic())):
-                sock = await connect(origin.host, origin.port)
+                sock = await self._connect(origin)
                 try:
                     connection = AsyncHttpConnection(loop, sock)
                     tls: dict[str, Any] = {"ssl": tls_context(), "server_hostname": origin.host} if origin.is_tls else {}
@@ -234,20 +234,14 @@ class AsyncTransport(HttpTransport):
             raise not_connected(error) from error
         return connection
 
+    async def _connect(self, origin: Origin) -> socket.socket:
+        """Return a socket that is connected to the first address of `origin` that answers (RFC 8305).
 
-async def connect(host: str, port: int) -> socket.socket:
-    """Return a socket that is connected to the first address of `host` that answers (RFC 8305).
-
-    Raises:
-        OSError: none of them can be connected to.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        # A name, which takes a thread of the event loop.
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
+        Raises:
+            OSError: none of them can be connected to.
+        """
+        addresses = await self._lookups.get().addresses(origin)
+        sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=asyncio.get_running_loop())
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock

@@ -5,11 +5,10 @@ import os
 import select
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
@@ -17,6 +16,7 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
+from completions_mw.backends.http.sockets import is_silent, wait_at_most
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.errors import ClientDisconnectedError
@@ -31,7 +31,7 @@ class BlockingHttpConnection:
     """A connection of threads and greenlets.
 
     Args:
-        sock: connected; its time-out is `WATCH_AFTER`.
+        sock: connected; its reads and writes end after `WATCH_AFTER`.
         keep_session: is given the session of TLS when the connection closes, for the next one to the same origin.
     """
 
@@ -46,24 +46,17 @@ class BlockingHttpConnection:
     def is_usable(self) -> bool:
         if self._is_closed or self._process != os.getpid():
             return False
-        poll = _unpatched_poll()()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return is_silent(self._socket)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
         self._call = call
-        request = head + body if len(body) <= JOINED_BYTES else head
+        until = SYSTEM_CLOCK.monotonic() + call.timeouts.first_byte
         try:
-            sent = self._socket.send(request)
-            if sent < len(request) or request is head:
-                # The network takes no more at once.
-                self._socket.settimeout(call.timeouts.first_byte)
-                self._socket.sendall(memoryview(request)[sent:])
-                if request is head:
-                    self._socket.sendall(body)
-                self._socket.settimeout(WATCH_AFTER)
-        except TimeoutError:
-            raise timed_out() from None
+            if len(body) <= JOINED_BYTES:
+                self._write(head + body, until, call.client)
+            else:
+                self._write(head, until, call.client)
+                self._write(body, until, call.client)
         except OSError:
             # The upstream may have answered before it stopped reading.
             pass
@@ -113,29 +106,39 @@ class BlockingHttpConnection:
         # Of a gateway that nobody closes, as in most WSGI servers.
         self.close()
 
+    def _write(self, data: bytes, until: float, client: ClientConnection | None) -> None:
+        rest = memoryview(data)
+        while True:
+            with suppress(TimeoutError, BlockingIOError):
+                rest = rest[self._socket.send(rest) :]
+            if not rest:
+                return
+            # The network takes no more at once.
+            if not _is_ready(self._socket, select.POLLOUT, client, until):
+                raise timed_out()
+
     def _read(self, until: float, client: ClientConnection | None) -> bytes | None:
         """Return what arrives by the time `until`: nothing at the end of the stream, None if nothing came."""
         try:
             return self._socket.recv(READ_BYTES)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             pass
-        if not _is_readable(self._socket, client, until):
+        if not _is_ready(self._socket, select.POLLIN, client, until):
             return None
-        try:
+        with suppress(TimeoutError, BlockingIOError):
             return self._socket.recv(READ_BYTES)
-        except TimeoutError:
-            # TLS had less than a record.
-            return None
+        # TLS had less than a record.
+        return None
 
 
-def _is_readable(sock: socket.socket, client: ClientConnection | None, until: float) -> bool:
-    """Wait until `sock` can be read; False if it cannot by the time `until`.
+def _is_ready(sock: socket.socket, event: int, client: ClientConnection | None, until: float) -> bool:
+    """Wait until `sock` can be read, or written; False if it cannot by the time `until`.
 
     Raises:
         ClientDisconnectedError: the client left first.
     """
     poll = select.poll()
-    poll.register(sock, select.POLLIN)
+    poll.register(sock, event)
     if client is not None:
         poll.register(client, select.POLLIN)
     while True:
@@ -153,35 +156,25 @@ def _is_readable(sock: socket.socket, client: ClientConnection | None, until: fl
             return True
 
 
-def _unpatched_poll() -> Callable[[], Any]:
-    """Return the poll that does not switch greenlets, for those that never wait."""
-    monkey = sys.modules.get("gevent.monkey")
-    poll: Callable[[], Any] = monkey.get_original("select", "poll") if monkey is not None else select.poll
-    return poll
-
-
 class _Turn:
     """The `Waiter` of a thread or greenlet."""
 
-    __slots__ = ("_offers", "gave_up")
+    __slots__ = ("_is_offered", "connection")
 
     def __init__(self) -> None:
-        self._offers: SimpleQueue[CallConnection | None] = SimpleQueue()
-        self.gave_up = False
+        self.connection: CallConnection | None = None
+        """What was offered."""
+        self._is_offered = Lock()
+        self._is_offered.acquire()
 
     def offer(self, connection: CallConnection | None, /) -> bool:
-        if self.gave_up:
-            return False
-        self._offers.put(connection)
+        self.connection = connection
+        self._is_offered.release()
         return True
 
-    def take(self, seconds: float | None) -> CallConnection | None:
-        """Return what was offered.
-
-        Raises:
-            queue.Empty: nothing was, for that long; None: at once.
-        """
-        return self._offers.get_nowait() if seconds is None else self._offers.get(timeout=max(0.0, seconds))
+    def wait(self, seconds: float) -> bool:
+        """Return whether anything is offered within so many seconds."""
+        return self._is_offered.acquire(timeout=max(0.0, seconds))
 
 
 class BlockingTransport(HttpTransport, PerProcess):
@@ -208,16 +201,21 @@ class BlockingTransport(HttpTransport, PerProcess):
     async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
         turn = _Turn()
         if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
-            return turn.take(None)
+            return turn.connection
         try:
-            return turn.take(until - SYSTEM_CLOCK.monotonic())
-        except Empty:
+            is_offered = turn.wait(until - SYSTEM_CLOCK.monotonic())
+        except BaseException:
+            # Ctrl-C, a killed greenlet or a time-out of gevent.
             pool.withdraw(turn)
-            turn.gave_up = True
-        with suppress(Empty):
-            # It came in the last moment.
-            return turn.take(None)
-        raise overloaded()
+            if turn.wait(0):
+                pool.release(turn.connection, SYSTEM_CLOCK.monotonic())
+            raise
+        if not is_offered:
+            pool.withdraw(turn)
+            # Unless it came in the last moment.
+            if not turn.wait(0):
+                raise overloaded()
+        return turn.connection
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         until = min(SYSTEM_CLOCK.monotonic() + seconds, deadline)
@@ -226,9 +224,12 @@ class BlockingTransport(HttpTransport, PerProcess):
             try:
                 if origin.is_tls:
                     sock.settimeout(max(0.001, until - SYSTEM_CLOCK.monotonic()))
+                    # The handshake comes afterwards: a greenlet killed in it would leave the socket to the garbage collector.
+                    options: dict[str, Any] = {"suppress_ragged_eofs": False, "do_handshake_on_connect": False}
                     session = self._sessions.get(origin)
-                    sock = tls_context().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False, session=session)
-                sock.settimeout(WATCH_AFTER)
+                    sock = tls = tls_context().wrap_socket(sock, server_hostname=origin.host, session=session, **options)
+                    tls.do_handshake()
+                wait_at_most(sock, WATCH_AFTER)
             except BaseException:
                 sock.close()
                 raise

@@ -40,6 +40,7 @@ class UpstreamCall:
         "_parser",
         "_pieces",
         "buffered",
+        "client",
         "deadline",
         "failure",
         "has_begun",
@@ -55,6 +56,8 @@ class UpstreamCall:
 
     def __init__(self, request: UpstreamRequest, now: float) -> None:
         self.timeouts = request.timeouts
+        self.client = request.connection
+        """For whom the call is made, where its leaving can be seen."""
         self.deadline = now + request.timeouts.total
         self.read_by = self.deadline
         """When the next bytes must have come."""

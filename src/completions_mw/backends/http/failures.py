@@ -1,6 +1,8 @@
 """The failures of calls to upstreams, as errors of the gateway: none tells which upstream failed, or quotes what it sent."""
 
 import errno
+import socket
+from contextlib import suppress
 from typing import Final
 
 from completions_mw.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
@@ -17,9 +19,17 @@ def overloaded() -> ServiceUnavailableError:
 
 def not_connected(error: OSError) -> ServiceUnavailableError | UpstreamError:
     """Return the failure of a call whose connection could not be opened."""
-    if error.errno in _EXHAUSTED:
+    if error.errno in _EXHAUSTED or not _can_open_sockets():
         return overloaded()
     return UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable")
+
+
+def _can_open_sockets() -> bool:
+    """Tell whether this process has a descriptor left: look-ups of names and TLS that have none fail with errors of many kinds."""
+    with suppress(OSError):
+        socket.socket().close()
+        return True
+    return False
 
 
 def connect_timed_out() -> UpstreamTimeoutError:

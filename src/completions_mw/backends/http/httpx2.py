@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -22,12 +22,13 @@ import httpcore2
 import httpx2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http import asynchronous, blocking
+from completions_mw.backends.http import blocking
 from completions_mw.backends.http.asynchronous import MAX_BUFFERED, AsyncHttpConnection, AsyncTransport
 from completions_mw.backends.http.blocking import READ_BYTES, WATCH_AFTER, BlockingHttpConnection, BlockingTransport
 from completions_mw.backends.http.call import MAX_IDLE_BYTES, UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected
 from completions_mw.backends.http.request_head import Origin
+from completions_mw.backends.http.sockets import wait_at_most
 from completions_mw.backends.http.transport import CallConnection
 from completions_mw.http import ClientConnection
 
@@ -183,7 +184,7 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
         self._stream = _BlockingStream()
         self._engine = httpcore2.ConnectionPool(network_backend=self._stream, **_options(proxy))
         self._is_serving = False
-        ours.settimeout(WATCH_AFTER)
+        wait_at_most(ours, WATCH_AFTER)
         super().__init__(ours, lambda _: None)
 
     async def send(self, call: UpstreamCall, head: bytes, body: bytes) -> None:
@@ -250,14 +251,15 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
 class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetworkStream):
     """The network of one engine, for event loops: its one connection, once that is made."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, connect: Callable[[Origin], Awaitable[socket.socket]]) -> None:
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
 
     async def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore2.AsyncNetworkStream:
-        self._socket = await asynchronous.connect(host, port)
+        self._socket = await self._connect(Origin(False, host, port))
         return self
 
     async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> "_AsyncStream":
@@ -318,17 +320,17 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
     """A connection of an event loop that receives, from a task, what the engine gives.
 
     Args:
-        loop: running event loop.
+        connect: returns a socket.
         origin: where the requests go.
         seconds: that connecting may take.
         proxy: URL of the proxy, if any.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin, seconds: float, proxy: str | None) -> None:
-        super().__init__(loop, None)
+    def __init__(self, connect: Callable[[Origin], Awaitable[socket.socket]], origin: Origin, seconds: float, proxy: str | None) -> None:
+        super().__init__(asyncio.get_running_loop(), None)
         self._origin = origin
         self._seconds = seconds
-        self._stream = _AsyncStream(loop)
+        self._stream = _AsyncStream(connect)
         self._engine = httpcore2.AsyncConnectionPool(network_backend=self._stream, **_options(proxy))
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -426,4 +428,4 @@ class AsyncHttpx2Transport(AsyncTransport):
         super().__init__(*pool)
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
-        return AsyncHttpx2Connection(asyncio.get_running_loop(), origin, seconds, self._proxy)
+        return AsyncHttpx2Connection(self._connect, origin, seconds, self._proxy)

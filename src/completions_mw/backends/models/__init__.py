@@ -8,7 +8,6 @@ llama_cpp/        a model file that llama.cpp runs
 stream.py         from the items of a model to events, or to one completion
 chunks.py         from an item to chunks
 checks.py         checks of items that are dicts
-accumulator.py    adds up the chunks of an answer
 inbox.py          the queue between a model and its reader on an event loop
 task_source.py    async code as a source of items
 thread_source.py  blocking code as a source of items

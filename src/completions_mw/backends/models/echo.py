@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from completions_mw.backends.models.chunks import Chunk, chunk, usage_chunk, wire_form
+from completions_mw.backends.models.chunks import wire_form
 from completions_mw.backends.models.example import example
 from completions_mw.backends.models.forced_calls import ForcedCall, forced_call
 from completions_mw.core.costs.tokens import usage_object
+from completions_mw.core.streaming.pieces import Chunk, chunk, usage_chunk
 from completions_mw.schemas import ChatRequest
 
 _TOKEN = re.compile(r"\s*\S+\s*|\s+")

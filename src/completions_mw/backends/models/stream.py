@@ -3,8 +3,9 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from completions_mw.backends.models.accumulator import Accumulator
-from completions_mw.backends.models.chunks import chunks_of, completed, is_completion, plain, split
+from completions_mw.backends.models.chunks import chunks_of, completed, is_completion, plain
+from completions_mw.core.streaming.accumulator import Accumulator
+from completions_mw.core.streaming.pieces import split
 from completions_mw.schemas import ChatRequest
 from completions_mw.sse import DONE, Event
 

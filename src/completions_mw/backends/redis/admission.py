@@ -1,52 +1,17 @@
 """Rate limits and leases in Redis, shared by all workers and hosts. Each step is one script: one round trip, and atomic."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
-from logging import WARNING
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import FINISHED_MS
+from completions_mw.backends.redis.scripts import Argument, Scripts, Session
 from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, Window
-from completions_mw.core.resilience.throttle import Throttle
-from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
-
-Argument = str | bytes | int
 
 MAX_RENEWED_REQUESTS: Final = 100
 """Requests in one call of the script `renew`: nothing else runs in Redis during the call."""
-
-
-class Session(Protocol):
-    """Sends commands to Redis."""
-
-    async def call(self, *command: Argument) -> Any:
-        """Send one command and return its answer.
-
-        Raises:
-            NoScriptError: Redis does not know a script.
-            StoreError: any other failure.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections of this process or event loop."""
-        ...
-
-
-class _Script(NamedTuple):
-    text: str
-    digest: str
-
-
-@cache
-def _script(name: str) -> _Script:
-    text = files(__package__).joinpath(f"{name}.lua").read_text()
-    return _Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 class RedisAdmission:
@@ -62,9 +27,7 @@ class RedisAdmission:
 
     def __init__(self, session: Session, namespace: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._session = session
-        self._monotonic = clock.monotonic
-        self._known: set[str] = set()
-        self._log_lines = Throttle(LOG_SECONDS)
+        self._scripts = Scripts(session, "admission", clock)
         # What callers choose is at the end of a name, so that no two names can be equal.
         self._record, self._window, self._lease = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
@@ -83,7 +46,7 @@ class RedisAdmission:
         for _, limit, seconds, cost, refundable, _ in windows:
             arguments += (limit, seconds * 1000, cost, int(refundable))
         arguments += [lease.limit for lease in leases]
-        admitted, *values = await self._run("admit", keys, arguments)
+        admitted, *values = await self._scripts.run("admit", keys, arguments)
         split = 2 * len(windows)
         return Admission(
             bool(admitted),
@@ -107,7 +70,7 @@ class RedisAdmission:
                 leases = holds[names[name]]
                 keys += (self._record + name, *[self._lease + _bytes(lease.bucket) for lease in leases])
                 arguments += (name, len(leases), *[lease.limit for lease in leases])
-            lost += [names[name] for name in await self._run("renew", keys, arguments)]
+            lost += [names[name] for name in await self._scripts.run("renew", keys, arguments)]
         return lost
 
     async def finish(self, request_id: str, tokens: int | None) -> None:
@@ -117,7 +80,7 @@ class RedisAdmission:
             StoreError: Redis fails.
         """
         name = _bytes(request_id)
-        await self._run("finish", [self._record + name], [name, "" if tokens is None else tokens, FINISHED_MS])
+        await self._scripts.run("finish", [self._record + name], [name, "" if tokens is None else tokens, FINISHED_MS])
 
     async def check(self) -> list[str]:
         """Reach Redis and return warnings about its configuration for the operator.
@@ -148,24 +111,6 @@ class RedisAdmission:
             raise
         lines = (line.partition(":") for line in answer.decode().splitlines())
         return next((value for name, _, value in lines if name == "maxmemory_policy"), None)
-
-    async def _run(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
-        script = _script(name)
-        try:
-            answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            if name in self._known:
-                # Redis lost its scripts by a restart or a flush, and its counters may be lost with them.
-                self._known.clear()
-                if self._log_lines.ready(self._monotonic()):
-                    log_event(WARNING, "store_reset", store="admission")
-            await self._session.call("SCRIPT", "LOAD", script.text)
-            try:
-                answer = await self._session.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
-            except NoScriptError as error:
-                raise StoreError("Redis forgets its scripts") from error
-        self._known.add(name)
-        return answer
 
 
 def _bytes(text: str) -> bytes:

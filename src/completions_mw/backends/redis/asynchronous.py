@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio.connection import Connection, SSLConnection
 
 from completions_mw.backends.ownership import PerLoop
-from completions_mw.backends.redis.admission import Argument
+from completions_mw.backends.redis.scripts import Argument
 from completions_mw.backends.redis.session import (
     ACQUIRE_TIMEOUT,
     MAX_CONNECTIONS,

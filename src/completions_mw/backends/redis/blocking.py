@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.backends.redis.admission import Argument
+from completions_mw.backends.redis.scripts import Argument
 from completions_mw.backends.redis.session import ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
 from completions_mw.backends.time_limit import PARTS
 

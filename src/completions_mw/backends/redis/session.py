@@ -13,8 +13,8 @@ from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from completions_mw.backends.redis.admission import Argument
 from completions_mw.backends.redis.failures import FAILURES, store_error, without_message
+from completions_mw.backends.redis.scripts import Argument
 from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
 

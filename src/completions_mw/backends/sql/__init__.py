@@ -10,7 +10,7 @@ sqlite/         SQLite, and its SQL: schema.sql, keys.sql, ledger.sql, migration
 postgres/       PostgreSQL, and its SQL, with functions.sql besides
 """
 
-from completions_mw.backends.sql.database import ConflictError, Database, Rows, Step
-from completions_mw.backends.sql.opening import ledger_on, open_database
+from completions_mw.backends.sql.database import CallTimes, ConflictError, Database, Rows, Step
+from completions_mw.backends.sql.opening import call_times, ledger_on, open_database
 
-__all__ = ["ConflictError", "Database", "Rows", "Step", "ledger_on", "open_database"]
+__all__ = ["CallTimes", "ConflictError", "Database", "Rows", "Step", "call_times", "ledger_on", "open_database"]

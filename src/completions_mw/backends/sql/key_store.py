@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from completions_mw.backends.batches import Batches
 from completions_mw.backends.sql.database import ConflictError, Database, Step
-from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreRefusalError
+from completions_mw.core.ports import KeyExistsError, KeyRecord, SecretRecord, StoreError, StoreRefusalError
 from completions_mw.settings import Budget, Limits
 
 _CHANGEABLE_COLUMNS: Final = ("name", "tenant", "models", "limits", "budget", "max_cost", "metadata", "disabled", "expires_at")
 _COLUMNS: Final = ("id", *_CHANGEABLE_COLUMNS, "created_at", "public_ids")
 """The columns of a key, in the order in which the statements return them."""
+LANES: Final = 2
+"""Batches of look-ups that are under way at the same time."""
+_Found = tuple[KeyRecord, SecretRecord]
 
 
 class SqlKeyStore:
@@ -26,12 +30,11 @@ class SqlKeyStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Apart from money, which a crowd of unknown keys must not keep waiting.
+        self._look_ups: Batches[bytes, _Found | None] = database.batches(self._find_all, lanes=LANES)
 
-    async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
-        for row in await self._database.fetch("keys_find", digest=digest):
-            public_id, expires_at, created_at = row[len(_COLUMNS) :]
-            return _decoded(row), SecretRecord(public_id, digest, expires_at, created_at)
-        return None
+    async def find(self, digest: bytes) -> _Found | None:
+        return await self._look_ups(digest, refusable=True)
 
     async def insert(self, keys: Sequence[tuple[KeyRecord, SecretRecord]]) -> None:
         records = [{"id": key.id, **_encoded(key), **_times(key)} for key, _ in keys]
@@ -63,12 +66,18 @@ class SqlKeyStore:
         return bool(added)
 
     async def get(self, id: str) -> KeyRecord | None:
-        for row in await self._database.fetch("keys_get", id=id):
+        for row in await self._database.look_up("keys_get", id=id):
             return _decoded(row)
         return None
 
     async def list(self, tenant: str | None = None) -> list[KeyRecord]:
         return [_decoded(row) for row in await self._database.report("keys_list", tenant=tenant)]
+
+    async def _find_all(self, digests: Sequence[bytes]) -> Sequence[_Found | StoreError | None]:
+        wanted = list(dict.fromkeys(digests))
+        rows = await self._database.look_up("keys_find", digests=b"".join(wanted), positions=json.dumps([*range(len(wanted))]))
+        found = {wanted[row[0]]: _found(wanted[row[0]], row[1:]) for row in rows}
+        return [found.get(digest) for digest in digests]
 
 
 def _times(record: KeyRecord | SecretRecord) -> dict[str, int | None]:
@@ -96,6 +105,15 @@ def _encoded(key: KeyRecord) -> dict[str, Any]:
         "disabled": key.disabled,
         "expires_at": key.expires_at,
     }
+
+
+def _found(digest: bytes, row: Sequence[Any]) -> _Found | StoreError:
+    public_id, expires_at, created_at = row[len(_COLUMNS) :]
+    try:
+        return _decoded(row), SecretRecord(public_id, digest, expires_at, created_at)
+    except StoreRefusalError as error:
+        # Of this key alone: others in the batch can be read.
+        return error
 
 
 def _decoded(row: Sequence[Any]) -> KeyRecord:

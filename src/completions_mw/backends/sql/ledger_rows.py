@@ -36,6 +36,6 @@ def usage_params(query: UsageQuery) -> dict[str, Any]:
 def usage_rows(rows: Rows) -> list[UsageRow]:
     """Return the answer to a query of usage. Rows hold costs as dollars and nano-dollars: the sum may exceed 64 bits."""
     return [
-        UsageRow(group, requests, prompt, completion, cached, reasoning, int(dollars) * 10**9 + int(rest), estimated)
-        for group, requests, prompt, completion, cached, reasoning, dollars, rest, estimated in rows
+        UsageRow(group, requests, prompt, completion, cached, reasoning, int(dollars) * 10**9 + int(rest), estimated, scope)
+        for group, scope, requests, prompt, completion, cached, reasoning, dollars, rest, estimated in rows
     ]

@@ -4,29 +4,33 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Database
+from completions_mw.backends.batches import Bounds
+from completions_mw.backends.sql.database import DEFAULT_TIMES, CallTimes, Database
 from completions_mw.backends.sql.ledger_rows import BATCH_SIZE
 from completions_mw.backends.sql.sqlite.database import AsyncSqlite, BlockingSqlite, SqliteDatabase
 from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
 from completions_mw.core.ports import Clock, Ledger
 from completions_mw.errors import ConfigurationError
+from completions_mw.settings import StoreSettings
 
 _SQLITE_PREFIX: Final = "sqlite:///"
 MIN_SQLITE_VERSION: Final = (3, 37, 0)
 """The first version of SQLite with strict tables (https://sqlite.org/stricttables.html)."""
 
 
-def open_database(
-    address: str, *, blocking: bool, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT
-) -> Database:
+def call_times(settings: StoreSettings) -> CallTimes:
+    """Return how long calls may take, and how many may wait, by the settings."""
+    return CallTimes(call=settings.ledger_timeout, waiting=Bounds(settings.ledger_queue, settings.ledger_wait))
+
+
+def open_database(address: str, *, blocking: bool, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> Database:
     """Return the database at `address`. Nothing is opened before the database is used.
 
     Args:
         address: `memory://`, `sqlite:///` and a path, or `postgresql://…`, as in `stores.ledger` of the settings.
         blocking: whether the database is for threads and greenlets, or for event loops.
         clock: the time of a SQLite database; PostgreSQL uses its server's clock.
-        timeout: seconds that a call may take, waiting included.
-        report_timeout: seconds that a report may take.
+        times: how long calls may take, and how many may wait.
 
     Raises:
         ConfigurationError: psycopg is not installed or cannot read the address, or SQLite is too old.
@@ -36,12 +40,12 @@ def open_database(
             from completions_mw.backends.sql.postgres.database import AsyncPostgres, BlockingPostgres
         except ImportError:
             raise ConfigurationError("stores.ledger: PostgreSQL needs psycopg: pip install 'completions-mw[postgres]'") from None
-        return (BlockingPostgres if blocking else AsyncPostgres)(address, timeout, report_timeout)
+        return (BlockingPostgres if blocking else AsyncPostgres)(address, times)
     if sqlite3.sqlite_version_info < MIN_SQLITE_VERSION:
         oldest = ".".join(map(str, MIN_SQLITE_VERSION))
         raise ConfigurationError(f"stores.ledger: SQLite {oldest} or newer is needed; Python has {sqlite3.sqlite_version}")
     path = Path(address.removeprefix(_SQLITE_PREFIX)) if address.startswith(_SQLITE_PREFIX) else None
-    return (BlockingSqlite if blocking else AsyncSqlite)(path, clock, timeout, report_timeout)
+    return (BlockingSqlite if blocking else AsyncSqlite)(path, clock, times)
 
 
 def ledger_on(database: Database, batch: int = BATCH_SIZE) -> Ledger:

@@ -11,17 +11,20 @@ MAX_INTEGER: Final = 2**63 - 1
 
 def bound(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as they are stored. Larger integers become `MAX_INTEGER`: no budget is that large."""
-    return {name: _bound(value) for name, value in params.items()}
+    return {name: stored(value) for name, value in params.items()}
 
 
-def _bound(value: Any) -> Any:
+def stored(value: Any) -> Any:
+    """Return a value as it is stored, also one of lists, tuples and mappings."""
     if isinstance(value, str):
         return escape.escaped(value)
     if isinstance(value, int):
         return min(value, MAX_INTEGER)
-    return [_bound(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        return [stored(item) for item in value]
+    return bound(value) if isinstance(value, dict) else value
 
 
-def restored(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def restored(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
     """Return rows as they were before they were stored."""
     return [tuple([escape.restored(value) if isinstance(value, str) else value for value in row]) for row in rows]

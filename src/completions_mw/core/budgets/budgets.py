@@ -12,6 +12,7 @@ from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import NANO, nano
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller
+from completions_mw.core.keys.scopes import own_scope, tenant_scope
 from completions_mw.core.ports import Account, BudgetChange, Clock, Entry, Ledger, Refusal
 from completions_mw.core.telemetry.log import log_event, log_exception
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
@@ -95,16 +96,15 @@ class Budgets:
         if caller is None:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
-        shared = self._tenants.get(caller.tenant)
         applied: list[AppliedBudget] = []
-        for scope, name, budget in ((caller.scope, caller.id, own), ("tenant", caller.tenant, shared)):
-            if budget is not None:
+        for scope, budget in ((own_scope(caller), own), (tenant_scope(caller), self._tenants.get(caller.tenant))):
+            if scope is not None and budget is not None:
                 now = self._clock.time()
                 period, since, until = self._periods.get(budget.period, _NO_PERIOD)
                 # Also before `since`, because a wall clock may be set back.
                 if not since <= now < until:
                     period, since, until = self._periods[budget.period] = _Period.of(budget.period, now)
-                applied.append(AppliedBudget(Account(scope, name, period, nano(budget.usd)), budget.period))
+                applied.append(AppliedBudget(Account(*scope, period, nano(budget.usd)), budget.period))
         return tuple(applied)
 
     async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext) -> None:

@@ -1,10 +1,11 @@
 """The ledger as requests use it: while it is down, budgets refuse requests and settlements wait (docs/promises.md, Stores that fail)."""
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from completions_mw.core.budgets.spool import Settlement, Spool, Spooled
+from completions_mw.core.budgets.spool import Spool, Spooled
 from completions_mw.core.ports import (
     Account,
     Balance,
@@ -13,14 +14,16 @@ from completions_mw.core.ports import (
     Ledger,
     Outcome,
     Refusal,
+    Settlement,
     StoreError,
+    StoreOverloadedError,
     StoreRefusalError,
     StoreTimeoutError,
     Tokens,
     UsageQuery,
     UsageRow,
 )
-from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
+from completions_mw.core.resilience.store_health import StoreHealth, overloaded_error, unavailable_error
 
 REPLAY_SECONDS: Final = 1.0
 """Seconds that a replay may keep other maintenance waiting."""
@@ -28,6 +31,10 @@ CLOSING_SECONDS: Final = 5.0
 """Seconds for which spooled settlements are posted before the gateway closes."""
 MAX_TRIES: Final = 5
 """Number of times that the ledger may refuse a settlement before it is set aside."""
+MAX_UNWRITTEN: Final = 2000
+"""Number of rows that wait to be written behind their answers; the request that adds one more waits for their writing."""
+WRITING_BATCH_SIZE: Final = 500
+"""Number of rows that are written in one transaction, so that other transactions do not wait long."""
 RENEWAL_BATCH_SIZE: Final = 1000
 """Number of reservations that are renewed in one transaction, so that other transactions do not wait long."""
 _UNAVAILABLE_CODE: Final = "budget_unavailable"
@@ -48,6 +55,8 @@ class GuardedLedger:
         self._spool = spool
         self._health = health
         self._replayed = 0
+        self._unwritten: deque[Settlement] = deque()
+        """Settlements of requests without a reservation, which are written behind their answers."""
 
     @property
     def spooled(self) -> int:
@@ -58,14 +67,16 @@ class GuardedLedger:
         """Reserve money in all accounts, or return the refusal of one of them.
 
         Raises:
-            ServiceUnavailableError: the ledger does not answer.
+            ServiceUnavailableError: the ledger does not answer, or too many requests wait for it.
         """
         try:
             return await self._health.call("closed", self._ledger.reserve, entry, amount, accounts, ttl_ms)
+        except StoreOverloadedError as error:
+            raise overloaded_error() from error
         except StoreError as error:
             if isinstance(error, StoreTimeoutError):
                 # The ledger may have reserved the money of a refused request, which retries would repeat until the budget is used up.
-                await self._spool.put(Settlement(entry, _REFUSED_OUTCOME))
+                await self._spool.put_unreserved([Settlement(entry, _REFUSED_OUTCOME)])
             raise unavailable_error("Budgets cannot be checked at the moment. Please try again.", _UNAVAILABLE_CODE) from error
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
@@ -80,6 +91,29 @@ class GuardedLedger:
         except StoreError:
             await self._spool.put(Settlement(entry, outcome))
             return []
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        """Take settlements of requests without a reservation, which `write` posts; no request waits for it, unless very many wait."""
+        self._unwritten.extend(settlements)
+        return await self.write() if len(self._unwritten) >= MAX_UNWRITTEN else []
+
+    async def write(self) -> list[BudgetChange]:
+        """Post what `record` has taken, or spool it."""
+        changes: list[BudgetChange] = []
+        while batch := self._next_unwritten():
+            try:
+                changes += await self._health.call("spool", self._ledger.record, batch)
+            except StoreRefusalError:
+                # One of them is at fault, and is spooled.
+                for settlement in batch:
+                    changes += await self.settle(*settlement)
+            except StoreError:
+                await self._spool.put_unreserved(batch)
+            except BaseException:
+                # The request that does this was cancelled. To post one twice is harmless.
+                self._unwritten.extendleft(reversed(batch))
+                raise
+        return changes
 
     async def replay(self) -> list[BudgetChange]:
         """Post spooled settlements, the oldest first, until the ledger fails or `REPLAY_SECONDS` pass; posting one twice is harmless."""
@@ -117,16 +151,27 @@ class GuardedLedger:
         return await self._ledger.balances(scope, name)
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
+        """Return sums over the rows of requests that have ended, also of those of this process that end right now."""
+        await self.write()
         return await self._ledger.usage(query)
 
     async def aclose(self) -> None:
-        """Post spooled settlements for at most `CLOSING_SECONDS`, then close the spool and the ledger."""
+        """Post what waits, spooled settlements for at most `CLOSING_SECONDS`, then close the spool and the ledger."""
+        await self.write()
         deadline, before = self._now() + CLOSING_SECONDS, -1
         while before != self._replayed and self._now() < deadline:
             before = self._replayed
             await self.replay()
         await self._spool.aclose()
         await self._ledger.aclose()
+
+    def _next_unwritten(self) -> list[Settlement]:
+        batch: list[Settlement] = []
+        # Another thread may take the last ones.
+        with suppress(IndexError):
+            while len(batch) < WRITING_BATCH_SIZE:
+                batch.append(self._unwritten.popleft())
+        return batch
 
     def _now(self) -> float:
         return self._health.clock.monotonic()

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
@@ -11,32 +11,25 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from completions_mw.core.budgets.escape import escaped, restored
-from completions_mw.core.ports import Clock, Entry, Outcome, StoreError
+from completions_mw.core.ports import Clock, Entry, Outcome, Settlement, StoreError
 from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
-"""Default number of settlements that a spool holds."""
-
-
-class Settlement(NamedTuple):
-    """A settlement: a request and its outcome, to be posted to the ledger."""
-
-    entry: Entry
-    outcome: Outcome
+"""Default number of settlements with which a spool is full for those that move no money of a budget."""
 
 
 class SpoolFile(Protocol):
     """Keeps lines on disk, so that they outlive the process."""
 
-    async def append(self, line: bytes) -> object:
-        """Write a line, so that it survives a power cut.
+    async def append(self, *lines: bytes) -> object:
+        """Write lines, so that they survive a power cut.
 
         Returns:
-            A receipt of the line, for `done`.
+            The receipt of each of the lines, for `done`.
 
         Raises:
-            StoreError: the line could not be written.
+            StoreError: the lines could not be written, and none of them is kept.
         """
         ...
 
@@ -83,7 +76,7 @@ class Spool:
 
     Args:
         clock: time, for throttled log records.
-        max: number of settlements that the queue holds; further ones are lost and logged.
+        max: number of settlements with which the queue is full for those that move no money of a budget.
         file: file in which settlements outlive the process; None keeps them in memory only.
     """
 
@@ -105,18 +98,21 @@ class Spool:
         return [spooled.settlement.entry.request_id for spooled in self._queue.copy()]
 
     async def put(self, settlement: Settlement) -> None:
-        """Add a settlement. Never fails: a settlement that cannot be kept is logged."""
-        if len(self._queue) >= self._max:
-            self.lost += 1
+        """Add the settlement of a request with a reservation. Never fails, and never loses it.
+
+        The ledger gives no reservations meanwhile, so there are no more of these than there were requests under way.
+        """
+        await self._add([settlement])
+
+    async def put_unreserved(self, settlements: Sequence[Settlement]) -> None:
+        """Add settlements that move no money of a budget. Never fails: those for which there is no room are lost, which is logged."""
+        room = max(self._max - len(self._queue), 0)
+        if lost := len(settlements[room:]):
+            self.lost += lost
             if self._full_lines.ready(self._clock.monotonic()):
                 log_event(logging.ERROR, "spool_full", held=len(self._queue), lost=self.lost)
-            return
-        receipt: object = None
-        try:
-            receipt = await self._keep(settlement)
-        finally:
-            # Also if the request is cancelled while the file is written.
-            self._queue.append(Spooled(settlement, receipt))
+        if kept := settlements[:room]:
+            await self._add(kept)
 
     async def oldest(self) -> Spooled | None:
         """Return the settlement to post next, None if there is none; if the queue is empty, it adopts those of a dead process."""
@@ -168,11 +164,19 @@ class Spool:
             cost = sum(spooled.settlement.outcome.cost for spooled in self._queue)
             log_event(logging.ERROR, "settlements_left", settlements=len(self._queue), cost_nano_usd=cost)
 
-    async def _keep(self, settlement: Settlement) -> object:
+    async def _add(self, settlements: Sequence[Settlement]) -> None:
+        receipt: object = None
+        try:
+            receipt = await self._keep(settlements)
+        finally:
+            # Also if the request is cancelled while the file is written.
+            self._queue.extend(Spooled(settlement, receipt) for settlement in settlements)
+
+    async def _keep(self, settlements: Sequence[Settlement]) -> object:
         if self._file is None:
             return None
         try:
-            return await self._file.append(_line(settlement))
+            return await self._file.append(*map(_line, settlements))
         except StoreError as error:
             self._complain(error)
             return None

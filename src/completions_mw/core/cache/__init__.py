@@ -1,10 +1,21 @@
-"""Cached answers: the seam of a response cache in the pipeline, between admission and reservation.
+"""The response cache: identical requests cost one call of an upstream (docs/caching.md).
 
-    cache.py  `ResponseCache`: the protocol of a cache
+    cache.py          `ResponseCache`: what the pipeline asks
+    key.py            the key of a request
+    scopes.py         who shares answers with whom
+    directives.py     the `Cache-Control` header of a request
+    policy.py         `CachePolicy`: which requests and answers of a model are cached
+    recording.py      from an answer in either form to a stored answer in both
+    flight.py         `Flight`: one call whose answer several requests get, each at its own pace
+    single_flight.py  `SingleFlight`: the flights under way
+    call.py           `LeadingCall`: the call of a flight, which takes turns with other processes
+    reader.py         `FlightReader`: the stream of one request in a flight
+    guarded_store.py  `GuardedResponses`: a store whose failures are misses
 
-There is no cache yet; settings that enable one are refused.
+A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed, looked up and written, and nothing else.
 """
 
-from completions_mw.core.cache.cache import Lookup, ResponseCache
+from completions_mw.core.cache.cache import CacheStatus, ResponseCache
+from completions_mw.core.cache.reader import FlightReader
 
-__all__ = ["Lookup", "ResponseCache"]
+__all__ = ["CacheStatus", "FlightReader", "ResponseCache"]

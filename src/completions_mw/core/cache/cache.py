@@ -1,37 +1,180 @@
-"""The protocol of a response cache, as the pipeline uses it."""
+"""The response cache, as the pipeline uses it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
-from completions_mw.core.context import RequestContext
-from completions_mw.core.dispatch.targets import Target
+from completions_mw.core.cache.call import LeadingCall
+from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.cache.flight import Flight, OwnFailureError
+from completions_mw.core.cache.guarded_store import GuardedResponses
+from completions_mw.core.cache.policy import CachePlan, CachePolicy
+from completions_mw.core.cache.reader import FlightReader, OnEnd
+from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
 from completions_mw.core.keys.caller import Caller
+from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, StoredAnswer
 from completions_mw.core.validation.request import Chat
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.settings import CacheSettings
+
+CacheStatus = Literal["hit", "miss", "coalesced", "bypass"]
+"""Value of the response header `x-cache`."""
+RENEWALS_PER_LEASE: Final = 3
+"""Number of times that a lease is renewed within its lifetime."""
 
 
-class Lookup(NamedTuple):
-    """Result of a look-up in a cache."""
+class Shared(NamedTuple):
+    """Answer to a request that was not answered from the store."""
 
-    targets: Sequence[Target]
-    """Targets to dispatch to: one that gives the stored answer, or the model's targets wrapped so that the cache stores their answer."""
-    is_hit: bool
-    """Whether the answer was stored: it then reserves no tokens and no money."""
+    answer: StoredAnswer | FlightReader
+    is_own: bool
+    """Whether the request has called the upstream itself, so that it is charged."""
 
 
-class ResponseCache(Protocol):
-    """Gives stored answers, and stores new answers by wrapping the targets that give them."""
+class ResponseCache:
+    """Answers identical requests with one call of an upstream: those at the same time, and later ones from a store.
 
-    def covers(self, chat: Chat, model: str) -> bool:
-        """Tell whether answers to a request may be stored. If not, its admission and reservation are one call of the stores."""
-        ...
+    Args:
+        policies: caching policy of each model whose answers are cached.
+        store: the store.
+        flights: the port by which requests wait for each other.
+        background: renews leases.
+        clock: time.
+        settings: bounds of waiting requests, and the lifetime of leases.
+        keep_alive: seconds of silence after which a stream gets a comment; 0 for never.
+    """
 
-    async def look_up(self, context: RequestContext, chat: Chat, caller: Caller | None, targets: Sequence[Target]) -> Lookup:
-        """Return the targets that answer a request. Never raises a store's error: a cache that is down is a miss.
+    def __init__(
+        self,
+        policies: Mapping[str, CachePolicy],
+        store: GuardedResponses,
+        flights: Flights,
+        background: Background,
+        clock: Clock,
+        settings: CacheSettings,
+        keep_alive: float,
+    ) -> None:
+        self._policies = dict(policies)
+        self._store = store
+        self._flights = flights
+        self._single_flight = SingleFlight(flights, settings.max_followers)
+        self._background = background
+        self._clock = clock
+        self._max_wait = settings.max_wait
+        self._lease_ms = int(settings.lease_ttl * 1000)
+        self._keep_alive = keep_alive or None
+        self._leases: dict[CacheKey, str] = {}
+        """Owners of the leases that this process holds."""
+        self.counts: Counter[CacheStatus] = Counter()
+        """Number of requests by how they were answered, since the process started."""
+
+    def covers(self, model: str) -> bool:
+        """Tell whether answers of a model are cached."""
+        return model in self._policies
+
+    def plan(
+        self, chat: Chat, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+    ) -> CachePlan | None:
+        """Return the plan of a request; None if the cache may not be used for it (see `CachePolicy.plan`)."""
+        policy = self._policies.get(chat.model)
+        if policy is None:
+            return None
+        return policy.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+
+    async def look_up(self, plan: CachePlan) -> tuple[FoundAnswer | None, CacheStatus]:
+        """Return the stored answer to a request, None if there is none that the client accepts, and the status of the look-up."""
+        control = plan.control
+        if control.no_cache:
+            return None, "miss"
+        found, was_asked = await self._store.get(plan.key)
+        if found is None:
+            return None, "miss" if was_asked else "bypass"
+        if control.max_age is not None and found.age_ms > control.max_age * 1000:
+            return None, "miss"
+        return found, "hit"
+
+    def count(self, status: CacheStatus) -> None:
+        """Count a request by how it was answered."""
+        with self._flights.lock:
+            self.counts[status] += 1
+
+    async def share(self, plan: CachePlan, chat: Chat, call: LeadingCall, on_end: OnEnd, connection: LeaderConnection | None) -> Shared:
+        """Answer a request by the call of an identical one, or by its own, which others then share.
 
         Args:
-            context: request context, to which response headers may be added.
+            plan: plan of the request.
             chat: the request.
-            caller: the caller, None for the host app itself; answers are never shared beyond the caller's tenant.
-            targets: targets of the model.
+            call: the call that the request makes if there is none to share.
+            on_end: told of the end of a stream that another request's call gives.
+            connection: connection of the client that the call watches.
+
+        Raises:
+            GatewayError: the call failed.
         """
-        ...
+        await self._single_flight.settle_dropped()
+        deadline = self._clock.monotonic() + self._max_wait
+        # A new answer was asked for, and a flight may have begun long before.
+        alone = plan.control.no_cache
+        while True:
+            seat = self._single_flight.board(plan.key.digest, lambda: call, plan.policy.max_bytes, alone=alone)
+            flight, is_staying = seat.flight, False
+            if seat.is_leader and connection is not None:
+                connection.flight = flight
+            try:
+                seconds = None if seat.is_leader else max(0.0, deadline - self._clock.monotonic())
+                has_begun = await flight.begin(seconds)
+                if has_begun and not chat.stream:
+                    await flight.whole(None)
+                if flight.error is not None and (seat.is_leader or not may_begin_anew(flight)):
+                    raise flight.failure()
+                if flight.error is None and has_begun:
+                    is_own = seat.is_leader and not call.was_found
+                    if flight.answer is not None and not (chat.stream and flight.is_stream):
+                        return Shared(flight.answer, is_own)
+                    if chat.stream:
+                        is_staying = True
+                        end = None if is_own else on_end
+                        return Shared(
+                            FlightReader(
+                                seat, self._single_flight, include_usage=chat.include_usage, keep_alive=self._keep_alive, on_end=end
+                            ),
+                            is_own,
+                        )
+                # The wait was too long, or the answer is too large to be kept: another call gives it.
+                alone = flight.error is None
+            finally:
+                if not is_staying:
+                    await self._single_flight.leave(seat)
+
+    async def claim(self, plan: CachePlan, owner: str) -> Claim:
+        """Look for the answer again, and take the lease of the call if there is none. A lease is renewed until it is given back."""
+        if plan.control.no_cache or not self._store.is_shared:
+            return Claim(is_granted=True)
+        claim = await self._store.claim(plan.key, owner, self._lease_ms)
+        if claim.is_leased:
+            self._leases[plan.key] = owner
+            self._background.keep(self._lease_ms / 1000 / RENEWALS_PER_LEASE, self.renew)
+        return claim
+
+    async def give_back(self, plan: CachePlan, owner: str, *, is_shareable: bool) -> None:
+        """End the lease of a call (see `CallRegister.give_back`)."""
+        self._leases.pop(plan.key, None)
+        await self._store.release(plan.key, owner, 0 if is_shareable else self._lease_ms)
+
+    async def renew(self) -> None:
+        """Extend the leases of the calls under way."""
+        await self._store.renew(self._leases.copy(), self._lease_ms)
+
+    async def store(self, plan: CachePlan, answer: StoredAnswer) -> None:
+        """Store an answer."""
+        await self._store.put(plan.key, answer, plan.policy.ttl_ms)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await self._flights.pause(seconds)
+
+
+def may_begin_anew(flight: Flight) -> bool:
+    """Tell whether a request that waited for a failed flight may begin it anew: its leader has failed, and not the upstream."""
+    error = flight.error
+    return isinstance(error, OwnFailureError | ClientDisconnectedError) or not isinstance(error, Exception)

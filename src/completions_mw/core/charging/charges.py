@@ -8,11 +8,13 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
+from completions_mw.core.keys.scopes import own_scope
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
-from completions_mw.core.ports import Background, Entry, Ledger, Outcome
+from completions_mw.core.ports import Background, Entry, Ledger, Outcome, Settlement
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import GatewayError
 
@@ -49,7 +51,11 @@ class Charges:
         self._observer = observer
 
     def open(
-        self, context: RequestContext, caller: Caller | None, model: CatalogModel, estimate: Callable[[int], TokenEstimate]
+        self,
+        context: RequestContext,
+        caller: Caller | None,
+        model: CatalogModel,
+        estimate: Callable[[int, tuple[MediaRules, ...]], TokenEstimate],
     ) -> Charge | None:
         """Return the charge of a request, which holds nothing yet; None where requests are not counted.
 
@@ -57,16 +63,17 @@ class Charges:
             context: request context.
             caller: the caller; None for the host app itself.
             model: model that the client asked for.
-            estimate: returns the tokens that the request may use, given the model's `max_output_tokens`.
+            estimate: returns the tokens that the request may use, given the `max_output_tokens` and the `media` of the model.
         """
         limits = self._limiter.limits_of(caller, model.name)
         budgets = self._budgets.budgets_for(caller)
         is_priced = bool(budgets) or self._max_cost.applies(caller)
         if limits is None and not is_priced and self._ledger is None:
             return None
-        scope, key, tenant = ("app", "", "") if caller is None else (caller.scope, caller.id, caller.tenant)
-        entry = Entry(context.id, scope, key, tenant, model.name, context.stream, int(context.clock.time() * 1000))
-        tokens = estimate(model.max_output_tokens)
+        entry = Entry(
+            context.id, *own_scope(caller), caller.tenant if caller else "", model.name, context.stream, int(context.clock.time() * 1000)
+        )
+        tokens = estimate(model.max_output_tokens, model.media)
         charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.defer)
         charge.is_priced = is_priced
         return charge
@@ -139,15 +146,20 @@ class Charges:
         charge.is_open = False
         tokens, estimated = charge.used(usage, error)
         total = tokens.prompt + tokens.completion
-        if self._ledger is not None:
+        if self._ledger is not None and charge.budgets and charge.amount:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
-        elif charge.holds_limits:
-            await self._complete(self._limiter.finish_all(charge.grants, total))
+            return
+        try:
+            if charge.holds_limits:
+                await self._complete(self._limiter.finish_all(charge.grants, total))
+        finally:
+            if self._ledger is not None:
+                await self._ledger.record([Settlement(charge.entry, charge.outcome(tokens, estimated, error))])
 
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
         entry = charge.entry
         try:
-            grant = await self._limiter.admit(id, limits, charge.estimate, entry.model, entry.tenant)
+            grant = await self._limiter.admit(id, limits, charge.estimate, entry.model, entry.tenant or entry.key)
         except GatewayError:
             raise
         except BaseException:

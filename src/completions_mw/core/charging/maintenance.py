@@ -112,6 +112,7 @@ class Maintenance:
         await self.settle_deferred()
         await self._renew_leases()
         if self._ledger is not None:
+            await self._budgets.notify(await self._ledger.write(), None)
             await self._renew_and_reap(self._ledger, now)
             await self._catch_up(now)
             await self._budgets.notify(await self._ledger.replay(), None)

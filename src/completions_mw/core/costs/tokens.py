@@ -3,23 +3,25 @@
 Estimates need no tokenizer, whose vocabularies would have to be downloaded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydantic_core import to_json
 
+from completions_mw.core.costs.media import MediaRules, MediaTokens, media_tokens, rules_of
 from completions_mw.core.validation.request import Chat
 from completions_mw.schemas import ChatRequest
 
 CHARACTERS_PER_TOKEN: Final = 4
 MESSAGE_BYTES: Final = 16
 """Bytes that a model's chat template is assumed to add to each message."""
-MEDIA_TOKENS: Final = 2048
-"""Tokens assumed for an image, a sound or a file, which only the provider can count."""
 MAX_TOKENS: Final = 2**40
 """Largest token count that is believed: millions of rows with such counts still have a sum of 64 bits."""
 _OTHER_PROMPT_FIELDS: Final = ("tools", "functions", "response_format", "prediction")
 """Fields besides the messages that a model reads as part of its prompt."""
+ANY_MODEL: Final = (rules_of(""),)
+"""Rules for images, sounds and files of a model that is not known."""
+_NO_MEDIA: Final = MediaTokens(0, 0)
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -29,7 +31,7 @@ class TokenEstimate(NamedTuple):
     prompt: int
     """Likely number of prompt tokens; for rate limits."""
     prompt_bound: int
-    """Upper bound of prompt tokens; for money. No tokenizer makes more tokens than there are bytes; tokens of media are assumed."""
+    """Upper bound of prompt tokens; for money. No tokenizer makes more tokens than there are bytes."""
     completion: int
     """Maximum of completion tokens of all choices together."""
     per_choice: int
@@ -40,23 +42,24 @@ class TokenEstimate(NamedTuple):
     """Service tier that the request asks for; some tiers cost more than the known price."""
 
 
-def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
+def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
     """Return the tokens that a request may use.
 
     Args:
         chat: the request.
         max_output_tokens: maximum of completion tokens of one choice, for a request that sets none.
+        media: rules for images, sounds and files of the models that may be asked.
     """
-    size, media, attached = _prompt(chat.fields)
+    size, parts = _prompt(chat.fields)
     if forwarded := chat.request.model_extra:
         # Some unknown fields become part of the prompt, as `documents` of vLLM.
         size += len(to_json(forwarded))
     maximum = chat.max_tokens
     per_choice = max_output_tokens if maximum is None else maximum
-    extra = media * MEDIA_TOKENS
+    extra = media_tokens(parts, media) if parts else _NO_MEDIA
     return TokenEstimate(
-        prompt=estimate_tokens(size) + extra,
-        prompt_bound=size + attached + extra,
+        prompt=estimate_tokens(size) + extra.likely,
+        prompt_bound=size + extra.bound,
         completion=per_choice * chat.n,
         per_choice=per_choice,
         client_set_max=maximum is not None,
@@ -64,24 +67,24 @@ def estimate_request(chat: Chat, max_output_tokens: int) -> TokenEstimate:
     )
 
 
-def _prompt(fields: dict[str, Any]) -> tuple[int, int, int]:
-    """Return the bytes of text of a prompt, the number of its media, and the bytes of its files, which may be text too."""
+def _prompt(fields: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+    """Return the bytes of text of a prompt, and its images, sounds and files."""
     messages = fields["messages"]
-    size, media, attached = MESSAGE_BYTES * len(messages), 0, 0
+    size = MESSAGE_BYTES * len(messages)
+    media: list[dict[str, Any]] = []
     for message in messages:
         for name, value in message.items():
             if isinstance(value, str):
                 size += len(value) if value.isascii() else _bytes(value)
             elif name == "content" and isinstance(value, list):
                 size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
-                media += sum(part.get("type") not in ("text", "refusal") for part in value)
-                attached += sum(len(data) for part in value if isinstance(data := (part.get("file") or {}).get("file_data"), str))
+                media += (part for part in value if part.get("type") not in ("text", "refusal"))
             elif value is not None:
                 size += len(to_json(value))
     for name in _OTHER_PROMPT_FIELDS:
         if name in fields:
             size += len(to_json(fields[name]))
-    return size, media, attached
+    return size, media
 
 
 def estimate_tokens(characters: int) -> int:
@@ -128,6 +131,11 @@ def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str,
 def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
     """Return the three members of `usage` that OpenAI requires (docs/contract.md, Answers)."""
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": prompt_tokens + completion_tokens}
+
+
+def counts_answer(usage: Mapping[str, Any]) -> bool:
+    """Tell whether a `usage` object counts any token of the answer: some targets report zeros."""
+    return bool(usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"])
 
 
 def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.prices import FREE, Price
+from completions_mw.core.costs.tokens import ANY_MODEL
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller
 from completions_mw.errors import NotFoundError
@@ -31,6 +33,8 @@ class CatalogModel:
     """Maximum of the targets' prices, for reservations."""
     max_output_tokens: int = 4096
     """Maximum of completion tokens of one choice, for a request that sets none."""
+    media: tuple[MediaRules, ...] = ANY_MODEL
+    """Rules for the tokens of images, sounds and files, of all targets."""
 
     is_priced: bool = field(init=False)
     """Whether the price of every target is known."""

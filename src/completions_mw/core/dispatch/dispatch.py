@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.tokens import estimate_usage, is_usage, size_of
+from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, is_usage, size_of
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.chunks import OpenedAnswer, opened
@@ -92,10 +92,13 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
     # A model in this process may return another model's answer, whose name its clients must not see.
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
-    if not is_usage(data.get("usage")):
-        context.estimated = True
+    usage = data.get("usage")
+    if not (is_usage(usage) and counts_answer(usage)):
         size = sum(size_of(choice.get("message") or {}) for choice in data["choices"])
-        data = {**data, "usage": estimate_usage(chat.request, size)}
+        if size or not is_usage(usage):
+            context.estimated = True
+            estimate = estimate_usage(chat.request, size)
+            data = {**data, "usage": at_least(usage, estimate) if is_usage(usage) else estimate}
     context.usage = data["usage"]
     context.finish_reason = data["choices"][-1].get("finish_reason")
     return completion if data is completion.data else Completion(data)

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from completions_mw.core.ports import StoredAnswer
+from completions_mw.core.streaming.replay import stream_of
 from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
 from completions_mw.core.validation.request import Chat, UnknownParams, validate
 from completions_mw.errors import GatewayError, error_body, error_response
@@ -55,6 +57,9 @@ class ChatCompletions:
     def frame_error(self, error: GatewayError) -> bytes:
         # Not followed by `[DONE]`: both SDKs raise only for this form.
         return encode(Event(dict(error_body(error))))
+
+    def replay(self, answer: StoredAnswer, *, stream: bool, include_usage: bool) -> bytes:
+        return stream_of(answer, include_usage=include_usage) if stream else answer.body
 
     def error_response(self, error: GatewayError) -> Response[Any]:
         return error_response(error)

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.body import Framing
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError
@@ -37,6 +38,16 @@ class Dialect(Framing, Protocol):
 
     def render(self, completion: Completion) -> bytes:
         """Return a whole answer as the body of a response."""
+        ...
+
+    def replay(self, answer: StoredAnswer, *, stream: bool, include_usage: bool) -> bytes:
+        """Return a stored answer as the body of a response.
+
+        Args:
+            answer: the stored answer.
+            stream: whether the client asked for a stream, which is returned as a whole.
+            include_usage: whether the client asked for usage at the end of the stream.
+        """
         ...
 
     def error_response(self, error: GatewayError) -> Response[Any]:

@@ -69,7 +69,7 @@ class Authenticator:
             caller = to_caller(answer)
         if caller is None:
             raise unavailable or (missing_key_error() if token is None else incorrect_key_error(token))
-        context.caller, context.tenant = caller.id, caller.tenant
+        context.caller, context.tenant = caller.id, caller.tenant or None
         return caller, is_by_key
 
     async def find(self, token: str) -> Caller | None:

@@ -15,7 +15,7 @@ class Caller:
 
     Args:
         id: id of the key, or of the user in the host app (a number becomes text); appears in logs.
-        tenant: organization whose limits and budget the caller shares with others; the caller's own id by default.
+        tenant: organization whose limits and budget the caller shares with others; empty for none.
         models: names of models that the caller may use; None for all.
         metadata: the operator's own notes.
         limits: the caller's limits; None for the limits of `callers` in the settings.
@@ -46,7 +46,6 @@ class Caller:
             raise TypeError(f"a caller's `budget` should be a Budget, not {type(self.budget).__name__}")
         if self.max_cost is not None:
             object.__setattr__(self, "max_cost", _usd(self.max_cost))
-        object.__setattr__(self, "tenant", self.tenant or self.id)
 
     def may_use(self, model: str) -> bool:
         """Tell whether the caller may use `model`."""

@@ -26,7 +26,7 @@ class KeyRules(TypedDict, total=False):
     """Optional fields of a key; None is the same as leaving a field out."""
 
     tenant: str | None
-    """Organization whose limits and budget the key shares; the key's own id by default."""
+    """Organization whose limits and budget the key shares; none by default."""
     models: Iterable[str] | None
     """Names of models that the key may use; all by default."""
     limits: Limits | Mapping[str, Any] | None
@@ -101,7 +101,7 @@ class KeyFields(SettingsModel):
         return replace(
             key,
             name=self.name,
-            tenant=self.tenant or key.id,
+            tenant=self.tenant or "",
             models=None if self.models is None else frozenset(self.models),
             limits=self.limits,
             budget=self.budget,
@@ -158,7 +158,7 @@ def fields_of(key: KeyRecord) -> dict[str, Any]:
     """Return the fields of a key as `checked` takes them."""
     return {
         "name": key.name,
-        "tenant": key.tenant,
+        "tenant": key.tenant or None,
         "models": key.models,
         "limits": key.limits,
         "budget": key.budget,

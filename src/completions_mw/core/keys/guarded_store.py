@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
-from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
+from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError, StoreOverloadedError
+from completions_mw.core.resilience.store_health import StoreHealth, overloaded_error, unavailable_error
 
 
 class GuardedKeys:
@@ -21,6 +21,8 @@ class GuardedKeys:
     async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
         try:
             return await self._health.call("closed", self._store.find, digest)
+        except StoreOverloadedError as error:
+            raise overloaded_error() from error
         except StoreError as error:
             raise unavailable_error("API keys cannot be checked at the moment. Please try again.", "auth_unavailable") from error
 

@@ -71,5 +71,5 @@ class StoredKeys:
 
 def _owner(id: str, key: KeySettings) -> Owner:
     models = None if key.models is None else frozenset(key.models)
-    caller = Caller(id, key.tenant or id, models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
+    caller = Caller(id, key.tenant or "", models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
     return Owner(caller, key.disabled, key.expires_at.timestamp() if key.expires_at else None)

@@ -32,7 +32,7 @@ Family = Literal["requests", "tokens", "project-tokens"]
 
 def rate_limit_error(
     model: str,
-    tenant: str,
+    organization: str,
     kind: Literal["requests", "tokens", "concurrency"],
     seconds: int,
     limit: int,
@@ -45,7 +45,7 @@ def rate_limit_error(
 
     Args:
         model: name that the client asked for.
-        tenant: organization that the text names; empty for the host app itself.
+        organization: tenant or caller that the text names; empty for the host app itself.
         kind: what the limit counts.
         seconds: length of the limit's window; ignored for concurrency.
         limit: amount that the limit allows.
@@ -57,7 +57,7 @@ def rate_limit_error(
     # The SDKs ignore 0 and choose a delay of their own.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
-    text = f"Rate limit reached for {shown_name(model)}{_of(tenant)} on {what}: "
+    text = f"Rate limit reached for {shown_name(model)}{_of(organization)} on {what}: "
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED_HINTS.get(scope, '')}"
     soon = min(wait_ms, MAX_RETRY_MS)
     headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
@@ -67,9 +67,9 @@ def rate_limit_error(
     return _refusal(text, "tokens" if kind == "tokens" else "requests", headers)
 
 
-def tokens_too_large_error(model: str, tenant: str, seconds: int, limit: int, requested: int) -> RateLimitError:
+def tokens_too_large_error(model: str, organization: str, seconds: int, limit: int, requested: int) -> RateLimitError:
     """Return the error for a request that asks for more tokens than the limit of a whole window, so that no retry helps."""
-    text = f"Request too large for {shown_name(model)}{_of(tenant)} on {_per('tokens', seconds)}: "
+    text = f"Request too large for {shown_name(model)}{_of(organization)} on {_per('tokens', seconds)}: "
     text += f"Limit {limit}, Requested {requested}. The input or output tokens must be reduced in order to run successfully."
     return _refusal(text, "tokens", NO_RETRY_HEADERS)
 
@@ -123,5 +123,5 @@ def _per(kind: str, seconds: int) -> str:
     return f"{kind} per {seconds // size} {span}"
 
 
-def _of(tenant: str) -> str:
-    return f" in organization {shown_name(tenant)}" if tenant else ""
+def _of(organization: str) -> str:
+    return f" in organization {shown_name(organization)}" if organization else ""

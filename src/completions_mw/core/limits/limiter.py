@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
-from urllib.parse import quote
 
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.keys.caller import Caller, NestedCaller
+from completions_mw.core.keys.scopes import Scope, own_scope
 from completions_mw.core.limits.errors import Family, rate_limit_error, rate_limit_headers, tokens_too_large_error
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from completions_mw.errors import RateLimitError
 from completions_mw.http import Headers
 from completions_mw.settings import Limits, Settings
-
-Scope = Literal["key", "caller", "tenant", "model"]
 
 LEASE_RETRY_MS: Final = 1000
 """Advised delay of a request that found no free lease: when one becomes free is not known."""
@@ -58,13 +56,13 @@ def split(limits: LimitSet) -> tuple[LimitSet, LimitSet]:
     return admission, reservation
 
 
-def limit_set(scope: Scope, name: str, limits: Limits) -> LimitSet:
-    """Return the limits of `name`; the bucket names are unique for each pair of scope and name, whatever characters the name has."""
-    owner = f"{scope}:{quote(name, safe='', errors='surrogatepass')}"
+def limit_set(scope: Scope, limits: Limits) -> LimitSet:
+    """Return the limits of a scope; no two scopes share the name of a bucket."""
+    owner = scope.label
     requests = [Window(f"{owner}:requests:{rate.seconds}", rate.amount, rate.seconds, 1, refundable=False) for rate in limits.requests]
     tokens = [Window(f"{owner}:tokens:{rate.seconds}", rate.amount, rate.seconds, 0, refundable=True) for rate in limits.tokens]
     families: list[Family] = ["requests"] * len(requests)
-    families += ["project-tokens" if scope == "tenant" else "tokens"] * len(tokens)
+    families += ["project-tokens" if scope.kind == "tenant" else "tokens"] * len(tokens)
     leases = (Lease(f"{owner}:concurrency", limits.concurrency),) if limits.concurrency else ()
     return LimitSet(tuple(families), (*requests, *tokens), leases, bool(tokens))
 
@@ -95,8 +93,8 @@ class RateLimiter:
     def __init__(self, store: AdmissionStore, settings: Settings, lease_ms: int) -> None:
         self._store = store
         self._callers = settings.callers.limits
-        self._tenants = {name: limit_set("tenant", name, tenant.limits) for name, tenant in settings.tenants.items()}
-        self._models = {name: limit_set("model", name, model.limits) for name, model in settings.models.items()}
+        self._tenants = {name: limit_set(Scope("tenant", name), tenant.limits) for name, tenant in settings.tenants.items()}
+        self._models = {name: limit_set(Scope("model", name), model.limits) for name, model in settings.models.items()}
         self._lease_ms = lease_ms
         # Limits depend only on the caller and the model, so combining them once is enough.
         self._combined = lru_cache(MAX_CACHED_SETS)(self._combine)
@@ -107,11 +105,11 @@ class RateLimiter:
         To a request that an in-process model sends on behalf of its caller, only the limits of the requested model apply.
         """
         if caller is None or (isinstance(caller, NestedCaller) and caller.is_nested):
-            return self._combined(None, model, None)
+            return self._combined(None, model, "")
         limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
-        return self._combined(None if limits is None else (caller.scope, caller.id, limits), model, caller.tenant)
+        return self._combined(None if limits is None else (own_scope(caller), limits), model, caller.tenant)
 
-    async def admit(self, id: str, limits: LimitSet, estimate: TokenEstimate, model: str, tenant: str) -> Grant:
+    async def admit(self, id: str, limits: LimitSet, estimate: TokenEstimate, model: str, organization: str) -> Grant:
         """Charge a request to all of its limits.
 
         Args:
@@ -119,7 +117,7 @@ class RateLimiter:
             limits: limits that are charged.
             estimate: tokens that the request may use.
             model: model named in the text of a refusal.
-            tenant: tenant named in the text of a refusal; empty for the host app itself.
+            organization: tenant or caller named in the text of a refusal; empty for the host app itself.
 
         Raises:
             RateLimitError: a limit is exceeded and nothing is charged, or the request could never be admitted.
@@ -131,7 +129,7 @@ class RateLimiter:
         admission = await self._store.admit(id, windows, limits.leases, self._lease_ms)
         headers = rate_limit_headers(zip(limits.families, map(_limit_of, windows), admission.windows, strict=True))
         if not admission.admitted:
-            error = _refusal(limits, windows, admission, model, tenant)
+            error = _refusal(limits, windows, admission, model, organization)
             error.headers = (*error.headers, *headers)
             raise error
         return Grant(id, limits.leases, headers, limits.counts_tokens or bool(limits.leases))
@@ -150,11 +148,11 @@ class RateLimiter:
         """Extend the leases of requests, given by request id; return the ids of requests that lost a lease."""
         return await self._store.renew(holds, self._lease_ms)
 
-    def _combine(self, own: tuple[Scope, str, Limits] | None, model: str, tenant: str | None) -> LimitSet | None:
+    def _combine(self, own: tuple[Scope, Limits] | None, model: str, tenant: str) -> LimitSet | None:
         combined = self._models.get(model, LimitSet())
         if own is not None:
             combined += limit_set(*own)
-        combined += self._tenants.get(tenant or "", LimitSet())
+        combined += self._tenants.get(tenant, LimitSet())
         return combined if combined.windows or combined.leases else None
 
 
@@ -172,11 +170,11 @@ def _with_cost(window: Window, estimate: TokenEstimate) -> Window:
     return Window(bucket, limit, seconds, cost, refundable=True, reducible=reducible)
 
 
-def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, model: str, tenant: str) -> RateLimitError:
+def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, model: str, organization: str) -> RateLimitError:
     """Return the error for the limit that can never admit the request, else for the one that resets last: a retry then succeeds."""
     smallest = min((window for window in windows if window.cost > window.limit), key=_limit_of, default=None)
     if smallest is not None:
-        return tokens_too_large_error(model, tenant, smallest.seconds, smallest.limit, smallest.cost)
+        return tokens_too_large_error(model, organization, smallest.seconds, smallest.limit, smallest.cost)
     refusing = [
         (state.reset_ms, family, window, state.used)
         for family, window, state in zip(limits.families, windows, admission.windows, strict=True)
@@ -185,10 +183,10 @@ def _refusal(limits: LimitSet, windows: Sequence[Window], admission: Admission, 
     if refusing:
         wait_ms, family, window, used = max(refusing, key=lambda one: one[0])
         kind: Literal["requests", "tokens"] = "requests" if family == "requests" else "tokens"
-        return rate_limit_error(model, tenant, kind, window.seconds, window.limit, used, window.cost, wait_ms, _scope(window))
+        return rate_limit_error(model, organization, kind, window.seconds, window.limit, used, window.cost, wait_ms, _scope(window))
     pairs = zip(limits.leases, admission.leases, strict=True)
     lease, used = next((lease, state.used) for lease, state in pairs if state.used >= lease.limit)
-    return rate_limit_error(model, tenant, "concurrency", 0, lease.limit, used, 1, LEASE_RETRY_MS, _scope(lease))
+    return rate_limit_error(model, organization, "concurrency", 0, lease.limit, used, 1, LEASE_RETRY_MS, _scope(lease))
 
 
 def _scope(limit: Window | Lease) -> str:

@@ -7,6 +7,8 @@
     failures.py    errors of stores
     upstreams.py   `Transport`: calls of upstreams, and the events of their answers
     models.py      `Model`: models in this process
+    responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
+    flights.py     `Flights`: how equal requests wait for one call
     background.py  `Background`: work beside requests
     clock.py       `Clock`: time
 
@@ -17,10 +19,33 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, LimitState, Window
 from completions_mw.core.ports.background import Background
 from completions_mw.core.ports.clock import Clock
-from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
+from completions_mw.core.ports.flights import Flights, Steps
 from completions_mw.core.ports.keys import KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
-from completions_mw.core.ports.ledger import THRESHOLDS, Account, Balance, BudgetChange, Entry, Ledger, Outcome, Refusal, Tokens
+from completions_mw.core.ports.ledger import (
+    THRESHOLDS,
+    Account,
+    Balance,
+    BudgetChange,
+    Entry,
+    Ledger,
+    Outcome,
+    Refusal,
+    Settlement,
+    Tokens,
+)
 from completions_mw.core.ports.models import Model, ModelFunction
+from completions_mw.core.ports.responses import (
+    CacheKey,
+    Claim,
+    FlightLeases,
+    FoundAnswer,
+    PurgeFilter,
+    ResponseStore,
+    SharedResponseStore,
+    StoreContents,
+    StoredAnswer,
+)
 from completions_mw.core.ports.upstreams import EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 
@@ -32,9 +57,14 @@ __all__ = [
     "Background",
     "Balance",
     "BudgetChange",
+    "CacheKey",
+    "Claim",
     "Clock",
     "Entry",
     "EventSource",
+    "FlightLeases",
+    "Flights",
+    "FoundAnswer",
     "KeyExistsError",
     "KeyFinder",
     "KeyRecord",
@@ -45,12 +75,20 @@ __all__ = [
     "Model",
     "ModelFunction",
     "Outcome",
+    "PurgeFilter",
     "Refusal",
+    "ResponseStore",
     "SecretRecord",
+    "Settlement",
+    "SharedResponseStore",
+    "Steps",
     "StoreBrokenError",
+    "StoreContents",
     "StoreError",
+    "StoreOverloadedError",
     "StoreRefusalError",
     "StoreTimeoutError",
+    "StoredAnswer",
     "Tokens",
     "Transport",
     "UsageBy",

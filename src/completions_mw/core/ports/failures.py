@@ -18,3 +18,7 @@ class StoreBrokenError(StoreError):
 
 class StoreRefusalError(StoreError):
     """A store refused one call, as for a value that it cannot read, or the call was never made. The store itself may be healthy."""
+
+
+class StoreOverloadedError(StoreError):
+    """A call was not made, because too many calls wait for the store, or because the call has waited for too long. The store is well."""

@@ -29,7 +29,7 @@ class KeyRecord:
     name: str
     """Label for operators; need not be unique."""
     tenant: str
-    """Organization whose limits and budget the key shares; the key's own id if it has none."""
+    """Organization whose limits and budget the key shares; empty for none."""
     models: frozenset[str] | None = None
     """Names of models that the key may use; None for all."""
     limits: Limits = field(default_factory=Limits)

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     key: str
     """Id of the key or of the hook's caller; empty for the host app itself."""
     tenant: str
-    """Tenant of the caller; empty for the host app itself."""
+    """Tenant of the caller; empty for none."""
     model: str
     """Model name that the client asked for."""
     stream: bool
@@ -69,6 +69,13 @@ class Outcome(NamedTuple):
     """Milliseconds from the request's arrival to the first event of a stream."""
     total_ms: int
     """Milliseconds from the request's arrival to its end."""
+
+
+class Settlement(NamedTuple):
+    """A request that has ended, and its outcome."""
+
+    entry: Entry
+    outcome: Outcome
 
 
 class Refusal(NamedTuple):
@@ -164,6 +171,14 @@ class Ledger(Protocol):
 
         A request that was settled already is not changed. A request that was reaped is corrected upward if it cost more than its
         checkpoint; the difference is kept as the row's adjustment.
+
+        Returns:
+            The change of each budget that was charged.
+        """
+        ...
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        """Settle several requests in one transaction, all of them or none.
 
         Returns:
             The change of each budget that was charged.

@@ -17,11 +17,13 @@ class UsageQuery(NamedTuple):
     until_ms: int | None = None
     """Time of arrival before which requests are counted, in milliseconds since the epoch."""
     key: str | None = None
-    """Id of the key or caller whose requests are counted; None for all."""
+    """Id of the key whose requests are counted; None for all."""
     tenant: str | None = None
     """Tenant whose requests are counted; None for all."""
     model: str | None = None
     """Model whose requests are counted; None for all."""
+    caller: str | None = None
+    """Id of the caller of the `authenticate` function whose requests are counted; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class UsageRow:
     """Sums over requests that have ended."""
 
     group: str
-    """Id of the key or caller (empty for the host app itself), tenant, model, or day as `2026-11-23`."""
+    """Id of the key or caller (empty for the host app itself), tenant (empty for none), model, or day as `2026-11-23`."""
     requests: int
     prompt_tokens: int
     completion_tokens: int
@@ -39,6 +41,8 @@ class UsageRow:
     """Cost in nano-dollars."""
     estimated: int
     """Number of requests whose tokens are estimated."""
+    scope: str = ""
+    """Kind of the id in rows by key: `key`, `caller`, or `app` for the host app itself; empty in other rows."""
 
     @property
     def cost(self) -> Decimal:

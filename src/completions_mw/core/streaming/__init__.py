@@ -1,13 +1,16 @@
 """Streamed answers, on their way to the client.
 
-chunks.py   `ChunkStream`: the chunks of one answer, with its charge and its one end
-grammar.py  `ChunkGrammar`: the order in which OpenAI's clients expect chunks, for the chunks of every target
-body.py     `StreamBody`: a stream as the body of an HTTP response
-reader.py   `ChunkReader`: the chunks of a direct call, as objects
+chunks.py       `ChunkStream`: the chunks of one answer, with its charge and its one end
+grammar.py      `ChunkGrammar`: the order in which OpenAI's clients expect chunks, for the chunks of every target
+body.py         `StreamBody`: a stream as the body of an HTTP response
+reader.py       `ChunkReader`: the chunks of a direct call, as objects
+replay.py       stored answers as streams
+pieces.py       chunks, and the chunks of a whole answer
+accumulator.py  `Accumulator`: the whole answer of its chunks
 """
 
-from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.body import ChunkSource, StreamBody
 from completions_mw.core.streaming.chunks import ChunkStream, StreamEnd
 from completions_mw.core.streaming.reader import ChunkReader
 
-__all__ = ["ChunkReader", "ChunkStream", "StreamBody", "StreamEnd"]
+__all__ = ["ChunkReader", "ChunkSource", "ChunkStream", "StreamBody", "StreamEnd"]

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
 from completions_mw.sse import Event
 
@@ -28,6 +27,20 @@ class Framing(Protocol):
         ...
 
 
+class ChunkSource(Protocol):
+    """The chunks of an answer: a `ChunkStream`, or the same chunks from a cache."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last event was returned."""
+        ...
+
+    async def __anext__(self) -> list[Event]: ...
+    async def abort(self, error: Exception) -> None: ...
+    async def aclose(self) -> None: ...
+    async def abandon(self) -> None: ...
+
+
 class StreamBody:
     """The `ByteStream` of a streamed answer. A failure is written as its last piece (docs/contract.md, Streams).
 
@@ -38,7 +51,7 @@ class StreamBody:
 
     __slots__ = ("_chunks", "_framing", "is_done")
 
-    def __init__(self, chunks: ChunkStream, framing: Framing) -> None:
+    def __init__(self, chunks: ChunkSource, framing: Framing) -> None:
         self._chunks = chunks
         self._framing = framing
         self.is_done = False

@@ -133,6 +133,10 @@ class ChunkStream:
             await self._close(error)
             raise
 
+    def usage(self) -> dict[str, Any]:
+        """Return the usage so far: reported by the target, or estimated."""
+        return self._grammar.final_usage()
+
     async def abort(self, error: Exception) -> None:
         """Stop the answer because of `error`, unless it has ended."""
         await self._close(error)

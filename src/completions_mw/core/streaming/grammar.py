@@ -7,7 +7,7 @@ text and `finish_reason`) is split; usage moves to the end of the stream; all ch
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from completions_mw.core.costs.tokens import at_least, is_usage, size_of
+from completions_mw.core.costs.tokens import at_least, counts_answer, is_usage, size_of
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
@@ -133,9 +133,7 @@ class ChunkGrammar:
         if is_usage(usage):
             self.usage = usage
             written = sum(size_of(choice.get("delta") or {}) for choice in choices)
-            # Some targets report zeros until the end.
-            counts = usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"]
-            self._covered = self._characters + written if counts else 0
+            self._covered = self._characters + written if counts_answer(usage) else 0
 
     def _envelope_of(self, first: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
         """Return the id, object, time and model of all chunks, taken from the first chunk where its values are valid."""

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.errors import GatewayError, InternalError, UpstreamError
 from completions_mw.schemas import ChatCompletionChunk
 from completions_mw.sse import DONE, Event
@@ -55,9 +55,9 @@ class ChunkReader:
 
     __slots__ = ("_chunks", "_closed", "_open", "_waiting")
 
-    def __init__(self, open: Callable[[], Awaitable[ChunkStream]]) -> None:
+    def __init__(self, open: Callable[[], Awaitable[ChunkSource]]) -> None:
         self._open = open
-        self._chunks: ChunkStream | None = None
+        self._chunks: ChunkSource | None = None
         self._waiting: deque[Event] = deque()
         self._closed = False
 

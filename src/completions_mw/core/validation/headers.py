@@ -10,7 +10,9 @@ from completions_mw.http import Headers
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
 
-_SINGLE_HEADERS: Final = frozenset({"content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"})
+_SINGLE_HEADERS: Final = frozenset(
+    {"cache-control", "content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"}
+)
 _CLOSE_HEADERS: Final = (("connection", "close"),)
 """Headers of errors about framing: the end of the request is in doubt, so the bytes after it must not be read as another request."""
 _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
@@ -27,6 +29,8 @@ class RequestHeaders:
     content_encoding: str | None
     content_length: int | None
     client_request_id: str | None
+    cache_control: str | None = None
+    """Value of `Cache-Control`; of repeated headers joined by commas."""
 
 
 def parse_headers(headers: Headers) -> RequestHeaders:
@@ -57,7 +61,7 @@ def parse_headers(headers: Headers) -> RequestHeaders:
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
     size = None if length is None else int(length)
-    return RequestHeaders(authorization, named.get("content-type"), named.get("content-encoding"), size, id)
+    return RequestHeaders(authorization, named.get("content-type"), named.get("content-encoding"), size, id, named.get("cache-control"))
 
 
 def check_entity(headers: RequestHeaders, max_bytes: int, *, declared: bool) -> None:

@@ -1,7 +1,7 @@
 """Validation of a chat request by OpenAI's rules, with the errors of OpenAI's API (docs/contract.md, Validation)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final, Literal
 
@@ -58,6 +58,13 @@ class Chat:
         update = {"max_completion_tokens": max_tokens, "max_tokens": None}
         fields = {name: value for name, value in self.fields.items() if name not in update}
         return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, self.n, max_tokens)
+
+    def without_usage(self) -> "Chat":
+        """Return the request without the wish for usage at the end of the stream."""
+        if not self.include_usage:
+            return self
+        fields = {name: value for name, value in self.fields.items() if name != "stream_options"}
+        return replace(self, request=self.request.model_copy(update={"stream_options": None}), fields=fields)
 
 
 def prepare() -> None:

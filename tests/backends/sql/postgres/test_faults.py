@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
 import anyio
@@ -15,10 +15,17 @@ import psycopg
 import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.sql import ConflictError, Step, open_database
-from completions_mw.backends.sql.postgres.pool import MAX_CONNECTIONS, MAX_REPORT_CONNECTIONS
+from completions_mw.backends.sql import CallTimes, ConflictError, Step, open_database
+from completions_mw.backends.sql.postgres.pool import (
+    MAX_CONNECTIONS,
+    MAX_REPORT_CONNECTIONS,
+    AsyncPostgresPool,
+    BlockingPostgresPool,
+    PostgresPool,
+)
+from completions_mw.backends.sql.statements import migrations
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError, UsageQuery
+from completions_mw.core.ports import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError, UsageQuery
 from completions_mw.errors import ConfigurationError
 from tests.support.ledgers import PATIENCE, TTL_MS, Books, account, books, entry, outcome, spend
 from tests.support.postgres_server import PostgresServer, postgres_server
@@ -114,17 +121,23 @@ def test_more_requests_than_connections_wait_and_the_last_ones_not_for_ever(impa
     assert impatient.run(spend(impatient.ledger, "a", 1, 1, [account(1000)]))
 
 
-def test_no_connection_is_free(postgres: PostgresServer) -> None:
-    with books(postgres.new_database(), blocking=True, timeout=TIMEOUT) as opened:
-        opened.run(opened.database.fetch("check"))
-        permits = opened.database.pool.permits  # type: ignore[attr-defined]
-        for _ in range(MAX_CONNECTIONS):
-            permits.acquire()
-        with pytest.raises(StoreTimeoutError, match="all connections are in use"):
-            opened.run(opened.database.fetch("check"))
-        for _ in range(MAX_CONNECTIONS):
-            permits.release()
-        assert opened.run(opened.database.fetch("check")) == [(1,)]
+@pytest.mark.parametrize("pool_kind", [BlockingPostgresPool, AsyncPostgresPool])
+def test_no_connection_is_free(postgres: PostgresServer, pool_kind: type[PostgresPool]) -> None:
+    pool = pool_kind(postgres.new_database(), PATIENCE, permit_seconds=0.05)
+
+    async def use_all() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_CONNECTIONS):
+                await stack.enter_async_context(pool.connection(PATIENCE))
+            with pytest.raises(StoreOverloadedError, match="all connections are in use"):
+                await stack.enter_async_context(pool.connection(PATIENCE))
+            # Those of look-ups are there for them alone.
+            await stack.enter_async_context(pool.connection(PATIENCE, "look-up"))
+        async with pool.connection(PATIENCE) as connection:
+            assert await connection.run("SELECT 1") == [(1,)]
+        await pool.aclose()
+
+    asyncio.run(use_all())
 
 
 @pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "async"])
@@ -158,7 +171,9 @@ def test_many_workers_make_the_same_schema_at_once(postgres: PostgresServer) -> 
 
     with ThreadPoolExecutor(12) as threads:
         assert list(threads.map(use, range(len(databases)))) == [1] * 12
-    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [(1,), (3,)]
+    assert postgres.query("SELECT version FROM completions_mw.migrations ORDER BY 1", address) == [
+        (step.version,) for step in migrations("postgres")
+    ]
 
 
 def test_a_child_has_connections_of_its_own(opened: Books) -> None:
@@ -218,7 +233,7 @@ def test_steps_are_done_all_or_none(opened: Books, postgres: PostgresServer) -> 
     step = Step("schema_applied", {"version": 77})
     with pytest.raises(ConflictError):
         opened.run(opened.database.transaction([step, step]))
-    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(3,)]
+    assert postgres.query("SELECT max(version) FROM completions_mw.migrations", opened.address) == [(migrations("postgres")[-1].version,)]
     assert opened.run(opened.database.fetch("check")) == [(1,)]
 
 
@@ -275,7 +290,7 @@ def test_a_report_waits_longer_for_a_lock_than_a_request_does(impatient: Books, 
 
 
 def test_a_report_does_not_wait_for_ever(opened: Books) -> None:
-    database = open_database(opened.address, blocking=True, clock=SYSTEM_CLOCK, timeout=PATIENCE, report_timeout=TIMEOUT)
+    database = open_database(opened.address, blocking=True, clock=SYSTEM_CLOCK, times=CallTimes(PATIENCE, TIMEOUT))
     with _reports_wait(opened), pytest.raises(StoreTimeoutError, match="LockNotAvailable"):
         run_sync(database.report("ledger_usage", **UsageQuery("key")._asdict()))
     run_sync(database.aclose())

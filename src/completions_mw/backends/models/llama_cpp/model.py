@@ -6,12 +6,12 @@ Closing an answer's stream stops the generation at its next token.
 
 from typing import Any
 
-from completions_mw.backends.models.chunks import usage_chunk
 from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
 from completions_mw.core.ports import EventSource
+from completions_mw.core.streaming.pieces import usage_chunk
 from completions_mw.errors import InvalidRequestError, UpstreamError
 from completions_mw.schemas import ChatRequest
 from completions_mw.settings import LlamaCppSettings

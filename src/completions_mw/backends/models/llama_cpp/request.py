@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from completions_mw.backends.models.chunks import Chunk, chunk, wire_form
+from completions_mw.backends.models.chunks import wire_form
 from completions_mw.backends.models.forced_calls import ForcedCall, forced_call
+from completions_mw.core.streaming.pieces import Chunk, chunk
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
 from completions_mw.schemas import ChatRequest
 

@@ -7,11 +7,12 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
-from completions_mw.backends.sql.database import ConflictError
+from completions_mw.backends.sql.database import ConflictError, LockedError
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
 _CAUSES: Final = {
-    StoreTimeoutError: (errors.QueryCanceled, errors.LockNotAvailable),
+    LockedError: (errors.LockNotAvailable, errors.DeadlockDetected),
+    StoreTimeoutError: (errors.QueryCanceled,),
     StoreBrokenError: (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn, errors.InvalidSchemaName),
     StoreRefusalError: (psycopg.DataError, psycopg.IntegrityError),
 }

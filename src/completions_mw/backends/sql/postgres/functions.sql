@@ -255,3 +255,76 @@ BEGIN
     RETURN v_count;
 END
 $$;
+
+-- Takes steps of the ledger in one transaction; returns an answer to each, in order. Each step is an object with its kind and the parameters
+-- of the function of that kind.
+--
+-- All locks are taken first, in the order that everybody keeps: rows of requests, then new budgets by their names, then budgets by their ids.
+-- Without patience, a lock that somebody else holds is hardly waited for.
+CREATE OR REPLACE FUNCTION completions_mw.take(p_steps jsonb, p_patient boolean) RETURNS SETOF jsonb
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_step jsonb;
+    v_ids bigint[];
+BEGIN
+    IF NOT p_patient THEN
+        PERFORM set_config('lock_timeout', '10ms', true);
+    END IF;
+    IF jsonb_array_length(p_steps) > 1 THEN
+        WITH locked AS MATERIALIZED (
+            SELECT e.budget_id, e.tenant_budget_id
+            FROM completions_mw.entries e
+            WHERE e.request_id IN (SELECT s ->> 'request_id' FROM jsonb_array_elements(p_steps) AS s WHERE s ->> 'kind' <> 'reserve')
+            ORDER BY e.request_id
+            FOR UPDATE
+        )
+        SELECT array_agg(id) INTO v_ids FROM (SELECT budget_id AS id FROM locked UNION SELECT tenant_budget_id FROM locked) AS charged;
+        SELECT v_ids || array_agg(completions_mw.open_budget(scope, name, period, "limit") ORDER BY scope, name, period) INTO v_ids
+        FROM (
+            SELECT scope, name, period, max("limit") AS "limit"
+            FROM jsonb_array_elements(p_steps) AS s,
+                 ROWS FROM (
+                     jsonb_array_elements_text(s -> 'scopes'), jsonb_array_elements_text(s -> 'names'),
+                     jsonb_array_elements_text(s -> 'periods'), jsonb_array_elements_text(s -> 'limits')
+                 ) AS a (scope, name, period, limit_text),
+                 LATERAL (SELECT limit_text::bigint AS "limit") AS l
+            WHERE s ->> 'kind' = 'reserve'
+            GROUP BY scope, name, period
+        ) AS wanted;
+        PERFORM 1 FROM completions_mw.budgets b WHERE b.id = ANY (v_ids) ORDER BY b.id FOR UPDATE;
+    END IF;
+    FOR v_step IN SELECT s.step FROM jsonb_array_elements(p_steps) WITH ORDINALITY AS s (step, at) ORDER BY s.at LOOP
+        CASE v_step ->> 'kind'
+            WHEN 'reserve' THEN
+                RETURN QUERY SELECT coalesce((SELECT to_jsonb(r) FROM completions_mw.reserve(
+                    v_step ->> 'request_id', v_step ->> 'scope', v_step ->> 'key', v_step ->> 'tenant', v_step ->> 'model',
+                    (v_step ->> 'stream')::boolean, (v_step ->> 'started_ms')::bigint,
+                    (v_step ->> 'amount')::bigint, (v_step ->> 'ttl_ms')::bigint,
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'scopes')), ARRAY(SELECT jsonb_array_elements_text(v_step -> 'names')),
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'periods')),
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'limits')::bigint), (v_step ->> 'reaped')::boolean
+                ) AS r), 'null');
+            WHEN 'checkpoint' THEN
+                -- One that comes late must not undo a later one.
+                UPDATE completions_mw.entries e
+                SET amount = (v_step ->> 'amount')::bigint,
+                    prompt_tokens = (v_step ->> 'prompt')::bigint,
+                    completion_tokens = (v_step ->> 'completion')::bigint,
+                    cached_tokens = (v_step ->> 'cached')::bigint,
+                    reasoning_tokens = (v_step ->> 'reasoning')::bigint
+                WHERE e.request_id = v_step ->> 'request_id' AND e.state = 'reserved' AND e.amount <= (v_step ->> 'amount')::bigint;
+                RETURN NEXT 'null'::jsonb;
+            WHEN 'settle' THEN
+                RETURN QUERY SELECT coalesce((SELECT jsonb_agg(c) FROM completions_mw.settle(
+                    v_step ->> 'request_id', v_step ->> 'scope', v_step ->> 'key', v_step ->> 'tenant', v_step ->> 'model',
+                    (v_step ->> 'stream')::boolean, (v_step ->> 'started_ms')::bigint,
+                    (v_step ->> 'cost')::bigint, (v_step ->> 'prompt')::bigint, (v_step ->> 'completion')::bigint,
+                    (v_step ->> 'cached')::bigint, (v_step ->> 'reasoning')::bigint, (v_step ->> 'estimated')::boolean,
+                    v_step ->> 'target', (v_step ->> 'status')::integer, v_step ->> 'code', v_step ->> 'finish_reason',
+                    (v_step ->> 'first_ms')::bigint, (v_step ->> 'total_ms')::bigint
+                ) AS c), '[]');
+        END CASE;
+    END LOOP;
+END
+$$;

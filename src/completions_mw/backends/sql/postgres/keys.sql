@@ -1,14 +1,15 @@
 -- API keys and their secrets.
 
 -- name: keys_find
-SELECT k.id, k.name, k.tenant,
+-- The digests stand one after the other, and the positions, a JSON list, are 0, 1, and so on.
+SELECT wanted.at, k.id, k.name, k.tenant,
        k.models::text, k.limits::text, k.budget::text, k.max_cost, k.metadata::text,
        k.disabled, k.expires_at, k.created_at,
        (SELECT json_agg(o.public_id ORDER BY o.created_at DESC, o.public_id)::text FROM completions_mw.secrets o WHERE o.key_id = k.id),
        s.public_id, s.expires_at, s.created_at
-FROM completions_mw.secrets s
-JOIN completions_mw.keys k ON k.id = s.key_id
-WHERE s.digest = %(digest)s;
+FROM (SELECT value::integer AS at FROM json_array_elements_text(%(positions)s::json)) AS wanted
+JOIN completions_mw.secrets s ON s.digest = substr(%(digests)s::bytea, wanted.at * 32 + 1, 32)
+JOIN completions_mw.keys k ON k.id = s.key_id;
 
 -- name: keys_get
 SELECT k.id, k.name, k.tenant,

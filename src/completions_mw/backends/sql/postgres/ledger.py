@@ -1,10 +1,41 @@
 """The ledger in PostgreSQL: what takes several statements is a function of the database (`functions.sql`)."""
 
 from collections.abc import Sequence
+from typing import Any, Final
 
-from completions_mw.backends.sql.database import Database
-from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, entry_params, old_periods, outcome_params, usage_params, usage_rows
-from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
+from psycopg.types.json import Jsonb
+
+from completions_mw.backends.batches import Batches
+from completions_mw.backends.batches.queue import failures_of
+from completions_mw.backends.sql.database import ConflictError, Database, LockedError
+from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
+from completions_mw.backends.sql.postgres.steps import (
+    LedgerStep,
+    as_json,
+    budget_changes,
+    checkpoint,
+    reservation,
+    settlement,
+    steps_by_owner,
+)
+from completions_mw.backends.sql.values import stored
+from completions_mw.core.ports import (
+    Account,
+    Balance,
+    BudgetChange,
+    Entry,
+    Outcome,
+    Refusal,
+    Settlement,
+    StoreError,
+    StoreRefusalError,
+    Tokens,
+    UsageQuery,
+    UsageRow,
+)
+
+LANES: Final = 6
+"""Batches that are under way at the same time, of the connections that there are; maintenance uses the others."""
 
 
 class PostgresLedger:
@@ -18,25 +49,29 @@ class PostgresLedger:
     def __init__(self, database: Database, batch: int = BATCH_SIZE) -> None:
         self._database = database
         self._batch = batch
+        self._steps: Batches[LedgerStep, Any] = database.batches(self._take, lanes=LANES)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
-        verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=False)
-        if verdict is not None and verdict[-1]:
+        step = reservation(entry, amount, ordered, ttl_ms)
+        verdict = await self._steps(step, refusable=True)
+        if verdict is not None and verdict["expired"]:
             # In a transaction of its own: a reap locks other budgets.
             await self.reap()
-            verdict = await self._try(entry, amount, ordered, ttl_ms, reaped=True)
+            verdict = await self._steps(step.after_reap())
         if verdict is None:
             return None
-        at, spent, reserved, first, _ = verdict
-        return Refusal(ordered[at - 1], spent, reserved, first)
+        return Refusal(ordered[verdict["account"] - 1], verdict["spent"], verdict["reserved"], verdict["first"])
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
-        await self._database.fetch("ledger_checkpoint", request_id=request_id, amount=amount, **tokens._asdict())
+        await self._steps(checkpoint(request_id, amount, tokens))
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        rows = await self._database.fetch("ledger_settle", **entry_params(entry), **outcome_params(outcome))
-        return [BudgetChange(*row)._replace(crossed=tuple(row[-1])) for row in rows]
+        return budget_changes(await self._steps(settlement(entry, outcome)))
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        answers = await self._run([settlement(*one) for one in settlements])
+        return [change for answer in answers for change in budget_changes(answer)]
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         states: dict[str, str] = dict(await self._database.fetch("ledger_renew", request_ids=list(request_ids), ttl_ms=ttl_ms))
@@ -58,7 +93,7 @@ class PostgresLedger:
         return len(await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch)) == self._batch
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
-        return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
+        return [Balance(*row) for row in await self._database.look_up("ledger_balances", scope=scope, name=name)]
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         return usage_rows(await self._database.report("ledger_usage", **usage_params(query)))
@@ -66,19 +101,31 @@ class PostgresLedger:
     async def aclose(self) -> None:
         await self._database.aclose()
 
-    async def _try(
-        self, entry: Entry, amount: int, accounts: list[Account], ttl_ms: int, *, reaped: bool
-    ) -> tuple[int, int, int, bool, bool] | None:
-        scopes, names, periods, limits = map(list, zip(*accounts, strict=True)) if accounts else ([], [], [], [])
-        rows = await self._database.fetch(
-            "ledger_reserve",
-            **entry_params(entry),
-            amount=amount,
-            ttl_ms=ttl_ms,
-            scopes=scopes,
-            names=names,
-            periods=periods,
-            limits=limits,
-            reaped=reaped,
-        )
-        return rows[0] if rows else None
+    async def _take(self, steps: list[LedgerStep]) -> Sequence[Any]:
+        """Take steps in one transaction; one that cannot be taken makes no step of another owner fail."""
+        try:
+            return await self._run(steps)
+        except LockedError:
+            if len({step.owner for step in steps}) == 1:
+                raise
+            # The lock was waited for already, so those that do not need it have their turn.
+            return await self._take_apart(steps, steps_by_owner(steps))
+        except (StoreRefusalError, ConflictError):
+            if len(steps) == 1:
+                raise
+            return await self._take_apart(steps, [[step] for step in steps])
+
+    async def _take_apart(self, steps: list[LedgerStep], parts: list[list[LedgerStep]]) -> Sequence[Any]:
+        """Take each part in a transaction of its own, without patience for locks; return the answers in the order of `steps`."""
+        answers: dict[int, Any] = {}
+        for part in parts:
+            try:
+                taken: Sequence[Any] = await self._run(part, patient=False)
+            except (StoreError, ConflictError) as error:
+                taken = failures_of(error, len(part))
+            answers.update(zip(map(id, part), taken, strict=True))
+        return [answers[id(step)] for step in steps]
+
+    async def _run(self, steps: Sequence[LedgerStep], *, patient: bool = True) -> list[Any]:
+        rows = await self._database.fetch("ledger_take", steps=Jsonb([stored(step.fields) for step in steps], as_json), patient=patient)
+        return [answer for (answer,) in rows]

@@ -1,27 +1,7 @@
 -- Reservations, settlements and budgets: what takes several steps is a function, in functions.sql. All amounts are nano-dollars.
 
--- name: ledger_reserve
-SELECT * FROM completions_mw.reserve(
-    %(request_id)s, %(scope)s, %(key)s, %(tenant)s, %(model)s, %(stream)s, %(started_ms)s,
-    %(amount)s, %(ttl_ms)s, %(scopes)s::text[], %(names)s::text[], %(periods)s::text[], %(limits)s::bigint[], %(reaped)s
-);
-
--- name: ledger_checkpoint
--- One that comes late must not undo a later one.
-UPDATE completions_mw.entries
-SET amount = %(amount)s,
-    prompt_tokens = %(prompt)s,
-    completion_tokens = %(completion)s,
-    cached_tokens = %(cached)s,
-    reasoning_tokens = %(reasoning)s
-WHERE request_id = %(request_id)s AND state = 'reserved' AND amount <= %(amount)s;
-
--- name: ledger_settle
-SELECT * FROM completions_mw.settle(
-    %(request_id)s, %(scope)s, %(key)s, %(tenant)s, %(model)s, %(stream)s, %(started_ms)s,
-    %(cost)s, %(prompt)s, %(completion)s, %(cached)s, %(reasoning)s, %(estimated)s,
-    %(target)s, %(status)s::integer, %(code)s, %(finish_reason)s, %(first_ms)s, %(total_ms)s
-);
+-- name: ledger_take
+SELECT * FROM completions_mw.take(%(steps)s::jsonb, %(patient)s);
 
 -- name: ledger_renew
 -- What it returns is as it was before.
@@ -52,6 +32,7 @@ SELECT CASE %(by)s
            WHEN 'model' THEN model
            ELSE to_char(to_timestamp(started_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')
        END COLLATE "C" AS grouped,
+       CASE %(by)s WHEN 'key' THEN scope ELSE '' END COLLATE "C" AS kind,
        count(*),
        sum(prompt_tokens)::bigint,
        sum(completion_tokens)::bigint,
@@ -64,11 +45,12 @@ FROM completions_mw.entries
 WHERE state <> 'reserved'
   AND (%(since_ms)s::bigint IS NULL OR started_ms >= %(since_ms)s::bigint)
   AND (%(until_ms)s::bigint IS NULL OR started_ms < %(until_ms)s::bigint)
-  AND (%(key)s::text IS NULL OR key = %(key)s::text)
+  AND (%(key)s::text IS NULL OR scope = 'key' AND key = %(key)s::text)
+  AND (%(caller)s::text IS NULL OR scope = 'caller' AND key = %(caller)s::text)
   AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s::text)
   AND (%(model)s::text IS NULL OR model = %(model)s::text)
-GROUP BY grouped
-ORDER BY grouped;
+GROUP BY grouped, kind
+ORDER BY grouped, kind;
 
 -- name: ledger_prune
 DELETE FROM completions_mw.entries

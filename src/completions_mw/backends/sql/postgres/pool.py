@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 from anyio import to_thread
@@ -18,13 +18,25 @@ from completions_mw.backends.ownership import PerLoop, PerProcess
 from completions_mw.backends.sql.postgres.connection import AsyncConnection, BlockingConnection, Connection, connect, conninfo, is_usable
 from completions_mw.backends.sql.postgres.failures import named_failures
 from completions_mw.backends.time_limit import TimeLimit
-from completions_mw.core.ports import StoreTimeoutError
+from completions_mw.core.ports import StoreOverloadedError
 from completions_mw.errors import ConfigurationError
 
 MAX_CONNECTIONS: Final = 8
-"""Connections of a process, or of an event loop in an async gateway, without those of reports."""
+"""Connections for transactions, of a process, or of an event loop in an async gateway."""
+MAX_LOOK_UP_CONNECTIONS: Final = 2
+"""Connections besides, for look-ups, so that neither they nor transactions wait for each other."""
 MAX_REPORT_CONNECTIONS: Final = 2
 """Connections besides, for calls that may take long."""
+PERMIT_SECONDS: Final = 10.0
+"""Seconds for which a call waits for a connection, before the time of the call begins."""
+
+Purpose = Literal["transaction", "look-up", "report"]
+"""What a connection is for."""
+_MAXIMA: Final[Mapping[Purpose, int]] = {
+    "transaction": MAX_CONNECTIONS,
+    "look-up": MAX_LOOK_UP_CONNECTIONS,
+    "report": MAX_REPORT_CONNECTIONS,
+}
 
 
 class PostgresPool(PerProcess):
@@ -33,12 +45,14 @@ class PostgresPool(PerProcess):
     Args:
         address: `postgresql://…`.
         timeout: seconds after which the server ends a call.
+        permit_seconds: seconds for which a call waits for a connection, before the time of the call begins.
 
     Raises:
         ConfigurationError: the address cannot be read.
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, permit_seconds: float = PERMIT_SECONDS) -> None:
+        self.permit_seconds = permit_seconds
         try:
             self._conninfo = conninfo(address, timeout)
         except psycopg.Error:
@@ -49,16 +63,17 @@ class PostgresPool(PerProcess):
         self.idle: deque[Connection] = deque()
 
     @asynccontextmanager
-    async def connection(self, seconds: float, *, is_report: bool = False) -> AsyncIterator[Connection]:
+    async def connection(self, seconds: float, purpose: Purpose = "transaction") -> AsyncIterator[Connection]:
         """Lend a connection for a call that may take `seconds`; psycopg's errors in the block become store errors.
 
         Raises:
-            StoreTimeoutError: no connection became free, or the server did not answer in time.
+            StoreOverloadedError: no connection became free.
+            StoreTimeoutError: the server did not answer in time.
             StoreError: the server cannot be reached.
         """
-        deadline = SYSTEM_CLOCK.monotonic() + seconds
         with named_failures():
-            async with self._permit(seconds, is_report):
+            async with self._permit(purpose, seconds):
+                deadline = SYSTEM_CLOCK.monotonic() + seconds
                 connection = self._pop()
                 while connection is not None and not is_usable(connection):
                     connection.pgconn.finish()
@@ -92,8 +107,8 @@ class PostgresPool(PerProcess):
         else:
             connection.pgconn.finish()
 
-    def _permit(self, seconds: float, is_report: bool) -> AbstractAsyncContextManager[None]:
-        """Wait for the permit to use one more connection, and hold the permit during the block."""
+    def _permit(self, purpose: Purpose, seconds: float) -> AbstractAsyncContextManager[None]:
+        """Wait for the permit to use one more connection, and hold the permit during the block, which may take `seconds`."""
         raise NotImplementedError
 
     async def _connect(self, deadline: float) -> Connection:
@@ -106,6 +121,7 @@ class BlockingPostgresPool(PostgresPool):
     Args:
         address: `postgresql://…`.
         timeout: seconds after which the server ends a call.
+        permit_seconds: seconds for which a call waits for a connection, before the time of the call begins.
 
     Raises:
         ConfigurationError: the address cannot be read.
@@ -113,13 +129,13 @@ class BlockingPostgresPool(PostgresPool):
 
     def reset(self) -> None:
         super().reset()
-        self.permits, self._report_permits = threading.Semaphore(MAX_CONNECTIONS), threading.Semaphore(MAX_REPORT_CONNECTIONS)
+        self.permits = {purpose: threading.Semaphore(maximum) for purpose, maximum in _MAXIMA.items()}
 
     @asynccontextmanager
-    async def _permit(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
-        permits = self._report_permits if is_report else self.permits
-        if not permits.acquire(timeout=seconds):
-            raise StoreTimeoutError("PostgreSQL: all connections are in use")
+    async def _permit(self, purpose: Purpose, seconds: float) -> AsyncIterator[None]:
+        permits = self.permits[purpose]
+        if not permits.acquire(timeout=self.permit_seconds):
+            raise _no_connection()
         try:
             yield
         finally:
@@ -137,6 +153,7 @@ class AsyncPostgresPool(PostgresPool):
     Args:
         address: `postgresql://…`.
         timeout: seconds after which the server ends a call.
+        permit_seconds: seconds for which a call waits for a connection, before the time of the call begins.
 
     Raises:
         ConfigurationError: the address cannot be read.
@@ -144,14 +161,21 @@ class AsyncPostgresPool(PostgresPool):
 
     def reset(self) -> None:
         super().reset()
-        self.permits = PerLoop(lambda: asyncio.Semaphore(MAX_CONNECTIONS))
-        self._report_permits = PerLoop(lambda: asyncio.Semaphore(MAX_REPORT_CONNECTIONS))
+        self.permits = PerLoop(lambda: {purpose: asyncio.Semaphore(maximum) for purpose, maximum in _MAXIMA.items()})
 
     @asynccontextmanager
-    async def _permit(self, seconds: float, is_report: bool) -> AsyncIterator[None]:
-        permits = (self._report_permits if is_report else self.permits).get()
-        async with TimeLimit(seconds), permits:
-            yield
+    async def _permit(self, purpose: Purpose, seconds: float) -> AsyncIterator[None]:
+        permits = self.permits.get()[purpose]
+        try:
+            async with TimeLimit(self.permit_seconds):
+                await permits.acquire()
+        except TimeoutError:
+            raise _no_connection() from None
+        try:
+            async with TimeLimit(seconds):
+                yield
+        finally:
+            permits.release()
 
     async def _connect(self, deadline: float) -> Connection:
         # libpq looks up names without asking the event loop.
@@ -159,3 +183,7 @@ class AsyncPostgresPool(PostgresPool):
         connection = AsyncConnection(pgconn)
         await connection.set_autocommit(True)
         return connection
+
+
+def _no_connection() -> StoreOverloadedError:
+    return StoreOverloadedError("PostgreSQL: all connections are in use")

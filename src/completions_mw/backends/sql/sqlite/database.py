@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.batches import Batches, Execute
+from completions_mw.backends.batches.asynchronous import AsyncBatches
+from completions_mw.backends.batches.blocking import BlockingBatches
 from completions_mw.backends.runners import Runner, WorkerThreads, run_inline
-from completions_mw.backends.sql.database import REPORT_TIMEOUT, TIMEOUT, Rows, Step
+from completions_mw.backends.sql.database import DEFAULT_TIMES, A, C, CallTimes, Rows, Step
 from completions_mw.backends.sql.sqlite.file import SqliteFile, Transaction
 from completions_mw.core.ports import Clock
 
@@ -21,37 +23,47 @@ class SqliteDatabase:
     Args:
         path: path of the file; None for a database in memory.
         clock: the time of the ledger.
-        timeout: seconds that a call may take, waiting included.
-        report_timeout: seconds for which a report waits for the connection; reading may take longer.
-        runner: runs calls.
+        times: how long calls may take.
+        runner: runs transactions.
+        look_up_runner: runs look-ups.
         report_runner: runs reports.
     """
 
     def __init__(
-        self, path: Path | None, clock: Clock, timeout: float, report_timeout: float, runner: Runner, report_runner: Runner
+        self, path: Path | None, clock: Clock, times: CallTimes, runner: Runner, look_up_runner: Runner, report_runner: Runner
     ) -> None:
         self.clock = clock
         self.volatile = path is None
         """Whether the database is in memory, and ends with the process."""
-        self._file = SqliteFile(path)
-        self._timeout = timeout
-        self._report_timeout = report_timeout
+        self._file = SqliteFile(path, times.call)
+        self._report_seconds = times.report
+        self._bounds = times.waiting
         self._runner = runner
+        self._look_up_runner = look_up_runner
         self._report_runner = report_runner
 
+    @property
+    def transactions(self) -> int:
+        return self._file.transactions
+
     async def fetch(self, statement: str, /, **params: Any) -> Rows:
-        return await self._runner(self._file.fetch, statement, params, SYSTEM_CLOCK.monotonic() + self._timeout)
+        return await self.transact(lambda transaction: transaction.fetch(statement, **params))
 
     async def transaction(self, steps: Sequence[Step], /) -> list[Rows]:
         return await self.transact(lambda transaction: [transaction.fetch(step.statement, **step.params) for step in steps])
 
     async def transact(self, work: Callable[[Transaction], T], /) -> T:
         """Run `work` in one transaction, during which no other transaction writes, and return its result."""
-        return await self._runner(self._file.transact, work, SYSTEM_CLOCK.monotonic() + self._timeout)
+        return await self._runner(self._file.transact, work)
+
+    async def look_up(self, statement: str, /, **params: Any) -> Rows:
+        return await self._look_up_runner(self._file.look_up, statement, params)
 
     async def report(self, statement: str, /, **params: Any) -> Rows:
-        deadline = SYSTEM_CLOCK.monotonic() + self._report_timeout
-        return await self._report_runner(self._file.report, statement, params, deadline)
+        return await self._report_runner(self._file.report, statement, params, self._report_seconds)
+
+    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
+        raise NotImplementedError
 
     async def aclose(self) -> None:
         await self._runner(self._file.close)
@@ -63,12 +75,14 @@ class BlockingSqlite(SqliteDatabase):
     Args:
         path: path of the file; None for a database in memory.
         clock: the time of the ledger.
-        timeout: seconds that a call may take, waiting included.
-        report_timeout: seconds for which a report waits for the connection; reading may take longer.
+        times: how long calls may take.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
-        super().__init__(path, clock, timeout, report_timeout, run_inline, run_inline)
+    def __init__(self, path: Path | None, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> None:
+        super().__init__(path, clock, times, run_inline, run_inline, run_inline)
+
+    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
+        return BlockingBatches(execute, self._bounds, lanes)
 
 
 class AsyncSqlite(SqliteDatabase):
@@ -77,10 +91,12 @@ class AsyncSqlite(SqliteDatabase):
     Args:
         path: path of the file; None for a database in memory.
         clock: the time of the ledger.
-        timeout: seconds that a call may take, waiting included.
-        report_timeout: seconds for which a report waits for the connection; reading may take longer.
+        times: how long calls may take.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, timeout: float = TIMEOUT, report_timeout: float = REPORT_TIMEOUT) -> None:
+    def __init__(self, path: Path | None, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> None:
         # SQLite writes one transaction at a time: more threads would only wait.
-        super().__init__(path, clock, timeout, report_timeout, WorkerThreads(1), WorkerThreads(MAX_REPORTS))
+        super().__init__(path, clock, times, WorkerThreads(1), WorkerThreads(1), WorkerThreads(MAX_REPORTS))
+
+    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
+        return AsyncBatches(execute, self._bounds, lanes)

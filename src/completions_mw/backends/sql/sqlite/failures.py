@@ -1,13 +1,13 @@
 """Turns exceptions of sqlite3 and of the system into store errors."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from completions_mw.backends.sql.database import ConflictError
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
 
-FAILURES: Final = (sqlite3.Error, OSError)
-"""The exceptions that a call of sqlite3 may raise."""
 _CODES: Final = {
     StoreTimeoutError: {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED},
     StoreBrokenError: {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB},
@@ -17,8 +17,17 @@ _CODES: Final = {
 _CONFLICT_CODES: Final = {sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE}
 
 
-def store_error(error: Exception) -> Exception:
-    """Return the `StoreError` or `ConflictError` for one of `FAILURES`, without the error's own text, which may hold values."""
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise `ConflictError`, `StoreError` or a subclass instead of exceptions of sqlite3 and of the system."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _failure(error) from error
+
+
+def _failure(error: Exception) -> Exception:
+    """Return the error without the text of `error`, which may hold values."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return StoreError(f"SQLite: {type(error).__name__}")

@@ -1,26 +1,34 @@
-"""The connection of this process to a SQLite database in a file or in memory."""
+"""The connections of this process to a SQLite database in a file or in memory: one that writes, one that looks up."""
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from pydantic_core import to_json
+
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import Rows
-from completions_mw.backends.sql.sqlite.failures import FAILURES, store_error
+from completions_mw.backends.sql.sqlite.failures import store_errors
 from completions_mw.backends.sql.sqlite.schema import Schema
 from completions_mw.backends.sql.statements import statements
-from completions_mw.backends.sql.values import bound, restored
-from completions_mw.core.ports import StoreBrokenError, StoreTimeoutError
+from completions_mw.backends.sql.values import bound, restored, stored
+from completions_mw.core.ports import StoreBrokenError, StoreOverloadedError
 
 T = TypeVar("T")
 DIALECT: Final = "sqlite"
 OPENING_TIMEOUT: Final = 10.0
 """Seconds for which opening a database waits for another process that makes the schema."""
+TURN_SECONDS: Final = 10.0
+"""Seconds for which a call waits for other calls of this process, which do not take longer than a time-out each."""
+_POLL_SECONDS: Final = 0.001
+"""Seconds between two attempts to begin while another process writes; a transaction takes about as long."""
 
 
 class Transaction:
@@ -39,96 +47,114 @@ class Transaction:
         """Run a statement by its name; return its rows."""
         return restored(self._connection.execute(statements(DIALECT)[name], bound(params)))
 
+    def fetch_json(self, name: str, /, **lists: Sequence[Any]) -> Rows:
+        """Run a statement whose parameters are JSON lists, and whose one value is a JSON list of rows."""
+        (text,) = self._connection.execute(statements(DIALECT)[name], _as_json(lists)).fetchone()
+        return restored(json.loads(text))
+
+    def change_json(self, name: str, /, **lists: Sequence[Any]) -> None:
+        """Run a statement whose parameters are JSON lists."""
+        self._connection.execute(statements(DIALECT)[name], _as_json(lists))
+
     def change(self, name: str, /, **params: Any) -> int:
         """Run a statement by its name; return how many rows it changed."""
         return self._connection.execute(statements(DIALECT)[name], bound(params)).rowcount
 
 
+def _as_json(lists: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    return {name: to_json(stored(values)).decode() for name, values in lists.items()}
+
+
 class SqliteFile(PerProcess):
-    """Runs transactions, one at a time in this process. Deadlines are times of `SYSTEM_CLOCK.monotonic`.
+    """Runs transactions, one at a time in this process.
 
     Methods raise `ConflictError` and the exceptions of `core.ports.failures`.
 
     Args:
         path: path of the file, which is created; None for a database in memory, which belongs to this process alone.
+        timeout: seconds for which a transaction waits for other processes, from when it is its turn in this process.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, timeout: float) -> None:
         self.path = path
+        self.transactions = 0
+        """Transactions that were committed in this process."""
+        self._timeout = timeout
         self._identity: tuple[int, int] | None = None
         super().__init__()
 
     def reset(self) -> None:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._busy_timeout: int | None = None
-        """Milliseconds that the connection waits for other processes."""
+        self._reader = Reader()
 
-    def fetch(self, name: str, params: Mapping[str, Any], deadline: float) -> Rows:
-        """Run one statement in a transaction of its own."""
-        with self._turn(deadline) as connection:
-            return Transaction(connection).fetch(name, **params)
-
-    def transact(self, work: Callable[[Transaction], T], deadline: float) -> T:
+    def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction, during which no other transaction writes; an exception of `work` rolls it back."""
-        with self._turn(deadline) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._turn() as connection:
+            deadline = SYSTEM_CLOCK.monotonic() + self._timeout
+            _when_free(connection, "BEGIN IMMEDIATE", deadline)
             try:
                 result = work(Transaction(connection))
-                connection.execute("COMMIT")
+                _when_free(connection, "COMMIT", deadline)
             except BaseException:
                 # After some failures, such as a full disk, SQLite has rolled back already.
                 with suppress(sqlite3.Error):
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                 raise
+            self.transactions += 1
             return result
 
-    def report(self, name: str, params: Mapping[str, Any], deadline: float) -> Rows:
-        """Run one statement on a connection of its own, beside writers, as SQLite can in WAL mode (https://sqlite.org/wal.html)."""
+    def look_up(self, name: str, params: Mapping[str, Any]) -> Rows:
+        """Run one statement that reads little, beside writers, as SQLite can in WAL mode (https://sqlite.org/wal.html)."""
         if self.path is None:
-            return self.fetch(name, params, deadline)
-        with self._turn(deadline):
-            reader = self._connect("ro", deadline - SYSTEM_CLOCK.monotonic())
-        with closing(reader):
-            try:
-                return Transaction(reader).fetch(name, **params)
-            except FAILURES as error:
-                raise store_error(error) from error
+            return self.transact(lambda transaction: transaction.fetch(name, **params))
+        with self._reader.lock, store_errors():
+            return Transaction(self._current_reader()).fetch(name, **params)
+
+    def report(self, name: str, params: Mapping[str, Any], seconds: float) -> Rows:
+        """Run one statement that may take long, beside writers and look-ups; it waits for the file for at most `seconds`."""
+        if self.path is None:
+            return self.look_up(name, params)
+        with self._turn():
+            reader = self._connect("ro", seconds)
+        with closing(reader), store_errors():
+            return Transaction(reader).fetch(name, **params)
 
     def close(self) -> None:
-        """Close the connection; the next use opens another."""
+        """Close the connections; the next use opens others."""
         with self._lock:
             self._drop()
+        with self._reader.lock:
+            self._reader.drop()
 
     @contextmanager
-    def _turn(self, deadline: float) -> Iterator[sqlite3.Connection]:
-        # Calls that queue behind a locked database must not wait for each of the calls before them.
-        seconds = deadline - SYSTEM_CLOCK.monotonic()
-        if seconds <= 0 or not self._lock.acquire(timeout=seconds):
-            raise StoreTimeoutError("SQLite: the database is busy")
+    def _turn(self) -> Iterator[sqlite3.Connection]:
+        """Wait for other calls of this process, and lend the connection."""
+        if not self._lock.acquire(timeout=TURN_SECONDS):
+            raise StoreOverloadedError("SQLite: other calls of this process take too long")
         try:
-            yield self._current(deadline)
-        except FAILURES as error:
-            failure = store_error(error)
-            if isinstance(failure, StoreBrokenError):
-                self._drop()
-            raise failure from error
+            with store_errors():
+                if self._connection is not None and not self._is_same_file():
+                    self._drop()
+                if self._connection is None:
+                    self._connection = self._open()
+                yield self._connection
+        except StoreBrokenError:
+            self._drop()
+            raise
         finally:
             self._lock.release()
 
-    def _current(self, deadline: float) -> sqlite3.Connection:
-        """Return the connection, which waits for other processes until `deadline`."""
-        if self._connection is not None and not self._is_same_file():
-            self._drop()
-        if self._connection is None:
-            self._connection, self._busy_timeout = self._open(), None
-        # In tenths of a second, so that it seldom changes.
-        milliseconds = max(round((deadline - SYSTEM_CLOCK.monotonic()) * 10), 0) * 100
-        if milliseconds != self._busy_timeout:
-            self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            self._busy_timeout = milliseconds
-        return self._connection
+    def _current_reader(self) -> sqlite3.Connection:
+        reader = self._reader
+        if reader.connection is not None and reader.identity == self._identity and self._is_same_file():
+            return reader.connection
+        reader.drop()
+        with self._turn():
+            # The file is there, is ours, and has its schema.
+            reader.connection, reader.identity = self._connect("ro", self._timeout), self._identity
+        return reader.connection
 
     def _is_same_file(self) -> bool:
         if self.path is None:
@@ -148,6 +174,8 @@ class SqliteFile(PerProcess):
             schema = Schema(connection)
             schema.check() if known else schema.bring_up_to_date()
             self._identity = None if self.path is None else _identity(self.path)
+            # From here on it is `_when_free` that waits for other processes.
+            connection.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             connection.close()
             raise
@@ -165,6 +193,38 @@ class SqliteFile(PerProcess):
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
+
+
+class Reader:
+    """The connection of look-ups."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+        self.identity: tuple[int, int] | None = None
+        """The file to which the connection leads."""
+
+    def drop(self) -> None:
+        """Close the connection, if there is one."""
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            connection.close()
+
+
+def _when_free(connection: sqlite3.Connection, sql: str, deadline: float) -> None:
+    """Run `BEGIN IMMEDIATE` or `COMMIT`, for which other processes may have to be waited for until `deadline`.
+
+    SQLite itself waits longer from time to time, up to 0.1 s, so that a process that has waited long would come last
+    (https://sqlite.org/c3ref/busy_timeout.html, "sleeps for increasing amounts of time"). Here all processes have the same chance.
+    """
+    while True:
+        try:
+            connection.execute(sql)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or SYSTEM_CLOCK.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -1,15 +1,16 @@
 -- API keys and their secrets.
 
 -- name: keys_find
-SELECT k.id, k.name, k.tenant,
+-- :digests holds the digests one after the other, and :positions, a JSON list, is 0, 1, and so on.
+SELECT wanted.value, k.id, k.name, k.tenant,
        k.models, k.limits, k.budget, k.max_cost, k.metadata,
        k.disabled, k.expires_at, k.created_at,
        (SELECT json_group_array(public_id)
         FROM (SELECT public_id FROM secrets WHERE key_id = k.id ORDER BY created_at DESC, public_id)),
        s.public_id, s.expires_at, s.created_at
-FROM secrets s
-JOIN keys k ON k.id = s.key_id
-WHERE s.digest = :digest;
+FROM json_each(:positions) AS wanted
+JOIN secrets s ON s.digest = substr(:digests, wanted.value * 32 + 1, 32)
+JOIN keys k ON k.id = s.key_id;
 
 -- name: keys_get
 SELECT k.id, k.name, k.tenant,

@@ -1,12 +1,28 @@
 """The ledger in SQLite."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from completions_mw.backends.batches import Batches
+from completions_mw.backends.sql.database import ConflictError
 from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
 from completions_mw.backends.sql.sqlite.database import SqliteDatabase
-from completions_mw.backends.sql.sqlite.transactions import LedgerTransaction
-from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Outcome, Refusal, Tokens, UsageQuery, UsageRow
+from completions_mw.backends.sql.sqlite.file import Transaction
+from completions_mw.backends.sql.sqlite.transactions import LedgerStep, LedgerTransaction, take_steps
+from completions_mw.core.ports import (
+    Account,
+    Balance,
+    BudgetChange,
+    Entry,
+    Outcome,
+    Refusal,
+    Settlement,
+    StoreError,
+    StoreRefusalError,
+    Tokens,
+    UsageQuery,
+    UsageRow,
+)
 
 DAY_MS: Final = 86_400_000
 MAX_ROWS_IN_MEMORY: Final = 100_000
@@ -27,42 +43,79 @@ class SqliteLedger:
         self._batch = batch
         self._kept_in_memory = kept_in_memory
         self._settled = 0
+        self._steps: Batches[LedgerStep, Any] = database.batches(self._take)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
-        now = self._now()
         ordered = sorted(accounts)
-        return await self._database.transact(lambda started: LedgerTransaction(started).reserve(entry, amount, ordered, now, now + ttl_ms))
+        step = LedgerStep(lambda ledger: ledger.reserve(entry, amount, ordered, ttl_ms), (entry.request_id,), ordered)
+        refusal: Refusal | None = await self._steps(step, refusable=True)
+        return refusal
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
-        await self._database.fetch("ledger_checkpoint", request_id=request_id, amount=amount, **tokens._asdict())
+        await self._steps(LedgerStep(lambda ledger: ledger.checkpoint(request_id, amount, tokens), (request_id,)))
 
     async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        self._settled += 1
-        if self._database.volatile and self._settled % self._batch == 0:
-            before_ms = self._now() - DAY_MS
-            await self._database.fetch("ledger_trim", before_ms=before_ms, kept=self._kept_in_memory)
-            await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch)
-        return await self._database.transact(lambda started: LedgerTransaction(started).settle(entry, outcome))
+        await self._trim(1)
+        changes: list[BudgetChange] = await self._steps(LedgerStep(lambda ledger: ledger.settle(entry, outcome), (entry.request_id,)))
+        return changes
+
+    async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
+        await self._trim(len(settlements))
+        ids = [settlement.entry.request_id for settlement in settlements]
+        step = LedgerStep(lambda ledger: [change for settlement in settlements for change in ledger.settle(*settlement)], ids)
+        changes: list[BudgetChange] = await self._steps(step)
+        return changes
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
-        expires_ms = self._now() + ttl_ms
-        return await self._database.transact(lambda started: LedgerTransaction(started).renew(request_ids, expires_ms))
+        lost: list[str] = await self._steps(LedgerStep(lambda ledger: ledger.renew(request_ids, ttl_ms), request_ids))
+        return lost
 
     async def reap(self) -> int:
-        now = self._now()
-        return await self._database.transact(lambda started: LedgerTransaction(started).reap(now))
+        reaped: int = await self._steps(LedgerStep(LedgerTransaction.reap))
+        return reaped
 
     async def prune(self, before_ms: int) -> bool:
-        return await self._database.transact(lambda started: LedgerTransaction(started).prune(before_ms, self._batch))
+        return await self._database.transact(lambda transaction: self._pruned(transaction, before_ms))
 
     async def balances(self, scope: str, name: str) -> list[Balance]:
-        return [Balance(*row) for row in await self._database.fetch("ledger_balances", scope=scope, name=name)]
+        return [Balance(*row) for row in await self._database.look_up("ledger_balances", scope=scope, name=name)]
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         return usage_rows(await self._database.report("ledger_usage", **usage_params(query)))
 
     async def aclose(self) -> None:
         await self._database.aclose()
+
+    async def _take(self, steps: list[LedgerStep]) -> list[Any]:
+        """Take steps in one transaction; one that cannot be taken makes no other one fail."""
+        try:
+            return await self._database.transact(lambda transaction: take_steps(transaction, steps, self._now()))
+        except (StoreRefusalError, ConflictError):
+            if len(steps) == 1:
+                raise
+            return [await self._take_alone(step) for step in steps]
+
+    async def _take_alone(self, step: LedgerStep) -> Any:
+        try:
+            [answer] = await self._database.transact(lambda transaction: take_steps(transaction, [step], self._now()))
+        except (StoreError, ConflictError) as error:
+            return error
+        return answer
+
+    def _pruned(self, transaction: Transaction, before_ms: int) -> bool:
+        """Remove a batch of old rows; tell whether there may be more."""
+        if transaction.change("ledger_prune", before_ms=before_ms, batch=self._batch) == self._batch:
+            return True
+        return transaction.change("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch) == self._batch
+
+    async def _trim(self, settled: int) -> None:
+        """Remove old rows of a ledger in memory, from time to time."""
+        before = self._settled
+        self._settled += settled
+        if self._database.volatile and before // self._batch != self._settled // self._batch:
+            before_ms = self._now() - DAY_MS
+            await self._database.fetch("ledger_trim", before_ms=before_ms, kept=self._kept_in_memory)
+            await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch)
 
     def _now(self) -> int:
         return int(self._database.clock.time() * 1000)

@@ -1,36 +1,56 @@
 -- Reservations, settlements and budgets: the steps that sqlite/transactions.py puts together. All amounts are nano-dollars.
+--
+-- What is read or written by a batch is one statement for all of its rows, and one row of SQLite: parameters and answers are JSON lists.
+
+-- name: ledger_entries
+SELECT json_group_array(json_array(request_id, state, reserved, amount, budget_id, tenant_budget_id))
+FROM entries
+WHERE request_id IN (SELECT value FROM json_each(:request_ids));
 
 -- name: ledger_reserve
 INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, state, budget_id, tenant_budget_id, reserved, expires_ms)
-VALUES (:request_id, :scope, :key, :tenant, :model, :stream, :started_ms, 'reserved', :budget_id, :tenant_budget_id, :amount, :expires_ms);
+SELECT json_extract(value, '$.request_id'),
+       json_extract(value, '$.scope'),
+       json_extract(value, '$.key'),
+       json_extract(value, '$.tenant'),
+       json_extract(value, '$.model'),
+       json_extract(value, '$.stream'),
+       json_extract(value, '$.started_ms'),
+       'reserved',
+       json_extract(value, '$.budget_id'),
+       json_extract(value, '$.tenant_budget_id'),
+       json_extract(value, '$.amount'),
+       json_extract(value, '$.expires_ms')
+FROM json_each(:rows);
 
 -- name: ledger_checkpoint
--- One that comes late must not undo a later one.
 UPDATE entries
-SET amount = :amount,
-    prompt_tokens = :prompt,
-    completion_tokens = :completion,
-    cached_tokens = :cached,
-    reasoning_tokens = :reasoning
-WHERE request_id = :request_id AND state = 'reserved' AND amount <= :amount;
+SET amount = json_extract(new.value, '$.amount'),
+    prompt_tokens = json_extract(new.value, '$.prompt'),
+    completion_tokens = json_extract(new.value, '$.completion'),
+    cached_tokens = json_extract(new.value, '$.cached'),
+    reasoning_tokens = json_extract(new.value, '$.reasoning')
+FROM json_each(:rows) AS new
+WHERE request_id = json_extract(new.value, '$.request_id');
 
 -- name: ledger_settle
 UPDATE entries
 SET state = 'settled',
-    amount = :cost,
-    adjustment = :adjustment,
-    prompt_tokens = :prompt,
-    completion_tokens = :completion,
-    cached_tokens = :cached,
-    reasoning_tokens = :reasoning,
-    estimated = :estimated,
-    target = :target,
-    status = :status,
-    code = :code,
-    finish_reason = :finish_reason,
-    first_ms = :first_ms,
-    total_ms = :total_ms
-WHERE request_id = :request_id;
+    amount = json_extract(new.value, '$.cost'),
+    adjustment = json_extract(new.value, '$.adjustment'),
+    prompt_tokens = json_extract(new.value, '$.prompt'),
+    completion_tokens = json_extract(new.value, '$.completion'),
+    cached_tokens = json_extract(new.value, '$.cached'),
+    reasoning_tokens = json_extract(new.value, '$.reasoning'),
+    estimated = json_extract(new.value, '$.estimated'),
+    target = json_extract(new.value, '$.target'),
+    status = json_extract(new.value, '$.status'),
+    code = json_extract(new.value, '$.code'),
+    finish_reason = json_extract(new.value, '$.finish_reason'),
+    first_ms = json_extract(new.value, '$.first_ms'),
+    total_ms = json_extract(new.value, '$.total_ms')
+FROM json_each(:rows) AS new
+WHERE request_id = json_extract(new.value, '$.request_id');
 
 -- name: ledger_insert
 INSERT INTO entries (
@@ -38,52 +58,64 @@ INSERT INTO entries (
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
     target, status, code, finish_reason, first_ms, total_ms
 )
-VALUES (
-    :request_id, :scope, :key, :tenant, :model, :stream, :started_ms, 'settled', :cost,
-    :prompt, :completion, :cached, :reasoning, :estimated,
-    :target, :status, :code, :finish_reason, :first_ms, :total_ms
-);
-
--- name: ledger_find
-SELECT state, reserved, amount, budget_id, tenant_budget_id FROM entries WHERE request_id = :request_id;
+SELECT json_extract(value, '$.request_id'),
+       json_extract(value, '$.scope'),
+       json_extract(value, '$.key'),
+       json_extract(value, '$.tenant'),
+       json_extract(value, '$.model'),
+       json_extract(value, '$.stream'),
+       json_extract(value, '$.started_ms'),
+       'settled',
+       json_extract(value, '$.cost'),
+       json_extract(value, '$.prompt'),
+       json_extract(value, '$.completion'),
+       json_extract(value, '$.cached'),
+       json_extract(value, '$.reasoning'),
+       json_extract(value, '$.estimated'),
+       json_extract(value, '$.target'),
+       json_extract(value, '$.status'),
+       json_extract(value, '$.code'),
+       json_extract(value, '$.finish_reason'),
+       json_extract(value, '$.first_ms'),
+       json_extract(value, '$.total_ms')
+FROM json_each(:rows);
 
 -- name: ledger_renew
-UPDATE entries SET expires_ms = :expires_ms WHERE request_id = :request_id AND state = 'reserved';
-
--- name: ledger_restore
-UPDATE entries SET state = 'reserved', expires_ms = :expires_ms WHERE request_id = :request_id;
+UPDATE entries
+SET state = 'reserved', expires_ms = json_extract(new.value, '$.expires_ms')
+FROM json_each(:rows) AS new
+WHERE request_id = json_extract(new.value, '$.request_id');
 
 -- name: ledger_expired
-SELECT request_id, reserved, amount, budget_id, tenant_budget_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
+SELECT request_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 
 -- name: ledger_reap
-UPDATE entries SET state = 'reaped' WHERE request_id = :request_id;
+UPDATE entries SET state = 'reaped' WHERE request_id IN (SELECT json_extract(value, '$.request_id') FROM json_each(:rows));
 
--- name: ledger_budget
-SELECT id, scope, name, period, "limit", spent, reserved, told, refused
+-- name: ledger_budgets_by_key
+SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
 FROM budgets
-WHERE scope = :scope AND name = :name AND period = :period;
+WHERE (scope, name, period) IN (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
+);
 
--- name: ledger_budget_by_id
-SELECT id, scope, name, period, "limit", spent, reserved, told, refused FROM budgets WHERE id = :id;
+-- name: ledger_budgets_by_id
+SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
+FROM budgets
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: ledger_budgets_change
+UPDATE budgets
+SET "limit" = json_extract(new.value, '$[1]'),
+    spent = json_extract(new.value, '$[2]'),
+    reserved = json_extract(new.value, '$[3]'),
+    told = json_extract(new.value, '$[4]'),
+    refused = json_extract(new.value, '$[5]')
+FROM json_each(:rows) AS new
+WHERE budgets.id = json_extract(new.value, '$[0]');
 
 -- name: ledger_open
 INSERT INTO budgets (scope, name, period, "limit") VALUES (:scope, :name, :period, :limit);
-
--- name: ledger_limit
-UPDATE budgets SET "limit" = :limit, told = :told, refused = 0 WHERE id = :id;
-
--- name: ledger_hold
-UPDATE budgets SET reserved = reserved + :amount WHERE id = :id;
-
--- name: ledger_charge
-UPDATE budgets SET spent = :spent, reserved = :reserved WHERE id = :id;
-
--- name: ledger_tell
-UPDATE budgets SET told = :told WHERE id = :id;
-
--- name: ledger_refuse
-UPDATE budgets SET refused = 1 WHERE id = :id AND NOT refused;
 
 -- name: ledger_balances
 SELECT scope, name, period, "limit", spent, reserved
@@ -99,6 +131,7 @@ SELECT CASE :by
            WHEN 'model' THEN model
            ELSE date(started_ms / 1000, 'unixepoch')
        END AS grouped,
+       CASE :by WHEN 'key' THEN scope ELSE '' END AS kind,
        count(*),
        sum(prompt_tokens),
        sum(completion_tokens),
@@ -111,11 +144,12 @@ FROM entries
 WHERE state <> 'reserved'
   AND (:since_ms IS NULL OR started_ms >= :since_ms)
   AND (:until_ms IS NULL OR started_ms < :until_ms)
-  AND (:key IS NULL OR key = :key)
+  AND (:key IS NULL OR scope = 'key' AND key = :key)
+  AND (:caller IS NULL OR scope = 'caller' AND key = :caller)
   AND (:tenant IS NULL OR tenant = :tenant)
   AND (:model IS NULL OR model = :model)
-GROUP BY grouped
-ORDER BY grouped;
+GROUP BY grouped, kind
+ORDER BY grouped, kind;
 
 -- name: ledger_prune
 DELETE FROM entries

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from completions_mw.backends.models.chunks import Chunk, chunk, finish_reason, opened_call, opened_function, usage_chunk
 from completions_mw.core.costs.tokens import estimate_usage
+from completions_mw.core.streaming.pieces import Chunk, chunk, finish_reason, opened_call, opened_function, usage_chunk
 from completions_mw.schemas import ChatRequest
 
 _LOGPROBS_FIELDS = ("content", "refusal")

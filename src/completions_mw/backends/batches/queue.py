@@ -1,0 +1,142 @@
+"""The queue of calls that wait for a store, and the rules by which they become batches."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.ports import StoreError, StoreOverloadedError
+
+C = TypeVar("C")
+"""The type of calls."""
+A = TypeVar("A")
+"""The type of their answers."""
+C_contra = TypeVar("C_contra", contravariant=True)
+A_co = TypeVar("A_co", covariant=True)
+W = TypeVar("W", bound="Waiting")
+
+Execute = Callable[[list[C]], Awaitable[Sequence[A | Exception]]]
+"""Makes the calls of a batch, and returns an answer or an exception for each; an exception that it raises is the answer to all."""
+
+MAX_BATCH: Final = 128
+"""Calls of one batch, so that other processes, and the calls behind it, do not wait long."""
+LANE_SECONDS: Final = 0.005
+"""Seconds for which a batch is under way before another one begins beside it, where the store can do several at the same time: most are
+over by then, and the calls that wait for them make up the next batch."""
+
+
+class Bounds(NamedTuple):
+    """How many calls may wait and how long, for calls that may be refused."""
+
+    calls: int = 5_000
+    """Number of calls that may wait in a process, or on an event loop."""
+    seconds: float = 5.0
+    """Seconds for which a call may wait."""
+
+
+class Batches(Protocol[C_contra, A_co]):
+    """Makes calls of a store, those that wait together in one batch."""
+
+    async def __call__(self, call: C_contra, *, refusable: bool = False) -> A_co:
+        """Make a call and return its answer.
+
+        Args:
+            call: the call.
+            refusable: whether the call is refused where too many calls wait, or where it has waited for too long.
+
+        Raises:
+            StoreOverloadedError: the call was refused, and not made.
+            Exception: the answer to this call, or to its batch.
+        """
+        ...
+
+
+class Waiting:
+    """A call in the queue. Subclasses hold the call, and what its caller waits on."""
+
+    __slots__ = ("until",)
+    until: float | None
+    """Monotonic time at which the call is refused if it has not begun; None for a call that is never refused."""
+
+    def is_wanted(self) -> bool:
+        """Tell whether the caller still waits for the answer."""
+        raise NotImplementedError
+
+    def refuse(self, error: Exception) -> None:
+        """Tell the caller that the call was not made."""
+        raise NotImplementedError
+
+
+class BatchQueue(Generic[W]):
+    """The calls that wait, the oldest first, and how many batches are under way. Not for several threads at the same time.
+
+    Args:
+        bounds: how many calls may wait and how long, where calls may be refused.
+        lanes: batches that may be under way at the same time.
+    """
+
+    __slots__ = ("_bounds", "_calls", "_lanes", "_latest", "_running")
+
+    def __init__(self, bounds: Bounds, lanes: int) -> None:
+        self._bounds = bounds
+        self._lanes = lanes
+        self._calls: deque[W] = deque()
+        self._running = 0
+        self._latest = 0.0
+        """Monotonic time at which the last batch has begun."""
+
+    def add(self, waiting: W, *, refusable: bool) -> None:
+        """Let a call wait.
+
+        Raises:
+            StoreOverloadedError: the call may be refused, and too many wait.
+        """
+        waiting.until = None
+        if refusable:
+            if len(self._calls) >= self._bounds.calls:
+                raise StoreOverloadedError("too many calls wait for the store")
+            waiting.until = SYSTEM_CLOCK.monotonic() + self._bounds.seconds
+        self._calls.append(waiting)
+
+    def begin(self) -> list[W]:
+        """Return the calls of the next batch, which begins now; none where nothing waits, or where those under way come first."""
+        batch: list[W] = []
+        if not self._calls or not self._has_room():
+            return batch
+        now = SYSTEM_CLOCK.monotonic()
+        while self._calls and len(batch) < MAX_BATCH:
+            waiting = self._calls.popleft()
+            if not waiting.is_wanted():
+                continue
+            if waiting.until is not None and waiting.until < now:
+                waiting.refuse(StoreOverloadedError("the call has waited for too long"))
+            else:
+                batch.append(waiting)
+        if batch:
+            self._running += 1
+            self._latest = now
+        return batch
+
+    def end(self) -> None:
+        """Note that a batch is over."""
+        self._running -= 1
+
+    def put_back(self, batch: Sequence[W]) -> None:
+        """End a batch whose calls were not made; they are the next ones again."""
+        self._calls.extendleft(reversed(batch))
+        self.end()
+
+    def _has_room(self) -> bool:
+        if not self._running:
+            return True
+        return self._running < self._lanes and SYSTEM_CLOCK.monotonic() - self._latest >= LANE_SECONDS
+
+
+def failures_of(error: Exception, count: int) -> list[Exception]:
+    """Return an exception for each of `count` callers whose batch has failed: one that several threads raise would mix up their frames."""
+    if not isinstance(error, StoreError):
+        return [error] * count
+    twins = [type(error)(*error.args) for _ in range(count)]
+    for twin in twins:
+        twin.__cause__ = error.__cause__
+    return list(twins)

@@ -1,0 +1,87 @@
+"""Cached answers in the memory of one process."""
+
+from sys import getsizeof
+from threading import Lock
+from typing import Final, NamedTuple
+
+from cachetools import LRUCache
+
+from completions_mw.backends.ownership import PerProcess
+from completions_mw.core.ports import CacheKey, Clock, FoundAnswer, PurgeFilter, StoreContents, StoredAnswer
+
+ENTRY_BYTES: Final = 480
+"""Bytes that the containers of one entry take, beside its texts: tuples, numbers, and its places in the tables of the cache."""
+
+
+class _Entry(NamedTuple):
+    answer: StoredAnswer
+    scope: str
+    model: str
+    stored: float
+    """Time at which the answer was stored, in seconds of the monotonic clock."""
+    until: float
+    """Time at which the entry expires."""
+
+
+class MemoryResponses(PerProcess):
+    """The `ResponseStore` port in memory, bounded in bytes: the answers that were used least recently are dropped.
+
+    Each process has its own, and a forked child begins with an empty one.
+
+    Args:
+        clock: its monotonic time is used, so that a wall clock that is set back keeps no answer for longer.
+        max_bytes: maximum of bytes of all entries together.
+    """
+
+    def __init__(self, clock: Clock, max_bytes: int) -> None:
+        self._now = clock.monotonic
+        self._max_bytes = max_bytes
+        super().__init__()
+
+    def reset(self) -> None:
+        self._entries: LRUCache[bytes, _Entry] = LRUCache(self._max_bytes, _size_of)
+        self._lock = Lock()
+
+    async def get(self, key: CacheKey) -> FoundAnswer | None:
+        now = self._now()
+        with self._lock:
+            entry = self._entries.get(key.digest)
+        if entry is None or now >= entry.until:
+            return None
+        return FoundAnswer(entry.answer, int((now - entry.stored) * 1000))
+
+    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> None:
+        now = self._now()
+        entry = _Entry(answer, key.scope, key.model, now, now + ttl_ms / 1000)
+        if _size_of(entry) > self._max_bytes:
+            return
+        with self._lock:
+            self._entries[key.digest] = entry
+
+    async def purge(self, selected: PurgeFilter) -> int:
+        scopes, model = selected
+        with self._lock:
+            found = [
+                digest
+                for digest, entry in self._entries.items()
+                if (scopes is None or entry.scope in scopes) and (model is None or entry.model == model)
+            ]
+            for digest in found:
+                del self._entries[digest]
+        return len(found)
+
+    async def contents(self) -> StoreContents:
+        with self._lock:
+            return StoreContents(len(self._entries), int(self._entries.currsize))
+
+    async def aclose(self) -> None: ...
+
+
+def _size_of(entry: _Entry) -> int:
+    answer = entry.answer
+    return ENTRY_BYTES + sum(_allocated(text) for text in (answer.body, answer.chunks, answer.usage, entry.scope))
+
+
+def _allocated(text: bytes | str) -> int:
+    """Return the bytes that a text takes, as the allocator rounds them: to 16."""
+    return -(-getsizeof(text) // 16) * 16

@@ -1,0 +1,1 @@
+-- Steps of the ledger are taken in batches, by a function of functions.sql.

@@ -1,0 +1,106 @@
+"""The caching policy of a model: which requests may be answered from the cache, and which answers are stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.cache.key import digest_of, model_prefix
+from completions_mw.core.cache.scopes import Sharing, sharing_label
+from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.keys.caller import Caller
+from completions_mw.core.ports import CacheKey
+from completions_mw.core.validation.request import Chat
+from completions_mw.settings import CacheSettings, ModelCacheSettings, When
+
+COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls"})
+"""Reasons with which a complete answer ends."""
+TRUNCATED_REASONS: Final = COMPLETE_REASONS | {"length"}
+
+
+class CachePlan(NamedTuple):
+    """What the cache may do for one request."""
+
+    key: CacheKey
+    policy: "CachePolicy"
+    control: CacheControl
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """Which requests for one model may be answered from the cache, and which answers are stored."""
+
+    model: str
+    """Model name that clients send."""
+    prefix: bytes
+    """Part of a key that all requests for the model share."""
+    ttl_ms: int
+    when: When
+    sharing: Sharing
+    charge_hits: bool
+    """Whether a stored answer is charged like a new one."""
+    max_bytes: int
+    """Maximum of bytes of a stored answer."""
+    reasons: frozenset[str]
+    """Values of `finish_reason` with which every choice of a stored answer ended."""
+
+    def plan(
+        self, chat: Chat, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+    ) -> CachePlan | None:
+        """Return the plan of a request; None if the cache may not be used for it.
+
+        Args:
+            chat: the request.
+            caller: the caller; None for the host app itself.
+            control: what the client wants of the cache.
+            is_capped: whether the gateway sets a maximum of completion tokens if the request has none.
+            max_output_tokens: that maximum.
+        """
+        if control.no_store or not self._covers(chat, control):
+            return None
+        scope = sharing_label(caller, self.sharing)
+        cap = max_output_tokens if is_capped and chat.max_tokens is None else None
+        return CachePlan(CacheKey(digest_of(self.prefix, scope, chat.fields, cap), scope, self.model), self, control)
+
+    def stores(self, reasons: Sequence[str | None], n: int) -> bool:
+        """Tell whether an answer is complete, so that it may be stored.
+
+        Args:
+            reasons: `finish_reason` of each choice of the answer.
+            n: number of choices that were asked for.
+        """
+        return len(reasons) == n and self.reasons.issuperset(reasons)
+
+    def _covers(self, chat: Chat, control: CacheControl) -> bool:
+        match self.when:
+            case "always":
+                return True
+            case "asked":
+                return control.asks
+            case "deterministic":
+                return chat.request.seed is not None or chat.request.temperature == 0
+
+
+def policy_of(general: CacheSettings, own: ModelCacheSettings, model: CatalogModel, *, is_function: bool) -> CachePolicy | None:
+    """Return the caching policy of a model; None if its answers are not cached.
+
+    Args:
+        general: the table `[cache]`.
+        own: the table of the model.
+        model: the model.
+        is_function: whether the model is a Python function, which may answer each caller differently.
+    """
+    is_enabled = general.enabled and not is_function if own.enabled is None else own.enabled
+    if not is_enabled:
+        return None
+    merged = general.model_copy(update={name: value for name, value in own if value is not None})
+    return CachePolicy(
+        model.name,
+        model_prefix(model.name, [target.name for target in model.targets]),
+        int(merged.ttl * 1000),
+        merged.when,
+        merged.scope,
+        merged.charge_hits,
+        merged.max_entry_bytes,
+        TRUNCATED_REASONS if merged.truncated else COMPLETE_REASONS,
+    )

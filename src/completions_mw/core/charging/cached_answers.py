@@ -1,0 +1,172 @@
+"""Answers of the cache, and what they are charged: a request that another one's call answers pays no tokens and no money."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from completions_mw.core.cache.cache import CacheStatus, ResponseCache
+from completions_mw.core.cache.call import LeadingCall
+from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.cache.policy import CachePlan
+from completions_mw.core.cache.reader import FlightReader, FollowerEnd
+from completions_mw.core.cache.single_flight import LeaderConnection
+from completions_mw.core.charging.charge import Charge
+from completions_mw.core.charging.charges import Charges
+from completions_mw.core.context import RequestContext
+from completions_mw.core.keys.caller import Caller
+from completions_mw.core.ports import StoredAnswer
+from completions_mw.core.streaming.chunks import ChunkStream
+from completions_mw.core.telemetry.observer import Observer
+from completions_mw.core.validation.request import Chat
+from completions_mw.errors import NotCachedError
+from completions_mw.http import ClientConnection
+from completions_mw.providers.base import Completion
+
+Ask = Callable[[Chat, ClientConnection | None], Awaitable[Completion | ChunkStream]]
+"""Asks the targets for an answer. Settles the request, unless the answer is a stream, which settles it at its end."""
+End = Callable[[RequestContext, BaseException | None], None]
+"""Reports the end of a request."""
+FREE_STATUSES: Final = frozenset({"hit", "coalesced"})
+"""Statuses of requests that have not called an upstream."""
+_DATA: Final = len(b"data: ")
+
+
+class CachedAnswers:
+    """Answers requests from the cache, or by one call for all that ask the same, and charges each of them.
+
+    Args:
+        cache: the cache.
+        charges: admits, reserves and settles.
+        observer: observer of each step.
+        end: reports the end of a streamed answer.
+    """
+
+    def __init__(self, cache: ResponseCache, charges: Charges, observer: Observer, end: End) -> None:
+        self._cache = cache
+        self._charges = charges
+        self._end = end
+        self._admit = observer.around("admit", charges.admit)
+        self._reserve = observer.around("reserve", charges.reserve)
+        self._admit_and_reserve = observer.around("admit", charges.reserve)
+        self._look_up = observer.around("cache", self._look_up_answer)
+        self._settle = observer.around("settle", charges.settle)
+
+    def plan(
+        self, context: RequestContext, chat: Chat, caller: Caller | None, charge: Charge | None, control: CacheControl
+    ) -> CachePlan | None:
+        """Return what the cache may do for a request; None if the request goes past the cache."""
+        cache = self._cache
+        if not cache.covers(chat.model):
+            return None
+        is_capped = charge is not None and charge.is_priced
+        max_output_tokens = 0 if charge is None else charge.estimate.per_choice
+        plan = cache.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+        if plan is None:
+            self._note(context, "bypass")
+        return plan
+
+    async def answer(
+        self,
+        context: RequestContext,
+        chat: Chat,
+        charge: Charge | None,
+        plan: CachePlan,
+        ask: Ask,
+        connection: ClientConnection | None,
+    ) -> StoredAnswer | FlightReader:
+        """Return a stored answer, or the answer of a call that is shared.
+
+        Args:
+            context: request context; its `cache` and response headers are set.
+            chat: the request.
+            charge: charge of the request; None where requests are not counted.
+            plan: what the cache may do for the request.
+            ask: asks the targets.
+            connection: connection of the client.
+
+        Raises:
+            GatewayError: the request was refused, or the call failed.
+        """
+        charge_hits = plan.policy.charge_hits
+        if charge is not None:
+            await (self._admit_and_reserve if charge_hits else self._admit)(context, charge)
+        call = LeadingCall(
+            self._cache,
+            plan,
+            context,
+            chat,
+            partial(self._reserve_for_call, context, None if charge_hits else charge),
+            partial(self._ask_watching, ask, chat, watched := None if connection is None else LeaderConnection(connection)),
+        )
+        try:
+            found = await self._look_up(context, plan)
+            if found is not None:
+                await self._settle_served(context, charge, plan, found)
+                return found
+            on_end = partial(self._end_follower, context, charge, plan, call)
+            shared = await self._cache.share(plan, chat, call, on_end, watched)
+        except BaseException as error:
+            await self._give_up(context, charge, call, error)
+            raise
+        is_past = shared.is_own and context.cache == "bypass"
+        self._note(context, "bypass" if is_past else "miss" if shared.is_own else "coalesced")
+        if isinstance(shared.answer, StoredAnswer) and not shared.is_own:
+            await self._settle_served(context, charge, plan, shared.answer)
+        return shared.answer
+
+    async def _look_up_answer(self, context: RequestContext, plan: CachePlan) -> StoredAnswer | None:
+        found, status = await self._cache.look_up(plan)
+        if found is None:
+            if plan.control.only_if_cached:
+                self._note(context, status)
+                raise NotCachedError
+            context.cache = status
+            return None
+        self._note(context, "hit")
+        context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
+        return found.answer
+
+    def _note(self, context: RequestContext, status: CacheStatus) -> None:
+        context.cache = status
+        context.headers = (*context.headers, ("x-cache", status))
+        self._cache.count(status)
+
+    async def _reserve_for_call(self, context: RequestContext, charge: Charge | None) -> None:
+        if charge is not None:
+            await self._reserve(context, charge)
+
+    async def _ask_watching(self, ask: Ask, chat: Chat, connection: LeaderConnection | None) -> Completion | ChunkStream:
+        return await ask(chat.without_usage(), connection)
+
+    async def _settle_served(self, context: RequestContext, charge: Charge | None, plan: CachePlan, answer: StoredAnswer) -> None:
+        if charge is None:
+            context.target = answer.target
+        else:
+            await self._settle_free(context, charge, plan, answer.target, from_json(answer.usage[_DATA:])["usage"])
+
+    async def _settle_free(self, context: RequestContext, charge: Charge, plan: CachePlan, target: str, usage: dict[str, Any]) -> None:
+        """Settle a request that another one's call has answered."""
+        context.target = target
+        if plan.policy.charge_hits:
+            await self._settle(context, charge, usage, None)
+        else:
+            context.saved = usage
+            await self._settle(context, charge, None, None)
+
+    async def _end_follower(
+        self, context: RequestContext, charge: Charge | None, plan: CachePlan, call: LeadingCall, end: FollowerEnd
+    ) -> None:
+        """Record the end of a stream that another request's call has given."""
+        self._end(context, end.error)
+        if charge is not None and end.usage is not None:
+            await self._settle_free(context, charge, plan, end.target, end.usage)
+        else:
+            await self._give_up(context, charge, call, end.error)
+
+    async def _give_up(self, context: RequestContext, charge: Charge | None, call: LeadingCall, error: BaseException | None) -> None:
+        """Settle a request without an answer, unless its own call does so."""
+        call.is_withdrawn = True
+        if charge is not None and not call.has_asked:
+            await self._settle(context, charge, None, error)
