@@ -26,6 +26,18 @@ class RequestBody(Protocol):
         """
         ...
 
+    async def discard(self, limit: int, seconds: float) -> bool:
+        """Drop what is left of the body, so that the server can use the connection for the next request.
+
+        Args:
+            limit: maximum of bytes to drop.
+            seconds: maximum of seconds to wait for them.
+
+        Returns:
+            Whether the end of the body was reached.
+        """
+        ...
+
 
 class ByteStream(Protocol):
     """A body that is sent or received in pieces. Not a generator, since closing a generator that never started closes nothing."""

@@ -46,6 +46,19 @@ def test_an_asgi_gateway_may_stand_alone(portal: BlockingPortal) -> None:
         check_alone(Host(ASGIServer(app, portal)))
 
 
+@pytest.mark.parametrize(("version", "connection"), [("1.1", "close"), ("2", None), ("3", None)])
+def test_only_http_1_closes_a_connection_by_a_header(portal: BlockingPortal, version: str, connection: str | None) -> None:
+    """HTTP/2 and later forbid the header (RFC 9113 section 8.2.2)."""
+    app = asgi.CompletionsMiddleware(None, AsyncGateway(settings()))
+
+    async def with_version(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "http_version": version}, receive, send)
+
+    headers = (*HEADERS, ("content-length", "five"))
+    response = Host(ASGIServer(with_version, portal)).request("POST", CHAT, headers, CHAT_BODY)
+    assert (response.status, response.headers.get("connection")) == (400, connection)
+
+
 def test_the_end_of_the_app_closes_the_gateway(portal: BlockingPortal, upstream: MockUpstream) -> None:
     said: list[str] = []
 

@@ -62,10 +62,9 @@ def test_a_chunked_body_of_the_largest_size_is_read(host: Host) -> None:
     assert response.status == 200
 
 
-def test_a_chunked_body_is_read_up_to_the_limit(host: Host) -> None:
-    response = host.request("POST", CHAT, (*bearer(KEY), *JSON), [CHAT_BODY, *[b" " * 1024] * 1024])
+def test_a_chunked_body_beyond_the_limit_is_refused(host: Host) -> None:
+    response = host.request("POST", CHAT, (*bearer(KEY), *JSON), [CHAT_BODY, b" " * MAX_BODY])
     assert (response.status, response.error["code"]) == (413, "request_too_large")
-    assert response.taken <= MAX_BODY + 1024 or host.reads_ahead
 
 
 @pytest.mark.parametrize("length", ["+5", "0_5", "-1", "5,5", "1" * 20, "five"])

@@ -22,7 +22,7 @@ import pytest
 import uvloop
 
 from completions_mw import AsyncGateway, Gateway
-from completions_mw.adapters.wsgi import ClientSocket
+from completions_mw.adapters.wsgi_client import ClientSocket
 from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody

@@ -3,8 +3,8 @@
 import os
 
 from completions_mw import AsyncGateway
-from completions_mw.adapters.asgi import CompletionsMiddleware, Scope, Send, no_app
-from completions_mw.adapters.asgi_client import Receive
+from completions_mw.adapters.asgi import CompletionsMiddleware, Send, no_app
+from completions_mw.adapters.asgi_client import Receive, Scope
 from tests.servers.apps import settings
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from completions_mw.core.validation.body import DISCARD_BYTES
 from tests.servers.apps import KEY, MAX_BODY
 from tests.servers.client import PATH, body, chat
 
@@ -44,7 +45,8 @@ def whole(*lines: str, **head_fields: Any) -> bytes:
     return head(f"content-length: {len(BODY)}", *lines, **head_fields) + BODY
 
 
-TOO_LONG = MAX_BODY + 1
+TOO_LONG = DISCARD_BYTES + 1
+"""Not even waited for."""
 
 LENGTHS = [
     Row(f"length {name}", head(f"content-length: {text}") + BODY + SECOND, (400, 413), silent=len(text) == 20)

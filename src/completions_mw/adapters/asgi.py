@@ -1,16 +1,15 @@
 """Adapter for ASGI apps: `app = CompletionsMiddleware(app, gateway)`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from completions_mw.adapters.asgi_client import Client, Message, Receive
+from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
 from completions_mw.adapters.support import check_gateway
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response
 
-Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -59,9 +58,10 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         send: the callable of the server.
         native: request object of the framework, for `authenticate`; the scope by default.
     """
-    client = Client(receive, gateway.settings.body_timeout)
+    client = Client(scope, receive, gateway.settings.body_timeout)
     try:
-        await respond(await gateway.handle(to_request(scope, client, native)), send)
+        response = await gateway.handle(to_request(scope, client, native))
+        await respond(response, headers_of(response, scope), send)
     except asyncio.CancelledError:
         if not client.left():
             raise
@@ -90,9 +90,14 @@ def to_request(scope: Scope, body: RequestBody, native: object = None) -> Reques
     )
 
 
-async def respond(response: Response[StreamBody], send: Send) -> None:
-    """Send a response; a streamed body is sent piece by piece, and closed."""
+def headers_of(response: Response[Any], scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response for ASGI, without `connection` where HTTP has none (RFC 9113 section 8.2.2)."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    return headers if scope.get("http_version", "1.1") < "2" else [header for header in headers if header[0] != b"connection"]
+
+
+async def respond(response: Response[StreamBody], headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    """Send a response; a streamed body is sent piece by piece, and closed."""
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     body = response.body
     if isinstance(body, bytes):

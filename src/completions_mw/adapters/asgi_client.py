@@ -1,12 +1,14 @@
 """The client of an ASGI request: its body, and whether it is still connected."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
@@ -22,19 +24,22 @@ class Client:
     much.
 
     Args:
+        scope: the scope of the request.
         receive: the callable of the ASGI server.
         timeout: seconds in which the client must send its body.
     """
 
-    __slots__ = ("_late", "_left", "_loop", "_receive", "_task", "_timeout", "_timer", "_watcher")
+    __slots__ = ("_late", "_left", "_loop", "_more", "_receive", "_scope", "_task", "_timeout", "_timer", "_watcher")
 
-    def __init__(self, receive: Receive, timeout: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, timeout: float) -> None:
+        self._scope = scope
         self._receive = receive
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._more = True
         self._late = False
         self._left = False
 
@@ -63,17 +68,33 @@ class Client:
         return body
 
     async def _whole(self, limit: int) -> bytes:
-        message = await self._receive()
-        body = _content(message)
-        if not message.get("more_body"):
-            return body
-        pieces, size, more = [body], len(body), True
-        while more and size <= limit:
-            message = await self._receive()
-            pieces.append(_content(message))
+        pieces: list[bytes] = []
+        size = 0
+        while self._more and size <= limit:
+            pieces.append(await self._next())
             size += len(pieces[-1])
-            more = message.get("more_body", False)
         return b"".join(pieces)
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._more = False
+            raise ClientDisconnectedError
+        self._more = message.get("more_body", False)
+        content: bytes = message.get("body", b"")
+        return content
+
+    async def discard(self, limit: int, seconds: float) -> bool:
+        """Drop what is left of the body: the method of `RequestBody`."""
+        if any(name == b"expect" for name, _ in self._scope["headers"]):
+            # The client sends the body once it is asked for, which servers do at the first `receive`.
+            return not self._more
+        size = 0
+        with contextlib.suppress(TimeoutError, ClientDisconnectedError):
+            async with asyncio.timeout(seconds):
+                while self._more and size < limit:
+                    size += len(await self._next())
+        return not self._more
 
     def _give_up(self) -> None:
         self._late = True
@@ -108,10 +129,3 @@ class Client:
             self._watcher.cancel()
         # The watcher and the task refer to each other, and would keep the request in memory until the next garbage collection.
         self._timer = self._watcher = self._task = None
-
-
-def _content(message: Message) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnectedError
-    content: bytes = message.get("body", b"")
-    return content

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from completions_mw.adapters.asgi import Scope, Send, answer
-from completions_mw.adapters.asgi_client import Message, Receive
+from completions_mw.adapters.asgi import Send, answer
+from completions_mw.adapters.asgi_client import Message, Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway

@@ -8,6 +8,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
+from completions_mw.adapters.wsgi_client import discard
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.routes import Routes
 from completions_mw.core.validation.headers import body_too_large_error
@@ -159,3 +160,8 @@ class FlaskBody:
             raise body_too_large_error(limit) from None
         except ClientDisconnected:
             raise ClientDisconnectedError from None
+
+    async def discard(self, limit: int, seconds: float) -> bool:
+        # The limit of the app is for bodies that are kept.
+        self._request.max_content_length = None
+        return discard(self._request.stream, self._request.environ, limit, seconds)

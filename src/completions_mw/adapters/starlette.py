@@ -8,8 +8,8 @@ The app closes the gateway in its lifespan:
             yield
 """
 
-from completions_mw.adapters.asgi import Scope, Send, answer, path_of
-from completions_mw.adapters.asgi_client import Receive
+from completions_mw.adapters.asgi import Send, answer, path_of
+from completions_mw.adapters.asgi_client import Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway

@@ -1,19 +1,13 @@
 """Adapter for WSGI apps: `app = CompletionsMiddleware(app, gateway)`."""
 
-import select
-import socket
 import ssl
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.wsgi import get_input_stream
-
 from completions_mw.adapters.support import check_gateway
+from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody
 from completions_mw.blocking import BlockingIterator
-from completions_mw.core.validation.headers import body_too_large_error
-from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response
 
@@ -79,43 +73,6 @@ def to_wsgi(response: Response[BlockingIterator[bytes]], start_response: "StartR
 def headers_of(response: Response[Any]) -> list[tuple[str, str]]:
     """Return the headers of a response for WSGI, without `connection`, which PEP 3333 leaves to the server."""
     return [header for header in response.headers if header[0] != "connection"]
-
-
-class WSGIBody:
-    """The `RequestBody` of a WSGI request."""
-
-    def __init__(self, environ: "WSGIEnvironment") -> None:
-        self._environ = environ
-
-    async def read(self, limit: int) -> bytes:
-        try:
-            # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
-            return get_input_stream(self._environ, max_content_length=limit + 1).read()
-        except RequestEntityTooLarge:
-            raise body_too_large_error(limit) from None
-        except ClientDisconnected:
-            raise ClientDisconnectedError from None
-
-
-class ClientSocket:
-    """The socket of a client, which gunicorn exposes: a `ClientConnection`."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def is_gone(self) -> bool:
-        """Return whether the client has closed the connection, without reading from it."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        if not poll.poll(0):
-            return False
-        try:
-            return self._socket.recv(1, socket.MSG_PEEK) == b""
-        except OSError:
-            return True
 
 
 def _connection(environ: "WSGIEnvironment") -> Any:

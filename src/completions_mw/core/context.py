@@ -23,6 +23,8 @@ class RequestContext:
     """Whether logs may quote exceptions, which may quote the request."""
     is_open: bool = True
     """Whether the request is still running."""
+    has_body: bool = False
+    """Whether the body of the request was read to its end."""
     caller: str | None = None
     """Id of the caller; None for the host app itself, and before the caller is known."""
     tenant: str | None = None

@@ -34,7 +34,8 @@ from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, 
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import Chat, parse_headers
-from completions_mw.core.validation.headers import body_too_large_error, check_entity
+from completions_mw.core.validation.body import discard_body, read_body
+from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError
 from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
@@ -108,6 +109,8 @@ class Pipeline:
             raise
         body = response.body
         headers = (*response.headers, *context.response_headers())
+        if not context.has_body and CLOSE_HEADERS[0] not in headers:
+            headers = (*headers, *await discard_body(request))
         if isinstance(body, bytes):
             headers = (*headers, ("content-length", str(len(body))))
         # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
@@ -191,12 +194,8 @@ class Pipeline:
         return Response(200, dialect.stream_headers if chat.stream else dialect.headers, body)
 
     async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> Chat:
-        body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
-        if len(body) > self._max_body_bytes:
-            raise body_too_large_error(self._max_body_bytes)
-        if length is not None and len(body) < length:
-            # gunicorn takes the end of the connection for the end of the body (docs/promises.md, Bounds).
-            raise ClientDisconnectedError
+        body = await read_body(request, length, self._max_body_bytes)
+        context.has_body = True
         return dialect.parse(body)
 
     async def _answer(

@@ -9,6 +9,7 @@ from weakref import finalize
 from completions_mw.adapters import asgi, wsgi
 from completions_mw.adapters.django.gateways import Gateways
 from completions_mw.adapters.support import needs
+from completions_mw.adapters.wsgi_client import WSGIBody, discard
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway
@@ -72,7 +73,7 @@ def to_request(request: HttpRequest, path: str) -> Request:
         return replace(asgi.to_request(request.scope, body, request), path=path, debug=settings.DEBUG)
     if not request.META.get("CONTENT_LENGTH"):
         # Django would read a chunked body as an empty one.
-        body = wsgi.WSGIBody(request.environ)
+        body = WSGIBody(request.environ)
     return replace(wsgi.to_request(request.environ, request), path=path, body=body, debug=settings.DEBUG)
 
 
@@ -100,6 +101,12 @@ class DjangoBody:
         except UnreadablePostError:
             raise ClientDisconnectedError from None
         return body
+
+    async def discard(self, limit: int, seconds: float) -> bool:
+        if isinstance(self._request, ASGIRequest):
+            # Django has read the body.
+            return True
+        return discard(self._request, self._request.environ, limit, seconds)
 
 
 class AsyncBody:

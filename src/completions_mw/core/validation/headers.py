@@ -13,8 +13,8 @@ MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
 _SINGLE_HEADERS: Final = frozenset(
     {"cache-control", "content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"}
 )
-_CLOSE_HEADERS: Final = (("connection", "close"),)
-"""Headers of errors about framing: the end of the request is in doubt, so the bytes after it must not be read as another request."""
+CLOSE_HEADERS: Final[Headers] = (("connection", "close"),)
+"""Headers of answers after which the end of the request is in doubt, or unread: what follows must not be read as another request."""
 _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
 _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
@@ -52,11 +52,11 @@ def parse_headers(headers: Headers) -> RequestHeaders:
     length, coding, id = named.get("content-length"), named.get("transfer-encoding"), named.get("x-client-request-id")
     if coding is not None and coding.lower() != "chunked":
         # Servers decode `chunked` only and leave other codings to the app (RFC 9112 section 6.1).
-        raise InvalidRequestError("The request has a Transfer-Encoding other than chunked.", headers=_CLOSE_HEADERS)
+        raise InvalidRequestError("The request has a Transfer-Encoding other than chunked.", headers=CLOSE_HEADERS)
     if coding is not None and length is not None:
-        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=_CLOSE_HEADERS)
+        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=CLOSE_HEADERS)
     if length is not None and not _LENGTH_PATTERN.fullmatch(length):
-        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=_CLOSE_HEADERS)
+        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=CLOSE_HEADERS)
     if id is not None and (len(id) > MAX_CLIENT_REQUEST_ID_LENGTH or not id.isascii()):
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)

@@ -1,0 +1,100 @@
+"""The client of a WSGI request: its body, and whether it is still connected."""
+
+import select
+import socket
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.core.validation.headers import body_too_large_error
+from completions_mw.errors import ClientDisconnectedError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+PIECE: Final = 8192
+"""Bytes that are dropped at a time."""
+
+
+class Readable(Protocol):
+    """A stream that is read piece by piece."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class WSGIBody:
+    """The `RequestBody` of a WSGI request."""
+
+    def __init__(self, environ: "WSGIEnvironment") -> None:
+        self._environ = environ
+
+    async def read(self, limit: int) -> bytes:
+        try:
+            # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
+            return get_input_stream(self._environ, max_content_length=limit + 1).read()
+        except RequestEntityTooLarge:
+            raise body_too_large_error(limit) from None
+        except ClientDisconnected:
+            raise ClientDisconnectedError from None
+
+    async def discard(self, limit: int, seconds: float) -> bool:
+        return discard(get_input_stream(self._environ), self._environ, limit, seconds)
+
+
+def discard(stream: Readable, environ: "WSGIEnvironment", limit: int, seconds: float) -> bool:
+    """Drop what is left of a body: `RequestBody.discard` for WSGI.
+
+    Servers have time limits of their own for a read. gunicorn has none, so its socket gets one. If the body has not ended then, the socket
+    is closed for reading: gunicorn would wait for the rest, with the thread of the request.
+
+    Args:
+        stream: the body as the framework reads it, which ends with it.
+        environ: the environ of the request.
+        limit: maximum of bytes to drop.
+        seconds: maximum of seconds to wait for them.
+    """
+    if environ.get("wsgi.input_terminated"):
+        # The stream of a framework may have failed at a limit.
+        stream = environ["wsgi.input"]
+    sock = environ.get("gunicorn.socket")
+    before = sock and sock.gettimeout()
+    deadline = SYSTEM_CLOCK.monotonic() + seconds
+    is_done = False
+    with suppress(OSError, ValueError, ClientDisconnected):
+        while not is_done and limit > 0 and (left := deadline - SYSTEM_CLOCK.monotonic()) > 0:
+            if sock:
+                sock.settimeout(left)
+            piece = stream.read(PIECE)
+            limit -= len(piece)
+            is_done = not piece
+    if sock:
+        sock.settimeout(before)
+        if not is_done and not isinstance(sock, ssl.SSLSocket):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)
+    return is_done
+
+
+class ClientSocket:
+    """The socket of a client, which gunicorn exposes: a `ClientConnection`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def is_gone(self) -> bool:
+        """Return whether the client has closed the connection, without reading from it."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(0):
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            return True

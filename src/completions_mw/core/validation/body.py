@@ -1,0 +1,48 @@
+"""Read the body of a request, or drop it where the answer does not need it."""
+
+from typing import Final
+
+from completions_mw.core.validation.headers import CLOSE_HEADERS, body_too_large_error
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.http import Headers, Request
+
+DISCARD_BYTES: Final = 10 * 1024 * 1024
+"""Most bytes of a body that are dropped: more than a proxy sends ahead of an answer."""
+DISCARD_SECONDS: Final = 1.0
+"""Most seconds that an answer waits for a body that it does not need."""
+
+
+async def read_body(request: Request, length: int | None, limit: int) -> bytes:
+    """Return the whole body of `request`.
+
+    Args:
+        request: the request.
+        length: its Content-Length, if it has one.
+        limit: maximum of bytes.
+
+    Raises:
+        RequestTooLargeError: the body has more than `limit` bytes.
+        RequestTimeoutError: the client did not send the body in time.
+        ClientDisconnectedError: the client left before it had sent the body.
+    """
+    body = request.body if isinstance(request.body, bytes) else await request.body.read(limit)
+    if len(body) > limit:
+        raise body_too_large_error(limit)
+    if length is not None and len(body) < length:
+        # gunicorn takes the end of the connection for the end of the body (docs/promises.md, Bounds).
+        raise ClientDisconnectedError
+    return body
+
+
+async def discard_body(request: Request) -> Headers:
+    """Drop the unread body of a request that is being answered; return headers for the answer.
+
+    With an unread body, servers close the connection without saying so, and a proxy may have sent the next request of somebody else on
+    it; or they wait for the rest of the body, as long as its client likes (docs/promises.md, Hosts and servers).
+    """
+    length = dict(request.headers).get("content-length")
+    if isinstance(request.body, bytes) or length == "0":
+        return ()
+    is_small = length is None or (length.isdecimal() and int(length) <= DISCARD_BYTES)
+    limit = DISCARD_BYTES if is_small else 0
+    return () if await request.body.discard(limit, DISCARD_SECONDS) else CLOSE_HEADERS
