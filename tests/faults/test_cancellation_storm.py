@@ -27,7 +27,7 @@ from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.storm import AT_ONCE, MODELS, POOL, STAGES, request_for, settings_of
-from tests.faults.test_cancellation import check_nothing_left
+from tests.faults.test_cancellation import check_nothing_left, on_loops, on_threads
 from tests.support.proxy import Blackhole, FaultProxy
 from tests.support.silent_server import SilentServer
 from tests.support.upstream import MockUpstream
@@ -139,6 +139,7 @@ async def cancel(gateway: AsyncGateway, count: int) -> None:
     for task in live:
         task.cancel()
     await asyncio.gather(*live, return_exceptions=True)
+    await turns_of_the_loop()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert min(cancelled[model] for model in STAGES) > 0, cancelled
 
@@ -152,9 +153,12 @@ async def pools_of(transport: AsyncTransport) -> Mapping[Any, object]:
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@on_loops
 @count_of_requests
-def test_cancelled_tasks(servers: Upstreams, new_loop: Callable[[], asyncio.AbstractEventLoop], count: int) -> None:
-    transport = AsyncTransport(POOL, tick=0.1)
+def test_cancelled_tasks(
+    servers: Upstreams, new_loop: Callable[[], asyncio.AbstractEventLoop], transport_class: type[AsyncTransport], count: int
+) -> None:
+    transport = transport_class(POOL, 3.0, 4.0, 0.1)
     gateway = AsyncGateway(settings_of(servers.urls), transport=transport)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         # What a loop makes at its first use belongs to the baseline.
@@ -203,10 +207,11 @@ def end(body: BlockingIterator[bytes], ending: str, after: int, clients: socket.
     return None
 
 
+@on_threads
 @count_of_requests
-def test_abandoned_streams(servers: Upstreams, count: int) -> None:
+def test_abandoned_streams(servers: Upstreams, transport_class: type[BlockingTransport], count: int) -> None:
     """Nobody cancels a thread: a connection that does not come to be ends by its deadline."""
-    transport = BlockingTransport(POOL, tick=0.1)
+    transport = transport_class(POOL, 3.0, 4.0, 0.1)
     gateway = Gateway(settings_of(servers.urls, connect=0.05), transport=transport)
     baseline = Baseline(servers)
     with ThreadPoolExecutor(POOL + 4) as threads:
