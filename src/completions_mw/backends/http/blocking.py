@@ -5,9 +5,11 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from threading import Lock
 from typing import Any, Final
 
@@ -319,8 +321,5 @@ def _poll_connects(trying: dict[int, socket.socket], seconds: float) -> tuple[so
 
 def _interleaved(addresses: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return addresses with their families in turn, so that a dead family costs one delay and not one for each of its addresses."""
-    first = [address for address in addresses if address[0] == addresses[0][0]]
-    others = [address for address in addresses if address[0] != addresses[0][0]]
-    mixed = [address for pair in zip(first, others, strict=False) for address in pair]
-    shorter = min(len(first), len(others))
-    return [*mixed, *first[shorter:], *others[shorter:]]
+    turns = defaultdict[Any, Iterator[int]](count)
+    return sorted(addresses, key=lambda address: next(turns[address[0]]))

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing, suppress
 from functools import lru_cache, partial
 from importlib.util import find_spec
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import httpcore2
@@ -35,7 +35,6 @@ from completions_mw.http import ClientConnection
 T = TypeVar("T")
 _FRAMING: Final = {b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 """Headers of answers that say how these come: here they come in chunks."""
-_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def _name_only(record: logging.LogRecord) -> bool:
@@ -88,16 +87,23 @@ def _head(response: httpcore2.Response) -> bytes:
     return b"HTTP/1.1 %d \r\n%btransfer-encoding: chunked\r\n%b\r\n" % (response.status, lines, ending)
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-class _Progress:
-    """Counts what an upstream sends without bringing its answer forward, as floods of informational responses do."""
+class _Network:
+    """The network of one engine: its one connection, once that is made."""
 
     idle_bytes = 0
+    """Bytes that have come without bringing the answer forward, as floods of informational responses do."""
+    _socket: socket.socket | None = None
 
-    def count(self, data: bytes) -> bytes:
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def _connected(self) -> socket.socket:
+        assert self._socket is not None
+        return self._socket
+
+    def _count(self, data: bytes) -> bytes:
         self.idle_bytes += len(data)
         if self.idle_bytes > 2 * MAX_IDLE_BYTES:
             raise httpcore2.RemoteProtocolError
@@ -113,30 +119,28 @@ def _connect_failure(error: Exception) -> Exception:
     return failure
 
 
-class _BlockingStream(_Progress, httpcore2.NetworkBackend, httpcore2.NetworkStream):
-    """The network of one engine, for threads: its one connection, once that is made."""
+class _BlockingNetwork(_Network, httpcore2.NetworkBackend, httpcore2.NetworkStream):
+    """For threads and greenlets."""
 
-    def __init__(self) -> None:
-        self.until = 0.0
-        self._socket: socket.socket | None = None
-        self._is_aborted = False
+    until = 0.0
+    """When the connection must have been made; seconds of the monotonic clock."""
+    _is_aborted = False
 
     def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore2.NetworkStream:
         self._socket = blocking.connect(host, port, self.until)
-        if self._is_aborted:
-            raise TimeoutError
-        return self
+        return self._unless_aborted()
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> "_BlockingStream":
+    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> Self:
         # The handshake comes later, so that `abort` has the socket meanwhile.
         options: dict[str, Any] = {"server_hostname": server_hostname, "do_handshake_on_connect": False, "suppress_ragged_eofs": False}
         self._socket = wrapped = ssl_context.wrap_socket(self._connected, **options)
+        self._unless_aborted()
         wrapped.do_handshake()
         return self
 
     def read(self, max_bytes: int, *_: object, **__: object) -> bytes:
         try:
-            return self.count(self._connected.recv(max_bytes))
+            return self._count(self._connected.recv(max_bytes))
         except OSError as error:
             raise httpcore2.ReadError from error
 
@@ -146,10 +150,6 @@ class _BlockingStream(_Progress, httpcore2.NetworkBackend, httpcore2.NetworkStre
         except OSError as error:
             raise httpcore2.WriteError from error
 
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
     def abort(self) -> None:
         """End what another thread does with the connection."""
         self._is_aborted = True
@@ -157,32 +157,25 @@ class _BlockingStream(_Progress, httpcore2.NetworkBackend, httpcore2.NetworkStre
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
+    def _unless_aborted(self) -> Self:
+        if self._is_aborted:
+            # Before it had this socket.
+            raise TimeoutError
+        return self
+
     def get_extra_info(self, info: str) -> Any:
         return self._socket if info == "ssl_object" and isinstance(self._socket, ssl.SSLSocket) else None
 
-    @property
-    def _connected(self) -> socket.socket:
-        assert self._socket is not None
-        return self._socket
-
 
 class BlockingHttpx2Connection(BlockingHttpConnection):
-    """A connection of threads and greenlets: one end of a pair of sockets, at whose other end a thread writes what the engine gives.
-
-    Args:
-        ours: this end.
-        theirs: the other one.
-        origin: where the requests go.
-        seconds: that connecting may take.
-        proxy: URL of the proxy, if any.
-    """
+    """A connection of threads and greenlets: the end `ours` of a pair of sockets, to whose other end a thread writes what the engine gives."""
 
     def __init__(self, ours: socket.socket, theirs: socket.socket, origin: Origin, seconds: float, proxy: str | None) -> None:
         self._theirs = theirs
         self._origin = origin
         self._seconds = seconds
-        self._stream = _BlockingStream()
-        self._engine = httpcore2.ConnectionPool(network_backend=self._stream, **_options(proxy))
+        self._network = _BlockingNetwork()
+        self._engine = httpcore2.ConnectionPool(network_backend=self._network, **_options(proxy))
         self._is_serving = False
         wait_at_most(ours, WATCH_AFTER)
         super().__init__(ours, lambda _: None)
@@ -192,9 +185,9 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
         self._is_serving = True
         self._sending = threading.Event()
         self._failure: Exception | None = None
-        self._stream.until = min(SYSTEM_CLOCK.monotonic() + self._seconds, call.deadline)
+        self._network.until = min(SYSTEM_CLOCK.monotonic() + self._seconds, call.deadline)
         threading.Thread(target=self._serve, args=(_request(self._origin, head, body, self._trace),), daemon=True).start()
-        if not self._sending.wait(self._stream.until - SYSTEM_CLOCK.monotonic()):
+        if not self._sending.wait(self._network.until - SYSTEM_CLOCK.monotonic()):
             raise connect_timed_out()
         if self._failure is not None:
             raise self._failure
@@ -203,7 +196,7 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
     def close(self) -> None:
         super().close()
         if self._process == os.getpid():
-            self._stream.abort()
+            self._network.abort()
         if not self._is_serving:
             self._close_engine()
 
@@ -217,20 +210,21 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
             response = self._engine.handle_request(request)
             self._give(_head(response))
             for piece in cast("Iterable[bytes]", response.stream):
-                self._give(_chunk(piece))
+                self._give(b"%x\r\n%b\r\n" % (len(piece), piece))
             # Before the call ends: the next one may come at once.
             response.close()
             self._is_serving = False
-            self._give(_LAST_CHUNK)
+            self._give(b"0\r\n\r\n")
         except Exception as error:
+            self._is_serving = False
             self._fail(error)
         finally:
-            self._is_serving = False
-            if self._is_closed:
+            # Whoever comes second, this thread or who closes the connection, closes what is below it.
+            if self._is_closed and not self._is_serving:
                 self._close_engine()
 
     def _give(self, data: bytes) -> None:
-        self._stream.idle_bytes = 0
+        self._network.idle_bytes = 0
         self._theirs.sendall(data)
 
     def _fail(self, error: Exception) -> None:
@@ -244,17 +238,16 @@ class BlockingHttpx2Connection(BlockingHttpConnection):
                 self._theirs.shutdown(socket.SHUT_WR)
 
     def _close_engine(self) -> None:
-        self._stream.close()
+        self._network.close()
         self._theirs.close()
 
 
-class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetworkStream):
-    """The network of one engine, for event loops: its one connection, once that is made."""
+class _AsyncNetwork(_Network, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetworkStream):
+    """For event loops."""
 
     def __init__(self, connect: Callable[[Origin], Awaitable[socket.socket]]) -> None:
         self._connect = connect
         self._loop = asyncio.get_running_loop()
-        self._socket: socket.socket | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
 
@@ -262,14 +255,14 @@ class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetw
         self._socket = await self._connect(Origin(False, host, port))
         return self
 
-    async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> "_AsyncStream":
+    async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> Self:
         self._tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         await self._over_tls(self._tls.do_handshake)
         return self
 
     async def read(self, max_bytes: int, *_: object, **__: object) -> bytes:
         try:
-            return self.count(await self._receive() if self._tls is None else await self._over_tls(partial(self._tls.read, max_bytes)))
+            return self._count(await self._receive() if self._tls is None else await self._over_tls(partial(self._tls.read, max_bytes)))
         except OSError as error:
             raise httpcore2.ReadError from error
 
@@ -285,17 +278,8 @@ class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetw
     async def aclose(self) -> None:
         self.close()
 
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
     def get_extra_info(self, info: str) -> Any:
         return self._tls if info == "ssl_object" else None
-
-    @property
-    def _connected(self) -> socket.socket:
-        assert self._socket is not None
-        return self._socket
 
     async def _receive(self) -> bytes:
         return await self._loop.sock_recv(self._connected, READ_BYTES)
@@ -317,21 +301,14 @@ class _AsyncStream(_Progress, httpcore2.AsyncNetworkBackend, httpcore2.AsyncNetw
 
 
 class AsyncHttpx2Connection(AsyncHttpConnection):
-    """A connection of an event loop that receives, from a task, what the engine gives.
-
-    Args:
-        connect: returns a socket.
-        origin: where the requests go.
-        seconds: that connecting may take.
-        proxy: URL of the proxy, if any.
-    """
+    """A connection of an event loop that receives, from a task, what the engine gives. `connect` returns a socket."""
 
     def __init__(self, connect: Callable[[Origin], Awaitable[socket.socket]], origin: Origin, seconds: float, proxy: str | None) -> None:
         super().__init__(asyncio.get_running_loop(), None)
         self._origin = origin
         self._seconds = seconds
-        self._stream = _AsyncStream(connect)
-        self._engine = httpcore2.AsyncConnectionPool(network_backend=self._stream, **_options(proxy))
+        self._network = _AsyncNetwork(connect)
+        self._engine = httpcore2.AsyncConnectionPool(network_backend=self._network, **_options(proxy))
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -358,7 +335,7 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
     def close(self) -> None:
         super().close()
         if self._task is None:
-            self._stream.close()
+            self._network.close()
         else:
             self._task.cancel()
 
@@ -373,11 +350,11 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
             await self._give(_head(response))
             async with aclosing(cast("AsyncGenerator[bytes]", cast("AsyncIterable[bytes]", response.stream).__aiter__())) as pieces:
                 async for piece in pieces:
-                    await self._give(_chunk(piece))
+                    await self._give(b"%x\r\n%b\r\n" % (len(piece), piece))
             # Before the call ends: the next one may come at once.
             await response.aclose()
             self._task = None
-            await self._give(_LAST_CHUNK)
+            await self._give(b"0\r\n\r\n")
         except Exception as error:
             if self._sending.done():
                 self._lose(is_clean=not isinstance(error, httpcore2.NetworkError | OSError))
@@ -386,10 +363,10 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
         finally:
             self._task = None
             if self._is_lost:
-                self._stream.close()
+                self._network.close()
 
     async def _give(self, data: bytes) -> None:
-        self._stream.idle_bytes = 0
+        self._network.idle_bytes = 0
         self._room.clear()
         self.data_received(data)
         if self._call is not None and self._call.buffered > MAX_BUFFERED:
@@ -397,12 +374,7 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
 
 
 class BlockingHttpx2Transport(BlockingTransport):
-    """The `Transport` port over httpx2's engine, for threads and greenlets.
-
-    Args:
-        *pool: as of `BlockingTransport`.
-        proxy: URL of an HTTP proxy, with user name and password if it wants them.
-    """
+    """The `Transport` port over httpx2's engine, for threads and greenlets, through the HTTP proxy with the URL `proxy`, if any."""
 
     def __init__(self, *pool: Any, proxy: str | None = None) -> None:
         self._proxy = proxy
@@ -416,12 +388,7 @@ class BlockingHttpx2Transport(BlockingTransport):
 
 
 class AsyncHttpx2Transport(AsyncTransport):
-    """The `Transport` port over httpx2's engine, for event loops.
-
-    Args:
-        *pool: as of `AsyncTransport`.
-        proxy: URL of an HTTP proxy, with user name and password if it wants them.
-    """
+    """The `Transport` port over httpx2's engine, for event loops, through the HTTP proxy with the URL `proxy`, if any."""
 
     def __init__(self, *pool: Any, proxy: str | None = None) -> None:
         self._proxy = proxy
