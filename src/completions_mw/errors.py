@@ -271,6 +271,11 @@ def retry_headers(wait_ms: int) -> Headers:
     return (*headers, *NO_RETRY_HEADERS) if wait_ms > soon else headers
 
 
+def overloaded_error() -> ServiceUnavailableError:
+    """Return the error for a request that waited in vain for something of which this process has a limited number."""
+    return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=(("retry-after", "1"),))
+
+
 def shown_name(name: str) -> str:
     """Return the name of a model or tenant as error texts show it: at most 256 characters, and valid Unicode."""
     return name[:_MAX_NAME_CHARS].encode("utf-8", "replace").decode()

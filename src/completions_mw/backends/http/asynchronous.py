@@ -9,13 +9,14 @@ from aiohappyeyeballs import start_connection
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
-from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
 from completions_mw.backends.http.lookups import Lookups
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
+from completions_mw.errors import overloaded_error
 from completions_mw.http import ClientConnection
 
 MAX_BUFFERED: Final = 256 * 1024
@@ -213,7 +214,7 @@ class AsyncTransport(HttpTransport):
             if turn.future.done() and not turn.future.cancelled():
                 pool.release(turn.future.result(), SYSTEM_CLOCK.monotonic())
             if isinstance(error, TimeoutError):
-                raise overloaded() from None
+                raise overloaded_error() from None
             raise
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:

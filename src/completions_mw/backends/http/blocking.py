@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
-from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent, wait_at_most
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.errors import ClientDisconnectedError
+from completions_mw.errors import ClientDisconnectedError, overloaded_error
 from completions_mw.http import ClientConnection
 
 READ_BYTES: Final = 64 * 1024
@@ -214,7 +214,7 @@ class BlockingTransport(HttpTransport, PerProcess):
             pool.withdraw(turn)
             # Unless it came in the last moment.
             if not turn.wait(0):
-                raise overloaded()
+                raise overloaded_error()
         return turn.connection
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
