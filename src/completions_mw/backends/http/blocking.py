@@ -159,9 +159,10 @@ def _is_ready(sock: socket.socket, event: int, client: ClientConnection | None, 
 class _Turn:
     """The `Waiter` of a thread or greenlet."""
 
-    __slots__ = ("_is_offered", "connection")
+    __slots__ = ("_is_offered", "caller", "connection")
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
         self.connection: CallConnection | None = None
         """What was offered."""
         self._is_offered = Lock()
@@ -180,8 +181,10 @@ class _Turn:
 class BlockingTransport(HttpTransport, PerProcess):
     """The `Transport` port for threads and greenlets. Each process has its own connections."""
 
-    def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
-        HttpTransport.__init__(self, max_connections, wait, keep_alive, tick)
+    def __init__(
+        self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0, share: float = 1.0
+    ) -> None:
+        HttpTransport.__init__(self, max_connections, wait, keep_alive, tick, share)
         PerProcess.__init__(self)
 
     def reset(self) -> None:
@@ -198,8 +201,8 @@ class BlockingTransport(HttpTransport, PerProcess):
     def _own_pools(self) -> Pools:
         return self._pools
 
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
-        turn = _Turn()
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
+        turn = _Turn(caller)
         if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
             return turn.connection
         try:
@@ -208,7 +211,7 @@ class BlockingTransport(HttpTransport, PerProcess):
             # Ctrl-C, a killed greenlet or a time-out of gevent.
             pool.withdraw(turn)
             if turn.wait(0):
-                pool.release(turn.connection, SYSTEM_CLOCK.monotonic())
+                pool.release(turn.connection, caller, SYSTEM_CLOCK.monotonic())
             raise
         if not is_offered:
             pool.withdraw(turn)
