@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Backends(Protocol):
     """Makes all backends of a gateway, either blocking or async."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport: ...
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport: ...
     def model_threads(self, settings: Settings) -> "ModelThreads | None": ...
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model: ...
@@ -30,9 +30,9 @@ class Backends(Protocol):
 class BlockingBackends:
     """Makes backends that do their I/O inline, for threads and greenlets."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport:
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport:
         connections = settings.connections
-        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive, share
         if proxy is None and settings.transport == "httptools":
             from completions_mw.backends.http.blocking import BlockingTransport
 
@@ -88,9 +88,9 @@ class BlockingBackends:
 class AsyncBackends:
     """Makes backends that suspend, for event loops."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport:
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport:
         connections = settings.connections
-        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive, share
         if proxy is None and settings.transport == "httptools":
             from completions_mw.backends.http.asynchronous import AsyncTransport
 

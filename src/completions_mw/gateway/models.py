@@ -29,15 +29,24 @@ class ModelRegistry:
         functions: Python functions as models, by name.
         backends: makes the backends.
         transport: used instead of a transport from `backends`, and closed by its owner; None to make one.
+        share: part of the connections to an upstream that one caller may have.
 
     Raises:
         ConfigurationError: a provider or model in the settings cannot work, or a function cannot be called.
     """
 
-    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], backends: Backends, transport: Transport | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        functions: Mapping[str, ModelFunction],
+        backends: Backends,
+        transport: Transport | None,
+        share: float = 1.0,
+    ) -> None:
         self._settings = settings
         self._backends = backends
         self._injected = transport
+        self._share = share
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings)
         self._backends_to_close: list[Transport | Model] = []
@@ -78,7 +87,7 @@ class ModelRegistry:
             return self._injected
         proxy = None if provider.proxy is None else provider.proxy.get_secret_value()
         if proxy not in self._transports:
-            self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy))
+            self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy, self._share))
         return self._transports[proxy]
 
     def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
