@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from completions_mw.core.budgets.budgets import BudgetAlert
+    from completions_mw.core.cache.cache import CacheStats
     from completions_mw.core.keys.caller import Caller
     from completions_mw.core.keys.secrets import NewKey
     from completions_mw.core.keys.service import KeyNotFoundError
@@ -67,6 +68,7 @@ __all__ = [
     "Budget",
     "BudgetAlert",
     "BudgetExceededError",
+    "CacheStats",
     "Caller",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -107,6 +109,7 @@ __all__ = [
 _MODULES = {
     "completions_mw.core.keys.caller": ("Caller",),
     "completions_mw.core.budgets.budgets": ("BudgetAlert",),
+    "completions_mw.core.cache.cache": ("CacheStats",),
     "completions_mw.core.keys.service": ("KeyNotFoundError",),
     "completions_mw.core.keys.secrets": ("NewKey",),
     "completions_mw.core.ports": ("Balance", "KeyExistsError", "KeyRecord", "StoreError", "UsageRow"),

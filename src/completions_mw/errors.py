@@ -32,6 +32,8 @@ from completions_mw.http import Headers, Response
 
 NO_RETRY_HEADERS: Final = (("x-should-retry", "false"),)
 """Headers that stop the retries of OpenAI's SDKs where a retry cannot succeed (docs/contract.md, Client retries)."""
+MAX_RETRY_MS: Final = 60_000
+"""Longest `retry-after-ms` that is sent: openai-node waits as long as the header says, even a day (docs/contract.md, Client retries)."""
 _MAX_NAME_CHARS: Final = 256
 
 
@@ -88,7 +90,7 @@ class GatewayError(Exception):
         try:
             return float(milliseconds) / 1000 if milliseconds else float(seconds) if seconds else None
         except ValueError:
-            # The header of an upstream may be a date.
+            # A function of the host app may have set any text.
             return None
 
 
@@ -258,6 +260,20 @@ def error_response(error: GatewayError) -> Response[Any]:
         headers=(("content-type", "application/json"), *error.headers),
         body=to_json(error_body(error)),
     )
+
+
+def retry_headers(wait_ms: int) -> Headers:
+    """Return the headers that advise a client to retry after `wait_ms`, or not to retry if a client should not wait that long."""
+    # The SDKs ignore 0 and choose a delay of their own.
+    soon = min(max(wait_ms, 1), MAX_RETRY_MS)
+    headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
+    # A retry after the longest delay that is sent would be refused again.
+    return (*headers, *NO_RETRY_HEADERS) if wait_ms > soon else headers
+
+
+def overloaded_error() -> ServiceUnavailableError:
+    """Return the error for a request that waited in vain for something of which this process has a limited number."""
+    return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=(("retry-after", "1"),))
 
 
 def shown_name(name: str) -> str:

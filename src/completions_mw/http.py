@@ -108,6 +108,8 @@ class UpstreamRequest:
     timeouts: Timeouts = Timeouts()
     connection: ClientConnection | None = None
     """Connection of the client who waits for the answer; a blocking transport stops when that client leaves."""
+    caller: str = ""
+    """Scope and id of the caller, who may have a share of the connections; empty for the host app itself."""
 
 
 class UpstreamBody(ByteStream, Protocol):

@@ -18,41 +18,45 @@ import gevent  # noqa: E402
 from completions_mw import Gateway  # noqa: E402
 from completions_mw.backends.http import BlockingTransport  # noqa: E402
 from completions_mw.blocking import BlockingIterator, run_sync  # noqa: E402
-from tests.faults.storm import AT_ONCE, MODELS, POOL, request_for, settings_of  # noqa: E402
+from tests.faults.storm import AT_ONCE, MODELS, POOL, STAGES, request_for, settings_of  # noqa: E402
+
+MOMENTS = (*STAGES, "head", "body")
 
 
-def consume(gateway: Gateway, model: str, stream: bool) -> int:
-    """Do what a WSGI server does."""
+def consume(gateway: Gateway, model: str, stream: bool, moments: list[str]) -> int:
+    """Do what a WSGI server does; add to `moments` where it has come to."""
     response = gateway.handle(request_for(model, stream=stream))
     if isinstance(response.body, BlockingIterator):
         with response.body as body:
-            for _ in body:
-                pass
+            moments.extend("body" for _ in body)
     return response.status
 
 
 def killed_by_time_out(gateway: Gateway, model: str, stream: bool, seconds: float) -> None:
     with suppress(gevent.Timeout), gevent.Timeout(seconds):
-        consume(gateway, model, stream)
+        consume(gateway, model, stream, [])
 
 
 def kill(gateway: Gateway, count: int) -> Counter[str]:
-    """Kill `count` greenlets at moments that nobody chose, with three times as many at once as there are connections."""
+    """Kill `count` greenlets, and more until each moment was hit; three times as many live as have connections."""
     luck, killed = random.Random(40), Counter[str]()
-    live: dict[gevent.Greenlet[..., Any], str] = {}
-    while killed.total() < count:
+    live: dict[gevent.Greenlet[..., Any], list[str]] = {}
+    while killed.total() < count or min(killed[moment] for moment in MOMENTS) == 0:
         model, stream = luck.choices(list(MODELS), list(MODELS.values()))[0], luck.random() < 0.7
         if luck.random() < 0.2:
-            live[gevent.spawn(killed_by_time_out, gateway, model, stream, luck.random() / 50)] = model
+            live[gevent.spawn(killed_by_time_out, gateway, model, stream, luck.random() / 50)] = []
         else:
-            live[gevent.spawn(consume, gateway, model, stream)] = model
+            moments = [model if model in STAGES else "head"]
+            live[gevent.spawn(consume, gateway, model, stream, moments)] = moments
         for _ in range(luck.choice((0, 0, 1, 2, 5, 20))):
             gevent.sleep(0)
         if len(live) > AT_ONCE or luck.random() < 0.3:
             for greenlet in luck.sample(list(live), luck.randint(1, len(live))):
                 greenlet.kill(block=False)
         for greenlet in [greenlet for greenlet in live if greenlet.ready()]:
-            killed[live.pop(greenlet)] += isinstance(greenlet.value, gevent.GreenletExit)
+            moments = live.pop(greenlet)
+            if moments and isinstance(greenlet.value, gevent.GreenletExit):
+                killed[moments[-1]] += 1
     gevent.killall(list(live))
     return killed
 
@@ -66,7 +70,7 @@ def held() -> list[int]:
 
 
 def probe(gateway: Gateway) -> list[int | None]:
-    greenlets = [gevent.spawn(consume, gateway, "together", False) for _ in range(POOL)]
+    greenlets = [gevent.spawn(consume, gateway, "together", False, []) for _ in range(POOL)]
     gevent.joinall(greenlets, raise_error=True)
     return [greenlet.value for greenlet in greenlets]
 

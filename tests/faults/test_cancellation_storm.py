@@ -237,8 +237,7 @@ def test_killed_greenlets(servers: Upstreams, count: int) -> None:
         timeout=1200,
     )
     found = json.loads(process.stdout)
-    check_that_every_moment_was_hit(servers.up)
-    assert min(found["killed"][model] for model in STAGES) > 0, found
+    assert found["killed"].keys() == {*STAGES, "head", "body"}
     assert found["probes"] == [200] * POOL
     assert found["pools"].count("0 active, ") == found["pools"].count("0 waiting") == 4, found
     assert found["after"] == found["before"]

@@ -81,6 +81,25 @@ async def key_in_error(x: RequestContext) -> None:
     await x.reply_json({"error": {"message": f"bad request from {x.request.header('authorization')} to {x.request.path}"}}, status=400)
 
 
+async def key_in_names(x: RequestContext) -> None:
+    await x.reply_json({"error": named_after(x.request.header("authorization"))}, status=429)
+
+
+async def key_in_report(x: RequestContext) -> None:
+    """An error inside an answer with status 200, of either kind."""
+    error = json.dumps({"error": named_after(x.request.header("authorization"))}).encode()
+    if not x.stream:
+        await x.reply_json(json.loads(error))
+        return
+    await x.start()
+    await x.piece(b"data: " + error + b"\n\n")
+    await x.end()
+
+
+def named_after(secret: str | None) -> dict[str, str]:
+    return {name: f"{name} {secret}" for name in ("message", "type", "param", "code")}
+
+
 ECHOES = {
     name.replace("_", "-"): scenario
     for name, scenario in {
@@ -92,6 +111,8 @@ ECHOES = {
         "cut_short": cut_short,
         "bad_event": bad_event,
         "key_in_error": key_in_error,
+        "key_in_names": key_in_names,
+        "key_in_report": key_in_report,
     }.items()
 }
 FAILURES = [*ECHOES, "status-401", "status-500", "errorevent", "html", "cut", "rst", "badjson", "bomb", "redirect", "hugeline", "stall"]

@@ -22,7 +22,7 @@ def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
     assert upstream.capabilities == Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens")
 
 
-@pytest.mark.parametrize(("api", "modules"), [("echo", ALWAYS), ("openai", ALWAYS | {"openai", "openai_errors"})])
+@pytest.mark.parametrize(("api", "modules"), [("echo", ALWAYS), ("openai", ALWAYS | {"openai", "openai_errors", "retry_advice"})])
 def test_a_gateway_imports_only_the_formats_that_it_speaks(api: str, modules: set[str]) -> None:
     program = f"""
 import sys

@@ -9,6 +9,8 @@ prices.py          prices of targets, from the settings or a price table
 stores.py          stores of limits, budgets and keys, from the settings
 store_checks.py    reaches the stores before the first request
 keys.py, async_keys.py  API keys from Python: the property `keys` of each gateway
+caching.py         the response cache, from the settings
+cache.py           the response cache from Python: the property `cache` of each gateway
 options.py         keyword arguments of a gateway
 setup_warnings.py  warns of settings that are valid, and do not work as intended
 """

@@ -11,6 +11,7 @@ from completions_mw.core.streaming.reader import ChunkReader
 from completions_mw.gateway.async_keys import AsyncKeys
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
+from completions_mw.gateway.cache import AsyncCache
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
 from completions_mw.schemas import ChatCompletion, ModelList
@@ -44,7 +45,14 @@ class AsyncGateway(GatewayBase):
         return await self._pipeline.handle(request)
 
     async def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
+        self,
+        *,
+        model: str,
+        messages: Iterable[Any],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
     ) -> ChatCompletion:
         """Return the whole answer to a conversation.
 
@@ -54,15 +62,23 @@ class AsyncGateway(GatewayBase):
             key: API key of the caller, whose models, limits and budget apply.
             caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
                 every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
             **params: further parameters of OpenAI's API.
 
         Raises:
             GatewayError: the request failed; over HTTP, the same error would be the response.
         """
-        return await self._complete({"model": model, "messages": messages, **params}, key, caller)
+        return await self._complete({"model": model, "messages": messages, **params}, key, caller, cache)
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
+        self,
+        *,
+        model: str,
+        messages: Iterable[Any],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
     ) -> ChunkReader:
         """Return an async iterator over the chunks of the answer to a conversation. As an async context manager it stops the answer.
 
@@ -74,12 +90,13 @@ class AsyncGateway(GatewayBase):
             key: API key of the caller, whose models, limits and budget apply.
             caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
                 every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
             **params: further parameters of OpenAI's API.
 
         Raises:
             GatewayError: raised by the iterator: the request failed, or the answer was cut off.
         """
-        return self._reader({"model": model, "messages": messages, **params}, key, caller)
+        return self._reader({"model": model, "messages": messages, **params}, key, caller, cache)
 
     async def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
         """Return the models that a caller may use.
@@ -101,6 +118,15 @@ class AsyncGateway(GatewayBase):
             ConfigurationError: the settings name no ledger.
         """
         return AsyncKeys(self._wiring.stores.keys.for_models(self._wiring.models.models))
+
+    @property
+    def cache(self) -> AsyncCache:
+        """The cached answers: to purge them, and to see how often they are used.
+
+        Raises:
+            ConfigurationError: the settings enable no caching.
+        """
+        return AsyncCache(self._response_cache)
 
     async def usage(
         self,

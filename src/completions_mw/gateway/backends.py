@@ -7,6 +7,7 @@ from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, S
 
 if TYPE_CHECKING:
     from completions_mw.backends.admission import CheckedAdmissionStore
+    from completions_mw.backends.models.threads import ModelThreads
     from completions_mw.backends.sql.database import Database
     from completions_mw.core.budgets.spool import SpoolFile
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 class Backends(Protocol):
     """Makes all backends of a gateway, either blocking or async."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport: ...
-    def function(self, function: ModelFunction, settings: Settings) -> Model: ...
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model: ...
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport: ...
+    def model_threads(self, settings: Settings) -> "ModelThreads | None": ...
+    def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model: ...
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def background(self) -> Background: ...
     def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
     def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database": ...
@@ -28,9 +30,9 @@ class Backends(Protocol):
 class BlockingBackends:
     """Makes backends that do their I/O inline, for threads and greenlets."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport:
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport:
         connections = settings.connections
-        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive, share
         if proxy is None and settings.transport == "httptools":
             from completions_mw.backends.http.blocking import BlockingTransport
 
@@ -39,15 +41,18 @@ class BlockingBackends:
 
         return BlockingHttpx2Transport(*pool, proxy=proxy)
 
-    def function(self, function: ModelFunction, settings: Settings) -> Model:
+    def model_threads(self, settings: Settings) -> "ModelThreads | None":
+        return None
+
+    def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model:
         from completions_mw.backends.models import BlockingFunctionModel
 
-        return BlockingFunctionModel(function, settings.keep_alive)
+        return BlockingFunctionModel(function, settings.keep_alive, threads)
 
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model:
         from completions_mw.backends.models import BlockingLlamaCppModel
 
-        return BlockingLlamaCppModel(provider, settings.keep_alive)
+        return BlockingLlamaCppModel(provider, settings.keep_alive, threads)
 
     def background(self) -> Background:
         from completions_mw.backends.background.blocking import BlockingBackground
@@ -83,9 +88,9 @@ class BlockingBackends:
 class AsyncBackends:
     """Makes backends that suspend, for event loops."""
 
-    def transport(self, settings: Settings, proxy: str | None) -> Transport:
+    def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport:
         connections = settings.connections
-        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive
+        pool = connections.max, connections.wait, connections.keep_alive, settings.keep_alive, share
         if proxy is None and settings.transport == "httptools":
             from completions_mw.backends.http.asynchronous import AsyncTransport
 
@@ -94,15 +99,20 @@ class AsyncBackends:
 
         return AsyncHttpx2Transport(*pool, proxy=proxy)
 
-    def function(self, function: ModelFunction, settings: Settings) -> Model:
+    def model_threads(self, settings: Settings) -> "ModelThreads | None":
+        from completions_mw.backends.models.threads import AsyncModelThreads
+
+        return AsyncModelThreads(settings.model_threads, settings.connections.wait)
+
+    def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model:
         from completions_mw.backends.models import AsyncFunctionModel
 
-        return AsyncFunctionModel(function, settings.keep_alive)
+        return AsyncFunctionModel(function, settings.keep_alive, threads)
 
-    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings) -> Model:
+    def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model:
         from completions_mw.backends.models import AsyncLlamaCppModel
 
-        return AsyncLlamaCppModel(provider, settings.keep_alive)
+        return AsyncLlamaCppModel(provider, settings.keep_alive, threads)
 
     def background(self) -> Background:
         from completions_mw.backends.background.asynchronous import AsyncBackground

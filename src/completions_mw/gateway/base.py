@@ -4,6 +4,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, get_args
 
+from completions_mw.core.cache import ResponseCache
+from completions_mw.core.cache.directives import parse_cache_control
 from completions_mw.core.keys.authentication import missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
@@ -11,6 +13,7 @@ from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.request import prepare
+from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.setup_warnings import SetupWarning
@@ -72,21 +75,30 @@ class GatewayBase:
     async def _list(self, key: str | None, caller: CallerLike | None) -> ModelList:
         return self._pipeline.models(await self._caller(key, caller))
 
-    async def _complete(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChatCompletion:
+    @property
+    def _response_cache(self) -> ResponseCache:
+        if self._wiring.cache is None:
+            raise ConfigurationError("cache.enabled: is needed for this")
+        return self._wiring.cache
+
+    async def _complete(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChatCompletion:
         if fields.get("stream"):
             raise TypeError("complete() gives whole answers: use stream() instead of `stream=True`")
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion = await self._pipeline.complete({**fields, "stream": False}, who)
-            return typed(ChatCompletion, completion.data)
+            completion = await self._pipeline.complete({**fields, "stream": False}, who, parse_cache_control(cache or ""))
+            answer = typed(ChatCompletion, completion.data)
+            if completion.is_cached:
+                answer.note_cached()
+            return answer
 
-    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkSource:
+    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkSource:
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            return await self._pipeline.stream(fields, who)
+            return await self._pipeline.stream(fields, who, parse_cache_control(cache or ""))
 
-    def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None) -> ChunkReader:
-        return ChunkReader(partial(self._open, fields, key, caller))
+    def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkReader:
+        return ChunkReader(partial(self._open, fields, key, caller, cache))
 
     async def _usage(self, by: UsageBy, since: datetime | None, until: datetime | None, **only: str | None) -> list[UsageRow]:
         if by not in get_args(UsageBy):

@@ -12,6 +12,7 @@ from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
+from completions_mw.gateway.cache import Cache
 from completions_mw.gateway.keys import Keys
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
@@ -53,7 +54,14 @@ class Gateway(GatewayBase):
         return Response(response.status, response.headers, body)
 
     def complete(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
+        self,
+        *,
+        model: str,
+        messages: Iterable[Any],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
     ) -> ChatCompletion:
         """Return the whole answer to a conversation.
 
@@ -63,15 +71,23 @@ class Gateway(GatewayBase):
             key: API key of the caller, whose models, limits and budget apply.
             caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
                 every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
             **params: further parameters of OpenAI's API.
 
         Raises:
             GatewayError: the request failed; over HTTP, the same error would be the response.
         """
-        return run_sync(self._complete({"model": model, "messages": messages, **params}, key, caller))
+        return run_sync(self._complete({"model": model, "messages": messages, **params}, key, caller, cache))
 
     def stream(
-        self, *, model: str, messages: Iterable[Any], key: str | None = None, caller: CallerLike | None = None, **params: Any
+        self,
+        *,
+        model: str,
+        messages: Iterable[Any],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
     ) -> BlockingIterator[ChatCompletionChunk]:
         """Return an iterator over the chunks of the answer to a conversation. As a context manager it stops the answer.
 
@@ -83,12 +99,13 @@ class Gateway(GatewayBase):
             key: API key of the caller, whose models, limits and budget apply.
             caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
                 every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
             **params: further parameters of OpenAI's API.
 
         Raises:
             GatewayError: raised by the iterator: the request failed, or the answer was cut off.
         """
-        return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller))
+        return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller, cache))
 
     def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
         """Return the models that a caller may use.
@@ -110,6 +127,15 @@ class Gateway(GatewayBase):
             ConfigurationError: the settings name no ledger.
         """
         return Keys(self._wiring.stores.keys.for_models(self._wiring.models.models))
+
+    @property
+    def cache(self) -> Cache:
+        """The cached answers: to purge them, and to see how often they are used.
+
+        Raises:
+            ConfigurationError: the settings enable no caching.
+        """
+        return Cache(self._response_cache)
 
     def usage(
         self,

@@ -29,16 +29,26 @@ class ModelRegistry:
         functions: Python functions as models, by name.
         backends: makes the backends.
         transport: used instead of a transport from `backends`, and closed by its owner; None to make one.
+        share: part of the connections to an upstream that one caller may have.
 
     Raises:
         ConfigurationError: a provider or model in the settings cannot work, or a function cannot be called.
     """
 
-    def __init__(self, settings: Settings, functions: Mapping[str, ModelFunction], backends: Backends, transport: Transport | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        functions: Mapping[str, ModelFunction],
+        backends: Backends,
+        transport: Transport | None,
+        share: float = 1.0,
+    ) -> None:
         self._settings = settings
         self._backends = backends
         self._injected = transport
+        self._share = share
         self._transports: dict[str | None, Transport] = {}
+        self._threads = backends.model_threads(settings)
         self._backends_to_close: list[Transport | Model] = []
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
         self._price = price_source(settings)
@@ -51,7 +61,7 @@ class ModelRegistry:
     def _model(self, name: str, model: ModelSettings, functions: Mapping[str, ModelFunction]) -> CatalogModel:
         targets: tuple[Target, ...] = tuple(self._makers[target.provider](target.model) for target in model.targets)
         if not targets:
-            port = self._owned(self._backends.function(functions[name], self._settings))
+            port = self._owned(self._backends.function(functions[name], self._settings, self._threads))
             targets = (InProcessTarget(f"python/{name}", name, port),)
         prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
         ceiling = highest_price([FREE, *prices.values()])
@@ -77,17 +87,17 @@ class ModelRegistry:
             return self._injected
         proxy = None if provider.proxy is None else provider.proxy.get_secret_value()
         if proxy not in self._transports:
-            self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy))
+            self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy, self._share))
         return self._transports[proxy]
 
     def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
         match provider:
             case LlamaCppSettings():
-                return self._backends.llama_cpp(provider, self._settings)
+                return self._backends.llama_cpp(provider, self._settings, self._threads)
             case EchoSettings():
                 from completions_mw.backends.models.echo import echo
 
-                return self._backends.function(echo, self._settings)
+                return self._backends.function(echo, self._settings, self._threads)
 
     def _owned(self, backend: BackendT) -> BackendT:
         """Return `backend`, which `aclose` will close."""

@@ -38,7 +38,9 @@ class Wiring:
 
     def __init__(self, settings: Settings, backends: Backends, options: GatewayOptions) -> None:
         authenticate = options.get("authenticate")
-        self.models = ModelRegistry(settings, options.get("models") or {}, backends, options.get("transport"))
+        has_one_caller = len(settings.keys) <= 1 and settings.stores.ledger is None and authenticate is None
+        share = 1.0 if has_one_caller else settings.connections.share
+        self.models = ModelRegistry(settings, options.get("models") or {}, backends, options.get("transport"), share)
         self.stores = stores = Stores(settings, backends, SYSTEM_CLOCK)
         if settings.stores.strict:
             check_stores(settings, SYSTEM_CLOCK)

@@ -14,6 +14,7 @@ from completions_mw.errors import (
     UpstreamTimeoutError,
 )
 from completions_mw.http import Headers
+from completions_mw.providers.retry_advice import retry_advice
 
 
 def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
@@ -57,10 +58,9 @@ def _meaning(status: int, headers: Headers, report: dict[str, Any]) -> GatewayEr
     if status == 413:
         return RequestTooLargeError(message)
     if status == 429 and code != "insufficient_quota":
-        advice = tuple((name, value) for name, value in headers if name in ("retry-after", "retry-after-ms") and len(value) < 32)
         # Not OpenAI's own text, which names the operator's organization and the upstream's model.
         text = "The upstream provider has too many requests. Please try again later."
-        return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=advice)
+        return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=retry_advice(headers))
     if status in (408, 504):
         return UpstreamTimeoutError("The upstream provider did not answer in time.")
     return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")

@@ -125,3 +125,13 @@ class ChatCompletion(Output):
     system_fingerprint: str | None = None
     metadata: dict[str, str] | None = None
     moderation: dict[str, Any] | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether a direct call was answered from the cache, or by the call of an identical request. It is not serialized."""
+        return bool((self.__pydantic_private__ or {}).get("cached"))
+
+    def note_cached(self) -> None:
+        """Set `cached`."""
+        # Not declared as a private attribute, which would cost every answer, also those that are never cached.
+        object.__setattr__(self, "__pydantic_private__", {"cached": True})

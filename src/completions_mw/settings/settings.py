@@ -52,6 +52,9 @@ class Settings(SettingsModel):
     """Bytes that one event of an upstream's stream may have at most."""
     keep_alive: Interval = 15.0
     """Seconds of silence after which a stream gets a comment; 0 for never."""
+    model_threads: Count = 64
+    """Threads of an `AsyncGateway` in which llama.cpp and Python functions that are not async answer. A request waits `connections.wait`
+    for one; then it is refused as `overloaded`."""
     body_timeout: Seconds = 30.0
     """Seconds in which a client must send the whole body of its request. WSGI servers have a limit of their own."""
     debug: bool | None = None

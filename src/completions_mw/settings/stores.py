@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.secrets import MEMORY_ADDRESS, AdmissionAddress, CacheAddress, LedgerAddress
-from completions_mw.settings.types import Count, Interval, Name, Seconds, file_path
+from completions_mw.settings.types import Count, Interval, Name, Seconds, Share, file_path
 
 
 class StoreSettings(SettingsModel):
@@ -49,5 +49,8 @@ class Connections(SettingsModel):
     """Connections to each upstream."""
     wait: Seconds = 3.0
     """Seconds for which a request waits for one of them; then it is refused as `overloaded`."""
+    share: Share = 0.5
+    """Part of the connections that one caller may have; its further requests wait, and callers that wait are served in turn. Where there
+    can be no other caller, with one key and neither a ledger nor a login of the app, it may have all."""
     keep_alive: Interval = 4.0
     """Seconds for which an idle connection is kept."""

@@ -134,6 +134,7 @@ Timestamp = Annotated[_Integer, Field(ge=0, le=2**53)]
 """Seconds since 1970."""
 Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
 Interval = Annotated[_Number, Field(ge=0, le=300)]
+Share = Annotated[_Number, Field(gt=0, le=1)]
 """Seconds, or 0 for never."""
 UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""

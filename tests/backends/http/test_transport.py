@@ -36,11 +36,22 @@ class LostConnection:
     def drop(self) -> None: ...
 
 
+class Turn:
+    """A call that takes what it gets."""
+
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
+
+    def offer(self, connection: CallConnection | None, /) -> bool:
+        return True
+
+
 class LosingTransport(HttpTransport):
     def _own_pools(self) -> Pools:
         return {}
 
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
+        pool.acquire(Turn(caller), 0)
         return None
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
@@ -49,7 +60,7 @@ class LosingTransport(HttpTransport):
 
 def test_what_came_with_the_end_of_a_connection_is_handed_on_before_the_failure() -> None:
     async def read() -> bytes:
-        response = await LosingTransport(1, 1, 1, 0).send(UpstreamRequest("http://upstream.test/", (), b""))
+        response = await LosingTransport(1, 1, 1, 0, 1).send(UpstreamRequest("http://upstream.test/", (), b""))
         piece = await response.body.__anext__()
         with pytest.raises(UpstreamError, match="before its answer was complete"):
             await response.body.__anext__()
@@ -72,12 +83,13 @@ class StaleTransport(LosingTransport):
     """Has a kept connection that the upstream closes `after` so many seconds, without a word, and then a new one that answers."""
 
     def __init__(self, clock: Clock, after: float) -> None:
-        super().__init__(1, 1, 1, 0)
+        super().__init__(1, 1, 1, 0, 1)
         self.clock = clock
         self.after = after
         self.opened = 0
 
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
+        pool.acquire(Turn(caller), 0)
         return StaleConnection(self.clock, self.after)
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:

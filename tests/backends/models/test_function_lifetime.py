@@ -66,6 +66,61 @@ def test_a_stream_delivers_what_came_before_a_fault_and_never_ends_cleanly(kind:
     kind.run(scenario)
 
 
+class Signals:
+    """Models that raise what means something to iterators and tasks, wherever a model's own code runs."""
+
+    def __init__(self, signal: type[BaseException]) -> None:
+        self._signal = signal
+        self._steps = 0
+
+    def at_once(self, _: ChatRequest) -> str:
+        raise self._signal
+
+    async def at_once_async(self, _: ChatRequest) -> str:
+        raise self._signal
+
+    def iterator(self, _: ChatRequest) -> "Signals":
+        return self
+
+    async def iterator_async(self, _: ChatRequest) -> "Signals":
+        return self
+
+    def generator(self, _: ChatRequest) -> Iterator[str]:
+        yield "word "
+        raise self._signal
+
+    async def generator_async(self, _: ChatRequest) -> AsyncIterator[str]:
+        yield "word "
+        raise self._signal
+
+    def __iter__(self) -> "Signals":
+        return self
+
+    def __next__(self) -> str:
+        self._steps += 1
+        if self._steps == 2:
+            # For an iterator StopIteration is the end.
+            raise StopAsyncIteration if self._signal is StopIteration else self._signal
+        return "word "
+
+
+@every_kind
+@pytest.mark.parametrize("form", ["at_once", "at_once_async", "iterator", "iterator_async", "generator", "generator_async"])
+@pytest.mark.parametrize("signal", [StopIteration, StopAsyncIteration, GeneratorExit], ids=lambda signal: signal.__name__)
+def test_signals_to_iterators_end_no_answer(kind: Kind, form: str, signal: type[BaseException]) -> None:
+    """They are faults of the model: what came before them is not a complete answer."""
+    with pytest.raises(RuntimeError):
+        complete(kind, kind.function(getattr(Signals(signal), form), 15.0), chat())
+
+    async def scenario() -> None:
+        stream = await kind.function(getattr(Signals(signal), form), 15.0).stream(chat())
+        with pytest.raises(RuntimeError):
+            await events_of(stream)
+        await stream.aclose()
+
+    kind.run(scenario)
+
+
 @every_kind
 @pytest.mark.parametrize("item", [7, None, b"bytes"], ids=repr)
 def test_refuses_items_that_are_no_part_of_an_answer(kind: Kind, item: object) -> None:

@@ -69,11 +69,11 @@ def chat(**fields: Any) -> Chat:
 
 
 async def complete(target: Target) -> None:
-    await target.complete(chat(), None)
+    await target.complete(chat(), None, "")
 
 
 async def stream(target: Target) -> None:
-    source = await target.open(chat(stream=True), None)
+    source = await target.open(chat(stream=True), None, "")
     try:
         while True:
             await source.__anext__()

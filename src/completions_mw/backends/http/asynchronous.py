@@ -9,13 +9,14 @@ from aiohappyeyeballs import start_connection
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
-from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
 from completions_mw.backends.http.lookups import Lookups
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
+from completions_mw.errors import overloaded_error
 from completions_mw.http import ClientConnection
 
 MAX_BUFFERED: Final = 256 * 1024
@@ -173,9 +174,10 @@ class AsyncHttpConnection(asyncio.Protocol):
 class _Turn:
     """The `Waiter` of an event loop."""
 
-    __slots__ = ("future",)
+    __slots__ = ("caller", "future")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, caller: str) -> None:
+        self.caller = caller
         self.future: asyncio.Future[CallConnection | None] = loop.create_future()
 
     def offer(self, connection: CallConnection | None, /) -> bool:
@@ -188,8 +190,10 @@ class _Turn:
 class AsyncTransport(HttpTransport):
     """The `Transport` port for event loops. Each event loop has its own connections."""
 
-    def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
-        super().__init__(max_connections, wait, keep_alive, tick)
+    def __init__(
+        self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0, share: float = 1.0
+    ) -> None:
+        super().__init__(max_connections, wait, keep_alive, tick, share)
         self._pools: PerLoop[Pools] = PerLoop(dict)
         self._lookups: PerLoop[Lookups] = PerLoop(Lookups)
 
@@ -201,8 +205,8 @@ class AsyncTransport(HttpTransport):
     def _own_pools(self) -> Pools:
         return self._pools.get()
 
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
-        turn = _Turn(asyncio.get_running_loop())
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
+        turn = _Turn(asyncio.get_running_loop(), caller)
         if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
             return turn.future.result()
         try:
@@ -211,9 +215,9 @@ class AsyncTransport(HttpTransport):
         except BaseException as error:
             pool.withdraw(turn)
             if turn.future.done() and not turn.future.cancelled():
-                pool.release(turn.future.result(), SYSTEM_CLOCK.monotonic())
+                pool.release(turn.future.result(), caller, SYSTEM_CLOCK.monotonic())
             if isinstance(error, TimeoutError):
-                raise overloaded() from None
+                raise overloaded_error() from None
             raise
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
-from completions_mw.backends.http.failures import connect_timed_out, not_connected, overloaded, timed_out
+from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
 from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent, wait_at_most
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.errors import ClientDisconnectedError
+from completions_mw.errors import ClientDisconnectedError, overloaded_error
 from completions_mw.http import ClientConnection
 
 READ_BYTES: Final = 64 * 1024
@@ -161,9 +161,10 @@ def _is_ready(sock: socket.socket, event: int, client: ClientConnection | None, 
 class _Turn:
     """The `Waiter` of a thread or greenlet."""
 
-    __slots__ = ("_is_offered", "connection")
+    __slots__ = ("_is_offered", "caller", "connection")
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
         self.connection: CallConnection | None = None
         """What was offered."""
         self._is_offered = Lock()
@@ -182,8 +183,10 @@ class _Turn:
 class BlockingTransport(HttpTransport, PerProcess):
     """The `Transport` port for threads and greenlets. Each process has its own connections."""
 
-    def __init__(self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0) -> None:
-        HttpTransport.__init__(self, max_connections, wait, keep_alive, tick)
+    def __init__(
+        self, max_connections: int = 100, wait: float = 3.0, keep_alive: float = 4.0, tick: float = 15.0, share: float = 1.0
+    ) -> None:
+        HttpTransport.__init__(self, max_connections, wait, keep_alive, tick, share)
         PerProcess.__init__(self)
 
     def reset(self) -> None:
@@ -200,8 +203,8 @@ class BlockingTransport(HttpTransport, PerProcess):
     def _own_pools(self) -> Pools:
         return self._pools
 
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
-        turn = _Turn()
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
+        turn = _Turn(caller)
         if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
             return turn.connection
         try:
@@ -210,13 +213,13 @@ class BlockingTransport(HttpTransport, PerProcess):
             # Ctrl-C, a killed greenlet or a time-out of gevent.
             pool.withdraw(turn)
             if turn.wait(0):
-                pool.release(turn.connection, SYSTEM_CLOCK.monotonic())
+                pool.release(turn.connection, caller, SYSTEM_CLOCK.monotonic())
             raise
         if not is_offered:
             pool.withdraw(turn)
             # Unless it came in the last moment.
             if not turn.wait(0):
-                raise overloaded()
+                raise overloaded_error()
         return turn.connection
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:

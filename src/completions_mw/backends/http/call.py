@@ -40,6 +40,7 @@ class UpstreamCall:
         "_parser",
         "_pieces",
         "buffered",
+        "caller",
         "client",
         "deadline",
         "failure",
@@ -56,6 +57,7 @@ class UpstreamCall:
 
     def __init__(self, request: UpstreamRequest, now: float) -> None:
         self.timeouts = request.timeouts
+        self.caller = request.caller
         self.client = request.connection
         """For whom the call is made, where its leaving can be seen."""
         self.deadline = now + request.timeouts.total

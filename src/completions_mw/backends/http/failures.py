@@ -5,22 +5,16 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-from completions_mw.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
+from completions_mw.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError, overloaded_error
 
-_RETRY_SOON: Final = (("retry-after", "1"),)
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 """Errors of the system that are ours, not the upstream's: no descriptors, memory or ports are left."""
-
-
-def overloaded() -> ServiceUnavailableError:
-    """Return the failure of a call for which this process has no connection left."""
-    return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=_RETRY_SOON)
 
 
 def not_connected(error: OSError) -> ServiceUnavailableError | UpstreamError:
     """Return the failure of a call whose connection could not be opened."""
     if error.errno in _EXHAUSTED or not _can_open_sockets():
-        return overloaded()
+        return overloaded_error()
     return UpstreamError("The upstream provider could not be reached.", code="upstream_unreachable")
 
 

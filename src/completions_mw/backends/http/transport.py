@@ -72,13 +72,15 @@ class HttpTransport(ABC):
         wait: seconds for which a call waits for one of them.
         keep_alive: seconds for which an unused connection is kept.
         tick: seconds of silence in an answer after which its body yields an empty piece; 0: never.
+        share: part of `max_connections` that one caller may have.
     """
 
-    def __init__(self, max_connections: int, wait: float, keep_alive: float, tick: float) -> None:
+    def __init__(self, max_connections: int, wait: float, keep_alive: float, tick: float, share: float) -> None:
         self._max_connections = max_connections
         self._wait = wait
         self._keep_alive = keep_alive
         self._tick = tick
+        self._share = share
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         origin, start = request_head(request.url, request.headers)
@@ -87,7 +89,7 @@ class HttpTransport(ABC):
         began, is_repeated = SYSTEM_CLOCK.monotonic(), False
         while True:
             call = UpstreamCall(request, began)
-            connection = await self._acquire(pool, min(call.deadline, SYSTEM_CLOCK.monotonic() + self._wait))
+            connection = await self._acquire(pool, request.caller, min(call.deadline, SYSTEM_CLOCK.monotonic() + self._wait))
             if is_repeated and connection is not None:
                 connection.close()
                 connection = None
@@ -105,10 +107,10 @@ class HttpTransport(ABC):
             except BaseException:
                 if connection is not None:
                     connection.close()
-                pool.release(None, SYSTEM_CLOCK.monotonic())
+                pool.release(None, request.caller, SYSTEM_CLOCK.monotonic())
                 raise
             connection.close()
-            pool.release(None, SYSTEM_CLOCK.monotonic())
+            pool.release(None, request.caller, SYSTEM_CLOCK.monotonic())
             is_stale = is_kept and call.is_disconnected and not call.has_begun
             if not is_stale or SYSTEM_CLOCK.monotonic() - began > STALE_SECONDS:
                 raise call.failure
@@ -119,14 +121,14 @@ class HttpTransport(ABC):
         """Return the pool of an upstream, of this process and event loop."""
         pools = self._own_pools()
         # Threads may come here at once: `setdefault` has one of their pools win.
-        return pools.get(origin) or pools.setdefault(origin, Pool(self._max_connections, self._keep_alive))
+        return pools.get(origin) or pools.setdefault(origin, Pool(self._max_connections, self._keep_alive, self._share))
 
     @abstractmethod
     def _own_pools(self) -> Pools:
         """Return the pools of this process and event loop."""
 
     @abstractmethod
-    async def _acquire(self, pool: Pool[CallConnection], until: float) -> CallConnection | None:
+    async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
         """Return a kept connection, or None for the permission to open one.
 
         Raises:
@@ -205,7 +207,7 @@ class Body:
         if not self._is_closed:
             self._is_closed = True
             self._connection.drop()
-            self._pool.drop()
+            self._pool.drop(self._call.caller)
 
     def _release(self) -> None:
         if self._is_closed:
@@ -214,10 +216,10 @@ class Body:
             return self._close()
         self._is_closed = True
         self._connection.end_call()
-        self._pool.release(self._connection, SYSTEM_CLOCK.monotonic())
+        self._pool.release(self._connection, self._call.caller, SYSTEM_CLOCK.monotonic())
 
     def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             self._connection.close()
-            self._pool.release(None, SYSTEM_CLOCK.monotonic())
+            self._pool.release(None, self._call.caller, SYSTEM_CLOCK.monotonic())

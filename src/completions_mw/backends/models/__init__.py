@@ -11,6 +11,8 @@ checks.py         checks of items that are dicts
 inbox.py          the queue between a model and its reader on an event loop
 task_source.py    async code as a source of items
 thread_source.py  blocking code as a source of items
+threads.py        bounds the threads of blocking models in an async gateway
+faults.py         exceptions of models that must not be mistaken for something else
 """
 
 from completions_mw.backends.models.echo import echo

@@ -12,9 +12,11 @@ from typing import Any
 import anyio
 
 from completions_mw.backends.models.chunks import opened
+from completions_mw.backends.models.faults import SIGNALS, signalled
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
+from completions_mw.backends.models.threads import ModelThreads
 from completions_mw.blocking import run_sync
 from completions_mw.core.hooks import is_async
 from completions_mw.core.ports import EventSource, ModelFunction
@@ -29,11 +31,12 @@ class BlockingFunctionModel:
     Args:
         function: the model.
         keep_alive: not used; `AsyncFunctionModel` has the same arguments.
+        threads: not used either.
     """
 
     __slots__ = ("_function",)
 
-    def __init__(self, function: ModelFunction, keep_alive: float) -> None:
+    def __init__(self, function: ModelFunction, keep_alive: float, threads: ModelThreads | None = None) -> None:
         self._function = function
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
@@ -54,14 +57,16 @@ class AsyncFunctionModel:
     Args:
         function: the model.
         keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
+        threads: permits to run in a thread; None to run at once.
     """
 
-    __slots__ = ("_function", "_is_async", "_keep_alive")
+    __slots__ = ("_function", "_is_async", "_keep_alive", "_threads")
 
-    def __init__(self, function: ModelFunction, keep_alive: float) -> None:
+    def __init__(self, function: ModelFunction, keep_alive: float, threads: ModelThreads | None = None) -> None:
         self._function = function
         self._is_async = is_async(function)
         self._keep_alive = keep_alive
+        self._threads = threads
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
         return await collect(self._start(request), request)
@@ -79,7 +84,9 @@ class AsyncFunctionModel:
         def in_thread(emit: Emit) -> None:
             _produce(self._function(request), emit)
 
-        return AsyncTaskSource(in_task, self._keep_alive) if self._is_async else AsyncThreadSource(in_thread, self._keep_alive)
+        if self._is_async:
+            return AsyncTaskSource(in_task, self._keep_alive)
+        return AsyncThreadSource(in_thread, self._keep_alive, self._threads)
 
 
 class BlockingFunctionSource:
@@ -94,11 +101,16 @@ class BlockingFunctionSource:
         self._close: Callable[[], object] = _nothing
 
     async def __anext__(self) -> list[Any]:
-        step = self._step = self._step or self._open()
+        try:
+            step = self._step = self._step or self._open()
+        except SIGNALS as signal:
+            raise signalled(signal) from signal
         try:
             return [step()]
         except StopIteration:
             raise StopAsyncIteration from None
+        except SIGNALS as signal:
+            raise signalled(signal) from signal
 
     async def aclose(self) -> None:
         self._step = _ended

@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from completions_mw.backends.models.chunks import chunks_of, completed, is_completion, plain
+from completions_mw.backends.models.faults import SIGNALS, signalled
 from completions_mw.core.streaming.accumulator import Accumulator
 from completions_mw.core.streaming.pieces import split
 from completions_mw.schemas import ChatRequest
@@ -39,12 +40,19 @@ class ModelStream:
         if self._ended:
             raise StopAsyncIteration
         try:
-            return [Event(self._answer.add(part)) for item in await self._source.__anext__() for part in chunks_of(plain(item))]
+            items = await self._source.__anext__()
         except StopAsyncIteration:
             self._ended = True
             return [*map(Event, self._answer.closing()), DONE]
         except BaseException:
             self._ended = True
+            raise
+        try:
+            return [Event(self._answer.add(part)) for item in items for part in chunks_of(plain(item))]
+        except BaseException as error:
+            self._ended = True
+            if isinstance(error, SIGNALS):
+                raise signalled(error) from error
             raise
 
     async def finish(self) -> None:
@@ -60,13 +68,16 @@ async def collect(source: ItemSource, request: ChatRequest) -> dict[str, Any]:
     answer = Accumulator(request)
     try:
         while True:
-            for item in map(plain, await source.__anext__()):
-                if is_completion(item):
-                    return _complete(completed(item), answer)
-                for part in chunks_of(item):
+            try:
+                items = await source.__anext__()
+            except StopAsyncIteration:
+                return answer.completion()
+            for item in items:
+                whole = plain(item)
+                if is_completion(whole):
+                    return _complete(completed(whole), answer)
+                for part in chunks_of(whole):
                     answer.add(part)
-    except StopAsyncIteration:
-        return answer.completion()
     finally:
         await source.aclose()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 
+from completions_mw.backends.models.faults import SIGNALS, signalled
 from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
 from completions_mw.errors import UpstreamError
 
@@ -55,8 +56,8 @@ class AsyncTaskSource:
         try:
             await self._produce(self._emit)
             self._inbox.end()
-        except Exception as error:
-            self._inbox.end(error)
+        except (Exception, GeneratorExit) as raised:
+            self._inbox.end(signalled(raised) if isinstance(raised, SIGNALS) else raised)
         finally:
             # In effect only if something else cancelled the task: that must not look like a complete answer.
             self._inbox.end(UpstreamError("The model was stopped before its answer was complete."))

@@ -12,7 +12,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from completions_mw.backends.models.faults import SIGNALS, signalled
 from completions_mw.backends.models.inbox import MAX_QUEUED_ITEMS, Inbox
+from completions_mw.backends.models.threads import ModelThreads
 from completions_mw.backends.ownership import PerProcess
 
 Emit = Callable[[Any], bool]
@@ -72,8 +74,9 @@ class Worker:
         error: BaseException | None = None
         try:
             self._produce(self._emit)
-        except BaseException as exception:
-            error = exception
+        except BaseException as raised:
+            # In a thread nothing is cancelled, and the reader would take it for the end of the request.
+            error = signalled(raised) if isinstance(raised, (*SIGNALS, asyncio.CancelledError)) else raised
         _running.workers.discard(self)
         self._end(error)
 
@@ -104,11 +107,12 @@ class BlockingThreadSource:
     Args:
         produce: the work.
         keep_alive: seconds of silence after which an empty batch is returned; 0: never.
+        threads: not used; `AsyncThreadSource` has the same arguments.
     """
 
     __slots__ = ("_ended", "_keep_alive", "_queue", "_started", "_worker")
 
-    def __init__(self, produce: Produce, keep_alive: float) -> None:
+    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None) -> None:
         self._queue: queue.SimpleQueue[tuple[Any, bool]] = queue.SimpleQueue()
         self._keep_alive = keep_alive or None
         self._worker = Worker(produce, lambda item: self._queue.put((item, False)), lambda error: self._queue.put((error, True)))
@@ -141,17 +145,21 @@ class AsyncThreadSource:
     Args:
         produce: the work.
         keep_alive: seconds of silence after which an empty batch is returned; 0: never.
+        threads: permits to run; None to run at once.
     """
 
-    __slots__ = ("_inbox", "_post", "_worker")
+    __slots__ = ("_give_back", "_inbox", "_post", "_threads", "_worker")
 
-    def __init__(self, produce: Produce, keep_alive: float) -> None:
+    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None) -> None:
         self._inbox = Inbox(keep_alive)
+        self._threads = threads
+        self._give_back: Callable[[], None] | None = None
         self._post: Callable[[Callable[[], object]], object] | None = None
         self._worker = Worker(produce, self._deliver, self._end)
 
     async def __anext__(self) -> list[Any]:
         if self._post is None and not self._inbox.ended:
+            self._give_back = None if self._threads is None else await self._threads.permit()
             self._post = asyncio.get_running_loop().call_soon_threadsafe
             self._worker.start()
         batch = await self._inbox.take()
@@ -168,6 +176,9 @@ class AsyncThreadSource:
 
     def _end(self, error: BaseException | None) -> None:
         self._send(partial(self._inbox.end, error))
+        # Here and not in `aclose`: a model that computes on for a reader who has left still has its thread.
+        if self._give_back is not None:
+            self._send(self._give_back)
 
     def _send(self, callback: Callable[[], object]) -> None:
         assert self._post is not None

@@ -15,7 +15,7 @@
 A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed, looked up and written, and nothing else.
 """
 
-from completions_mw.core.cache.cache import CacheStatus, ResponseCache
+from completions_mw.core.cache.cache import CacheStats, CacheStatus, ResponseCache
 from completions_mw.core.cache.reader import FlightReader
 
-__all__ = ["CacheStatus", "FlightReader", "ResponseCache"]
+__all__ = ["CacheStats", "CacheStatus", "FlightReader", "ResponseCache"]

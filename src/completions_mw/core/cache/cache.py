@@ -10,9 +10,10 @@ from completions_mw.core.cache.flight import Flight, OwnFailureError
 from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd
+from completions_mw.core.cache.scopes import labels_named
 from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, StoredAnswer
+from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.settings import CacheSettings
@@ -21,6 +22,33 @@ CacheStatus = Literal["hit", "miss", "coalesced", "bypass"]
 """Value of the response header `x-cache`."""
 RENEWALS_PER_LEASE: Final = 3
 """Number of times that a lease is renewed within its lifetime."""
+
+
+class CacheStats(NamedTuple):
+    """How requests were answered since the process started, and what the store holds."""
+
+    hits: int
+    """Requests that were answered from the store."""
+    misses: int
+    """Requests that called the upstream."""
+    coalesced: int
+    """Requests that were answered by the call of an identical one."""
+    bypassed: int
+    """Requests that went past the cache."""
+    calls: int
+    """Calls that are under way in this process, and can be joined."""
+    waiting: int
+    """Requests in this process that get the answers of these calls, with those that have made them."""
+    entries: int
+    """Number of stored answers. A store in memory counts expired ones until their space is needed."""
+    bytes: int
+    """Bytes that the stored answers take."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Part of the requests that called no upstream, from 0 to 1, of those that did not go past the cache."""
+        free = self.hits + self.coalesced
+        return free / (free + self.misses) if free else 0.0
 
 
 class Shared(NamedTuple):
@@ -145,6 +173,24 @@ class ResponseCache:
             finally:
                 if not is_staying:
                     await self._single_flight.leave(seat)
+
+    async def purge(self, *, tenant: str | None, key: str | None, caller: str | None, model: str | None) -> int:
+        """Remove the answers of scopes with these names and of a model, and return how many were removed.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        return await self._store.purge(PurgeFilter(labels_named(tenant=tenant, key=key, caller=caller), model))
+
+    async def stats(self) -> CacheStats:
+        """Return how requests were answered, and what the store holds.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        counts, (calls, waiting) = self.counts, self._single_flight.requests()
+        numbers = (counts["hit"], counts["miss"], counts["coalesced"], counts["bypass"])
+        return CacheStats(*numbers, calls, waiting, *await self._store.contents())
 
     async def claim(self, plan: CachePlan, owner: str) -> Claim:
         """Look for the answer again, and take the lease of the call if there is none. A lease is renewed until it is given back."""

@@ -61,6 +61,12 @@ class SingleFlight:
                 table[key] = own
         return Seat(key, own, is_leader=True)
 
+    def requests(self) -> tuple[int, int]:
+        """Return the number of calls that can be joined, and of the requests that get their answers."""
+        with self._flights.lock:
+            counts = [flight.requests for flight in self._flights.table().values() if flight.can_be_joined]
+        return len(counts), sum(counts)
+
     async def leave(self, seat: Seat) -> None:
         """Give up a seat. The last request to leave settles the answer, or stops the call."""
         with self._flights.lock:

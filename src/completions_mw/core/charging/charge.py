@@ -1,5 +1,6 @@
 """A charge: the leases, tokens and money that one request holds, and the usage that it is charged for."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -18,8 +19,8 @@ CHECKPOINT_SECONDS: Final = 1.0
 """Seconds of a stream between checkpoints: at most so many are unbilled if the worker is killed (docs/promises.md, Money)."""
 CHECKPOINT_CHUNKS: Final = 64
 """Number of chunks of a stream between checkpoints: at most so many are unbilled if the worker is killed (docs/promises.md, Money)."""
-MAX_FINISH_REASON_LENGTH: Final = 64
-"""Maximum of characters of a `finish_reason` in the ledger."""
+_FINISH_REASON: Final = re.compile("[A-Za-z_]{1,64}")
+"""Form of a `finish_reason` that the ledger keeps: a word, so that an upstream cannot write its key there."""
 _NO_TOKENS: Final = Tokens()
 
 Deferred = Callable[[], Awaitable[None]]
@@ -176,7 +177,7 @@ class Charge:
             status=status,
             code=code,
             target=context.target,
-            finish_reason=reason[:MAX_FINISH_REASON_LENGTH] if isinstance(reason, str) else None,
+            finish_reason=reason if isinstance(reason, str) and _FINISH_REASON.fullmatch(reason) else None,
             tokens=tokens,
             cost=cost(self.model.prices.get(context.target or "", FREE), tokens),
             estimated=estimated,

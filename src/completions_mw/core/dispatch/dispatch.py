@@ -51,14 +51,15 @@ class Dispatcher:
         Raises:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
+        asker = "" if caller is None else f"{caller.scope}:{caller.id}"
         for target in targets:
             context.target = target.name
             if target.is_local and caller is not None:
                 chat.request.asked_by(nested(caller, context))
             try:
                 if chat.stream:
-                    return await _stream(context, target, name, chat, connection)
-                return _finished(context, await target.complete(chat, connection), target, name, chat)
+                    return await _stream(context, target, name, chat, connection, asker)
+                return _finished(context, await target.complete(chat, connection, asker), target, name, chat)
             except GatewayError as error:
                 if not isinstance(error, ClientDisconnectedError):
                     self._observer.failed("target", context, error)
@@ -67,7 +68,9 @@ class Dispatcher:
         raise AssertionError("a model has at least one target")
 
 
-async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, connection: ClientConnection | None) -> OpenedAnswer:
+async def _stream(
+    context: RequestContext, target: Target, name: str, chat: Chat, connection: ClientConnection | None, asker: str
+) -> OpenedAnswer:
     grammar = ChunkGrammar(
         id=f"chatcmpl-{secrets.token_hex(14)}",
         created=int(context.clock.time()),
@@ -77,7 +80,7 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
         n=chat.n,
         estimate=partial(estimate_usage, chat.request),
     )
-    answer = await opened(await target.open(chat, connection), grammar)
+    answer = await opened(await target.open(chat, connection, asker), grammar)
     context.first_ms = context.milliseconds()
     return answer
 

@@ -1,6 +1,6 @@
 """Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Protocol
 
 from completions_mw.core.ports import EventSource, Model, Transport
@@ -33,16 +33,26 @@ class Target(Protocol):
         """Whether the model runs in this process."""
         ...
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
+    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
         """Return a whole answer.
+
+        Args:
+            chat: the request.
+            connection: connection of the client, who may leave meanwhile.
+            caller: scope and id of the caller; empty for the host app itself.
 
         Raises:
             GatewayError: the target gives no answer.
         """
         ...
 
-    async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
+    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
         """Return the events of a streamed answer.
+
+        Args:
+            chat: the request.
+            connection: connection of the client, who may leave meanwhile.
+            caller: scope and id of the caller; empty for the host app itself.
 
         Raises:
             GatewayError: the target gives no answer.
@@ -60,10 +70,10 @@ class InProcessTarget:
     model: str
     port: Model
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
+    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
         return Completion(await self.port.complete(chat.request))
 
-    async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
+    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
         return await self.port.stream(chat.request)
 
 
@@ -80,8 +90,8 @@ class UpstreamTarget:
     max_response_bytes: int
     max_event_bytes: int
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None) -> Completion:
-        response = await self._send(chat, connection)
+    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
+        response = await self._send(chat, connection, caller)
         try:
             body = await read_whole(response.body, self.max_response_bytes)
         except GatewayError as error:
@@ -95,8 +105,8 @@ class UpstreamTarget:
             self.complete_error(error, response.status)
             raise
 
-    async def open(self, chat: Chat, connection: ClientConnection | None) -> EventSource:
-        response = await self._send(chat, connection)
+    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
+        response = await self._send(chat, connection, caller)
         expected = self.upstream.wire_format.stream_content_type
         if not (response.header("content-type") or expected).startswith(expected):
             await response.body.aclose()
@@ -106,12 +116,12 @@ class UpstreamTarget:
             raise error
         return UpstreamEvents(response.body, self)
 
-    async def _send(self, chat: Chat, connection: ClientConnection | None) -> UpstreamResponse:
+    async def _send(self, chat: Chat, connection: ClientConnection | None, caller: str) -> UpstreamResponse:
         upstream = self.upstream
         request = upstream.wire_format.build_request(
             upstream.endpoint, upstream.capabilities, self.model, chat.fields, chat.cap, connection
         )
-        response = await self.transport.send(request)
+        response = await self.transport.send(replace(request, caller=caller))
         if response.status == 200:
             return response
         try:

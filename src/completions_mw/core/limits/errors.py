@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from completions_mw.core.ports import LimitState
-from completions_mw.errors import NO_RETRY_HEADERS, RateLimitError, shown_name
+from completions_mw.errors import NO_RETRY_HEADERS, RateLimitError, retry_headers, shown_name
 from completions_mw.http import Headers
 
-MAX_RETRY_MS: Final = 60_000
-"""Longest `retry-after-ms` that is sent: openai-node waits as long as the header says, even an hour (docs/contract.md, Client retries)."""
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
@@ -54,17 +52,11 @@ def rate_limit_error(
         wait_ms: milliseconds after which a retry may succeed.
         scope: owner of the limit: `key`, `caller`, `tenant` or `model`.
     """
-    # The SDKs ignore 0 and choose a delay of their own.
     wait_ms = max(wait_ms, 1)
     what = "concurrent requests" if kind == "concurrency" else _per(kind, seconds)
     text = f"Rate limit reached for {shown_name(model)}{_of(organization)} on {what}: "
     text += f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {go_duration(wait_ms)}.{_SHARED_HINTS.get(scope, '')}"
-    soon = min(wait_ms, MAX_RETRY_MS)
-    headers: Headers = (("retry-after", str(-(-soon // 1000))), ("retry-after-ms", str(soon)))
-    if wait_ms > soon:
-        # A retry after the longest delay that is sent would be refused again.
-        headers = (*headers, *NO_RETRY_HEADERS)
-    return _refusal(text, "tokens" if kind == "tokens" else "requests", headers)
+    return _refusal(text, "tokens" if kind == "tokens" else "requests", retry_headers(wait_ms))
 
 
 def tokens_too_large_error(model: str, organization: str, seconds: int, limit: int, requested: int) -> RateLimitError:

@@ -4,12 +4,14 @@ llama.cpp pushes its tokens into a callback, so each answer has a thread of its 
 Closing an answer's stream stops the generation at its next token.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
+from completions_mw.backends.models.threads import ModelThreads
 from completions_mw.core.ports import EventSource
 from completions_mw.core.streaming.pieces import usage_chunk
 from completions_mw.errors import InvalidRequestError, UpstreamError
@@ -20,11 +22,9 @@ from completions_mw.settings import LlamaCppSettings
 class _LlamaCppModel:
     """Base class of both models: everything but how the reader of an answer waits for the thread that generates the answer."""
 
-    _source: type[BlockingThreadSource | AsyncThreadSource]
-
-    def __init__(self, settings: LlamaCppSettings, keep_alive: float) -> None:
+    def __init__(self, settings: LlamaCppSettings, source: Callable[[Produce], ItemSource]) -> None:
         self._server = LlamaServer(settings)
-        self._keep_alive = keep_alive
+        self._source = source
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
         return await collect(self._start(request), request)
@@ -37,7 +37,7 @@ class _LlamaCppModel:
         self._server.close()
 
     def _start(self, request: ChatRequest) -> ItemSource:
-        return self._source(generation(self._server, request), self._keep_alive)
+        return self._source(generation(self._server, request))
 
 
 class BlockingLlamaCppModel(_LlamaCppModel):
@@ -46,12 +46,14 @@ class BlockingLlamaCppModel(_LlamaCppModel):
     Args:
         settings: the weights, and how they run.
         keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
+        threads: not used; `AsyncLlamaCppModel` has the same arguments.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    _source = BlockingThreadSource
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float, threads: ModelThreads | None = None) -> None:
+        super().__init__(settings, lambda produce: BlockingThreadSource(produce, keep_alive))
 
 
 class AsyncLlamaCppModel(_LlamaCppModel):
@@ -60,12 +62,14 @@ class AsyncLlamaCppModel(_LlamaCppModel):
     Args:
         settings: the weights, and how they run.
         keep_alive: seconds of silence after which a stream returns an empty batch; 0: never.
+        threads: permits to run in a thread; None to run at once.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    _source = AsyncThreadSource
+    def __init__(self, settings: LlamaCppSettings, keep_alive: float, threads: ModelThreads | None = None) -> None:
+        super().__init__(settings, lambda produce: AsyncThreadSource(produce, keep_alive, threads))
 
 
 def generation(server: LlamaServer, request: ChatRequest) -> Produce:
