@@ -168,7 +168,7 @@ class _BlockingNetwork(_Network, httpcore2.NetworkBackend, httpcore2.NetworkStre
 
 
 class BlockingHttpx2Connection(BlockingHttpConnection):
-    """A connection of threads and greenlets: the end `ours` of a pair of sockets, to whose other end a thread writes what the engine gives."""
+    """A connection of threads and greenlets: one end of a pair of sockets, to whose other end a thread writes what the engine gives."""
 
     def __init__(self, ours: socket.socket, theirs: socket.socket, origin: Origin, seconds: float, proxy: str | None) -> None:
         self._theirs = theirs
