@@ -8,7 +8,8 @@ import pytest
 
 from completions_mw.core.ports import Transport
 from completions_mw.errors import UpstreamError
-from tests.backends.http.sides import Side, ask, asking, every_httpx2
+from completions_mw.http import UpstreamRequest
+from tests.backends.http.sides import Side, ask, asking, every_httpx2, read
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.http2 import Answer, answer_with, break_off, serve_http2
 from tests.support.tls import TlsServer, read_request
@@ -32,6 +33,18 @@ def test_requests_share_a_connection_of_http2(certificate: Path, on: Side) -> No
     with TlsServer(certificate, serve_http2(answer_with(LARGE)), alpn=HTTP2) as server:
         assert on(twice) == [LARGE, LARGE]
     assert server.names == ["localhost"]
+
+
+def test_no_log_of_http2_quotes_a_request_or_an_answer(certificate: Path, caplog: pytest.LogCaptureFixture, on: Side) -> None:
+    async def send(transport: Transport) -> bytes:
+        headers = (("authorization", "Bearer canary-key"), ("x-canary-name", "1"))
+        return await read(await transport.send(UpstreamRequest(f"https://localhost:{server.port}/canary-path", headers, b"canary-body")))
+
+    serve = serve_http2(answer_with(b"canary-answer", ("x-canary", "canary-value")))
+    with TlsServer(certificate, serve, alpn=HTTP2) as server, caplog.at_level(logging.DEBUG):
+        assert on(send) == b"canary-answer"
+    assert "httpcore2.http2" in {record.name for record in caplog.records}
+    assert "canary" not in caplog.text
 
 
 @pytest.mark.parametrize("serve", [break_off, answer_with(b"hi", ("content-length", "3"))], ids=["reset", "too short"])

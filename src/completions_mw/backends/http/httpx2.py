@@ -33,6 +33,7 @@ from completions_mw.backends.http.transport import CallConnection
 from completions_mw.http import ClientConnection
 
 T = TypeVar("T")
+_SPEAKS_HTTP2: Final = find_spec("h2") is not None
 _FRAMING: Final = {b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 """Headers of answers that say how these come: here they come in chunks."""
 
@@ -55,7 +56,7 @@ def tls_context() -> ssl.SSLContext:
 
 def _options(proxy: str | None) -> dict[str, Any]:
     """Return the options of an engine that has one connection."""
-    options: dict[str, Any] = {"ssl_context": tls_context(), "max_connections": 1, "http2": find_spec("h2") is not None}
+    options: dict[str, Any] = {"ssl_context": tls_context(), "max_connections": 1, "http2": _SPEAKS_HTTP2}
     if proxy is not None:
         parts = urlsplit(proxy)
         auth = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
