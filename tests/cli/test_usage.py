@@ -13,7 +13,7 @@ from completions_mw.core.ports import Entry, Ledger, Outcome, Tokens
 from tests.support.command_line import Result, inside, process
 
 HOSTILE = "m\n\x1b[31m[bold]"
-COLUMNS = ["requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated"]
+COLUMNS = ["requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated", "hits", "rate", "saved"]
 REQUESTS = [
     # key, tenant, model, time, tokens, nano-dollars, estimated
     ("key_1", "acme", "m", "2026-11-01T00:00:00", Tokens(100, 10, 50, 5), 1_000_000_001, False),
@@ -21,13 +21,17 @@ REQUESTS = [
     ("key_2", "acme", HOSTILE, "2026-11-02T00:00:00", Tokens(7, 8), 500_000_000, False),
     ("", "", "m", "2026-11-03T12:00:00", Tokens(), 0, True),
 ]
+HIT = 3
+"""Number of the request that the cache has answered."""
 
 
 def settle(ledger: Ledger) -> None:
     for number, (key, tenant, model, start, tokens, cost, estimated) in enumerate(REQUESTS):
         started = int(datetime.fromisoformat(start).replace(tzinfo=UTC).timestamp() * 1000)
         entry = Entry(f"req_{number}", "key" if key else "app", key, tenant, model, False, started)
-        run_sync(ledger.settle(entry, Outcome(200, None, "up/m", "stop", tokens, cost, estimated, None, 5)))
+        saved = 2_000_000_003 if number == HIT else 0
+        outcome = Outcome(200, None, "up/m", "stop", tokens, cost, estimated, None, 5, from_cache=number == HIT, saved=saved)
+        run_sync(ledger.settle(entry, outcome))
 
 
 @pytest.fixture
@@ -77,6 +81,22 @@ def test_all_of_a_row(usage: Any) -> None:
         "cost": "1.000000006",
         "estimated": 1,
         "scope": "key",
+        "from_cache": 0,
+        "hit_rate": 0,
+        "saved_nano": 0,
+        "saved": "0.000000000",
+    }
+
+
+def test_answers_from_the_cache(usage: Any) -> None:
+    (row,) = usage("--by", "model", "--model", "m", "--json").json
+    assert {name: row[name] for name in ("requests", "from_cache", "hit_rate", "saved_nano", "saved", "cost_nano")} == {
+        "requests": 3,
+        "from_cache": 1,
+        "hit_rate": 0.3333,
+        "saved_nano": 2_000_000_003,
+        "saved": "2.000000003",
+        "cost_nano": 1_000_000_006,
     }
 
 
@@ -99,8 +119,8 @@ def test_what_is_summed(usage: Any, options: tuple[str, ...], requests: int) -> 
 def test_a_table_for_people(usage: Any) -> None:
     lines = [line.split() for line in usage("--by", "model").out.splitlines()]
     assert sorted(lines) == [
-        ["m", "3", "101", "12", "50", "5", "1.000000006", "2"],
-        [r"m\n\x1b[31m[bold]", "1", "7", "8", "0", "0", "0.500000000", "0"],
+        ["m", "3", "101", "12", "50", "5", "1.000000006", "2", "1", "33%", "2.000000003"],
+        [r"m\n\x1b[31m[bold]", "1", "7", "8", "0", "0", "0.500000000", "0", "0", "0%", "0.000000000"],
         ["model", *COLUMNS],
     ]
 

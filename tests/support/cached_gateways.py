@@ -24,13 +24,15 @@ class HeldModel:
     """A Python function as a model: each of its pieces waits until a test releases it.
 
     Args:
-        pieces: pieces of the answer; the number of the call is the last one.
+        pieces: pieces of the answer; the number of the call comes last.
         held: index of the piece before which the model waits; None for never.
+        usage: what the model reports at the end; None for nothing.
     """
 
-    def __init__(self, *pieces: Any, held: int | None = None) -> None:
+    def __init__(self, *pieces: Any, held: int | None = None, usage: Mapping[str, int] | None = None) -> None:
         self._pieces = pieces or ("one ", "two ")
         self._held = held
+        self._last: list[Any] = [] if usage is None else [{"usage": usage}]
         self._lock = threading.Lock()
         self._release = threading.Event()
         self.calls = 0
@@ -41,7 +43,7 @@ class HeldModel:
             self.calls += 1
             number = self.calls
         try:
-            for index, piece in enumerate((*self._pieces, str(number))):
+            for index, piece in enumerate((*self._pieces, str(number), *self._last)):
                 if index == self._held:
                     assert self._release.wait(30), "nobody released the model"
                 if isinstance(piece, Exception):

@@ -24,7 +24,7 @@ class By(StrEnum):
     DAY = "day"
 
 
-_COLUMNS = ("requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated")
+_COLUMNS = ("requests", "prompt", "completion", "cached", "reasoning", "USD", "estimated", "hits", "rate", "saved")
 
 
 def usage(
@@ -41,7 +41,7 @@ def usage(
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the number of requests, their tokens and their cost."""
+    """Show the number of requests, their tokens and their cost; how many of them the cache has answered, and the USD that this saved."""
     query = UsageQuery(by.value, _milliseconds(since, "since"), _milliseconds(until, "until"), key, tenant, model, caller)
     with opened_ledger(config, ledger) as store:
         rows = run_sync(store.usage(query))
@@ -69,7 +69,7 @@ def _milliseconds(text: str | None, option: str) -> int | None:
 
 
 def _document(row: UsageRow) -> dict[str, Any]:
-    return {**asdict(row), "cost": f"{row.cost:f}"}
+    return {**asdict(row), "cost": f"{row.cost:f}", "saved": f"{row.saved:f}", "hit_rate": round(row.hit_rate, 4)}
 
 
 def _names(by: By, row: UsageRow) -> tuple[str, ...]:
@@ -80,4 +80,4 @@ def _names(by: By, row: UsageRow) -> tuple[str, ...]:
 
 def _sums(row: UsageRow) -> tuple[str, ...]:
     counts = (row.requests, row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.reasoning_tokens)
-    return (*map(str, counts), f"{row.cost:f}", str(row.estimated))
+    return (*map(str, counts), f"{row.cost:f}", str(row.estimated), str(row.from_cache), f"{row.hit_rate:.0%}", f"{row.saved:f}")

@@ -52,6 +52,11 @@ class RequestContext:
     headers: Headers = ()
     """Response headers that steps have added, as the `x-ratelimit-` headers."""
 
+    @property
+    def is_from_cache(self) -> bool:
+        """Whether the answer came from the response cache, or from the call of an identical request."""
+        return self.cache in ("hit", "coalesced")
+
     @classmethod
     def begin(cls, clock: Clock, *, is_http: bool = False, debug: bool = False) -> "RequestContext":
         """Return the context of a request that has just arrived."""

@@ -22,7 +22,6 @@ from pydantic_core import from_json
 from completions_mw.core.cache import FlightReader, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
-from completions_mw.core.charging.cached_answers import FREE_STATUSES
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
@@ -169,7 +168,7 @@ class Pipeline:
             return answer
         if chat.stream:
             return Replay(answer, include_usage=chat.include_usage)
-        return Completion(from_json(answer.body), answer.body, is_cached=context.cache in FREE_STATUSES)
+        return Completion(from_json(answer.body), answer.body, is_cached=context.is_from_cache)
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         headers = parse_headers(request.headers)

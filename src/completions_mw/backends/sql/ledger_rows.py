@@ -35,7 +35,10 @@ def usage_params(query: UsageQuery) -> dict[str, Any]:
 
 def usage_rows(rows: Rows) -> list[UsageRow]:
     """Return the answer to a query of usage. Rows hold costs as dollars and nano-dollars: the sum may exceed 64 bits."""
-    return [
-        UsageRow(group, requests, prompt, completion, cached, reasoning, int(dollars) * 10**9 + int(rest), estimated, scope)
-        for group, scope, requests, prompt, completion, cached, reasoning, dollars, rest, estimated in rows
-    ]
+    return [_usage_row(*row) for row in rows]
+
+
+def _usage_row(group: str, scope: str, requests: int, prompt: int, completion: int, cached: int, reasoning: int, *rest: Any) -> UsageRow:
+    dollars, nano, estimated, from_cache, saved_dollars, saved_nano = map(int, rest)
+    cost, saved = dollars * 10**9 + nano, saved_dollars * 10**9 + saved_nano
+    return UsageRow(group, requests, prompt, completion, cached, reasoning, cost, estimated, scope, from_cache, saved)

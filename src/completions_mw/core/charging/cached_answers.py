@@ -28,8 +28,6 @@ Ask = Callable[[Chat, ClientConnection | None], Awaitable[Completion | ChunkStre
 """Asks the targets for an answer. Settles the request, unless the answer is a stream, which settles it at its end."""
 End = Callable[[RequestContext, BaseException | None], None]
 """Reports the end of a request."""
-FREE_STATUSES: Final = frozenset({"hit", "coalesced"})
-"""Statuses of requests that have not called an upstream."""
 _DATA: Final = len(b"data: ")
 
 

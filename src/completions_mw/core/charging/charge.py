@@ -172,6 +172,7 @@ class Charge:
         """Return the outcome of the request for the ledger."""
         context = self.context
         reason = context.finish_reason
+        price = self.model.prices.get(context.target or "", FREE)
         status, code = (200, None) if error is None else verdict(error)
         return Outcome(
             status=status,
@@ -179,10 +180,12 @@ class Charge:
             target=context.target,
             finish_reason=reason if isinstance(reason, str) and _FINISH_REASON.fullmatch(reason) else None,
             tokens=tokens,
-            cost=cost(self.model.prices.get(context.target or "", FREE), tokens),
+            cost=cost(price, tokens),
             estimated=estimated,
             first_ms=context.first_ms,
             total_ms=context.milliseconds(),
+            from_cache=context.is_from_cache,
+            saved=0 if context.saved is None else cost(price, tokens_of(context.saved)),
         )
 
     async def _note(self) -> None:

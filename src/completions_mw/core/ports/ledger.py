@@ -69,6 +69,10 @@ class Outcome(NamedTuple):
     """Milliseconds from the request's arrival to the first event of a stream."""
     total_ms: int
     """Milliseconds from the request's arrival to its end."""
+    from_cache: bool = False
+    """Whether the answer came from the response cache, or from the call of an identical request."""
+    saved: int = 0
+    """Nano-dollars that the answer would have cost, if it came from the cache and is not charged."""
 
 
 class Settlement(NamedTuple):

@@ -44,6 +44,21 @@ class UsageRow:
     scope: str = ""
     """Kind of the id in rows by key: `key`, `caller`, or `app` for the host app itself; empty in other rows."""
 
+    from_cache: int = 0
+    """Number of requests that were answered from the response cache, or by the call of an identical request."""
+    saved_nano: int = 0
+    """Nano-dollars that their answers would have cost."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Part of the requests that were answered from the cache, from 0 to 1."""
+        return self.from_cache / self.requests if self.requests else 0.0
+
+    @property
+    def saved(self) -> Decimal:
+        """USD that the answers from the cache would have cost."""
+        return Decimal(self.saved_nano).scaleb(-9)
+
     @property
     def cost(self) -> Decimal:
         """Cost in USD."""

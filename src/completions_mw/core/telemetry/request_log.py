@@ -51,6 +51,7 @@ def _log_access(request: ObservedRequest, status: int, code: str | None) -> None
         model=request.model,
         target=request.target,
         stream=request.stream,
+        cache=request.cache,
         ms=request.milliseconds(),
         prompt_tokens=usage.get("prompt_tokens"),
         completion_tokens=usage.get("completion_tokens"),

@@ -131,11 +131,16 @@ BEGIN
 END
 $$;
 
+DROP FUNCTION IF EXISTS completions_mw.settle(
+    text, text, text, text, text, boolean, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text, integer, text, text, bigint, bigint
+);
+
 -- Posts what a request cost, once. The rows are the changes of budgets.
 CREATE OR REPLACE FUNCTION completions_mw.settle(
     p_request_id text, p_scope text, p_key text, p_tenant text, p_model text, p_stream boolean, p_started_ms bigint,
     p_cost bigint, p_prompt bigint, p_completion bigint, p_cached bigint, p_reasoning bigint, p_estimated boolean,
-    p_target text, p_status integer, p_code text, p_finish_reason text, p_first_ms bigint, p_total_ms bigint
+    p_target text, p_status integer, p_code text, p_finish_reason text, p_first_ms bigint, p_total_ms bigint,
+    p_from_cache boolean, p_saved bigint
 )
 RETURNS TABLE (scope text, name text, period text, "limit" bigint, spent bigint, told integer[])
 LANGUAGE plpgsql
@@ -153,12 +158,12 @@ BEGIN
         INSERT INTO completions_mw.entries (
             request_id, scope, key, tenant, model, stream, started_ms, state, amount,
             prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
-            target, status, code, finish_reason, first_ms, total_ms
+            target, status, code, finish_reason, first_ms, total_ms, from_cache, saved
         )
         VALUES (
             p_request_id, p_scope, p_key, p_tenant, p_model, p_stream, p_started_ms, 'settled', p_cost,
             p_prompt, p_completion, p_cached, p_reasoning, p_estimated,
-            p_target, p_status, p_code, p_finish_reason, p_first_ms, p_total_ms
+            p_target, p_status, p_code, p_finish_reason, p_first_ms, p_total_ms, p_from_cache, p_saved
         )
         ON CONFLICT (request_id) DO NOTHING;
         IF FOUND THEN
@@ -175,7 +180,7 @@ BEGIN
     SET state = 'settled', amount = v_amount, adjustment = v_adjustment,
         prompt_tokens = p_prompt, completion_tokens = p_completion, cached_tokens = p_cached, reasoning_tokens = p_reasoning,
         estimated = p_estimated, target = p_target, status = p_status, code = p_code, finish_reason = p_finish_reason,
-        first_ms = p_first_ms, total_ms = p_total_ms
+        first_ms = p_first_ms, total_ms = p_total_ms, from_cache = p_from_cache, saved = p_saved
     WHERE e.request_id = p_request_id;
     FOR v_id IN SELECT id FROM unnest(ARRAY[v_old.budget_id, v_old.tenant_budget_id]) AS id WHERE id IS NOT NULL ORDER BY id LOOP
         RETURN QUERY SELECT * FROM completions_mw.charge(
@@ -322,7 +327,8 @@ BEGIN
                     (v_step ->> 'cost')::bigint, (v_step ->> 'prompt')::bigint, (v_step ->> 'completion')::bigint,
                     (v_step ->> 'cached')::bigint, (v_step ->> 'reasoning')::bigint, (v_step ->> 'estimated')::boolean,
                     v_step ->> 'target', (v_step ->> 'status')::integer, v_step ->> 'code', v_step ->> 'finish_reason',
-                    (v_step ->> 'first_ms')::bigint, (v_step ->> 'total_ms')::bigint
+                    (v_step ->> 'first_ms')::bigint, (v_step ->> 'total_ms')::bigint,
+                    coalesce((v_step ->> 'from_cache')::boolean, false), coalesce((v_step ->> 'saved')::bigint, 0)
                 ) AS c), '[]');
         END CASE;
     END LOOP;

@@ -40,7 +40,10 @@ SELECT CASE %(by)s
        sum(reasoning_tokens)::bigint,
        sum(amount / 1000000000)::bigint,
        sum(amount %% 1000000000)::bigint,
-       count(*) FILTER (WHERE estimated)
+       count(*) FILTER (WHERE estimated),
+       count(*) FILTER (WHERE from_cache),
+       sum(saved / 1000000000)::bigint,
+       sum(saved %% 1000000000)::bigint
 FROM completions_mw.entries
 WHERE state <> 'reserved'
   AND (%(since_ms)s::bigint IS NULL OR started_ms >= %(since_ms)s::bigint)

@@ -48,7 +48,9 @@ SET state = 'settled',
     code = json_extract(new.value, '$.code'),
     finish_reason = json_extract(new.value, '$.finish_reason'),
     first_ms = json_extract(new.value, '$.first_ms'),
-    total_ms = json_extract(new.value, '$.total_ms')
+    total_ms = json_extract(new.value, '$.total_ms'),
+    from_cache = json_extract(new.value, '$.from_cache'),
+    saved = json_extract(new.value, '$.saved')
 FROM json_each(:rows) AS new
 WHERE request_id = json_extract(new.value, '$.request_id');
 
@@ -56,7 +58,7 @@ WHERE request_id = json_extract(new.value, '$.request_id');
 INSERT INTO entries (
     request_id, scope, key, tenant, model, stream, started_ms, state, amount,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
-    target, status, code, finish_reason, first_ms, total_ms
+    target, status, code, finish_reason, first_ms, total_ms, from_cache, saved
 )
 SELECT json_extract(value, '$.request_id'),
        json_extract(value, '$.scope'),
@@ -77,7 +79,9 @@ SELECT json_extract(value, '$.request_id'),
        json_extract(value, '$.code'),
        json_extract(value, '$.finish_reason'),
        json_extract(value, '$.first_ms'),
-       json_extract(value, '$.total_ms')
+       json_extract(value, '$.total_ms'),
+       json_extract(value, '$.from_cache'),
+       json_extract(value, '$.saved')
 FROM json_each(:rows);
 
 -- name: ledger_renew
@@ -139,7 +143,10 @@ SELECT CASE :by
        sum(reasoning_tokens),
        sum(amount / 1000000000),
        sum(amount % 1000000000),
-       sum(estimated)
+       sum(estimated),
+       sum(from_cache),
+       sum(saved / 1000000000),
+       sum(saved % 1000000000)
 FROM entries
 WHERE state <> 'reserved'
   AND (:since_ms IS NULL OR started_ms >= :since_ms)
