@@ -327,7 +327,6 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
             raise connect_timed_out() from None
         if failure is not None:
             raise failure
-        call.sent(SYSTEM_CLOCK.monotonic())
 
     async def wait(self, until: float, client: ClientConnection | None) -> bool:
         self._room.set()
@@ -341,7 +340,9 @@ class AsyncHttpx2Connection(AsyncHttpConnection):
             self._task.cancel()
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        if _is_sent(event, info) and not self._sending.done():
+        if _is_sent(event, info) and self._call is not None and not self._sending.done():
+            # At once: whoever awaits it may come after the answer.
+            self._call.sent(SYSTEM_CLOCK.monotonic())
             self._sending.set_result(None)
 
     async def _serve(self, request: httpcore2.Request) -> None:
