@@ -66,8 +66,12 @@ class PostgresLedger:
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         await self._steps(checkpoint(request_id, amount, tokens))
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        return budget_changes(await self._steps(settlement(entry, outcome)))
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
+        return budget_changes(await self._steps(settlement(entry, outcome, accounts)))
+
+    async def adopt(self, left: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        answer = await self._steps(settlement(*left, lease_ms=lease_ms))
+        return None if answer is None else budget_changes(answer)
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
         answers = await self._run([settlement(*one) for one in settlements])
