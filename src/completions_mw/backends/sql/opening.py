@@ -20,7 +20,7 @@ MIN_SQLITE_VERSION: Final = (3, 37, 0)
 
 def call_times(settings: StoreSettings) -> CallTimes:
     """Return how long calls may take, and how many may wait, by the settings."""
-    return CallTimes(call=settings.ledger_timeout, waiting=Bounds(settings.ledger_queue, settings.ledger_wait))
+    return CallTimes(call=settings.ledger_timeout, waiting=Bounds(settings.ledger_queue, settings.ledger_wait, settings.ledger_share))
 
 
 def open_database(address: str, *, blocking: bool, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> Database:

@@ -48,6 +48,11 @@ class Entry(NamedTuple):
     started_ms: int
     """Time of arrival, in milliseconds since the epoch."""
 
+    @property
+    def caller(self) -> str:
+        """Kind and id of the caller, who may have a share of the places that wait; empty for the host app itself."""
+        return f"{self.scope}:{self.key}" if self.key else ""
+
 
 class Outcome(NamedTuple):
     """Outcome of a request that has ended."""

@@ -54,7 +54,7 @@ class PostgresLedger:
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
         step = reservation(entry, amount, ordered, ttl_ms)
-        verdict = await self._steps(step, refusable=True)
+        verdict = await self._steps(step, refusable=True, caller=entry.caller)
         if verdict is not None and verdict["expired"]:
             # In a transaction of its own: a reap locks other budgets.
             await self.reap()

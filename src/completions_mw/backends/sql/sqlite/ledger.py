@@ -53,7 +53,7 @@ class SqliteLedger:
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
         step = LedgerStep(lambda ledger: ledger.reserve(entry, amount, ordered, ttl_ms), (entry.request_id,), ordered)
-        refusal: Refusal | None = await self._steps(step, refusable=True)
+        refusal: Refusal | None = await self._steps(step, refusable=True, caller=entry.caller)
         return refusal
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
