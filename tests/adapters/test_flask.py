@@ -7,6 +7,7 @@ from unittest.mock import ANY
 
 import flask
 import pytest
+from flask.cli import routes_command
 
 from completions_mw import ChatRequest, ConfigurationError, Gateway
 from completions_mw.adapters.flask import Completions
@@ -193,11 +194,23 @@ def test_a_stream_is_never_collected_for_a_hook(app: flask.Flask) -> None:
     assert passed == [True, False]
 
 
-def test_flask_answers_options_itself(app: flask.Flask) -> None:
+def test_an_extension_for_cors_answers_for_our_paths(app: flask.Flask) -> None:
     Completions(app)
+
+    @app.after_request
+    def allow(response: flask.Response) -> flask.Response:
+        response.headers["access-control-allow-origin"] = "https://a.example"
+        return response
+
     answer = app.test_client().options(CHAT)
-    assert answer.status_code == 200
-    assert "POST" in answer.allow
+    assert (answer.status_code, answer.allow.to_header()) == (200, "POST")
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
+
+
+def test_the_routes_are_listed(app: flask.Flask) -> None:
+    Completions(app)
+    listed = app.test_cli_runner().invoke(routes_command)
+    assert (listed.exit_code, f"{MODELS}/<completions_mw_model:model>" in listed.output) == (0, True)
 
 
 def test_the_paths_have_names(app: flask.Flask) -> None:

@@ -84,7 +84,7 @@ def test_no_body_is_not_json(host: Host) -> None:
     assert response.error["message"].startswith("We could not parse the JSON body of your request. (HINT: ")
 
 
-@pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "BREW", "post"])
 def test_the_chat_path_takes_post_only(host: Host, verb: str) -> None:
     response = host.request(verb, CHAT, bearer(KEY))
     assert (response.status, response.headers["allow"]) == (405, "POST")
@@ -94,10 +94,23 @@ def test_the_chat_path_takes_post_only(host: Host, verb: str) -> None:
 
 
 @pytest.mark.parametrize("path", [MODELS, f"{MODELS}/m"], ids=["models", "model"])
-@pytest.mark.parametrize("verb", ["HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("verb", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "BREW", "get"])
 def test_the_model_paths_take_get_only(host: Host, verb: str, path: str) -> None:
     response = host.request(verb, path, bearer(KEY))
-    assert (response.status, response.headers["allow"]) == (405, "GET")
+    assert (response.status, response.headers["allow"], response.error["code"]) == (405, "GET, HEAD", "method_not_supported")
+
+
+ALLOWED = {CHAT: "POST", MODELS: "GET, HEAD", f"{MODELS}/m": "GET, HEAD"}
+
+
+@pytest.mark.parametrize(("path", "allowed"), ALLOWED.items(), ids=ALLOWED)
+def test_options_name_what_is_served(host: Host, path: str, allowed: str) -> None:
+    """Without a key, as browsers ask. A middleware leaves them to the host app, which may have rules for CORS."""
+    response = host.request("OPTIONS", path)
+    if host.wraps:
+        assert "x-request-id" not in response.headers
+    else:
+        assert (response.status, response.headers["allow"], response.body) == (200, allowed, b"")
 
 
 @pytest.mark.parametrize(

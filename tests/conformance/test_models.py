@@ -44,3 +44,25 @@ def test_strangers_see_nothing(host: Host, path: str) -> None:
 
 def test_the_login_of_the_app_counts_here_too(host: Host) -> None:
     assert host.request("GET", MODELS, (("cookie", "session=guest"),)).json()["data"] == [card("m")]
+
+
+ODD_IDS = ["a//b", "/a", "..", "a/", " ", "%2F", "a?b#c", "\N{LATIN SMALL LETTER E WITH ACUTE}", "\x00", "a\nb", "a\n", "x" * 5000]
+
+
+@pytest.mark.parametrize("name", ODD_IDS, ids=ascii)
+def test_every_id_is_the_gateways(host: Host, name: str) -> None:
+    response = host.request("GET", f"{MODELS}/{name}", bearer(KEY))
+    assert (response.status, response.error["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("path", [MODELS, f"{MODELS}/m"], ids=["list", "one"])
+def test_no_proxy_keeps_what_a_key_may_see(host: Host, path: str) -> None:
+    assert host.request("GET", path, bearer(KEY)).headers["cache-control"] == "private, no-store"
+
+
+@pytest.mark.parametrize("path", [MODELS, f"{MODELS}/m"], ids=["list", "one"])
+def test_head_is_get_without_its_body(host: Host, path: str) -> None:
+    get, head = (host.request(verb, path, bearer(KEY)) for verb in ("GET", "HEAD"))
+    kept = ("content-type", "content-length", "cache-control")
+    assert (head.status, head.body, [head.headers[name] for name in kept]) == (200, b"", [get.headers[name] for name in kept])
+    assert host.request("HEAD", path).status == 401

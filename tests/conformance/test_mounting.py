@@ -50,12 +50,6 @@ def test_other_verbs_on_the_apps_pages_are_the_apps(host: Host) -> None:
     assert "x-request-id" not in host.request("DELETE", "/hello").headers
 
 
-@pytest.mark.parametrize("path", [CHAT, MODELS, f"{MODELS}/m"], ids=["chat", "models", "model"])
-def test_options_are_the_apps(host: Host, path: str) -> None:
-    response = host.request("OPTIONS", path, (("origin", "https://a.example"), ("access-control-request-method", "POST")))
-    assert "x-request-id" not in response.headers
-
-
 def test_the_app_may_be_mounted_itself(host: Host) -> None:
     assert host.request("POST", CHAT, HEADERS, CHAT_BODY, mount="/apps/one").status == 200
     assert host.request("GET", f"{MODELS}/org/model", bearer(KEY), mount="/apps/one").json()["id"] == "org/model"

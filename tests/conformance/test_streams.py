@@ -13,7 +13,7 @@ from tests.support.grammar import KEEP_ALIVE, check_failed_stream, check_stream
 from tests.support.upstream import MockUpstream
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
-STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 HEADERS = (*bearer(KEY), *JSON)
 
 every_source = pytest.mark.parametrize("model", ["m", "ok"], ids=["in-process", "upstream"])

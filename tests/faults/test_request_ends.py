@@ -89,6 +89,10 @@ async def replay_body(request: Request, call_next: RequestResponseEndpoint) -> R
     return await call_next(request)
 
 
+async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    return await call_next(request)
+
+
 Host = Callable[[AsyncGateway], asgi.ASGIApp]
 
 
@@ -105,6 +109,10 @@ def below_base_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
     return Starlette(routes=starlette.routes(gateway), middleware=[Middleware(BaseHTTPMiddleware, dispatch=replay_body)])
 
 
+def below_any_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
+    return Starlette(routes=starlette.routes(gateway), middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)])
+
+
 def fastapi_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
     app = FastAPI()
     app.middleware("http")(replay_body)
@@ -112,7 +120,7 @@ def fastapi_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
     return app
 
 
-every_host = pytest.mark.parametrize("host", [plain, replaying, below_base_middleware, fastapi_middleware])
+every_host = pytest.mark.parametrize("host", [plain, below_any_middleware, replaying, below_base_middleware, fastapi_middleware])
 
 
 async def ask(app: asgi.ASGIApp, upstream: MockUpstream, model: str, *, leave: bool = False, **fields: Any) -> Client:
@@ -146,6 +154,20 @@ def test_a_body_that_is_replayed_for_ever(upstream: MockUpstream, host: Host, st
     assert client.asked <= 4
 
 
+@pytest.mark.parametrize("host", [plain, below_any_middleware])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_client_that_left_before_its_answer_has_an_empty_one(upstream: MockUpstream, host: Host, stream: bool) -> None:
+    """Starlette's BaseHTTPMiddleware raises where an app below it ends without an answer (docs/promises.md, Clients that leave)."""
+
+    async def run() -> Client:
+        async with AsyncGateway(settings_for(upstream)) as gateway:
+            return await ask(host(gateway), upstream, "ttfb", leave=True, stream=stream)
+
+    start, *rest = asyncio.run(run()).messages
+    assert start["status"] == 499
+    assert b"".join(message["body"] for message in rest) == b""
+
+
 @every_host
 def test_nothing_of_a_request_outlives_its_answer(upstream: MockUpstream, host: Host, caplog: pytest.LogCaptureFixture) -> None:
     """See docs/promises.md, Hosts and servers."""
@@ -156,7 +178,7 @@ def test_nothing_of_a_request_outlives_its_answer(upstream: MockUpstream, host: 
                 await ask(app, upstream, model, stream=stream)
                 upstream.reset()
             for model in ("ttfb", "stall"):
-                if host is plain:
+                if host in (plain, below_any_middleware):
                     await ask(app, upstream, model, stream=stream, leave=True)
 
     async def run() -> None:

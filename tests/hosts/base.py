@@ -82,11 +82,13 @@ class Host:
     Args:
         server: calls the app.
         reads_ahead: whether it reads a whole body before it looks at the request.
+        wraps: whether the gateway is a middleware around the app, and not routes of it.
         prefix: where the gateway's paths are in this host.
     """
 
     server: Server
     reads_ahead: bool = False
+    wraps: bool = False
     prefix: str = PREFIX
 
     def request(

@@ -45,7 +45,7 @@ def spend(job: Job, told: Connection) -> None:
     """Stream on budgets that are soon used up; write down what the ledger has confirmed."""
     acks = Acks(job.acks, told)
     ledger_on = sql.ledger_on
-    vars(sql).update(ledger_on=lambda database: Acknowledged(ledger_on(database), acks))
+    vars(sql).update(ledger_on=lambda database, **more: Acknowledged(ledger_on(database, **more), acks))
     gateway = Gateway(Settings.from_mapping(job.settings), models={"words": words})
     _in_threads(lambda: _stream_on(gateway, job.batch))
 
@@ -143,8 +143,8 @@ class Acknowledged:
         await self._ledger.checkpoint(request_id, amount, tokens)
         self._acks.write("checkpoint", request_id, amount, tokens)
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        changes = await self._ledger.settle(entry, outcome)
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
+        changes = await self._ledger.settle(entry, outcome, accounts)
         self._acks.write("settle", entry.request_id, outcome.cost, outcome.tokens)
         return changes
 

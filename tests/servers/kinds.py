@@ -55,6 +55,16 @@ UVICORN_H11 = uvicorn("uvicorn-h11", "--http", "h11", "--loop", "asyncio")
 UVICORN_HTTPTOOLS = uvicorn("uvicorn-httptools", "--http", "httptools", "--loop", "uvloop")
 HYPERCORN = Kind("hypercorn", "asgi", ("-m", "hypercorn", ASGI, "-b", "127.0.0.1:{port}", "--log-level", "warning"))
 GRANIAN = Kind("granian", "asgi", ("-m", "granian", "--interface", "asgi", "--port", "{port}", "--log-level", "warning", "--no-ws", ASGI))
+UWSGI = Kind(
+    "uwsgi",
+    "wsgi",
+    (
+        *("-c", "import pyuwsgi; pyuwsgi.run()", "--uwsgi-socket", "127.0.0.1:{port}", "--module", WSGI),
+        *("--master", "--threads", "16", "--need-app", "--die-on-term", "--disable-logging"),
+    ),
+    shows_leaving=False,
+)
+"""Speaks its own protocol, with nginx in front of it."""
 # These two are for development and small things, and let through what the others refuse.
 CHEROOT = Kind("cheroot", "wsgi", ("-m", "cheroot", WSGI, "--bind", "127.0.0.1:{port}"), shows_leaving=False)
 WERKZEUG = Kind(

@@ -28,7 +28,7 @@ def test_stream(server: Running, upstream: Upstream) -> None:
         events = client.rest_of_events()
     assert text_of(events) == WORDS
     assert head.header("content-type") == "text/event-stream; charset=utf-8"
-    assert head.header("cache-control") == "no-cache"
+    assert head.header("cache-control") == "no-cache, no-transform"
     assert head.header("content-length") is None
 
 

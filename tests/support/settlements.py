@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from completions_mw.core.ports import Balance, BudgetChange, Entry, Ledger, Outcome, Settlement, Tokens, UsageQuery, UsageRow
+from completions_mw.core.ports import Account, Balance, BudgetChange, Entry, Ledger, Outcome, Settlement, Tokens, UsageQuery, UsageRow
 
 
 def settlement(number: int, name: str = "team-a") -> Settlement:
@@ -19,12 +19,17 @@ class Books:
     def __init__(self) -> None:
         self.posted: dict[str, Settlement] = {}
         self.noted: list[Any] = []
+        self.running: set[str] = set()
+        """Ids of requests that still run."""
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         if entry.request_id in self.posted:
             return []
-        self.posted[entry.request_id] = Settlement(entry, outcome)
+        self.posted[entry.request_id] = Settlement(entry, outcome, tuple(accounts))
         return [BudgetChange("key", entry.key, "2026-11", 10**10, outcome.cost, ())]
+
+    async def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        return None if settlement.entry.request_id in self.running else await self.settle(*settlement)
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
         return [change for settlement in settlements for change in await self.settle(*settlement)]

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPMethod
 from types import TracebackType
 from typing import Any, Self
 from wsgiref.util import is_hop_by_hop
@@ -20,8 +21,8 @@ class WSGIServer:
         self._app = app
 
     def send(self, request: Sent) -> "WSGIAnswer":
-        # The validator itself fails over lengths that real servers let pass.
-        valid = dict(request.headers).get("content-length", "0").isdecimal()
+        # The validator itself fails over lengths and verbs that real servers let pass.
+        valid = dict(request.headers).get("content-length", "0").isdecimal() and request.method in {*HTTPMethod}
         return WSGIAnswer(validator(self._app) if valid else self._app, request)
 
 

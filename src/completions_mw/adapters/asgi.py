@@ -7,6 +7,7 @@ from typing import Any
 from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
 from completions_mw.adapters.support import check_gateway
 from completions_mw.core.streaming.body import StreamBody
+from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response
 
@@ -59,12 +60,16 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         native: request object of the framework, for `authenticate`; the scope by default.
     """
     client = Client(scope, receive, gateway.settings.body_timeout)
+    response: Response[StreamBody] | None = None
     try:
         response = await gateway.handle(to_request(scope, client, native))
         await respond(response, headers_of(response, scope), send)
     except asyncio.CancelledError:
         if not client.left():
             raise
+        if response is None:
+            # Starlette's BaseHTTPMiddleware raises if an app ends without an answer.
+            await respond(Response(ClientDisconnectedError.status, (), b""), [], send)
     finally:
         client.release()
 

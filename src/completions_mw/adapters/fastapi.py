@@ -17,13 +17,15 @@ from completions_mw.gateway import AsyncGateway
 from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, ModelCard, ModelList
 
 with needs("fastapi"):
-    from fastapi import APIRouter, Request, Response, Security
+    from fastapi import APIRouter, HTTPException, Request, Response, Security
     from fastapi.routing import APIRoute
     from fastapi.security import HTTPBearer
     from starlette.requests import ClientDisconnect
-    from starlette.routing import Match
+    from starlette.routing import Match, Route
 
-# The gateway refuses these methods with OpenAI's error. OPTIONS is left to the host app.
+    from completions_mw.adapters.starlette import MODEL
+
+# The gateway refuses these methods with OpenAI's error, after the dependencies of the router.
 METHODS_BUT_POST: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")
 METHODS_BUT_GET: Final = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 KEY_SCHEME: Final = HTTPBearer(
@@ -80,20 +82,40 @@ def router(gateway: AsyncGateway) -> APIRouter:
     completion_docs = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed_docs}
     api.post(paths.chat, responses={200: completion_docs}, openapi_extra={"requestBody": request_docs})(create_chat_completion)
     api.get(paths.models, responses={200: {"model": ModelList}})(list_models)
-    api.get(paths.models + "/{model:path}", responses={200: {"model": ModelCard}})(retrieve_model)
+    api.get(paths.models + MODEL, responses={200: {"model": ModelCard}})(retrieve_model)
     api.api_route(paths.chat, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_chat_completion)
     api.api_route(paths.models, methods=[*METHODS_BUT_GET], include_in_schema=False)(list_models)
-    api.api_route(paths.models + "/{model:path}", methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
+    api.api_route(paths.models + MODEL, methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
+    for path in (paths.chat, paths.models, paths.models + MODEL):
+        api.routes.append(Route(path, OtherMethods(gateway, path), include_in_schema=False))
     return api
 
 
 class ExactRoute(APIRoute):
-    """A route that matches exactly its path: not an empty model, nor a newline at the end, which Starlette's patterns allow."""
+    """A route that matches exactly its path, without the line feed at the end that Starlette's patterns allow."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
-        exact = child_scope.get("path_params", {}).get("model") != "" and not scope.get("path", "").endswith("\n")
-        return (match, child_scope) if exact else (Match.NONE, {})
+        return (match, child_scope) if is_exact(scope, child_scope) else (Match.NONE, {})
+
+
+def is_exact(scope: Scope, child_scope: Scope) -> bool:
+    """Return whether a path that matched is that of its route. Only the id of a model may have a line feed at its end."""
+    return "model" in child_scope.get("path_params", {}) or not scope.get("path", "").endswith("\n")
+
+
+class OtherMethods:
+    """The ASGI app for methods without a path operation: OPTIONS, and those that nobody knows."""
+
+    def __init__(self, gateway: AsyncGateway, path: str) -> None:
+        self._gateway = gateway
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_exact(scope, scope):
+            raise HTTPException(404)
+        path = self._path.replace(MODEL[1:], scope["path_params"].get("model", ""))
+        await GatewayResponse(self._gateway, Request(scope, receive), path)(scope, receive, send)
 
 
 class GatewayResponse(Response):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Unpack
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
@@ -23,8 +24,15 @@ with needs("flask"):
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
-"""HTTP methods that the gateway answers. OPTIONS is left to Flask, so that extensions for CORS can answer it."""
+CONVERTER: Final = "completions_mw_model"
+
+
+class ModelConverter(BaseConverter):
+    """The id of a model in a path: any text but none, with slashes anywhere."""
+
+    part_isolating = False
+    regex = r"[\s\S]+"
+    weight = 200
 
 
 class Completions:
@@ -81,9 +89,12 @@ class Completions:
             gateway = Gateway(settings, **options)
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)
-        for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<path:model>")):
-            # A path with two slashes is another path, and must not be redirected to this one.
-            app.add_url_rule(path, f"completions_mw_{name}", answer, methods=HTTP_METHODS, merge_slashes=False)
+        app.url_map.converters[CONVERTER] = ModelConverter
+        for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<{CONVERTER}:model>")):
+            # Not by `add_url_rule`, which needs a list of methods: the gateway refuses all others itself, as OpenAI does. A path with two
+            # slashes is another path, and must not be redirected to this one.
+            app.url_map.add(app.url_rule_class(path, endpoint=f"completions_mw_{name}", merge_slashes=False))
+            app.endpoint(f"completions_mw_{name}")(answer)
 
 
 def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
@@ -103,7 +114,7 @@ def answer(model: str = "") -> flask.Response:
     """Answer the current request: the view of all routes."""
     gateway: Gateway = flask.current_app.extensions["completions_mw"]
     request = to_request(flask.request)
-    if not gateway.owns(request.method, request.path):
+    if not gateway.has_path(request.path):
         # Flask matches `//api` with the route `/api`.
         flask.abort(404)
     if flask.request.is_multiprocess:
@@ -119,7 +130,8 @@ def to_request(request: flask.Request) -> Request:
 def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:
     """Return a Flask response. A stream is passed through directly, so that `after_request` functions do not read it."""
     if isinstance(response.body, bytes):
-        return flask.Response(response.body, response.status, wsgi.headers_of(response))
+        # In a list, since Flask would set the length of bytes, which is none where HEAD has the length of GET.
+        return flask.Response([response.body], response.status, wsgi.headers_of(response))
     return StreamedResponse(response.body, response.status, wsgi.headers_of(response), direct_passthrough=True)
 
 

@@ -8,6 +8,8 @@ The app closes the gateway in its lifespan:
             yield
 """
 
+from typing import Final
+
 from completions_mw.adapters.asgi import Send, answer, path_of
 from completions_mw.adapters.asgi_client import Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
@@ -15,8 +17,28 @@ from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
 
 with needs("starlette"):
+    from starlette.convertors import Convertor, register_url_convertor
     from starlette.requests import Request
     from starlette.routing import BaseRoute, Match, Route
+
+CONVERTOR: Final = "completions_mw_model"
+MODEL: Final = f"/{{model:{CONVERTOR}}}"
+"""The end of the path of one model."""
+
+
+class ModelConvertor(Convertor[str]):
+    """The id of a model in a path: any text but none, with slashes anywhere."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor(CONVERTOR, ModelConvertor())
 
 
 def routes(gateway: AsyncGateway) -> list[BaseRoute]:
@@ -30,21 +52,22 @@ def routes(gateway: AsyncGateway) -> list[BaseRoute]:
     return [
         GatewayRoute(gateway, paths.chat, "completions_mw_chat"),
         GatewayRoute(gateway, paths.models, "completions_mw_models"),
-        GatewayRoute(gateway, paths.models + "/{model:path}", "completions_mw_model"),
+        GatewayRoute(gateway, paths.models + MODEL, "completions_mw_model"),
     ]
 
 
 class GatewayRoute(Route):
-    """A route that matches exactly the paths of the gateway, and every HTTP method but OPTIONS."""
+    """A route that matches exactly the paths of the gateway, and every HTTP method. OPTIONS goes to another route if there is one."""
 
     def __init__(self, gateway: AsyncGateway, path: str, name: str) -> None:
         super().__init__(path, GatewayApp(gateway), name=name)
         self._gateway = gateway
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or not self._gateway.owns(scope["method"], path_of(scope)):
+        if scope["type"] != "http" or not self._gateway.has_path(path_of(scope)):
             return Match.NONE, {}
-        return super().matches(scope)
+        match, child_scope = super().matches(scope)
+        return (Match.PARTIAL if scope["method"] == "OPTIONS" else match), child_scope
 
 
 class GatewayApp:

@@ -52,6 +52,9 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
         native: request object of the framework; the environ by default.
     """
     headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    if "HTTP_CONTENT_LENGTH" in environ or "HTTP_CONTENT_TYPE" in environ:
+        # Copies of the variables without the prefix, which nginx gives uWSGI, and Twisted its apps.
+        headers = [header for header in headers if header[0] not in ("content-length", "content-type")]
     headers += [(header, environ[name]) for name, header in ENTITY_HEADERS if environ.get(name)]
     return Request(
         method=environ["REQUEST_METHOD"],

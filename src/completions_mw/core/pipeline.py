@@ -15,7 +15,7 @@ Without a cache, `admit` and `reserve` are one call.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json
 
@@ -28,7 +28,7 @@ from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
-from completions_mw.core.routes import MODELS, Route, Routes
+from completions_mw.core.routes import GET, MODELS, Route, Routes
 from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, StreamEnd
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
@@ -40,6 +40,9 @@ from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
 from completions_mw.settings import Settings
+
+UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
+"""Headers of answers that depend on the caller, so that no proxy or browser gives them to another."""
 
 
 class Pipeline:
@@ -171,14 +174,17 @@ class Pipeline:
         return Completion(from_json(answer.body), answer.body, is_cached=context.is_from_cache)
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
+        if request.method == "OPTIONS":
+            self._end(context, None)
+            return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
         headers = parse_headers(request.headers)
         context.client_request_id = headers.client_request_id
         caller, is_by_key = await self._authenticate(context, headers, request)
-        if route.method == "GET":
+        if route.methods == GET:
             models = self._catalog.visible(caller) if route.name == MODELS else None
             card = models or self._catalog.resolve(self.routes.model_id(request.path), caller).card()
             self._end(context, None)
-            return Response(200, dialect.headers, card.model_dump_json().encode())
+            return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         chat = await self._read(context, request, headers.content_length, dialect)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)

@@ -8,15 +8,17 @@ from completions_mw.errors import MethodNotAllowedError, NotFoundError
 CHAT_COMPLETIONS: Final = "/chat/completions"
 MODELS: Final = "/models"
 MODEL: Final = "/models/"
+POST: Final = ("POST",)
+GET: Final = ("GET", "HEAD")
 
 
 class Route(NamedTuple):
-    """A path of the gateway and its method."""
+    """A path of the gateway and its methods."""
 
     name: str
     """Path below the prefix; the path of one model ends before the model's id."""
-    method: str
-    """The only method that the route accepts."""
+    methods: tuple[str, ...]
+    """The methods that the route accepts, beside OPTIONS, which names them."""
 
 
 class Routes:
@@ -30,9 +32,9 @@ class Routes:
     def __init__(self, prefix: str, posts: Iterable[str] = (CHAT_COMPLETIONS,)) -> None:
         self.chat = prefix + CHAT_COMPLETIONS
         self.models = prefix + MODELS
-        self._exact = {prefix + path: Route(path, "POST") for path in posts} | {self.models: Route(MODELS, "GET")}
+        self._exact = {prefix + path: Route(path, POST) for path in posts} | {self.models: Route(MODELS, GET)}
         self._model_prefix = prefix + MODEL
-        self._model = Route(MODEL, "GET")
+        self._model = Route(MODEL, GET)
 
     def match(self, path: str) -> Route | None:
         """Return the route of `path`, None for a path of the host app."""
@@ -46,18 +48,18 @@ class Routes:
 
         Raises:
             NotFoundError: no route has this path.
-            MethodNotAllowedError: the route of this path has another method.
+            MethodNotAllowedError: the route of this path has other methods.
         """
         route = self._exact.get(path) or self.match(path)
         if route is None:
             raise NotFoundError(f"Invalid URL ({method[:16]} {path[:256]})")
-        if method != route.method:
-            text = f"Not allowed to {method[:16]} on {path[:256]} (HINT: use {route.method})."
-            raise MethodNotAllowedError(text, allow=route.method)
+        if method not in route.methods and method != "OPTIONS":
+            text = f"Not allowed to {method[:16]} on {path[:256]} (HINT: use {route.methods[0]})."
+            raise MethodNotAllowedError(text, allow=", ".join(route.methods))
         return route
 
     def owns(self, method: str, path: str) -> bool:
-        """Tell whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it asks for."""
+        """Tell whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it may ask for."""
         return method != "OPTIONS" and self.match(path) is not None
 
     def model_id(self, path: str) -> str:

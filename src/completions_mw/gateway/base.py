@@ -61,6 +61,10 @@ class GatewayBase:
         """Return whether a request is for this gateway. Adapters pass all others on to the host app."""
         return self._pipeline.routes.owns(method, path)
 
+    def has_path(self, path: str) -> bool:
+        """Return whether a path is one of this gateway's, whatever the method. Adapters that add routes to an app ask it."""
+        return self._pipeline.routes.match(path) is not None
+
     async def _caller(self, key: str | None, caller: CallerLike | None) -> Caller | None:
         if key is not None and caller is not None:
             raise TypeError("give either `key` or `caller`, not both")

@@ -10,6 +10,7 @@ from completions_mw.backends.memory.responses import MemoryResponses
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.cache.guarded_store import GuardedResponses
+from completions_mw.core.charging.maintenance import REAP_SECONDS
 from completions_mw.core.keys.guarded_store import GuardedKeys
 from completions_mw.core.keys.service import KeyService, Unsupported, everything_is_supported
 from completions_mw.core.limits.guarded_store import GuardedAdmission
@@ -59,7 +60,9 @@ class Stores:
 
             self._database = database = backends.database(stores.ledger.get_secret_value(), clock, stores)
             spool = Spool(clock, file=backends.spool_file(stores.spool) if stores.spool else None)
-            self.guarded_ledger = GuardedLedger(ledger_on(database), spool, self._watched("ledger"))
+            # In half a lease, and never more than twice the interval of renewals, all processes have renewed what runs.
+            ledger = ledger_on(database, hold=min(stores.lease_ttl / 2, 2 * REAP_SECONDS))
+            self.guarded_ledger = GuardedLedger(ledger, spool, self._watched("ledger"), int(stores.lease_ttl * 1000))
             self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
         self._unsupported = unsupported
         self.responses: GuardedResponses | None = None

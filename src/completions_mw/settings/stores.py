@@ -22,6 +22,8 @@ class StoreSettings(SettingsModel):
     """Calls that may wait for the ledger in a process; a request that finds as many is refused as `overloaded`."""
     ledger_wait: Annotated[Seconds, Field(le=60)] = 5.0
     """Seconds for which a request waits until it is its turn at the ledger; then it is refused as `overloaded`."""
+    ledger_share: Share = 0.5
+    """Part of the places of `ledger_queue` that one caller may have; a request that finds its caller's taken is refused as `overloaded`."""
     cache: CacheAddress = MEMORY_ADDRESS
     """Store of cached answers, if the table `[cache]` or a model enables caching. In memory, each process has its own."""
     namespace: Name = "completions_mw"

@@ -11,7 +11,7 @@ from completions_mw.backends.sql.ledger_rows import BATCH_SIZE
 from completions_mw.backends.sql.sqlite.database import BlockingSqlite
 from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Balance, BudgetChange, Refusal, Tokens, UsageQuery
+from completions_mw.core.ports import Balance, BudgetChange, Refusal, Settlement, Tokens, UsageQuery
 from completions_mw.core.ports.usage import UsageBy
 from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
 
@@ -405,3 +405,32 @@ def test_memory_keeps_so_many_rows() -> None:
         run_sync(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
     assert [row.group for row in run_sync(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
     run_sync(ledger.aclose())
+
+
+def test_a_request_of_which_nothing_is_known_is_charged_to_its_budgets(all_books: Books) -> None:
+    """A ledger that was restored from a backup has no row of a request that runs (docs/promises.md, Money)."""
+    run, ledger = all_books[:2]
+    accounts = [account(1000), account(5000, "tenant-1", "tenant")]
+    assert run(spend(ledger, "before", 10, 10, accounts[:1]))
+
+    changes = run(ledger.settle(entry("a"), outcome(700), accounts))
+
+    assert {(change.scope, change.spent, change.crossed) for change in changes} == {("key", 710, (50,)), ("tenant", 700, ())}
+    assert run(ledger.settle(entry("a"), outcome(700), accounts)) == []
+    assert (_balance(all_books), _balance(all_books, "tenant-1", "tenant")) == ((1000, 710, 0), (5000, 700, 0))
+    assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 710
+    assert run(ledger.reserve(entry("b"), 291, accounts, TTL_MS)) == Refusal(accounts[0], 710, 0, True)
+
+
+def test_what_a_dead_process_has_left_is_posted_unless_the_request_runs(all_books: Books) -> None:
+    run, ledger = all_books[:2]
+    left = Settlement(entry("a"), outcome(70), (account(1000),))
+    assert run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS)) is None
+    assert run(ledger.adopt(left, TTL_MS)) is None
+    assert _balance(all_books) == (1000, 0, 300)
+
+    assert run(ledger.renew(["a"], TTL_MS // 3)) == []
+    assert run(ledger.adopt(left, TTL_MS)) == [BudgetChange("key", "key-1", "2026-11", 1000, 70, ())]
+    assert _balance(all_books) == (1000, 70, 0)
+    assert run(ledger.adopt(left, TTL_MS)) == []
+    assert run(ledger.adopt(left._replace(entry=entry("b")), TTL_MS)) == [BudgetChange("key", "key-1", "2026-11", 1000, 140, ())]

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from completions_mw.core.ports import (
     Entry,
     Ledger,
     Outcome,
+    Settlement,
     StoreBrokenError,
     StoreError,
     StoreRefusalError,
@@ -26,7 +28,7 @@ from tests.support.faulty import Fault
 from tests.support.logs import line
 from tests.support.settlements import Books, settlement
 
-ENTRY, OUTCOME = settlement(1)
+ENTRY, OUTCOME, _ = settlement(1)
 ACCOUNTS = [Account("key", "team-a", "2026-11", 10**10)]
 
 
@@ -52,10 +54,10 @@ class Guarded:
         settle = self.books.settle
         refused = {settlement(number).entry.request_id for number in numbers}
 
-        async def settle_some(entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+        async def settle_some(entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
             if entry.request_id in refused:
                 raise error
-            return await settle(entry, outcome)
+            return await settle(entry, outcome, accounts)
 
         self.books.settle = settle_some  # type: ignore[method-assign]
 
@@ -214,7 +216,7 @@ def test_a_reservation_whose_answer_was_lost_is_given_back() -> None:
         run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
     guarded.fault.error = None
     guarded.replay()
-    [(entry, given_back)] = guarded.posted
+    [(entry, given_back, _)] = guarded.posted
     assert entry == ENTRY
     assert (given_back.status, given_back.code, given_back.cost, given_back.tokens) == (503, "budget_unavailable", 0, Tokens())
 
@@ -251,9 +253,9 @@ def test_a_replay_is_bounded_by_the_clock() -> None:
     guarded = Guarded()
     settle = guarded.books.settle
 
-    async def slow(entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    async def slow(entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         guarded.time.advance(0.3)
-        return await settle(entry, outcome)
+        return await settle(entry, outcome, accounts)
 
     guarded.books.settle = slow  # type: ignore[method-assign]
     for number in range(100):
@@ -278,3 +280,52 @@ def test_closing_ends_though_one_is_always_refused() -> None:
         run_sync(guarded.spool.put(settlement(number)))
     run_sync(guarded.ledger.aclose())
     assert (len(guarded.posted), guarded.ledger.spooled) == (2, 1)
+
+
+class Left:
+    """What a dead process has left."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.lines: list[tuple[bytes, object]] = [(line, number) for number, line in enumerate(lines)]
+        self.aside: list[bytes] = []
+
+    async def adopt(self) -> list[tuple[bytes, object]]:
+        lines, self.lines = self.lines, []
+        return lines
+
+    async def append(self, *lines: bytes) -> object:
+        self.lines += [(line, None) for line in lines]
+        return None
+
+    async def done(self, receipt: object) -> None: ...
+
+    async def set_aside(self, line: bytes, receipt: object) -> str:
+        self.aside.append(line)
+        return "spool.1.aside"
+
+    async def aclose(self) -> None: ...
+
+
+def left_by_another_process(*settlements: Settlement) -> Left:
+    left = Left()
+    spool = Spool(FakeClock().clock(), file=left)
+    for each in settlements:
+        run_sync(spool.put(each))
+    return left
+
+
+def test_a_running_request_is_settled_by_no_line_of_a_file() -> None:
+    """Neither are its leases renewed by whoever has read the line (docs/promises.md, Stores that fail)."""
+    guarded = Guarded()
+    left = left_by_another_process(settlement(1), settlement(2))
+    guarded.spool = Spool(guarded.time.clock(), file=left)
+    guarded.ledger = GuardedLedger(guarded.books.as_ledger(), guarded.spool, guarded.health)
+    guarded.books.running = {settlement(1).entry.request_id}
+    guarded.replay()
+    guarded.replay()
+    assert guarded.posted == [settlement(2)]
+    run_sync(guarded.ledger.renew(["mine"], 1000))
+    assert guarded.books.noted == [(["mine"], 1000)]
+    guarded.books.running = set()
+    guarded.replay()
+    assert guarded.posted == [settlement(2), settlement(1)]

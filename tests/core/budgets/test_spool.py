@@ -1,10 +1,12 @@
+import json
 import logging
+from typing import Any
 
 import pytest
 
 from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.spool import Spool
-from completions_mw.core.ports import Settlement, StoreError
+from completions_mw.core.ports import Account, Settlement, StoreError
 from tests.support.fake_clock import FakeClock
 from tests.support.logs import line
 from tests.support.settlements import settlement
@@ -217,3 +219,48 @@ def test_the_log_of_a_full_spool_holds_no_values(caplog: pytest.LogCaptureFixtur
     spool = Spool(FakeClock().clock(), max=0, file=Lines())
     run_sync(spool.put_unreserved([settlement(1, "canary")]))
     assert "canary" not in caplog.text
+
+
+def forged(**changes: Any) -> bytes:
+    """Return a line as a process writes it, with other values."""
+    file = Lines()
+    account = Account("key", "team-a", "2026-11", 10**9)
+    run_sync(Spool(FakeClock().clock(), file=file).put(settlement(1)._replace(accounts=(account,))))
+    line = json.loads(file.kept[0])
+    for path, value in changes.items():
+        *parents, name = path.split("__")
+        part = line
+        for parent in parents:
+            part = part[int(parent) if parent.isdigit() else parent]
+        part[name] = value
+    return json.dumps(line).encode()
+
+
+FORGED: dict[str, dict[str, Any]] = {
+    "negative cost": {"outcome__cost": -1},
+    "endless cost": {"outcome__cost": 10**30},
+    "negative tokens": {"outcome__tokens__prompt": -1},
+    "negative time": {"outcome__total_ms": -1},
+    "no status": {"outcome__status": 7},
+    "somebody's budget": {"accounts__0__name": "team-b"},
+    "a budget of another kind": {"accounts__0__scope": "caller"},
+    "negative budget": {"accounts__0__limit": -1},
+    "text for a number": {"outcome__cost": "much"},
+}
+
+
+@pytest.mark.parametrize("changes", FORGED.values(), ids=FORGED)
+def test_a_line_that_no_process_writes_is_set_aside(changes: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever can write to the folder cannot take money back (docs/promises.md, Stores that fail)."""
+    assert len(drained(Spool(FakeClock().clock(), file=Lines(forged())))) == 1
+    line = forged(**changes)
+    file = Lines(line)
+    assert drained(Spool(FakeClock().clock(), file=file)) == []
+    assert file.aside == [line]
+    assert [found["event"] for found in events(caplog)] == ["spool_unreadable"]
+
+
+def test_a_line_of_an_older_version_is_read() -> None:
+    line = json.loads(forged())
+    del line["accounts"]
+    assert drained(Spool(FakeClock().clock(), file=Lines(json.dumps(line).encode()))) == [settlement(1)]

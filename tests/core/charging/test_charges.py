@@ -456,7 +456,7 @@ def test_the_ledger_keeps_a_reason_that_is_a_word(reason: str) -> None:
     choice = {"message": {"role": "assistant", "content": WORD}, "finish_reason": reason}
     charging = Charging(lambda _: {"choices": [choice]})
     charging.complete(BUDGETED)
-    [(_, outcome)] = charging.faults.of("settle")
+    [(_, outcome, _)] = charging.faults.of("settle")
     assert outcome.finish_reason == (reason if reason in ("stop", "tool_calls", "STOP") else None)
 
 

@@ -10,6 +10,7 @@ Importing it builds the gateways of the process, so that wrong settings are foun
 When a test changes Django's settings with `override_settings`, paths and gateways are rebuilt; a gateway imported by name is not replaced.
 """
 
+import re
 from typing import Any
 
 from completions_mw.adapters.django.gateways import SETTINGS, gateways, project_settings
@@ -22,7 +23,7 @@ with needs("django"):
     from django.conf import settings
     from django.core.signals import setting_changed
     from django.db import connections, transaction
-    from django.urls import URLPattern, clear_url_caches, path
+    from django.urls import URLPattern, clear_url_caches, path, re_path
 
 app_name = "completions_mw"
 gateway: Gateway
@@ -40,7 +41,8 @@ def _patterns(prefix: str) -> list[URLPattern]:
     return [
         path(routes.chat[1:], _view, {"path": routes.chat}, name="chat"),
         path(routes.models[1:], _view, {"path": routes.models}, name="models"),
-        path(f"{routes.models[1:]}/<path:model>", _view, {"path": f"{routes.models}/"}, name="model"),
+        # Not by the converter `path`, which knows no line feeds.
+        re_path(rf"^{re.escape(routes.models[1:])}/(?P<model>[\s\S]+)\Z", _view, {"path": f"{routes.models}/"}, name="model"),
     ]
 
 

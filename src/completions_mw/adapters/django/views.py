@@ -39,7 +39,7 @@ class View:
     def __call__(self, request: HttpRequest, path: str, model: str = "") -> Any:
         own_request = to_request(request, path + model)
         gateways = self._gateways()
-        if not gateways.blocking.owns(own_request.method, own_request.path):
+        if not gateways.blocking.has_path(own_request.path):
             raise Http404
         # Otherwise GZipMiddleware would buffer a stream, or compress each piece as a file of its own.
         request.META.pop("HTTP_ACCEPT_ENCODING", None)

@@ -20,8 +20,8 @@ class AsyncBatches(Generic[C, A]):
     def __init__(self, execute: Execute[C, A], bounds: Bounds, lanes: int = 1) -> None:
         self._queues: PerLoop[_LoopBatches[C, A]] = PerLoop(lambda: _LoopBatches(execute, bounds, lanes))
 
-    async def __call__(self, call: C, *, refusable: bool = False) -> A:
-        answer = await self._queues.get().ask(call, refusable)
+    async def __call__(self, call: C, *, refusable: bool = False, caller: str = "") -> A:
+        answer = await self._queues.get().ask(call, refusable=refusable, caller=caller)
         try:
             if isinstance(answer, Exception):
                 raise answer
@@ -68,11 +68,11 @@ class _LoopBatches(Generic[C, A]):
         """Whether the loop will begin a batch in its next pass."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def ask(self, call: C, refusable: bool) -> asyncio.Future[A | Exception]:
+    def ask(self, call: C, *, refusable: bool, caller: str) -> asyncio.Future[A | Exception]:
         """Let a call wait, and return the future of its answer."""
         loop = asyncio.get_running_loop()
         asking: _Asking[C, A] = _Asking(call, loop.create_future())
-        self._queue.add(asking, refusable=refusable)
+        self._queue.add(asking, refusable=refusable, caller=caller)
         if not self._is_due:
             # In the next pass, so that the other tasks of this pass can join.
             self._is_due = True

@@ -58,10 +58,10 @@ class BlockingBatches(PerProcess, Generic[C, A]):
         self._guard = threading.Lock()
         self._queue: BatchQueue[_Follower[C, A]] = BatchQueue(self._bounds, self._lanes)
 
-    async def __call__(self, call: C, *, refusable: bool = False) -> A:
+    async def __call__(self, call: C, *, refusable: bool = False, caller: str = "") -> A:
         mine: _Follower[C, A] = _Follower(call)
         with self._guard:
-            self._queue.add(mine, refusable=refusable)
+            self._queue.add(mine, refusable=refusable, caller=caller)
         self._hand_over(mine)
         if mine.batch is None:
             self._sleep(mine)

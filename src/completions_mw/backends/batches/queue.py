@@ -1,6 +1,6 @@
 """The queue of calls that wait for a store, and the rules by which they become batches."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -32,17 +32,20 @@ class Bounds(NamedTuple):
     """Number of calls that may wait in a process, or on an event loop."""
     seconds: float = 5.0
     """Seconds for which a call may wait."""
+    share: float = 1.0
+    """Part of `calls` that one caller may have."""
 
 
 class Batches(Protocol[C_contra, A_co]):
     """Makes calls of a store, those that wait together in one batch."""
 
-    async def __call__(self, call: C_contra, *, refusable: bool = False) -> A_co:
+    async def __call__(self, call: C_contra, *, refusable: bool = False, caller: str = "") -> A_co:
         """Make a call and return its answer.
 
         Args:
             call: the call.
             refusable: whether the call is refused where too many calls wait, or where it has waited for too long.
+            caller: for whom the call is made, who may have a share of the places; empty for the host app itself.
 
         Raises:
             StoreOverloadedError: the call was refused, and not made.
@@ -52,9 +55,11 @@ class Batches(Protocol[C_contra, A_co]):
 
 
 class Waiting:
-    """A call in the queue. Subclasses hold the call, and what its caller waits on."""
+    """A call in the queue. Subclasses hold the call, and what waits for its answer."""
 
-    __slots__ = ("until",)
+    __slots__ = ("caller", "until")
+    caller: str
+    """For whom the call is made; empty where nobody's share is counted."""
     until: float | None
     """Monotonic time at which the call is refused if it has not begun; None for a call that is never refused."""
 
@@ -75,27 +80,31 @@ class BatchQueue(Generic[W]):
         lanes: batches that may be under way at the same time.
     """
 
-    __slots__ = ("_bounds", "_calls", "_lanes", "_latest", "_running")
+    __slots__ = ("_bounds", "_callers", "_calls", "_lanes", "_latest", "_running")
 
     def __init__(self, bounds: Bounds, lanes: int) -> None:
         self._bounds = bounds
         self._lanes = lanes
         self._calls: deque[W] = deque()
+        self._callers: Counter[str] = Counter()
+        """How many calls wait for each caller."""
         self._running = 0
         self._latest = 0.0
         """Monotonic time at which the last batch has begun."""
 
-    def add(self, waiting: W, *, refusable: bool) -> None:
+    def add(self, waiting: W, *, refusable: bool, caller: str = "") -> None:
         """Let a call wait.
 
         Raises:
-            StoreOverloadedError: the call may be refused, and too many wait.
+            StoreOverloadedError: the call may be refused, and too many wait, of all callers or of this one.
         """
-        waiting.until = None
+        waiting.until, waiting.caller = None, caller
         if refusable:
-            if len(self._calls) >= self._bounds.calls:
+            places, share, own = self._bounds.calls, self._bounds.share, self._callers[caller]
+            if len(self._calls) >= places or (caller and own >= max(1, places * share)):
                 raise StoreOverloadedError("too many calls wait for the store")
             waiting.until = SYSTEM_CLOCK.monotonic() + self._bounds.seconds
+        self._callers[caller] += 1
         self._calls.append(waiting)
 
     def begin(self) -> list[W]:
@@ -106,6 +115,7 @@ class BatchQueue(Generic[W]):
         now = SYSTEM_CLOCK.monotonic()
         while self._calls and len(batch) < MAX_BATCH:
             waiting = self._calls.popleft()
+            self._leave(waiting.caller)
             if not waiting.is_wanted():
                 continue
             if waiting.until is not None and waiting.until < now:
@@ -124,7 +134,13 @@ class BatchQueue(Generic[W]):
     def put_back(self, batch: Sequence[W]) -> None:
         """End a batch whose calls were not made; they are the next ones again."""
         self._calls.extendleft(reversed(batch))
+        self._callers.update(waiting.caller for waiting in batch)
         self.end()
+
+    def _leave(self, caller: str) -> None:
+        self._callers[caller] -= 1
+        if not self._callers[caller]:
+            del self._callers[caller]
 
     def _has_room(self) -> bool:
         if not self._running:

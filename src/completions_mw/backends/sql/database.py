@@ -25,7 +25,7 @@ class CallTimes(NamedTuple):
     report: float = 60.0
     """Seconds that a report may take."""
     waiting: Bounds = Bounds()
-    """How many calls may wait in this process and how long; the settings `stores.ledger_queue` and `stores.ledger_wait`."""
+    """How many calls may wait in this process and how long; the settings `stores.ledger_queue`, `ledger_wait` and `ledger_share`."""
 
 
 DEFAULT_TIMES: Final = CallTimes()

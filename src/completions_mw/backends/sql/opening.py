@@ -20,7 +20,7 @@ MIN_SQLITE_VERSION: Final = (3, 37, 0)
 
 def call_times(settings: StoreSettings) -> CallTimes:
     """Return how long calls may take, and how many may wait, by the settings."""
-    return CallTimes(call=settings.ledger_timeout, waiting=Bounds(settings.ledger_queue, settings.ledger_wait))
+    return CallTimes(call=settings.ledger_timeout, waiting=Bounds(settings.ledger_queue, settings.ledger_wait, settings.ledger_share))
 
 
 def open_database(address: str, *, blocking: bool, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> Database:
@@ -48,10 +48,16 @@ def open_database(address: str, *, blocking: bool, clock: Clock, times: CallTime
     return (BlockingSqlite if blocking else AsyncSqlite)(path, clock, times)
 
 
-def ledger_on(database: Database, batch: int = BATCH_SIZE) -> Ledger:
-    """Return the ledger in `database`, which removes or reaps at most `batch` rows in one transaction."""
+def ledger_on(database: Database, batch: int = BATCH_SIZE, hold: float = 0.0) -> Ledger:
+    """Return the ledger in `database`.
+
+    Args:
+        database: where the ledger is.
+        batch: rows that one transaction removes or reaps at most.
+        hold: seconds after which the wall clock is believed when reservations are reaped; ignored by PostgreSQL, which has its own.
+    """
     if isinstance(database, SqliteDatabase):
-        return SqliteLedger(database, batch)
+        return SqliteLedger(database, batch, hold=hold)
     from completions_mw.backends.sql.postgres.ledger import PostgresLedger
 
     return PostgresLedger(database, batch)

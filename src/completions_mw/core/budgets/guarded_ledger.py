@@ -37,6 +37,8 @@ WRITING_BATCH_SIZE: Final = 500
 """Number of rows that are written in one transaction, so that other transactions do not wait long."""
 RENEWAL_BATCH_SIZE: Final = 1000
 """Number of reservations that are renewed in one transaction, so that other transactions do not wait long."""
+DEFAULT_LEASE_MS: Final = 30_000
+"""Default of milliseconds for which reservations are renewed."""
 _UNAVAILABLE_CODE: Final = "budget_unavailable"
 _REFUSED_OUTCOME: Final = Outcome(503, _UNAVAILABLE_CODE, None, None, Tokens(), 0, estimated=True, first_ms=None, total_ms=0)
 
@@ -48,12 +50,14 @@ class GuardedLedger:
         ledger: ledger that all processes share.
         spool: keeps settlements that the ledger cannot take, until `replay` posts them.
         health: breaker and log of the ledger.
+        lease_ms: milliseconds for which reservations are renewed.
     """
 
-    def __init__(self, ledger: Ledger, spool: Spool, health: StoreHealth) -> None:
+    def __init__(self, ledger: Ledger, spool: Spool, health: StoreHealth, lease_ms: int = DEFAULT_LEASE_MS) -> None:
         self._ledger = ledger
         self._spool = spool
         self._health = health
+        self._lease_ms = lease_ms
         self._replayed = 0
         self._unwritten: deque[Settlement] = deque()
         """Settlements of requests without a reservation, which are written behind their answers."""
@@ -84,13 +88,16 @@ class GuardedLedger:
         with suppress(StoreError):
             await self._health.call("spool", self._ledger.checkpoint, request_id, amount, tokens)
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         """Post the settlement of a request, or spool it and return no budget changes."""
         try:
-            return await self._health.call("spool", self._ledger.settle, entry, outcome)
+            return await self._health.call("spool", self._ledger.settle, entry, outcome, accounts)
         except StoreError:
-            await self._spool.put(Settlement(entry, outcome))
+            await self._spool.put(Settlement(entry, outcome, tuple(accounts)))
             return []
+
+    async def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        return await self._health.call("spool", self._ledger.adopt, settlement, lease_ms)
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
         """Take settlements of requests without a reservation, which `write` posts; no request waits for it, unless very many wait."""
@@ -125,7 +132,11 @@ class GuardedLedger:
             if spooled is None or spooled.settlement.entry.request_id in put_off:
                 break
             try:
-                changes += await self._health.call("spool", self._post, spooled)
+                posted = await self._health.call("spool", self._post, spooled)
+                changes += posted or ()
+                if posted is None:
+                    put_off.add(spooled.settlement.entry.request_id)
+                    self._spool.postpone(spooled, spooled.tries)
             except StoreRefusalError:
                 put_off.add(spooled.settlement.entry.request_id)
                 await self._put_off(spooled)
@@ -136,7 +147,7 @@ class GuardedLedger:
         return changes
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
-        """Extend the reservations of running requests, and of spooled settlements, whose money must not become free."""
+        """Extend the reservations of running requests, and of this process's spooled settlements, whose money must not become free."""
         ids = [*request_ids, *self._spool.request_ids()]
         parts = [ids[at : at + RENEWAL_BATCH_SIZE] for at in range(0, len(ids), RENEWAL_BATCH_SIZE)]
         return [lost for part in parts for lost in await self._health.call("spool", self._ledger.renew, part, ttl_ms)]
@@ -176,8 +187,14 @@ class GuardedLedger:
     def _now(self) -> float:
         return self._health.clock.monotonic()
 
-    async def _post(self, spooled: Spooled) -> list[BudgetChange]:
-        changes = await self._ledger.settle(*spooled.settlement)
+    async def _post(self, spooled: Spooled) -> list[BudgetChange] | None:
+        """Post a spooled settlement; None if it was left by a dead process for a request that still runs."""
+        if spooled.is_adopted:
+            changes = await self._ledger.adopt(spooled.settlement, self._lease_ms)
+            if changes is None:
+                return None
+        else:
+            changes = await self._ledger.settle(*spooled.settlement)
         self._replayed += 1
         await self._spool.done(spooled)
         return changes

@@ -7,16 +7,20 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from completions_mw.core.budgets.escape import escaped, restored
-from completions_mw.core.ports import Clock, Entry, Outcome, Settlement, StoreError
+from completions_mw.core.ports import Account, Clock, Entry, Outcome, Settlement, StoreError
 from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
 """Default number of settlements with which a spool is full for those that move no money of a budget."""
+MAX_COUNT: Final = 2**53
+"""Tokens or milliseconds that no line of a file has."""
+MAX_AMOUNT: Final = 2**80
+"""Nano-dollars that a line of a file has at most: more than any usage costs at any price."""
 
 
 class SpoolFile(Protocol):
@@ -69,6 +73,8 @@ class Spooled(NamedTuple):
     """Receipt of the settlement's line in the file; None if it is only in memory."""
     tries: int = 0
     """Number of times that the ledger has refused the settlement while it took others."""
+    is_adopted: bool = False
+    """Whether another process has left the settlement. Whoever can write to the folder of the file may have written it."""
 
 
 class Spool:
@@ -94,8 +100,8 @@ class Spool:
         return len(self._queue)
 
     def request_ids(self) -> list[str]:
-        """Return the request ids of all settlements in the queue."""
-        return [spooled.settlement.entry.request_id for spooled in self._queue.copy()]
+        """Return the request ids of the settlements in the queue that are of this process."""
+        return [spooled.settlement.entry.request_id for spooled in self._queue.copy() if not spooled.is_adopted]
 
     async def put(self, settlement: Settlement) -> None:
         """Add the settlement of a request with a reservation. Never fails, and never loses it.
@@ -152,7 +158,7 @@ class Spool:
                 return
         with suppress(ValueError):
             self._queue.remove(spooled)
-            entry, outcome = spooled.settlement
+            entry, outcome, _ = spooled.settlement
             log_event(logging.ERROR, "settlement_refused", request_id=entry.request_id, cost=outcome.cost, file=name)
 
     async def aclose(self) -> None:
@@ -189,8 +195,8 @@ class Spool:
             return
         for line, receipt in lines:
             try:
-                self._queue.append(Spooled(_settlement(line), receipt))
-            except ValidationError:
+                self._queue.append(Spooled(_settlement(line), receipt, is_adopted=True))
+            except ValueError:
                 await self._leave(file, line, receipt)
 
     async def _leave(self, file: SpoolFile, line: bytes, receipt: object) -> None:
@@ -208,17 +214,43 @@ class Spool:
 
 
 def _line(settlement: Settlement) -> bytes:
-    entry, outcome = settlement
+    entry, outcome, accounts = settlement
     values = {**_mapped(outcome, escaped), "tokens": outcome.tokens._asdict()}
-    return to_json({"entry": _mapped(entry, escaped), "outcome": values})
+    budgets = [_mapped(account, escaped) for account in accounts]
+    return to_json({"entry": _mapped(entry, escaped), "outcome": values, "accounts": budgets})
 
 
 def _settlement(line: bytes) -> Settlement:
-    entry, outcome = _reader().validate_json(line)
-    return Settlement(entry._replace(**_mapped(entry, restored)), outcome._replace(**_mapped(outcome, restored)))
+    """Return the settlement in a line.
+
+    Raises:
+        ValueError: the line is damaged, of another version, or says what no settlement can.
+    """
+    entry, outcome, accounts = _reader().validate_json(line)
+    settlement = Settlement(
+        entry._replace(**_mapped(entry, restored)),
+        outcome._replace(**_mapped(outcome, restored)),
+        tuple(account._replace(**_mapped(account, restored)) for account in accounts),
+    )
+    if not _is_possible(settlement):
+        raise ValueError("no settlement")
+    return settlement
 
 
-def _mapped(values: Entry | Outcome, change: Callable[[str], str]) -> dict[str, Any]:
+def _is_possible(settlement: Settlement) -> bool:
+    entry, outcome, accounts = settlement
+    counts = (*outcome.tokens, entry.started_ms, outcome.first_ms or 0, outcome.total_ms)
+    amounts = (outcome.cost, outcome.saved, *(account.limit for account in accounts))
+    owners = {entry[1:3], ("tenant", entry.tenant)}
+    return (
+        all(0 <= count < MAX_COUNT for count in counts)
+        and all(0 <= amount <= MAX_AMOUNT for amount in amounts)
+        and 100 <= outcome.status <= 599
+        and all(account[:2] in owners for account in accounts)
+    )
+
+
+def _mapped(values: Entry | Outcome | Account, change: Callable[[str], str]) -> dict[str, Any]:
     return {name: change(value) if isinstance(value, str) else value for name, value in values._asdict().items()}
 
 

@@ -179,7 +179,7 @@ class Charges:
             if charge.holds_limits:
                 await self._limiter.finish_all(charge.grants, tokens)
         finally:
-            changes = await ledger.settle(charge.entry, outcome)
+            changes = await ledger.settle(charge.entry, outcome, [budget.account for budget in charge.budgets])
         await self._budgets.notify(changes, charge.context)
 
 

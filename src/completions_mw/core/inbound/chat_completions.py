@@ -27,7 +27,8 @@ class ChatCompletions:
     headers: Final[Headers] = (("content-type", "application/json"),)
     stream_headers: Final[Headers] = (
         ("content-type", "text/event-stream; charset=utf-8"),
-        ("cache-control", "no-cache"),
+        # `no-transform`: middleware and proxies that compress would collect the stream.
+        ("cache-control", "no-cache, no-transform"),
         # Asks nginx and other proxies not to buffer the stream.
         ("x-accel-buffering", "no"),
     )

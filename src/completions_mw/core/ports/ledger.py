@@ -48,6 +48,11 @@ class Entry(NamedTuple):
     started_ms: int
     """Time of arrival, in milliseconds since the epoch."""
 
+    @property
+    def caller(self) -> str:
+        """Kind and id of the caller, who may have a share of the places that wait; empty for the host app itself."""
+        return f"{self.scope}:{self.key}" if self.key else ""
+
 
 class Outcome(NamedTuple):
     """Outcome of a request that has ended."""
@@ -80,6 +85,8 @@ class Settlement(NamedTuple):
 
     entry: Entry
     outcome: Outcome
+    accounts: tuple[Account, ...] = ()
+    """Budgets in which the request has reserved money."""
 
 
 class Refusal(NamedTuple):
@@ -170,14 +177,33 @@ class Ledger(Protocol):
         """Note the cost of a stream so far, which is charged if its worker dies. A lower amount than before is ignored."""
         ...
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         """Post the cost of a request once: release its reservation, charge the reservation's accounts, and keep its row.
 
         A request that was settled already is not changed. A request that was reaped is corrected upward if it cost more than its
         checkpoint; the difference is kept as the row's adjustment.
 
+        Args:
+            entry: the request.
+            outcome: its outcome.
+            accounts: budgets in which it has reserved money. They are charged if there is no row of it, as in a ledger that was restored
+                from a backup meanwhile.
+
         Returns:
             The change of each budget that was charged.
+        """
+        ...
+
+    async def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        """Post a settlement that a process has left in its spool when it died, unless its request still runs.
+
+        Args:
+            settlement: the settlement.
+            lease_ms: milliseconds for which reservations are renewed. One that was renewed less than half of them ago belongs to a request
+                that still runs.
+
+        Returns:
+            The change of each budget that was charged; None if the request still runs.
         """
         ...
 

@@ -134,13 +134,18 @@ $$;
 DROP FUNCTION IF EXISTS completions_mw.settle(
     text, text, text, text, text, boolean, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text, integer, text, text, bigint, bigint
 );
+DROP FUNCTION IF EXISTS completions_mw.settle(
+    text, text, text, text, text, boolean, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text, integer, text, text, bigint, bigint,
+    boolean, bigint
+);
 
--- Posts what a request cost, once. The rows are the changes of budgets.
+-- Posts what a request cost, once. The rows are the changes of budgets. A request of which nothing is known is charged to the given accounts.
 CREATE OR REPLACE FUNCTION completions_mw.settle(
     p_request_id text, p_scope text, p_key text, p_tenant text, p_model text, p_stream boolean, p_started_ms bigint,
     p_cost bigint, p_prompt bigint, p_completion bigint, p_cached bigint, p_reasoning bigint, p_estimated boolean,
     p_target text, p_status integer, p_code text, p_finish_reason text, p_first_ms bigint, p_total_ms bigint,
-    p_from_cache boolean, p_saved bigint
+    p_from_cache boolean, p_saved bigint,
+    p_scopes text[], p_names text[], p_periods text[], p_limits bigint[]
 )
 RETURNS TABLE (scope text, name text, period text, "limit" bigint, spent bigint, told integer[])
 LANGUAGE plpgsql
@@ -167,6 +172,13 @@ BEGIN
         )
         ON CONFLICT (request_id) DO NOTHING;
         IF FOUND THEN
+            FOR v_id IN
+                SELECT completions_mw.open_budget(a.scope, a.name, a.period, a."limit") AS id
+                FROM unnest(p_scopes, p_names, p_periods, p_limits) AS a (scope, name, period, "limit")
+                ORDER BY id
+            LOOP
+                RETURN QUERY SELECT * FROM completions_mw.charge(v_id, p_cost, 0, true);
+            END LOOP;
             RETURN;
         END IF;
     END LOOP;
@@ -321,6 +333,17 @@ BEGIN
                 WHERE e.request_id = v_step ->> 'request_id' AND e.state = 'reserved' AND e.amount <= (v_step ->> 'amount')::bigint;
                 RETURN NEXT 'null'::jsonb;
             WHEN 'settle' THEN
+                -- With a lease, the settlement is of a dead process, whose requests nobody renews.
+                IF EXISTS (
+                    SELECT 1
+                    FROM completions_mw.entries e
+                    WHERE e.request_id = v_step ->> 'request_id'
+                      AND e.state = 'reserved'
+                      AND e.expires_at > clock_timestamp() + (v_step ->> 'lease_ms')::bigint / 2 * interval '1 millisecond'
+                ) THEN
+                    RETURN NEXT 'null'::jsonb;
+                    CONTINUE;
+                END IF;
                 RETURN QUERY SELECT coalesce((SELECT jsonb_agg(c) FROM completions_mw.settle(
                     v_step ->> 'request_id', v_step ->> 'scope', v_step ->> 'key', v_step ->> 'tenant', v_step ->> 'model',
                     (v_step ->> 'stream')::boolean, (v_step ->> 'started_ms')::bigint,
@@ -328,7 +351,10 @@ BEGIN
                     (v_step ->> 'cached')::bigint, (v_step ->> 'reasoning')::bigint, (v_step ->> 'estimated')::boolean,
                     v_step ->> 'target', (v_step ->> 'status')::integer, v_step ->> 'code', v_step ->> 'finish_reason',
                     (v_step ->> 'first_ms')::bigint, (v_step ->> 'total_ms')::bigint,
-                    coalesce((v_step ->> 'from_cache')::boolean, false), coalesce((v_step ->> 'saved')::bigint, 0)
+                    coalesce((v_step ->> 'from_cache')::boolean, false), coalesce((v_step ->> 'saved')::bigint, 0),
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'scopes')), ARRAY(SELECT jsonb_array_elements_text(v_step -> 'names')),
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'periods')),
+                    ARRAY(SELECT jsonb_array_elements_text(v_step -> 'limits')::bigint)
                 ) AS c), '[]');
         END CASE;
     END LOOP;

@@ -54,7 +54,7 @@ class PostgresLedger:
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
         step = reservation(entry, amount, ordered, ttl_ms)
-        verdict = await self._steps(step, refusable=True)
+        verdict = await self._steps(step, refusable=True, caller=entry.caller)
         if verdict is not None and verdict["expired"]:
             # In a transaction of its own: a reap locks other budgets.
             await self.reap()
@@ -66,8 +66,12 @@ class PostgresLedger:
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         await self._steps(checkpoint(request_id, amount, tokens))
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
-        return budget_changes(await self._steps(settlement(entry, outcome)))
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
+        return budget_changes(await self._steps(settlement(entry, outcome, accounts)))
+
+    async def adopt(self, left: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        answer = await self._steps(settlement(*left, lease_ms=lease_ms))
+        return None if answer is None else budget_changes(answer)
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
         answers = await self._run([settlement(*one) for one in settlements])

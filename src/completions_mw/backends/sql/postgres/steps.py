@@ -25,10 +25,8 @@ class LedgerStep(NamedTuple):
 
 def reservation(entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> LedgerStep:
     """Return the step that reserves `amount` in accounts, which are sorted."""
-    scopes, names, periods, limits = map(list, zip(*accounts, strict=True)) if accounts else ([], [], [], [])
-    budgets = {"scopes": scopes, "names": names, "periods": periods, "limits": limits}
     held = {"amount": amount, "ttl_ms": ttl_ms, "reaped": False}
-    return LedgerStep(_owner(entry), {"kind": "reserve", **entry_params(entry), **budgets, **held})
+    return LedgerStep(_owner(entry), {"kind": "reserve", **entry_params(entry), **_columns(accounts), **held})
 
 
 def checkpoint(request_id: str, amount: int, tokens: Tokens) -> LedgerStep:
@@ -36,9 +34,10 @@ def checkpoint(request_id: str, amount: int, tokens: Tokens) -> LedgerStep:
     return LedgerStep("", {"kind": "checkpoint", "request_id": request_id, "amount": amount, **tokens._asdict()})
 
 
-def settlement(entry: Entry, outcome: Outcome) -> LedgerStep:
-    """Return the step that posts the cost of a request."""
-    return LedgerStep(_owner(entry), {"kind": "settle", **entry_params(entry), **outcome_params(outcome)})
+def settlement(entry: Entry, outcome: Outcome, accounts: Sequence[Account] = (), *, lease_ms: int | None = None) -> LedgerStep:
+    """Return the step that posts the cost of a request; with a lease, only if the request was not renewed for half of the lease."""
+    fields = {"kind": "settle", **entry_params(entry), **outcome_params(outcome), **_columns(accounts), "lease_ms": lease_ms}
+    return LedgerStep(_owner(entry), fields)
 
 
 def budget_changes(answer: Iterable[Mapping[str, Any]]) -> list[BudgetChange]:
@@ -58,6 +57,11 @@ def steps_by_owner(steps: Sequence[LedgerStep]) -> list[list[LedgerStep]]:
 def as_json(values: Any) -> bytes:
     """Return values as JSON."""
     return to_json(values)
+
+
+def _columns(accounts: Sequence[Account]) -> dict[str, list[Any]]:
+    scopes, names, periods, limits = map(list, zip(*accounts, strict=True)) if accounts else ([], [], [], [])
+    return {"scopes": scopes, "names": names, "periods": periods, "limits": limits}
 
 
 def _owner(entry: Entry) -> str:

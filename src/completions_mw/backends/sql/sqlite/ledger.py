@@ -1,11 +1,12 @@
 """The ledger in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from completions_mw.backends.batches import Batches
 from completions_mw.backends.sql.database import ConflictError
 from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
+from completions_mw.backends.sql.reaping_time import ReapingTime
 from completions_mw.backends.sql.sqlite.database import SqliteDatabase
 from completions_mw.backends.sql.sqlite.file import Transaction
 from completions_mw.backends.sql.sqlite.transactions import LedgerStep, LedgerTransaction, take_steps
@@ -36,27 +37,37 @@ class SqliteLedger:
         database: where the ledger is; closed with the ledger.
         batch: rows that one transaction removes at most; in memory, also the settlements after which old rows are removed.
         kept_in_memory: rows of requests that are kept in memory.
+        hold: seconds after which the wall clock is believed when reservations are reaped: `ReapingTime`.
     """
 
-    def __init__(self, database: SqliteDatabase, batch: int = BATCH_SIZE, kept_in_memory: int = MAX_ROWS_IN_MEMORY) -> None:
+    def __init__(
+        self, database: SqliteDatabase, batch: int = BATCH_SIZE, kept_in_memory: int = MAX_ROWS_IN_MEMORY, hold: float = 0.0
+    ) -> None:
         self._database = database
         self._batch = batch
         self._kept_in_memory = kept_in_memory
         self._settled = 0
+        self._reaping_time = ReapingTime(database.clock, hold)
         self._steps: Batches[LedgerStep, Any] = database.batches(self._take)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         ordered = sorted(accounts)
         step = LedgerStep(lambda ledger: ledger.reserve(entry, amount, ordered, ttl_ms), (entry.request_id,), ordered)
-        refusal: Refusal | None = await self._steps(step, refusable=True)
+        refusal: Refusal | None = await self._steps(step, refusable=True, caller=entry.caller)
         return refusal
 
     async def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
         await self._steps(LedgerStep(lambda ledger: ledger.checkpoint(request_id, amount, tokens), (request_id,)))
 
-    async def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         await self._trim(1)
-        changes: list[BudgetChange] = await self._steps(LedgerStep(lambda ledger: ledger.settle(entry, outcome), (entry.request_id,)))
+        step = LedgerStep(lambda ledger: ledger.settle(entry, outcome, accounts), (entry.request_id,))
+        changes: list[BudgetChange] = await self._steps(step)
+        return changes
+
+    async def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        step = LedgerStep(lambda ledger: ledger.adopt(settlement, lease_ms), (settlement.entry.request_id,))
+        changes: list[BudgetChange] | None = await self._steps(step)
         return changes
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
@@ -89,7 +100,7 @@ class SqliteLedger:
     async def _take(self, steps: list[LedgerStep]) -> list[Any]:
         """Take steps in one transaction; one that cannot be taken makes no other one fail."""
         try:
-            return await self._database.transact(lambda transaction: take_steps(transaction, steps, self._now()))
+            return await self._database.transact(self._work(steps))
         except (StoreRefusalError, ConflictError):
             if len(steps) == 1:
                 raise
@@ -97,10 +108,14 @@ class SqliteLedger:
 
     async def _take_alone(self, step: LedgerStep) -> Any:
         try:
-            [answer] = await self._database.transact(lambda transaction: take_steps(transaction, [step], self._now()))
+            [answer] = await self._database.transact(self._work([step]))
         except (StoreError, ConflictError) as error:
             return error
         return answer
+
+    def _work(self, steps: list[LedgerStep]) -> Callable[[Transaction], list[Any]]:
+        """Return what takes steps in a transaction, by the time at which it begins."""
+        return lambda transaction: take_steps(transaction, steps, self._now(), self._reaping_time.now())
 
     def _pruned(self, transaction: Transaction, before_ms: int) -> bool:
         """Remove a batch of old rows; tell whether there may be more."""

@@ -3,7 +3,7 @@
 -- What is read or written by a batch is one statement for all of its rows, and one row of SQLite: parameters and answers are JSON lists.
 
 -- name: ledger_entries
-SELECT json_group_array(json_array(request_id, state, reserved, amount, budget_id, tenant_budget_id))
+SELECT json_group_array(json_array(request_id, state, reserved, amount, budget_id, tenant_budget_id, expires_ms))
 FROM entries
 WHERE request_id IN (SELECT value FROM json_each(:request_ids));
 

@@ -42,6 +42,7 @@ class EntryRow:
     amount: int = 0
     budget_id: int | None = None
     tenant_budget_id: int | None = None
+    expires_ms: int | None = None
 
     @property
     def budget_ids(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from completions_mw.backends.sql.sqlite.books import Books
 from completions_mw.backends.sql.sqlite.file import Transaction
 from completions_mw.backends.sql.sqlite.rows import BudgetRow, EntryRow
 from completions_mw.backends.sql.values import MAX_INTEGER
-from completions_mw.core.ports import THRESHOLDS, Account, BudgetChange, Entry, Outcome, Refusal, Tokens
+from completions_mw.core.ports import THRESHOLDS, Account, BudgetChange, Entry, Outcome, Refusal, Settlement, Tokens
 
 
 class LedgerTransaction:
@@ -17,13 +17,15 @@ class LedgerTransaction:
     Args:
         books: the rows that the transaction reads and changes.
         now: the time in milliseconds.
+        reaping_time: the time at which expired reservations may be reaped; None while none may.
     """
 
-    __slots__ = ("_books", "_now")
+    __slots__ = ("_books", "_now", "_reaping_time")
 
-    def __init__(self, books: Books, now: int) -> None:
+    def __init__(self, books: Books, now: int, reaping_time: int | None) -> None:
         self._books = books
         self._now = now
+        self._reaping_time = reaping_time
 
     def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
         """Reserve `amount` in all accounts or in none; return why not, or None.
@@ -50,10 +52,10 @@ class LedgerTransaction:
             budget.reserved += min(amount, MAX_INTEGER)
             self._books.changed(budget)
         ids = {budget.scope == "tenant": budget.id for budget in budgets}
-        row = EntryRow(entry.request_id, "reserved", min(amount, MAX_INTEGER), 0, ids.get(False), ids.get(True))
+        row = EntryRow(entry.request_id, "reserved", min(amount, MAX_INTEGER), 0, ids.get(False), ids.get(True), self._now + ttl_ms)
         held = {
             "amount": row.reserved,
-            "expires_ms": self._now + ttl_ms,
+            "expires_ms": row.expires_ms,
             "budget_id": row.budget_id,
             "tenant_budget_id": row.tenant_budget_id,
         }
@@ -68,7 +70,14 @@ class LedgerTransaction:
             row.amount = amount
             self._books.put("ledger_checkpoint", row, {"request_id": request_id, "amount": amount, **tokens._asdict()})
 
-    def settle(self, entry: Entry, outcome: Outcome) -> list[BudgetChange]:
+    def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
+        """Post a settlement that a dead process has left; None if the request was renewed less than half a lease ago, so that it runs."""
+        row = self._books.entry(settlement.entry.request_id)
+        if row is not None and row.state == "reserved" and row.expires_ms is not None and row.expires_ms - self._now > lease_ms // 2:
+            return None
+        return self.settle(*settlement)
+
+    def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
         """Post the cost of a request, once; return how its budgets changed."""
         row = self._books.entry(entry.request_id)
         cost = min(outcome.cost, MAX_INTEGER)
@@ -76,7 +85,7 @@ class LedgerTransaction:
             self._books.put(
                 "ledger_insert", EntryRow(entry.request_id, "settled", 0, cost), {**entry_params(entry), **outcome_params(outcome)}
             )
-            return []
+            return [self._post(self._books.budget(account), cost, 0) for account in accounts]
         if row.state == "settled":
             return []
         late = row.state == "reaped"
@@ -94,7 +103,7 @@ class LedgerTransaction:
 
     def reap(self) -> int:
         """Post expired reservations at their checkpoints; return the number of reservations."""
-        expired = self._books.expired(self._now)
+        expired = [] if self._reaping_time is None else self._books.expired(min(self._now, self._reaping_time))
         for row in expired:
             row.state = "reaped"
             self._books.put("ledger_reap", row, {"request_id": row.request_id})
@@ -117,6 +126,7 @@ class LedgerTransaction:
                 self._books.changed(budget)
             row.state = "reserved"
         if row.state == "reserved":
+            row.expires_ms = expires_ms
             self._books.put("ledger_renew", row, {"request_id": request_id, "expires_ms": expires_ms})
         return True
 
@@ -146,11 +156,11 @@ class LedgerStep(NamedTuple):
     """Accounts whose budgets the step will ask for."""
 
 
-def take_steps(transaction: Transaction, steps: Sequence[LedgerStep], now: int) -> list[Any]:
+def take_steps(transaction: Transaction, steps: Sequence[LedgerStep], now: int, reaping_time: int | None) -> list[Any]:
     """Take all steps in one transaction, and return the answer to each."""
     books = Books(transaction)
     books.read([id for step in steps for id in step.request_ids], [account for step in steps for account in step.accounts])
-    ledger = LedgerTransaction(books, now)
+    ledger = LedgerTransaction(books, now, reaping_time)
     answers = [step.work(ledger) for step in steps]
     books.write()
     return answers

@@ -1,0 +1,1 @@
+-- Settlements charge their budgets where nothing is known of their request, by a function of functions.sql.
