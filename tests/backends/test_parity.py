@@ -19,6 +19,7 @@ PAIRS = (
     "Connection",
     "Flights",
     "FunctionModel",
+    "Httpx2Transport",
     "LlamaCppModel",
     "Postgres",
     "PostgresPool",
@@ -30,7 +31,7 @@ PAIRS = (
     "ThreadSource",
     "Transport",
 )
-CALLED_BY_LOOPS = {"HttpConnection"}
+CALLED_BY_LOOPS = {"HttpConnection", "Httpx2Connection"}
 """Pairs of which one has methods for its event loop, too."""
 
 

@@ -174,13 +174,19 @@ class AsyncHttpConnection(asyncio.Protocol):
 class _Turn:
     """The `Waiter` of an event loop."""
 
-    __slots__ = ("caller", "future")
+    __slots__ = ("caller", "connection", "future")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, caller: str) -> None:
+    def __init__(self, caller: str) -> None:
         self.caller = caller
-        self.future: asyncio.Future[CallConnection | None] = loop.create_future()
+        self.connection: CallConnection | None = None
+        """What was offered at once."""
+        self.future: asyncio.Future[CallConnection | None] | None = None
+        """Of a call that has to wait."""
 
     def offer(self, connection: CallConnection | None, /) -> bool:
+        if self.future is None:
+            self.connection = connection
+            return True
         if self.future.done():
             return False
         self.future.set_result(connection)
@@ -206,16 +212,18 @@ class AsyncTransport(HttpTransport):
         return self._pools.get()
 
     async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
-        turn = _Turn(asyncio.get_running_loop(), caller)
+        turn = _Turn(caller)
         if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
-            return turn.future.result()
+            return turn.connection
+        offered: asyncio.Future[CallConnection | None] = asyncio.get_running_loop().create_future()
+        turn.future = offered
         try:
             async with asyncio.timeout(until - SYSTEM_CLOCK.monotonic()):
-                return await turn.future
+                return await offered
         except BaseException as error:
             pool.withdraw(turn)
-            if turn.future.done() and not turn.future.cancelled():
-                pool.release(turn.future.result(), caller, SYSTEM_CLOCK.monotonic())
+            if offered.done() and not offered.cancelled():
+                pool.release(offered.result(), caller, SYSTEM_CLOCK.monotonic())
             if isinstance(error, TimeoutError):
                 raise overloaded_error() from None
             raise
