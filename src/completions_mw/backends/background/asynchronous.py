@@ -25,9 +25,11 @@ class AsyncBackground:
         task = asyncio.create_task(work)
         # Event loops hold their tasks weakly.
         self._completing.add(task)
-        task.add_done_callback(self._completing.discard)
+        # What `asyncio.wait` does for many tasks and with a time limit, for one task: each request with a budget waits here.
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(partial(self._completed, ended))
         try:
-            await asyncio.wait([task])
+            await ended
         except BaseException:
             task.add_done_callback(partial(_log_failure, work))
             raise
@@ -36,6 +38,11 @@ class AsyncBackground:
         finally:
             # A failure holds this frame by its traceback; were the task held by the frame, all would wait for the garbage collector.
             del task
+
+    def _completed(self, ended: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+        self._completing.discard(task)
+        if not ended.done():
+            ended.set_result(None)
 
     def keep(self, interval: float, work: Work) -> None:
         kept = self._kept.get()

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from completions_mw.backends.sql.database import Rows
+from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.core.budgets.periods import period_of
 from completions_mw.core.ports import Entry, Outcome, UsageQuery, UsageRow
 
@@ -20,6 +21,12 @@ def outcome_params(outcome: Outcome) -> dict[str, Any]:
     params = outcome._asdict()
     del params["tokens"]
     return params | outcome.tokens._asdict()
+
+
+def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
+    """Return the columns of an outcome without its cost: tokens, `estimated`, target, status, code, finish reason, times, and savings."""
+    status, code, target, finish_reason, tokens, _, estimated, first_ms, total_ms, from_cache, saved = outcome
+    return (*tokens, estimated, target, status, code, finish_reason, first_ms, total_ms, from_cache, min(saved, MAX_INTEGER))
 
 
 def old_periods(before_ms: int) -> dict[str, Any]:

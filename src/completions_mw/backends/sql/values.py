@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from completions_mw.core.budgets import escape
 
+ESCAPE_MARK: Final = "\ufdd0"
+"""The character that begins what was changed for being stored (core/budgets/escape.py)."""
 MAX_INTEGER: Final = 2**63 - 1
 """The largest integer that the databases can store."""
 
@@ -23,6 +27,16 @@ def stored(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [stored(item) for item in value]
     return bound(value) if isinstance(value, dict) else value
+
+
+def json_of(values: Any) -> bytes:
+    """Return values as JSON, as they are stored. Almost all of them hold nothing that must be changed, which the JSON shows."""
+    try:
+        text = to_json(values)
+    except PydanticSerializationError:
+        # A lone surrogate.
+        return to_json(stored(values))
+    return to_json(stored(values)) if b"\\u0000" in text or ESCAPE_MARK.encode() in text else text
 
 
 def restored(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:

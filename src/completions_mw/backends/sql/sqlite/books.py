@@ -4,7 +4,7 @@ A batch has many calls on few budgets. Each statement takes all of its rows as o
 lets another thread run at each step, and waits for that thread.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from completions_mw.backends.sql.database import Rows
@@ -33,8 +33,8 @@ class Books:
         self._budget_ids: dict[_Key, int] = {}
         self._changed: set[int] = set()
         """Ids of budgets to be written."""
-        self._written: dict[str, dict[str, Mapping[str, Any]]] = {}
-        """Rows of entries to be written: for each statement its parameters, by request id."""
+        self._written: dict[str, dict[str, Any]] = {}
+        """What is to be written of entries: for each statement its rows, by request id."""
 
     def read(self, request_ids: Iterable[str], accounts: Iterable[Account]) -> None:
         """Read what a batch will ask for, so that it need not be read one by one."""
@@ -88,19 +88,19 @@ class Books:
         """Have a budget written as it is at the end."""
         self._changed.add(budget.id)
 
-    def put(self, statement: str, entry: EntryRow, params: Mapping[str, Any]) -> None:
+    def put(self, statement: str, entry: EntryRow, row: Any) -> None:
         """Have a row of a request written by a statement that takes a list of rows.
 
         Args:
             statement: name of the statement.
             entry: the row as it is then.
-            params: columns of the row, by the names in the statement.
+            row: its columns, in the order of the statement.
         """
         self._entries[entry.request_id] = entry
         if any(entry.request_id in rows for rows in self._written.values()):
             # What was written of this request before must come first.
             self.write()
-        self._written.setdefault(statement, {})[entry.request_id] = params
+        self._written.setdefault(statement, {})[entry.request_id] = row
 
     def write(self) -> None:
         """Write everything that was changed."""

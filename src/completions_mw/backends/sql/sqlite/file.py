@@ -10,15 +10,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic_core import to_json
-
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import Rows
 from completions_mw.backends.sql.sqlite.failures import store_errors
 from completions_mw.backends.sql.sqlite.schema import Schema
 from completions_mw.backends.sql.statements import statements
-from completions_mw.backends.sql.values import bound, restored, stored
+from completions_mw.backends.sql.values import ESCAPE_MARK, bound, json_of, restored
 from completions_mw.core.ports import StoreBrokenError, StoreOverloadedError
 
 T = TypeVar("T")
@@ -50,7 +48,8 @@ class Transaction:
     def fetch_json(self, name: str, /, **lists: Sequence[Any]) -> Rows:
         """Run a statement whose parameters are JSON lists, and whose one value is a JSON list of rows."""
         (text,) = self._connection.execute(statements(DIALECT)[name], _as_json(lists)).fetchone()
-        return restored(json.loads(text))
+        rows: Rows = json.loads(text)
+        return restored(rows) if ESCAPE_MARK in text else rows
 
     def change_json(self, name: str, /, **lists: Sequence[Any]) -> None:
         """Run a statement whose parameters are JSON lists."""
@@ -62,7 +61,7 @@ class Transaction:
 
 
 def _as_json(lists: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    return {name: to_json(stored(values)).decode() for name, values in lists.items()}
+    return {name: json_of(values).decode() for name, values in lists.items()}
 
 
 class SqliteFile(PerProcess):

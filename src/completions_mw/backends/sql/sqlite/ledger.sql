@@ -9,50 +9,50 @@ WHERE request_id IN (SELECT value FROM json_each(:request_ids));
 
 -- name: ledger_reserve
 INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, state, budget_id, tenant_budget_id, reserved, expires_ms)
-SELECT json_extract(value, '$.request_id'),
-       json_extract(value, '$.scope'),
-       json_extract(value, '$.key'),
-       json_extract(value, '$.tenant'),
-       json_extract(value, '$.model'),
-       json_extract(value, '$.stream'),
-       json_extract(value, '$.started_ms'),
+SELECT json_extract(value, '$[0]'),
+       json_extract(value, '$[1]'),
+       json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'),
+       json_extract(value, '$[4]'),
+       json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'),
        'reserved',
-       json_extract(value, '$.budget_id'),
-       json_extract(value, '$.tenant_budget_id'),
-       json_extract(value, '$.amount'),
-       json_extract(value, '$.expires_ms')
+       json_extract(value, '$[9]'),
+       json_extract(value, '$[10]'),
+       json_extract(value, '$[7]'),
+       json_extract(value, '$[8]')
 FROM json_each(:rows);
 
 -- name: ledger_checkpoint
 UPDATE entries
-SET amount = json_extract(new.value, '$.amount'),
-    prompt_tokens = json_extract(new.value, '$.prompt'),
-    completion_tokens = json_extract(new.value, '$.completion'),
-    cached_tokens = json_extract(new.value, '$.cached'),
-    reasoning_tokens = json_extract(new.value, '$.reasoning')
+SET amount = json_extract(new.value, '$[1]'),
+    prompt_tokens = json_extract(new.value, '$[2]'),
+    completion_tokens = json_extract(new.value, '$[3]'),
+    cached_tokens = json_extract(new.value, '$[4]'),
+    reasoning_tokens = json_extract(new.value, '$[5]')
 FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$.request_id');
+WHERE request_id = json_extract(new.value, '$[0]');
 
 -- name: ledger_settle
 UPDATE entries
 SET state = 'settled',
-    amount = json_extract(new.value, '$.cost'),
-    adjustment = json_extract(new.value, '$.adjustment'),
-    prompt_tokens = json_extract(new.value, '$.prompt'),
-    completion_tokens = json_extract(new.value, '$.completion'),
-    cached_tokens = json_extract(new.value, '$.cached'),
-    reasoning_tokens = json_extract(new.value, '$.reasoning'),
-    estimated = json_extract(new.value, '$.estimated'),
-    target = json_extract(new.value, '$.target'),
-    status = json_extract(new.value, '$.status'),
-    code = json_extract(new.value, '$.code'),
-    finish_reason = json_extract(new.value, '$.finish_reason'),
-    first_ms = json_extract(new.value, '$.first_ms'),
-    total_ms = json_extract(new.value, '$.total_ms'),
-    from_cache = json_extract(new.value, '$.from_cache'),
-    saved = json_extract(new.value, '$.saved')
+    amount = json_extract(new.value, '$[1]'),
+    adjustment = json_extract(new.value, '$[2]'),
+    prompt_tokens = json_extract(new.value, '$[3]'),
+    completion_tokens = json_extract(new.value, '$[4]'),
+    cached_tokens = json_extract(new.value, '$[5]'),
+    reasoning_tokens = json_extract(new.value, '$[6]'),
+    estimated = json_extract(new.value, '$[7]'),
+    target = json_extract(new.value, '$[8]'),
+    status = json_extract(new.value, '$[9]'),
+    code = json_extract(new.value, '$[10]'),
+    finish_reason = json_extract(new.value, '$[11]'),
+    first_ms = json_extract(new.value, '$[12]'),
+    total_ms = json_extract(new.value, '$[13]'),
+    from_cache = json_extract(new.value, '$[14]'),
+    saved = json_extract(new.value, '$[15]')
 FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$.request_id');
+WHERE request_id = json_extract(new.value, '$[0]');
 
 -- name: ledger_insert
 INSERT INTO entries (
@@ -60,41 +60,41 @@ INSERT INTO entries (
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
     target, status, code, finish_reason, first_ms, total_ms, from_cache, saved
 )
-SELECT json_extract(value, '$.request_id'),
-       json_extract(value, '$.scope'),
-       json_extract(value, '$.key'),
-       json_extract(value, '$.tenant'),
-       json_extract(value, '$.model'),
-       json_extract(value, '$.stream'),
-       json_extract(value, '$.started_ms'),
+SELECT json_extract(value, '$[0]'),
+       json_extract(value, '$[1]'),
+       json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'),
+       json_extract(value, '$[4]'),
+       json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'),
        'settled',
-       json_extract(value, '$.cost'),
-       json_extract(value, '$.prompt'),
-       json_extract(value, '$.completion'),
-       json_extract(value, '$.cached'),
-       json_extract(value, '$.reasoning'),
-       json_extract(value, '$.estimated'),
-       json_extract(value, '$.target'),
-       json_extract(value, '$.status'),
-       json_extract(value, '$.code'),
-       json_extract(value, '$.finish_reason'),
-       json_extract(value, '$.first_ms'),
-       json_extract(value, '$.total_ms'),
-       json_extract(value, '$.from_cache'),
-       json_extract(value, '$.saved')
+       json_extract(value, '$[7]'),
+       json_extract(value, '$[8]'),
+       json_extract(value, '$[9]'),
+       json_extract(value, '$[10]'),
+       json_extract(value, '$[11]'),
+       json_extract(value, '$[12]'),
+       json_extract(value, '$[13]'),
+       json_extract(value, '$[14]'),
+       json_extract(value, '$[15]'),
+       json_extract(value, '$[16]'),
+       json_extract(value, '$[17]'),
+       json_extract(value, '$[18]'),
+       json_extract(value, '$[19]'),
+       json_extract(value, '$[20]')
 FROM json_each(:rows);
 
 -- name: ledger_renew
 UPDATE entries
-SET state = 'reserved', expires_ms = json_extract(new.value, '$.expires_ms')
+SET state = 'reserved', expires_ms = json_extract(new.value, '$[1]')
 FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$.request_id');
+WHERE request_id = json_extract(new.value, '$[0]');
 
 -- name: ledger_expired
 SELECT request_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 
 -- name: ledger_reap
-UPDATE entries SET state = 'reaped' WHERE request_id IN (SELECT json_extract(value, '$.request_id') FROM json_each(:rows));
+UPDATE entries SET state = 'reaped' WHERE request_id IN (SELECT value FROM json_each(:rows));
 
 -- name: ledger_budgets_by_key
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))

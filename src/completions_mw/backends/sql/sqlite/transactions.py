@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from completions_mw.backends.sql.ledger_rows import entry_params, outcome_params
+from completions_mw.backends.sql.ledger_rows import outcome_row
 from completions_mw.backends.sql.sqlite.books import Books
 from completions_mw.backends.sql.sqlite.file import Transaction
 from completions_mw.backends.sql.sqlite.rows import BudgetRow, EntryRow
@@ -53,13 +53,7 @@ class LedgerTransaction:
             self._books.changed(budget)
         ids = {budget.scope == "tenant": budget.id for budget in budgets}
         row = EntryRow(entry.request_id, "reserved", min(amount, MAX_INTEGER), 0, ids.get(False), ids.get(True), self._now + ttl_ms)
-        held = {
-            "amount": row.reserved,
-            "expires_ms": row.expires_ms,
-            "budget_id": row.budget_id,
-            "tenant_budget_id": row.tenant_budget_id,
-        }
-        self._books.put("ledger_reserve", row, {**entry_params(entry), **held})
+        self._books.put("ledger_reserve", row, [*entry, row.reserved, row.expires_ms, row.budget_id, row.tenant_budget_id])
         return None
 
     def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
@@ -68,7 +62,7 @@ class LedgerTransaction:
         amount = min(amount, MAX_INTEGER)
         if row is not None and row.state == "reserved" and row.amount <= amount:
             row.amount = amount
-            self._books.put("ledger_checkpoint", row, {"request_id": request_id, "amount": amount, **tokens._asdict()})
+            self._books.put("ledger_checkpoint", row, [request_id, amount, *tokens])
 
     def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
         """Post a settlement that a dead process has left; None if the request was renewed less than half a lease ago, so that it runs."""
@@ -82,9 +76,7 @@ class LedgerTransaction:
         row = self._books.entry(entry.request_id)
         cost = min(outcome.cost, MAX_INTEGER)
         if row is None:
-            self._books.put(
-                "ledger_insert", EntryRow(entry.request_id, "settled", 0, cost), {**entry_params(entry), **outcome_params(outcome)}
-            )
+            self._books.put("ledger_insert", EntryRow(entry.request_id, "settled", 0, cost), [*entry, cost, *outcome_row(outcome)])
             return [self._post(self._books.budget(account), cost, 0) for account in accounts]
         if row.state == "settled":
             return []
@@ -93,8 +85,7 @@ class LedgerTransaction:
         adjustment = amount - row.amount if late else 0
         charged, released = (adjustment, 0) if late else (amount, row.reserved)
         row.state, row.amount = "settled", amount
-        final = {**outcome_params(outcome), "cost": amount, "adjustment": adjustment, "request_id": entry.request_id}
-        self._books.put("ledger_settle", row, final)
+        self._books.put("ledger_settle", row, [entry.request_id, amount, adjustment, *outcome_row(outcome)])
         return [self._post(budget, charged, released) for budget in self._books.budgets_of(row)]
 
     def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
@@ -106,7 +97,7 @@ class LedgerTransaction:
         expired = [] if self._reaping_time is None else self._books.expired(min(self._now, self._reaping_time))
         for row in expired:
             row.state = "reaped"
-            self._books.put("ledger_reap", row, {"request_id": row.request_id})
+            self._books.put("ledger_reap", row, row.request_id)
             for budget in self._books.budgets_of(row):
                 self._charge(budget, row.amount, row.reserved)
         return len(expired)
@@ -127,7 +118,7 @@ class LedgerTransaction:
             row.state = "reserved"
         if row.state == "reserved":
             row.expires_ms = expires_ms
-            self._books.put("ledger_renew", row, {"request_id": request_id, "expires_ms": expires_ms})
+            self._books.put("ledger_renew", row, [request_id, expires_ms])
         return True
 
     def _post(self, budget: BudgetRow, charged: int, released: int) -> BudgetChange:
