@@ -5,22 +5,10 @@ from typing import Any, Final
 from completions_mw.backends.sql.database import Rows
 from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.core.budgets.periods import period_of
-from completions_mw.core.ports import Entry, Outcome, UsageQuery, UsageRow
+from completions_mw.core.ports import Outcome, UsageQuery, UsageRow
 
 BATCH_SIZE: Final = 1000
 """Rows that one transaction removes or reaps at most, so that other transactions do not wait long."""
-
-
-def entry_params(entry: Entry) -> dict[str, Any]:
-    """Return parameters for what is known of a request when it begins."""
-    return entry._asdict()
-
-
-def outcome_params(outcome: Outcome) -> dict[str, Any]:
-    """Return parameters for the outcome of a request; `cost` is its amount unless something was posted before."""
-    params = outcome._asdict()
-    del params["tokens"]
-    return params | outcome.tokens._asdict()
 
 
 def outcome_row(outcome: Outcome) -> tuple[Any, ...]:

@@ -11,14 +11,13 @@ from completions_mw.backends.sql.database import ConflictError, Database, Locked
 from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
 from completions_mw.backends.sql.postgres.steps import (
     LedgerStep,
-    as_json,
     budget_changes,
     checkpoint,
     reservation,
     settlement,
     steps_by_owner,
 )
-from completions_mw.backends.sql.values import stored
+from completions_mw.backends.sql.values import json_of
 from completions_mw.core.ports import (
     Account,
     Balance,
@@ -131,5 +130,5 @@ class PostgresLedger:
         return [answers[id(step)] for step in steps]
 
     async def _run(self, steps: Sequence[LedgerStep], *, patient: bool = True) -> list[Any]:
-        rows = await self._database.fetch("ledger_take", steps=Jsonb([stored(step.fields) for step in steps], as_json), patient=patient)
+        rows = await self._database.fetch("ledger_take", steps=Jsonb([step.fields for step in steps], json_of), patient=patient)
         return [answer for (answer,) in rows]

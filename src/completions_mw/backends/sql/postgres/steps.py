@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from pydantic_core import to_json
-
-from completions_mw.backends.sql.ledger_rows import entry_params, outcome_params
-from completions_mw.backends.sql.values import restored
+from completions_mw.backends.sql.values import MAX_INTEGER, restored
 from completions_mw.core.ports import Account, BudgetChange, Entry, Outcome, Tokens
 
 
@@ -25,19 +22,20 @@ class LedgerStep(NamedTuple):
 
 def reservation(entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> LedgerStep:
     """Return the step that reserves `amount` in accounts, which are sorted."""
-    held = {"amount": amount, "ttl_ms": ttl_ms, "reaped": False}
-    return LedgerStep(_owner(entry), {"kind": "reserve", **entry_params(entry), **_columns(accounts), **held})
+    held = {"amount": min(amount, MAX_INTEGER), "ttl_ms": ttl_ms, "reaped": False}
+    return LedgerStep(_owner(entry), {"kind": "reserve", **entry._asdict(), **_columns(accounts), **held})
 
 
 def checkpoint(request_id: str, amount: int, tokens: Tokens) -> LedgerStep:
     """Return the step that notes the cost of a stream so far."""
-    return LedgerStep("", {"kind": "checkpoint", "request_id": request_id, "amount": amount, **tokens._asdict()})
+    return LedgerStep("", {"kind": "checkpoint", "request_id": request_id, "amount": min(amount, MAX_INTEGER), **tokens._asdict()})
 
 
 def settlement(entry: Entry, outcome: Outcome, accounts: Sequence[Account] = (), *, lease_ms: int | None = None) -> LedgerStep:
     """Return the step that posts the cost of a request; with a lease, only if the request was not renewed for half of the lease."""
-    fields = {"kind": "settle", **entry_params(entry), **outcome_params(outcome), **_columns(accounts), "lease_ms": lease_ms}
-    return LedgerStep(_owner(entry), fields)
+    amounts = {"cost": min(outcome.cost, MAX_INTEGER), "saved": min(outcome.saved, MAX_INTEGER), "lease_ms": lease_ms}
+    fields = {**entry._asdict(), **outcome._asdict(), **outcome.tokens._asdict(), **_columns(accounts), **amounts}
+    return LedgerStep(_owner(entry), {"kind": "settle", **fields})
 
 
 def budget_changes(answer: Iterable[Mapping[str, Any]]) -> list[BudgetChange]:
@@ -54,14 +52,9 @@ def steps_by_owner(steps: Sequence[LedgerStep]) -> list[list[LedgerStep]]:
     return [*parts.values()]
 
 
-def as_json(values: Any) -> bytes:
-    """Return values as JSON."""
-    return to_json(values)
-
-
 def _columns(accounts: Sequence[Account]) -> dict[str, list[Any]]:
     scopes, names, periods, limits = map(list, zip(*accounts, strict=True)) if accounts else ([], [], [], [])
-    return {"scopes": scopes, "names": names, "periods": periods, "limits": limits}
+    return {"scopes": scopes, "names": names, "periods": periods, "limits": [min(limit, MAX_INTEGER) for limit in limits]}
 
 
 def _owner(entry: Entry) -> str:
