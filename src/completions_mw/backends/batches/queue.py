@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.core.ports import StoreError, StoreOverloadedError
+from completions_mw.core.ports import Clock, StoreError, StoreOverloadedError
 
 C = TypeVar("C")
 """The type of calls."""
@@ -78,11 +78,13 @@ class BatchQueue(Generic[W]):
     Args:
         bounds: how many calls may wait and how long, where calls may be refused.
         lanes: batches that may be under way at the same time.
+        clock: time, for waiting.
     """
 
-    __slots__ = ("_bounds", "_callers", "_calls", "_lanes", "_latest", "_running")
+    __slots__ = ("_bounds", "_callers", "_calls", "_lanes", "_latest", "_now", "_running")
 
-    def __init__(self, bounds: Bounds, lanes: int) -> None:
+    def __init__(self, bounds: Bounds, lanes: int, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._now = clock.monotonic
         self._bounds = bounds
         self._lanes = lanes
         self._calls: deque[W] = deque()
@@ -103,7 +105,7 @@ class BatchQueue(Generic[W]):
             places, share, own = self._bounds.calls, self._bounds.share, self._callers[caller]
             if len(self._calls) >= places or (caller and own >= max(1, places * share)):
                 raise StoreOverloadedError("too many calls wait for the store")
-            waiting.until = SYSTEM_CLOCK.monotonic() + self._bounds.seconds
+            waiting.until = self._now() + self._bounds.seconds
         self._callers[caller] += 1
         self._calls.append(waiting)
 
@@ -112,7 +114,7 @@ class BatchQueue(Generic[W]):
         batch: list[W] = []
         if not self._calls or not self._has_room():
             return batch
-        now = SYSTEM_CLOCK.monotonic()
+        now = self._now()
         while self._calls and len(batch) < MAX_BATCH:
             waiting = self._calls.popleft()
             self._leave(waiting.caller)
@@ -145,7 +147,7 @@ class BatchQueue(Generic[W]):
     def _has_room(self) -> bool:
         if not self._running:
             return True
-        return self._running < self._lanes and SYSTEM_CLOCK.monotonic() - self._latest >= LANE_SECONDS
+        return self._running < self._lanes and self._now() - self._latest >= LANE_SECONDS
 
 
 def failures_of(error: Exception, count: int) -> list[Exception]:
