@@ -1,9 +1,11 @@
 """JSON and streams on every server; what the upstream sends is not held back (docs/promises.md, Streams and truncation)."""
 
-from tests.servers.client import StreamClient, chat, content_of, get, text_of
+import json
+
+from tests.servers.client import AUTHORIZATION, PATH, StreamClient, body, chat, content_of, get, text_of
 from tests.servers.conftest import Note, Running, Upstream
-from tests.servers.kinds import every
-from tests.support.rawhttp import RawClient
+from tests.servers.kinds import GRANIAN, GUNICORN_GTHREAD, UVICORN_H11, UVICORN_HTTPTOOLS, every
+from tests.support.rawhttp import RawClient, request
 
 WORDS = "one two three four"
 
@@ -62,3 +64,19 @@ def test_connection_is_used_again(server: Running, upstream: Upstream) -> None:
 def test_other_paths_are_the_host_apps(server: Running, upstream: Upstream) -> None:
     assert get(server.port, "/page").endswith("GET /page")
     assert upstream.requests == []
+
+
+H2C = (("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"))
+"""What Java's `HttpClient` sends by default."""
+
+
+@every((UVICORN_HTTPTOOLS, UVICORN_H11, GUNICORN_GTHREAD, GRANIAN))
+def test_a_client_that_asks_for_http_2_is_answered(server: Running, upstream: Upstream) -> None:
+    """uvicorn with httptools loses the body, which its client is told."""
+    with RawClient(server.port) as client:
+        answer = client.exchange(request(PATH, body(), AUTHORIZATION, *H2C))
+    if server.kind is UVICORN_HTTPTOOLS:
+        error = json.loads(answer.body)["error"]
+        assert (answer.status, error["code"], "send no Upgrade header" in error["message"]) == (400, "missing_body", True)
+    else:
+        assert answer.status == 200

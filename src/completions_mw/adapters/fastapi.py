@@ -4,7 +4,7 @@ FastAPI documents the request, and does not validate it: OpenAI's SDKs cannot re
 message, type and code (docs/contract.md, Errors). The app closes the gateway in its lifespan: `async with gateway: yield`.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -142,7 +142,7 @@ class GatewayResponse(Response):
 
 def body_first(request: Request, receive: Receive) -> Receive:
     """Return a `receive` that yields the body of `request`, also if a dependency has read it already, and then calls `receive`."""
-    pieces = request.stream()
+    pieces = unread(request)
 
     async def next_message() -> Message:
         try:
@@ -152,6 +152,16 @@ def body_first(request: Request, receive: Receive) -> Receive:
         return await receive() if piece is None else {"type": "http.request", "body": piece, "more_body": bool(piece)}
 
     return next_message
+
+
+async def unread(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body of `request` in pieces, the last of them empty; only that one if a dependency has taken the body."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except RuntimeError:
+        # Starlette raises it for a stream that was consumed.
+        yield b""
 
 
 def self_contained(model: type[BaseModel]) -> dict[str, Any]:

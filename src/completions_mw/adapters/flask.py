@@ -4,16 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Unpack
 
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
-from completions_mw.adapters.wsgi_client import discard
+from completions_mw.adapters.wsgi_client import discard, read
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.routes import Routes
 from completions_mw.core.validation.headers import body_too_large_error
-from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import Gateway
 from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.http import Request, Response
@@ -167,11 +166,9 @@ class FlaskBody:
         # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
         self._request.max_content_length = limit + 1
         try:
-            return self._request.get_data()
+            return read(self._request.get_data, self._request.stream)
         except RequestEntityTooLarge:
             raise body_too_large_error(limit) from None
-        except ClientDisconnected:
-            raise ClientDisconnectedError from None
 
     async def discard(self, limit: int, seconds: float) -> bool:
         # The limit of the app is for bodies that are kept.

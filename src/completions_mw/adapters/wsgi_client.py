@@ -3,8 +3,9 @@
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
@@ -35,14 +36,31 @@ class WSGIBody:
     async def read(self, limit: int) -> bytes:
         try:
             # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
-            return get_input_stream(self._environ, max_content_length=limit + 1).read()
+            stream = get_input_stream(self._environ, max_content_length=limit + 1)
+            return read(stream.read, stream)
         except RequestEntityTooLarge:
             raise body_too_large_error(limit) from None
-        except ClientDisconnected:
-            raise ClientDisconnectedError from None
 
     async def discard(self, limit: int, seconds: float) -> bool:
         return discard(get_input_stream(self._environ), self._environ, limit, seconds)
+
+
+def read(read_all: Callable[[], bytes], stream: IO[bytes]) -> bytes:
+    """Return what `read_all` returns: a body of which all or nothing came, as where a middleware has read it before.
+
+    Args:
+        read_all: reads the rest of `stream`.
+        stream: the body as werkzeug gives it.
+
+    Raises:
+        ClientDisconnectedError: only a part of the body came.
+    """
+    try:
+        return read_all()
+    except ClientDisconnected:
+        if stream.tell() == 0:
+            return b""
+        raise ClientDisconnectedError from None
 
 
 def discard(stream: Readable, environ: "WSGIEnvironment", limit: int, seconds: float) -> bool:

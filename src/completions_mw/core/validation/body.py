@@ -3,7 +3,7 @@
 from typing import Final
 
 from completions_mw.core.validation.headers import CLOSE_HEADERS, body_too_large_error
-from completions_mw.errors import ClientDisconnectedError
+from completions_mw.errors import ClientDisconnectedError, InvalidRequestError
 from completions_mw.http import Headers, Request
 
 DISCARD_BYTES: Final = 10 * 1024 * 1024
@@ -24,14 +24,26 @@ async def read_body(request: Request, length: int | None, limit: int) -> bytes:
         RequestTooLargeError: the body has more than `limit` bytes.
         RequestTimeoutError: the client did not send the body in time.
         ClientDisconnectedError: the client left before it had sent the body.
+        InvalidRequestError: something between the client and the gateway has taken the body.
     """
     body = request.body if isinstance(request.body, bytes) else await request.body.read(limit)
     if len(body) > limit:
         raise body_too_large_error(limit)
+    if length and not body:
+        raise missing_body_error(request)
     if length is not None and len(body) < length:
         # gunicorn takes the end of the connection for the end of the body (docs/promises.md, Bounds).
         raise ClientDisconnectedError
     return body
+
+
+def missing_body_error(request: Request) -> InvalidRequestError:
+    """Return the error for a body of which nothing came, though its length was announced."""
+    cause = "Something in the app has read it before."
+    if any(name == "upgrade" for name, _ in request.headers):
+        # uvicorn with httptools; Java's HttpClient asks for HTTP/2 so.
+        cause = "The server drops the bodies of requests that ask for another protocol (HINT: send no Upgrade header)."
+    return InvalidRequestError(f"The body of the request did not arrive. {cause}", code="missing_body")
 
 
 async def discard_body(request: Request) -> Headers:
