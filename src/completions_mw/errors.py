@@ -56,7 +56,7 @@ class GatewayError(Exception):
     received: int | None = None
     """Bytes received of an answer that was cut off, else None. The provider bills such an answer, so it is charged by an estimate."""
     maybe_billed: bool = False
-    """Whether the provider may bill a request for which no caller is charged: it was sent, and not answered (docs/promises.md, Money)."""
+    """Whether the provider may bill the request, which was sent and has no answer that can be used (docs/promises.md, Money)."""
     upstream_status: int | None = None
     """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
     upstream_code: str | None = None
@@ -137,7 +137,7 @@ class MethodNotAllowedError(GatewayError):
 
 
 class RequestTimeoutError(GatewayError):
-    """The client did not send its body in time."""
+    """The client did not send its body, or did not take its answer, in time."""
 
     status = 408
     type = "invalid_request_error"
@@ -254,10 +254,13 @@ def error_body(error: GatewayError) -> dict[str, ErrorObject]:
 
 
 def error_response(error: GatewayError) -> Response[Any]:
-    """Return the HTTP response for `error`."""
+    """Return the HTTP response for `error`. What the provider may bill already is not to be repeated without anybody's knowledge."""
+    headers = error.headers
+    if (error.maybe_billed or error.received is not None) and "x-should-retry" not in dict(headers):
+        headers = (*headers, *NO_RETRY_HEADERS)
     return Response(
         status=error.status,
-        headers=(("content-type", "application/json"), *error.headers),
+        headers=(("content-type", "application/json"), *headers),
         body=to_json(error_body(error)),
     )
 

@@ -3,7 +3,7 @@
 Header names are in lower case. Header values are text with one character for each byte (latin-1), as in HTTP/1.1.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -71,6 +71,8 @@ class Request:
     """Request object of Flask, Django or Starlette, or the ASGI scope or WSGI environ, for the `authenticate` function."""
     connection: ClientConnection | None = None
     """Connection of the client, if a blocking server exposes it."""
+    disconnect: Callable[[], None] | None = field(default=None, repr=False)
+    """Ends the connection of a client that does not take its answer; None where the host app has no way to."""
     debug: bool = False
     """Whether the host app runs in debug mode, in which logs may quote exceptions."""
 
@@ -90,9 +92,9 @@ class Timeouts:
 
     connect: float = 3.0
     """Seconds until the connection is open."""
-    first_byte: float = 60.0
-    """Seconds from the end of the request to the end of the response's headers."""
-    between_events: float = 30.0
+    first_byte: float = 120.0
+    """Seconds from the end of the request to the first byte of the response's body."""
+    between_events: float = 120.0
     """Seconds without a byte of the response's body."""
     total: float = 600.0
     """Seconds from the start of the call to the end of the response."""
@@ -114,6 +116,10 @@ class UpstreamRequest:
 
 class UpstreamBody(ByteStream, Protocol):
     """The body of an upstream's response, in pieces. An empty piece means that nothing was received for one keep-alive interval."""
+
+    def detach(self, tick: float) -> None:
+        """Go on without the client, which has left: an empty piece after `tick` seconds in which nothing was received."""
+        ...
 
     async def finish(self) -> None:
         """Release the connection of a complete answer: wait a moment for the end of the body, then close."""

@@ -179,13 +179,14 @@ def failures(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 def test_a_whole_answer_that_breaks_off_is_charged_as_far_as_it_came(
     charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str
 ) -> None:
-    assert charged.post(model).status in (502, 504)
+    answer = charged.post(model)
+    assert (answer.status in (502, 504), answer.headers["x-should-retry"]) == (True, "false")
     row = usage_of(charged)
     assert (row.prompt_tokens, row.estimated) == (PROMPT, 1)
     assert row.completion_tokens == MOST or (model == "rst" and row.completion_tokens == 0)
     assert row.cost_nano == PROMPT * 1_000_000 + row.completion_tokens * 2_000_000
     [line] = failures(caplog)
-    assert "maybe_billed" not in line
+    assert line.get("maybe_billed") is (True if model == "stall" else None)
 
 
 @pytest.mark.parametrize(("model", "stream"), [("hugebody", False), ("hugeline", True)], ids=["plain", "stream"])
@@ -199,17 +200,29 @@ def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstr
 
 @pytest.mark.parametrize(
     ("model", "maybe_billed"),
-    [("html", True), ("empty200", True), ("trunc", True), ("firsterror", True), ("ttfb", True), ("status-500", None)],
+    [("html", True), ("empty200", True), ("trunc", True), ("firsterror", True), ("status-500", None)],
 )
 def test_what_is_no_answer_is_not_charged(
     charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str, maybe_billed: bool | None
 ) -> None:
     """But the operator is told that it may be on the provider's bill (docs/promises.md, Money)."""
-    assert charged.post(model).status in (502, 504)
+    answer = charged.post(model)
+    assert (answer.status, answer.headers.get("x-should-retry")) == (502, "false" if maybe_billed else None)
     row = usage_of(charged)
     assert (row.prompt_tokens, row.completion_tokens, row.cost_nano, row.estimated) == (0, 0, 0, 0)
     [line] = failures(caplog)
     assert line.get("maybe_billed") is maybe_billed
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_time_out_after_the_request_was_sent_is_charged_by_its_time(charged: EitherClient, stream: bool) -> None:
+    """Ten tokens take a tenth of the second that passes (docs/promises.md, Money)."""
+    answer = charged.post("ttfb", stream=stream)
+    assert (answer.status, answer.error["code"], answer.headers["x-should-retry"]) == (504, "upstream_timeout", "false")
+    row = usage_of(charged)
+    assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (PROMPT, MOST, 1)
+    # Neither of the next two repeats it for nothing.
+    assert charged.post("ttfb", stream=stream).error["code"] == "insufficient_quota"
 
 
 async def silent(x: RequestContext) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any, NamedTuple
 
 from tests.servers.apps import KEY
+from tests.support.grammar import is_keep_alive
 from tests.support.rawhttp import Answer, RawClient, request
 
 PATH = "/api/v1/chat/completions"
@@ -33,15 +34,15 @@ def get(port: int, path: str) -> str:
 
 
 class Block(NamedTuple):
-    """A block of a stream: an event or a comment."""
+    """A block of a stream: an event or a sign of life."""
 
     text: str
     at: float
     """When it had arrived, on the monotonic clock."""
 
     @property
-    def is_comment(self) -> bool:
-        return self.text.startswith(":")
+    def is_keep_alive(self) -> bool:
+        return is_keep_alive(self.text.encode())
 
 
 class StreamClient(RawClient):
@@ -59,7 +60,7 @@ class StreamClient(RawClient):
         assert (head.status, head.header("transfer-encoding")) == (200, "chunked"), head
 
     def next_block(self) -> Block | None:
-        """Return the next event or comment; None at the end of the body."""
+        """Return the next event or sign of life; None at the end of the body."""
         while b"\n\n" not in self._rest:
             data, self._at = self.read_chunk()
             if not data:
@@ -70,16 +71,16 @@ class StreamClient(RawClient):
         return Block(block.decode(), self._at)
 
     def next_event(self) -> Block | None:
-        """Return the next event; comments are passed over."""
+        """Return the next event; signs of life are passed over."""
         block = self.next_block()
-        while block is not None and block.is_comment:
+        while block is not None and block.is_keep_alive:
             block = self.next_block()
         return block
 
-    def next_comment(self) -> None:
-        """Read on to the next comment."""
+    def next_keep_alive(self) -> None:
+        """Read on to the next sign of life."""
         block = self.next_block()
-        while block is not None and not block.is_comment:
+        while block is not None and not block.is_keep_alive:
             block = self.next_block()
         assert block is not None
 

@@ -13,7 +13,7 @@ from tests.support.rawhttp import RawClient
 leaving = pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset], ids=["fin", "rst"])
 Leave = Callable[[RawClient], None]
 
-COMMENTS_IN_VAIN = {True: 1, False: 3}
+SIGNS_IN_VAIN = {True: 1, False: 3}
 """After the client left, by whether the server shows that. The one was on its way. Of the three the first is lost and the second fails,
 which waitress says at the third.
 """
@@ -39,18 +39,18 @@ def test_tokens_flow(server: Running, upstream: Upstream, leave: Leave, note: No
 @every()
 @leaving
 def test_upstream_is_silent(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
-    before = comments_given(server)
+    before = signs_given(server)
     with StreamClient(server.port) as client:
         client.ask("stall-2")
         client.start()
-        client.next_comment()
+        client.next_keep_alive()
         note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
-    assert comments_given(server) - before - 1 <= COMMENTS_IN_VAIN[server.kind.shows_leaving]
+    assert signs_given(server) - before - 1 <= SIGNS_IN_VAIN[server.kind.shows_leaving]
 
 
-def comments_given(server: Running) -> int:
-    """Return how many comments our WSGI app gave its server; an ASGI server cannot tell by them that a client left, so nobody counts."""
-    return int(get(server.port, "/comments")) if server.kind.interface == "wsgi" else 0
+def signs_given(server: Running) -> int:
+    """Return how many signs of life our WSGI app gave its server; an ASGI server learns nothing by them, so nobody counts."""
+    return int(get(server.port, "/signs")) if server.kind.interface == "wsgi" else 0
 
 
 @every(where=lambda kind: kind.shows_leaving)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from completions_mw import Gateway
 from completions_mw.adapters.wsgi import CompletionsMiddleware
-from completions_mw.sse import KEEP_ALIVE
 from tests.servers.apps import settings
+from tests.support.grammar import is_keep_alive
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Comments:
-    """Counts the keep-alive comments that the app gave its server."""
+class SignsOfLife:
+    """Counts the signs of life that the app gave its server."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -24,26 +24,26 @@ class Comments:
 
 
 class _Body:
-    def __init__(self, body: Iterable[bytes], comments: Comments) -> None:
+    def __init__(self, body: Iterable[bytes], signs: SignsOfLife) -> None:
         self._body = body
-        self._comments = comments
+        self._signs = signs
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._body:
-            self._comments.given += piece == KEEP_ALIVE
+            self._signs.given += is_keep_alive(piece)
             yield piece
 
     def close(self) -> None:
         getattr(self._body, "close", lambda: None)()
 
 
-comments = Comments()
+signs = SignsOfLife()
 
 
 def host(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answer what is not for the gateway: who was asked for what."""
     path = environ["PATH_INFO"]
-    text = str(comments.given) if path == "/comments" else f"host {os.getpid()} {environ['REQUEST_METHOD']} {path}"
+    text = str(signs.given) if path == "/signs" else f"host {os.getpid()} {environ['REQUEST_METHOD']} {path}"
     body = text.encode("latin-1")
     start_response("200 OK", [("content-type", "text/plain"), ("content-length", str(len(body)))])
     return [body]
@@ -52,4 +52,4 @@ def host(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
 gateway = Gateway(settings())
 if os.environ.get("USE_AT_IMPORT"):
     gateway.complete(model="ok", messages=[{"role": "user", "content": "before the fork"}])
-app = comments.around(CompletionsMiddleware(host, gateway))
+app = signs.around(CompletionsMiddleware(host, gateway))

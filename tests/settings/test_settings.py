@@ -55,8 +55,9 @@ def test_nothing_needs_to_be_said() -> None:
     assert settings.unknown_params == "reject"
     assert (settings.max_body_bytes, settings.max_response_bytes, settings.max_event_bytes) == (10 * 2**20, 16 * 2**20, 2**20)
     assert (settings.max_depth, settings.max_items, settings.max_messages) == (64, 100_000, 2048)
-    assert (settings.keep_alive, settings.body_timeout) == (15.0, 30.0)
-    assert settings.timeouts == TimeoutSettings(connect=3, first_byte=60, between_events=30, total=600)
+    assert (settings.keep_alive, settings.keep_alive_form, settings.body_timeout) == (15.0, "chunk", 30.0)
+    assert (settings.send_timeout, settings.abandoned) == (60.0, "estimate")
+    assert settings.timeouts == TimeoutSettings(connect=3, first_byte=120, between_events=120, total=600)
     assert (settings.connections.max, settings.connections.wait, settings.connections.keep_alive) == (100, 3.0, 4.0)
     assert (settings.providers, settings.models, settings.keys) == ({}, {}, {})
 
@@ -84,7 +85,7 @@ def test_prefixes_that_work(prefix: str) -> None:
 
 def test_timeouts_of_a_provider_are_completed_from_the_general_ones() -> None:
     settings = Settings(timeouts={"connect": 1, "total": 90}, **TREE)
-    assert openai(settings, "up").timeouts == TimeoutSettings(connect=1, first_byte=60, between_events=30, total=20)
+    assert openai(settings, "up").timeouts == TimeoutSettings(connect=1, first_byte=120, between_events=120, total=20)
 
 
 def test_targets_are_split_at_the_first_slash() -> None:

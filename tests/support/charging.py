@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from completions_mw import Caller, Settings
 from completions_mw.backends.memory.admission import MemoryAdmission
@@ -16,6 +17,7 @@ from completions_mw.core.cache import ResponseCache
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
+from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch.catalog import Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys.authentication import Authenticator
@@ -23,9 +25,10 @@ from completions_mw.core.keys.owners import SettingsKeys
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
-from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow
+from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow, Watched
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.streaming.body import ChunkSource
+from completions_mw.core.streaming.rules import StreamRules
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
@@ -46,6 +49,7 @@ class ByHand:
 
     def __init__(self) -> None:
         self.kept: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self.watched: WeakSet[Watched] = WeakSet()
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -53,6 +57,12 @@ class ByHand:
     def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if (interval, work) not in self.kept:
             self.kept.append((interval, work))
+
+    def watch(self, watched: Watched) -> None:
+        self.watched.add(watched)
+
+    def unwatch(self, watched: Watched) -> None:
+        self.watched.discard(watched)
 
     async def aclose(self) -> None: ...
 
@@ -106,9 +116,19 @@ class Charging:
             ChatCompletions("reject", Bounds()),
             Authenticator([SettingsKeys(settings.keys)], clock),
             Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
-            Charges(limiter, MaxCost(settings), budgets, self.ledger, self.maintenance, self.background, observers),
+            Charges(
+                limiter,
+                MaxCost(settings),
+                UsedTokens(settings.abandoned),
+                budgets,
+                self.ledger,
+                self.maintenance,
+                self.background,
+                observers,
+            ),
             clock,
             observers,
+            StreamRules(clock, self.background, settings.keep_alive, settings.send_timeout),
             cache=cache,
             dialects=dialects,
         )
@@ -124,6 +144,8 @@ class Charging:
         self.time.advance(seconds)
         for _, work in self.background.kept:
             run_sync(work())
+        for watched in tuple(self.background.watched):
+            run_sync(watched.check())
 
     def balance(self, caller: Caller, scope: str = "caller") -> Balance:
         """Return how the only budget of a caller, or of its tenant, stands."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tests.support.envelope import check_error
 
 KEEP_ALIVE = b": keep-alive"
+EMPTY_CHOICE = {"index": 0, "delta": {}, "finish_reason": None}
 DONE = b"data: [DONE]"
 
 
@@ -17,6 +18,14 @@ class Streamed(NamedTuple):
     """By the index of the choice."""
     finish_reasons: dict[int, str]
     usage: dict[str, Any] | None
+
+
+def is_keep_alive(block: bytes) -> bool:
+    """Tell whether a block, with or without its end, only keeps the connection open: a comment, or a chunk that adds nothing."""
+    block = block.removesuffix(b"\n\n")
+    if block == KEEP_ALIVE or b"\n" in block or not block.startswith(b"data: {"):
+        return block == KEEP_ALIVE
+    return _json(block).get("choices") == [EMPTY_CHOICE]
 
 
 def check_stream(raw: bytes, *, include_usage: bool = False) -> Streamed:
@@ -83,7 +92,9 @@ def _take_usage(chunks: list[dict[str, Any]], include_usage: bool) -> dict[str, 
 
 def _follow(choice: dict[str, Any], texts: dict[int, str], finish_reasons: dict[int, str]) -> None:
     index, delta, reason = choice["index"], choice["delta"], choice["finish_reason"]
-    assert index not in finish_reasons, "nothing follows the end of a choice"
+    if choice == EMPTY_CHOICE | {"index": index} and index in texts:
+        return
+    assert index not in finish_reasons, "nothing but signs of life follows the end of a choice"
     if index in texts:
         assert "role" not in delta
     else:

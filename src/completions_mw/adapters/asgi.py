@@ -59,11 +59,14 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         send: the callable of the server.
         native: request object of the framework, for `authenticate`; the scope by default.
     """
-    client = Client(scope, receive, gateway.settings.body_timeout)
+    client = Client(scope, receive, gateway.settings.body_timeout, gateway.finishing)
     response: Response[StreamBody] | None = None
     try:
-        response = await gateway.handle(to_request(scope, client, native))
-        await respond(response, headers_of(response, scope), send)
+        response = await gateway.handle(to_request(scope, client, native, client.drop))
+        if client.answered():
+            await respond(response, headers_of(response, scope), send)
+        elif not isinstance(response.body, bytes):
+            await response.body.aclose()
     except asyncio.CancelledError:
         if not client.left():
             raise
@@ -74,13 +77,14 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         client.release()
 
 
-def to_request(scope: Scope, body: RequestBody, native: object = None) -> Request:
+def to_request(scope: Scope, body: RequestBody, native: object = None, disconnect: Callable[[], None] | None = None) -> Request:
     """Return the `Request` for an ASGI scope.
 
     Args:
         scope: the scope of an HTTP request.
         body: reads the body.
         native: request object of the framework; the scope by default.
+        disconnect: ends the request of a client that does not take its answer.
     """
     address = scope.get("client")
     return Request(
@@ -90,6 +94,7 @@ def to_request(scope: Scope, body: RequestBody, native: object = None) -> Reques
         body=body,
         client=address[0] if address else None,
         native=scope if native is None else native,
+        disconnect=disconnect,
         # Starlette and FastAPI put the app into the scope.
         debug=getattr(scope.get("app"), "debug", None) is True,
     )

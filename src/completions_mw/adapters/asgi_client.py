@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 
@@ -27,13 +28,29 @@ class Client:
         scope: the scope of the request.
         receive: the callable of the ASGI server.
         timeout: seconds in which the client must send its body.
+        finishing: places for answers that go on without their clients; None where the task is cancelled at once.
     """
 
-    __slots__ = ("_late", "_left", "_loop", "_more", "_receive", "_scope", "_task", "_timeout", "_timer", "_watcher")
+    __slots__ = (
+        "_finishing",
+        "_is_finishing",
+        "_late",
+        "_left",
+        "_loop",
+        "_more",
+        "_receive",
+        "_scope",
+        "_task",
+        "_timeout",
+        "_timer",
+        "_watcher",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, timeout: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, timeout: float, finishing: Finishing | None = None) -> None:
         self._scope = scope
         self._receive = receive
+        self._finishing = finishing
+        self._is_finishing = False
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -107,7 +124,29 @@ class Client:
         # Asked once: where a middleware replays the body, every further message is that body, at once and for ever.
         if (await self._receive())["type"] == "http.disconnect":
             self._left = True
-            self._cancel()
+            if self._finishing is not None and self._finishing.take():
+                self._is_finishing = True
+                self._timer = self._loop.call_later(self._finishing.seconds, self._cancel)
+            else:
+                self._cancel()
+
+    def answered(self) -> bool:
+        """Note that the answer is whole or has begun; return whether the client is still there to get it."""
+        self._stop_finishing()
+        self._finishing = None
+        return not self._left
+
+    def drop(self) -> None:
+        """Cancel the task of the request, since the client does not take its answer."""
+        self._left = True
+        self._cancel()
+
+    def _stop_finishing(self) -> None:
+        if self._is_finishing and self._finishing is not None:
+            self._is_finishing = False
+            self._finishing.give_back()
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -123,6 +162,7 @@ class Client:
 
     def release(self) -> None:
         """Stop watching the client."""
+        self._stop_finishing()
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:

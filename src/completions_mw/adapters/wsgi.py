@@ -1,12 +1,13 @@
 """Adapter for WSGI apps: `app = CompletionsMiddleware(app, gateway)`."""
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from completions_mw.adapters.support import check_gateway
-from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody
+from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody, shut_down
 from completions_mw.blocking import BlockingIterator
 from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response
@@ -64,6 +65,7 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
         client=environ.get("REMOTE_ADDR"),
         native=environ if native is None else native,
         connection=_connection(environ),
+        disconnect=_disconnect(environ),
     )
 
 
@@ -82,3 +84,9 @@ def _connection(environ: "WSGIEnvironment") -> Any:
     sock = environ.get("gunicorn.socket")
     # The end of an encrypted connection cannot be seen without reading from it.
     return None if sock is None or isinstance(sock, ssl.SSLSocket) else ClientSocket(sock)
+
+
+def _disconnect(environ: "WSGIEnvironment") -> Callable[[], None] | None:
+    """Return what ends the client's connection, so that a thread which writes to it comes free."""
+    sock = environ.get("gunicorn.socket")
+    return None if sock is None else partial(shut_down, sock)

@@ -116,3 +116,10 @@ class ClientSocket:
             return self._socket.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
+
+
+def shut_down(sock: socket.socket) -> None:
+    """End a connection on which another thread may be writing."""
+    with suppress(OSError):
+        # Not the method of an encrypted socket, which forgets its encryption and would make that thread write plain text.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -35,6 +35,10 @@ class RequestContext:
     """Model name that the client asked for."""
     target: str | None = None
     """`provider/model` of the target that was asked last."""
+    asked: float | None = None
+    """Time at which `target` was asked, in seconds of the monotonic clock."""
+    heard: float | None = None
+    """Seconds from then to the first visible text of a stream; None before it, and for whole answers."""
     stream: bool = False
     """Whether the client asked for a stream."""
     usage: dict[str, Any] | None = None
@@ -61,6 +65,14 @@ class RequestContext:
     def begin(cls, clock: Clock, *, is_http: bool = False, debug: bool = False) -> "RequestContext":
         """Return the context of a request that has just arrived."""
         return cls(clock, f"req_{secrets.token_hex(16)}", clock.monotonic(), is_http, debug)
+
+    def ask(self, target: str) -> None:
+        """Note that a target, `provider/model`, is asked now."""
+        self.target, self.asked, self.heard = target, self.clock.monotonic(), None
+
+    def seconds_of_target(self) -> float:
+        """Return the seconds since the target was asked; 0 if none was."""
+        return 0.0 if self.asked is None else self.clock.monotonic() - self.asked
 
     def milliseconds(self) -> int:
         """Return the milliseconds since the request arrived."""

@@ -13,8 +13,9 @@
 Without a cache, `admit` and `reserve` are one call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -29,7 +30,7 @@ from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import GET, MODELS, Route, Routes
-from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, StreamEnd
+from completions_mw.core.streaming import ChunkSource, ChunkStream, PatientConnection, StreamBody, StreamEnd, StreamRules
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import Chat, parse_headers
@@ -56,6 +57,7 @@ class Pipeline:
         charges: admits, reserves and settles.
         clock: time, for request contexts.
         observer: observer of each step.
+        streaming: bounds of streams.
         cache: response cache; None where answers are not cached.
         dialects: dialects of further routes.
     """
@@ -69,6 +71,7 @@ class Pipeline:
         charges: Charges,
         clock: Clock,
         observer: Observer,
+        streaming: StreamRules,
         *,
         cache: ResponseCache | None = None,
         dialects: Sequence[Dialect] = (),
@@ -81,6 +84,9 @@ class Pipeline:
         self._charges = charges
         self._clock = clock
         self._observer = observer
+        self._streaming = streaming
+        # A direct call reads when it likes: no client holds a connection of a server open.
+        self._direct_streaming = streaming._replace(send_timeout=inf)
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
         self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self._end)
@@ -160,7 +166,7 @@ class Pipeline:
             context.caller, context.tenant = caller.id, caller.tenant or None
         try:
             chat = self._chat.parse_fields(fields)
-            answer = await self._answer(context, chat, caller, None, control)
+            answer = await self._answer(context, chat, caller, None, control, self._direct_streaming)
         except BaseException as error:
             self._end(context, error)
             raise
@@ -188,7 +194,7 @@ class Pipeline:
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         chat = await self._read(context, request, headers.content_length, dialect)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
-        answer = await self._answer(context, chat, caller, request.connection, control)
+        answer = await self._answer(context, chat, caller, request, control, self._streaming)
         if isinstance(answer, ChunkStream | FlightReader):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
         if isinstance(answer, Completion):
@@ -204,13 +210,20 @@ class Pipeline:
         return dialect.parse(body)
 
     async def _answer(
-        self, context: RequestContext, chat: Chat, caller: Caller | None, connection: ClientConnection | None, control: CacheControl
+        self,
+        context: RequestContext,
+        chat: Chat,
+        caller: Caller | None,
+        request: Request | None,
+        control: CacheControl,
+        streaming: StreamRules,
     ) -> Completion | ChunkStream | StoredAnswer | FlightReader:
         """Take a parsed request through the steps from `resolve` to its answer."""
         model = self._catalog.resolve(chat.model, caller)
         context.model, context.stream = model.name, chat.stream
         charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
-        ask = partial(self._ask, context, caller, model, charge)
+        connection = None if request is None else request.connection
+        ask = partial(self._ask, context, caller, model, charge, streaming)
         cached = self._cached_answers
         plan = None if cached is None else cached.plan(context, chat, caller, charge, control)
         if cached is not None and plan is not None:
@@ -219,7 +232,7 @@ class Pipeline:
             raise NotCachedError
         if charge is not None:
             await self._admit_and_reserve(context, charge)
-        return await ask(chat, connection)
+        return await ask(chat, connection, None if request is None else request.disconnect)
 
     async def _ask(
         self,
@@ -227,24 +240,32 @@ class Pipeline:
         caller: Caller | None,
         model: CatalogModel,
         charge: Charge | None,
+        streaming: StreamRules,
         chat: Chat,
         connection: ClientConnection | None,
+        disconnect: Callable[[], None] | None = None,
     ) -> Completion | ChunkStream:
         """Ask the targets. Settle the request, unless its answer is a stream, which settles it at its end."""
         if charge is not None and charge.amount:
             # The upstream may not use more tokens than money was reserved for.
             chat = chat.capped(charge.estimate.per_choice)
+        patient = None
+        if connection is not None and streaming.finishing is not None:
+            connection = patient = PatientConnection(connection, streaming.finishing, self._clock)
         try:
             answer = await self._dispatch(context, model.targets, model.name, chat, caller, connection)
         except BaseException as error:
             if charge is not None:
                 await self._settle(context, charge, None, error)
             raise
+        finally:
+            if patient is not None:
+                patient.release()
         if isinstance(answer, Completion):
             if charge is not None:
                 await self._settle(context, charge, context.usage, None)
             return answer
-        return ChunkStream(answer, charge, partial(self._end_stream, context, charge))
+        return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
 
     async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
         """Record the usage of an ended stream in its context, report its end, and settle it."""

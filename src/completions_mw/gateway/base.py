@@ -11,6 +11,7 @@ from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
 from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.streaming.body import ChunkSource
+from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.request import prepare
 from completions_mw.errors import ConfigurationError
@@ -56,6 +57,11 @@ class GatewayBase:
     def stores(self) -> tuple[StoreSnapshot, ...]:
         """State of each store, for health pages and metrics."""
         return self._wiring.stores.snapshots()
+
+    @property
+    def finishing(self) -> Finishing | None:
+        """Places for answers that are read to their end without their clients, for adapters; None where such answers are stopped."""
+        return self._wiring.finishing
 
     def owns(self, method: str, path: str) -> bool:
         """Return whether a request is for this gateway. Adapters pass all others on to the host app."""

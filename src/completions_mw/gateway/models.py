@@ -62,7 +62,7 @@ class ModelRegistry:
         targets: tuple[Target, ...] = tuple(self._makers[target.provider](target.model) for target in model.targets)
         if not targets:
             port = self._owned(self._backends.function(functions[name], self._settings, self._threads))
-            targets = (InProcessTarget(f"python/{name}", name, port),)
+            targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total),)
         prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
         ceiling = highest_price([FREE, *prices.values()])
         paid = [target for target in targets if prices.get(target.name, FREE) != FREE] or targets
@@ -72,8 +72,8 @@ class ModelRegistry:
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""
         if provider.is_local:
-            port = self._owned(self._local_model(provider))
-            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port))
+            port, total = self._owned(self._local_model(provider)), self._settings.timeouts.total
+            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total))
         upstream, transport, settings = upstream_of(provider), self._transport(provider), self._settings
         return cache(
             lambda model: UpstreamTarget(

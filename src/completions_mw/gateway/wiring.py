@@ -1,17 +1,21 @@
 """Joins settings and backends to one pipeline."""
 
+from math import inf
+
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
+from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch.catalog import Catalog
 from completions_mw.core.inbound import ChatCompletions
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
+from completions_mw.core.streaming import Finishing, StreamRules
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
 from completions_mw.gateway.backends import Backends
@@ -41,6 +45,8 @@ class Wiring:
         has_one_caller = len(settings.keys) <= 1 and settings.stores.ledger is None and authenticate is None
         share = 1.0 if has_one_caller else settings.connections.share
         self.models = ModelRegistry(settings, options.get("models") or {}, backends, options.get("transport"), share)
+        self.finishing = Finishing() if settings.abandoned == "finish" else None
+        """Answers that are read to their end without their clients; None where they are stopped."""
         self.stores = stores = Stores(settings, backends, SYSTEM_CLOCK)
         if settings.stores.strict:
             check_stores(settings, SYSTEM_CLOCK)
@@ -57,12 +63,17 @@ class Wiring:
         self.cache = response_cache(settings, self.models.models, options.get("models") or {}, stores, backends, SYSTEM_CLOCK)
         self.pipeline = Pipeline(
             settings,
-            ChatCompletions(settings.unknown_params, Bounds(settings.max_depth, settings.max_items, settings.max_messages)),
+            ChatCompletions(
+                settings.unknown_params,
+                Bounds(settings.max_depth, settings.max_items, settings.max_messages),
+                settings.keep_alive_form,
+            ),
             Authenticator(owners, SYSTEM_CLOCK, authenticate),
             Catalog(self.models.models),
-            Charges(limiter, MaxCost(settings), budgets, ledger, maintenance, stores.completing, observer),
+            Charges(limiter, MaxCost(settings), UsedTokens(settings.abandoned), budgets, ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,
             observer,
+            StreamRules(SYSTEM_CLOCK, stores.background, settings.keep_alive or inf, settings.send_timeout, self.finishing),
             cache=self.cache,
         )
         self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)

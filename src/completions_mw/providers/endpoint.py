@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,8 +25,15 @@ class Endpoint:
     """URL of every request, or the beginning of the URLs of all requests, as the wire format needs it."""
     headers: Headers = field(repr=False)
     timeouts: Timeouts
+    """Timeouts of streams."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Strings that no error may show to a client, the longest first; made by `secrets_of`."""
+    whole_timeouts: Timeouts = field(init=False)
+    """Timeouts of whole answers, which come at their end: nothing but `total` bounds the silence before it."""
+
+    def __post_init__(self) -> None:
+        total = self.timeouts.total
+        object.__setattr__(self, "whole_timeouts", replace(self.timeouts, first_byte=total, between_events=total))
 
     def redact(self, error: GatewayError) -> None:
         """Replace this endpoint's secrets in every text of `error`, and cut the texts to their bounds (docs/promises.md, Secrets)."""

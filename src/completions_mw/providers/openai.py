@@ -59,9 +59,12 @@ def build_request(
     body["model"] = model
     if max_tokens is not None:
         body[capabilities.max_tokens] = max_tokens
-    if body.get("stream") and "stream_options" not in capabilities.unsupported:
-        body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
-    return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=endpoint.timeouts, connection=connection)
+    timeouts = endpoint.whole_timeouts
+    if body.get("stream"):
+        timeouts = endpoint.timeouts
+        if "stream_options" not in capabilities.unsupported:
+            body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
+    return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts, connection=connection)
 
 
 def parse_completion(body: bytes) -> Completion:

@@ -62,7 +62,10 @@ def _meaning(status: int, headers: Headers, report: dict[str, Any]) -> GatewayEr
         text = "The upstream provider has too many requests. Please try again later."
         return RateLimitError(text, code="upstream_rate_limited", type=_text(report.get("type")), headers=retry_advice(headers))
     if status in (408, 504):
-        return UpstreamTimeoutError("The upstream provider did not answer in time.")
+        late = UpstreamTimeoutError("The upstream provider did not answer in time.")
+        # A proxy of the upstream no longer waits for a model that may be at work; 408 says that the request has not arrived.
+        late.maybe_billed = status == 504
+        return late
     return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")
 
 

@@ -30,12 +30,12 @@ class TimeoutSettings(SettingsModel):
 
     connect: Seconds = 3.0
     """Seconds until the connection is open."""
-    first_byte: Seconds = 60.0
-    """Seconds from the end of the request to the end of the response's headers."""
-    between_events: Seconds = 30.0
-    """Seconds without a byte of the response's body."""
+    first_byte: Seconds = 120.0
+    """Seconds from the end of the request to the first byte of a stream. A whole answer, which comes at its end, may take `total`."""
+    between_events: Seconds = 120.0
+    """Seconds without a byte of a stream."""
     total: Seconds = 600.0
-    """Seconds from the start of the call to the end of the response."""
+    """Seconds from the start of the call to the end of the answer, streamed or not."""
 
 
 class UpstreamSettings(SettingsModel):

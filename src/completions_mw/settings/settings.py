@@ -18,7 +18,19 @@ from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
 from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE
 from completions_mw.settings.sources import read_environment, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
-from completions_mw.settings.types import Amount, Count, Depth, Interval, ModelName, Name, Prefix, Seconds, file_path
+from completions_mw.settings.types import (
+    Abandoned,
+    Amount,
+    Count,
+    Depth,
+    Interval,
+    KeepAliveForm,
+    ModelName,
+    Name,
+    Prefix,
+    Seconds,
+    file_path,
+)
 
 
 class Settings(SettingsModel):
@@ -51,7 +63,14 @@ class Settings(SettingsModel):
     max_event_bytes: Count = 1_048_576
     """Bytes that one event of an upstream's stream may have at most."""
     keep_alive: Interval = 15.0
-    """Seconds of silence after which a stream gets a comment; 0 for never."""
+    """Seconds of silence after which a stream gets a sign of life; 0 for never."""
+    keep_alive_form: KeepAliveForm = "chunk"
+    """Form of the signs of life: a chunk with an empty delta, which every client reads, or a comment, which some decoders do not skip."""
+    send_timeout: Seconds = 60.0
+    """Seconds in which a client must take a piece of a stream; then the stream ends."""
+    abandoned: Abandoned = "estimate"
+    """Charge for answers whose clients left, or that came too late: an estimate; the real usage, for which answers are read to their end
+    without their clients, 16 at a time and for a minute at most; or all that was reserved."""
     model_threads: Count = 64
     """Threads of an `AsyncGateway` in which llama.cpp and Python functions that are not async answer. A request waits `connections.wait`
     for one; then it is refused as `overloaded`."""

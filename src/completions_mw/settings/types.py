@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -151,3 +151,8 @@ def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
 
 
 NOT_EMPTY: Final = AfterValidator(_not_empty)
+
+Abandoned = Literal["estimate", "finish", "reserved"]
+"""Charge for an answer that nobody waited for (docs/promises.md, Money)."""
+KeepAliveForm = Literal["chunk", "comment"]
+"""Form of the signs of life in a silent stream (docs/contract.md, Streams)."""

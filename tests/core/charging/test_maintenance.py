@@ -16,7 +16,7 @@ from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Mainte
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.limits.limiter import Grant, RateLimiter
-from completions_mw.core.ports import Entry, Lease, StoreError
+from completions_mw.core.ports import Entry, Lease, StoreError, Watched
 from completions_mw.settings import Settings, StoreSettings
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
@@ -41,6 +41,10 @@ class Repeating:
 
     def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._interval, self._work = interval, work
+
+    def watch(self, watched: Watched) -> None: ...
+
+    def unwatch(self, watched: Watched) -> None: ...
 
     async def aclose(self) -> None: ...
 

@@ -15,7 +15,7 @@ from completions_mw.core.dispatch.targets import InProcessTarget
 from completions_mw.gateway.backends import BlockingBackends
 
 ESTIMATE = TokenEstimate(prompt=250, prompt_bound=1000, completion=500, per_choice=500, client_set_max=True)
-TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings(), None))
+TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings(), None), 600.0)
 PRICE = Price(input=10**9, output=4 * 10**9, cached_input=10**8, reasoning=8 * 10**9)
 COST = 1000 * 1000 + 500 * 8000
 """Nano-dollars: every byte of the prompt a token, and all of the answer the dearest kind."""

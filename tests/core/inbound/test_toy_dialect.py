@@ -26,7 +26,6 @@ class ToyDialect:
     path: Final = "/toy"
     headers: Final[Headers] = (("content-type", "application/x-toy"),)
     stream_headers: Final[Headers] = (("content-type", "application/x-toy-lines"),)
-    keep_alive: Final = b"~\n"
 
     def parse(self, body: bytes) -> Chat:
         try:
@@ -44,6 +43,9 @@ class ToyDialect:
 
     def frame(self, events: list[Event]) -> bytes:
         return b"".join(b"=end\n" if event is DONE else _line(event.data) for event in events)
+
+    def frame_keep_alive(self, chunk: Event) -> bytes:
+        return b"~\n"
 
     def frame_error(self, error: GatewayError) -> bytes:
         return f"!{error.code}\n".encode()

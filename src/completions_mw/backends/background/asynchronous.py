@@ -6,8 +6,10 @@ from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
+from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
 from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
 from completions_mw.backends.ownership import PerLoop
+from completions_mw.core.ports import Watched
 
 CLOSE_SECONDS: Final = 5.0
 """Seconds that `AsyncBackground.aclose` waits for work under way."""
@@ -19,6 +21,7 @@ class AsyncBackground:
     def __init__(self) -> None:
         self._completing: set[asyncio.Task[Any]] = set()
         self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
+        self._watches: PerLoop[Watch] = PerLoop(Watch)
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
@@ -49,6 +52,14 @@ class AsyncBackground:
         if work not in kept:
             # In a context of its own: the work outlives the request that asks for it.
             kept[work] = Context().run(PeriodicTask, interval, work)
+
+    def watch(self, watched: Watched) -> None:
+        watch = self._watches.get()
+        watch.add(watched)
+        self.keep(CHECK_SECONDS, watch.check)
+
+    def unwatch(self, watched: Watched) -> None:
+        self._watches.get().discard(watched)
 
     async def aclose(self) -> None:
         """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""

@@ -5,10 +5,12 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
 from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
+from completions_mw.core.ports import Watched
 
 JOIN_SECONDS: Final = 5.0
 """Seconds that a gateway that is closed, or a process that exits, waits for work under way."""
@@ -22,12 +24,20 @@ class BlockingBackground(PerProcess):
 
     def reset(self) -> None:
         self._thread = PeriodicThread()
+        self._watch = Watch()
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     def keep(self, interval: float, work: Work) -> None:
         self._thread.keep(interval, work)
+
+    def watch(self, watched: Watched) -> None:
+        self._watch.add(watched)
+        self.keep(CHECK_SECONDS, self._watch.check)
+
+    def unwatch(self, watched: Watched) -> None:
+        self._watch.discard(watched)
 
     async def aclose(self) -> None:
         """Stop what `keep` started in this process, and wait up to `JOIN_SECONDS` for work under way."""

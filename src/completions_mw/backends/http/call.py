@@ -102,9 +102,12 @@ class UpstreamCall:
             piece = data[start : start + MAX_IDLE_BYTES]
             buffered, had_head = self.buffered, self.has_head
             self._parse(piece)
-            if self.buffered > buffered or self.has_head > had_head:
+            if self.buffered > buffered:
                 self._idle_bytes = 0
                 self.read_by = min(self.deadline, now + self.timeouts.between_events)
+            elif self.has_head > had_head:
+                # Many upstreams send it at once, and begin to work then: the time for the first byte goes on.
+                self._idle_bytes = 0
             else:
                 self._idle_bytes += len(piece)
                 if self._idle_bytes > MAX_IDLE_BYTES and not self.is_complete:
@@ -124,8 +127,10 @@ class UpstreamCall:
 
     def expire(self) -> None:
         """Fail, as a deadline has passed."""
-        if not self.is_complete:
-            self._fail(timed_out())
+        if not self.is_complete and self.failure is None:
+            self.failure = timed_out()
+            # The upstream may be at work, and bill it.
+            self.failure.maybe_billed = True
 
     def awaited(self, now: float) -> None:
         """Note that a reader waits for more after it had all: the time in which nobody read is not the upstream's silence."""

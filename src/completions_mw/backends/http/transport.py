@@ -12,6 +12,7 @@ from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import disconnected
 from completions_mw.backends.http.pool import Connection, Pool
 from completions_mw.backends.http.request_head import Origin, request_head
+from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection, UpstreamRequest, UpstreamResponse
 
 DRAIN_SECONDS: Final = 0.1
@@ -145,7 +146,10 @@ class HttpTransport(ABC):
 
 
 class Body:
-    """The `UpstreamBody` of both transports. One that is dropped unread closes its connection."""
+    """The `UpstreamBody` of both transports. One that is dropped unread closes its connection.
+
+    A reader whose client leaves, or whose task is cancelled, may read on.
+    """
 
     __slots__ = ("_call", "_client", "_connection", "_has_taken", "_is_closed", "_pool", "_tick")
 
@@ -185,11 +189,15 @@ class Body:
                 if self._is_closed:
                     # Somebody else has closed it meanwhile: no reader may take that for the end of the answer.
                     raise disconnected()
-        except BaseException:
-            self._close()
+        except Exception as error:
+            if not isinstance(error, ClientDisconnectedError):
+                self._close()
             raise
         self._release()
         raise StopAsyncIteration
+
+    def detach(self, tick: float) -> None:
+        self._client, self._tick = None, tick
 
     async def finish(self) -> None:
         call, until = self._call, SYSTEM_CLOCK.monotonic() + DRAIN_SECONDS

@@ -55,6 +55,9 @@ class ModelStream:
                 raise signalled(error) from error
             raise
 
+    def detach(self, tick: float) -> None:
+        self._ended = True
+
     async def finish(self) -> None:
         await self._source.aclose()
 

@@ -177,6 +177,12 @@ class Flight:
         assert self._usage is not None
         return self._usage
 
+    @property
+    def head(self) -> Event:
+        """The first chunk of all, once it has arrived."""
+        assert self._head is not None
+        return self._head
+
     def failure(self) -> BaseException:
         """Return the error of a failed call for one of its requests."""
         error = self.error.error if isinstance(self.error, OwnFailureError) else self.error

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from completions_mw.core.cache.single_flight import Seat, SingleFlight
+from completions_mw.core.streaming.pieces import empty_chunk
 from completions_mw.core.streaming.replay import with_usage
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.sse import DONE, Event
@@ -64,6 +65,10 @@ class FlightReader:
         self._position += 1
         self.is_done = batch[-1] is DONE
         return with_usage(batch, flight.usage if self.is_done else None) if self._include_usage else batch
+
+    def keep_alive_chunk(self) -> Event:
+        head = self._seat.flight.head.data
+        return empty_chunk({**head, "usage": None} if self._include_usage else head)
 
     async def abort(self, error: Exception) -> None:
         """Stop reading because of `error`, unless the stream has ended."""

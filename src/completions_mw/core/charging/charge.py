@@ -7,13 +7,13 @@ from typing import Any, Final
 from completions_mw.core.budgets.budgets import AppliedBudget
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import FREE, cost, tokens_of
-from completions_mw.core.costs.tokens import TokenEstimate, estimate_tokens
+from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import Grant, LimitSet
 from completions_mw.core.ports import Entry, Lease, Ledger, Outcome, Tokens
 from completions_mw.core.telemetry.request_log import verdict
-from completions_mw.errors import ClientDisconnectedError, GatewayError, ServiceUnavailableError
+from completions_mw.errors import ServiceUnavailableError
 
 CHECKPOINT_SECONDS: Final = 1.0
 """Seconds of a stream between checkpoints: at most so many are unbilled if the worker is killed (docs/promises.md, Money)."""
@@ -124,13 +124,16 @@ class Charge:
         """Take the usage so far from `usage`, which returns a `usage` object."""
         self._usage = usage
 
-    def is_due(self, chunks: int) -> bool:
-        """Count `chunks` more chunks and tell whether a checkpoint is due."""
+    def heard(self) -> None:
+        """Note that the first text of the answer has come."""
+        self.context.heard = self.context.seconds_of_target()
+
+    def is_due(self, chunks: int, now: float) -> bool:
+        """Count `chunks` more chunks and tell whether a checkpoint is due at the monotonic time `now`."""
         if self.reserved is None:
             return self.lost
         self._chunks += chunks
-        due_at = self.checkpointed + CHECKPOINT_SECONDS
-        return self.lost or self._chunks >= CHECKPOINT_CHUNKS or self.context.clock.monotonic() >= due_at
+        return self.lost or self._chunks >= CHECKPOINT_CHUNKS or now >= self.checkpointed + CHECKPOINT_SECONDS
 
     async def checkpoint(self) -> None:
         """Write the usage so far to the ledger, which charges it if the worker dies.
@@ -148,25 +151,6 @@ class Charge:
         """Make the checkpoint of a stream whose next chunk is late; called by the maintenance."""
         if self.reserved is not None and self.context.target is not None and (self._chunks or not self._is_noted):
             await self._note()
-
-    def used(self, usage: dict[str, Any] | None, error: BaseException | None) -> tuple[Tokens, bool]:
-        """Return the tokens that the request is charged for, and whether they are an estimate.
-
-        Args:
-            usage: reported or estimated `usage` object; None where there was no answer.
-            error: error with which the request ended; None for a complete answer.
-        """
-        if usage is not None:
-            tokens = tokens_of(usage)
-            return (self._at_least_the_prompt(tokens), True) if self.context.estimated else (tokens, False)
-        has_left = isinstance(error, ClientDisconnectedError) or not isinstance(error, Exception | None)
-        if self.context.target is not None and has_left:
-            # The upstream was working for a client that left, and has read at least the prompt.
-            return Tokens(prompt=self.estimate.prompt), True
-        if isinstance(error, GatewayError) and error.received is not None:
-            # Not more than was reserved, since much of a body is not text.
-            return Tokens(self.estimate.prompt, min(estimate_tokens(error.received), self.estimate.completion)), True
-        return _NO_TOKENS, False
 
     def outcome(self, tokens: Tokens, estimated: bool, error: BaseException | None) -> Outcome:
         """Return the outcome of the request for the ledger."""
@@ -189,14 +173,12 @@ class Charge:
         )
 
     async def _note(self) -> None:
-        tokens = self._at_least_the_prompt(_NO_TOKENS if self._usage is None else tokens_of(self._usage()))
+        tokens = _NO_TOKENS if self._usage is None else tokens_of(self._usage())
+        # The estimate of the prompt counts more than the messages' text.
+        tokens = tokens._replace(prompt=max(tokens.prompt, self.estimate.prompt))
         self._is_noted = True
         self._chunks = 0
         self.checkpointed = self.context.clock.monotonic()
         if self._ledger is not None:
             price = self.model.prices.get(self.context.target or "", FREE)
             await self._ledger.checkpoint(self.entry.request_id, cost(price, tokens), tokens)
-
-    def _at_least_the_prompt(self, tokens: Tokens) -> Tokens:
-        """Return estimated tokens raised to the estimate of the prompt, which counts more than the messages' text."""
-        return tokens._replace(prompt=max(tokens.prompt, self.estimate.prompt))

@@ -7,6 +7,7 @@ from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
+from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.tokens import TokenEstimate
@@ -25,6 +26,7 @@ class Charges:
     Args:
         limiter: limits on requests, tokens and concurrency.
         max_cost: maximum cost of requests.
+        used: tells what requests have used.
         budgets: budgets in which money is reserved.
         ledger: ledger that keeps a row of each request; None to keep none.
         maintenance: renews leases and reservations.
@@ -36,6 +38,7 @@ class Charges:
         self,
         limiter: RateLimiter,
         max_cost: MaxCost,
+        used: UsedTokens,
         budgets: Budgets,
         ledger: Ledger | None,
         maintenance: Maintenance,
@@ -44,6 +47,7 @@ class Charges:
     ) -> None:
         self._limiter = limiter
         self._max_cost = max_cost
+        self._used = used
         self._budgets = budgets
         self._ledger = ledger
         self._maintenance = maintenance
@@ -144,7 +148,7 @@ class Charges:
         if not charge.is_open:
             return
         charge.is_open = False
-        tokens, estimated = charge.used(usage, error)
+        tokens, estimated = self._used.of(context, charge.estimate, usage, error)
         total = tokens.prompt + tokens.completion
         if self._ledger is not None and charge.budgets and charge.amount:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))

@@ -53,7 +53,7 @@ class Dispatcher:
         """
         asker = "" if caller is None else f"{caller.scope}:{caller.id}"
         for target in targets:
-            context.target = target.name
+            context.ask(target.name)
             if target.is_local and caller is not None:
                 chat.request.asked_by(nested(caller, context))
             try:
@@ -80,7 +80,8 @@ async def _stream(
         n=chat.n,
         estimate=partial(estimate_usage, chat.request),
     )
-    answer = await opened(await target.open(chat, connection, asker), grammar)
+    deadline = context.clock.monotonic() + target.total
+    answer = await opened(await target.open(chat, connection, asker), grammar, deadline)
     context.first_ms = context.milliseconds()
     return answer
 

@@ -12,6 +12,8 @@ from completions_mw.sse import Event
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """Maximum of bytes that are read of an upstream's error."""
+ERROR_SECONDS: Final = 2.0
+"""Seconds of silence for which the body of an upstream's error is awaited."""
 TOO_LARGE_CODE: Final = "upstream_too_large"
 
 
@@ -31,6 +33,11 @@ class Target(Protocol):
     @property
     def is_local(self) -> bool:
         """Whether the model runs in this process."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """Seconds that an answer may take."""
         ...
 
     async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
@@ -69,6 +76,7 @@ class InProcessTarget:
     name: str
     model: str
     port: Model
+    total: float
 
     async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
         return Completion(await self.port.complete(chat.request))
@@ -89,6 +97,10 @@ class UpstreamTarget:
     transport: Transport = field(repr=False)
     max_response_bytes: int
     max_event_bytes: int
+
+    @property
+    def total(self) -> float:
+        return self.upstream.endpoint.timeouts.total
 
     async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
         response = await self._send(chat, connection, caller)
@@ -124,8 +136,9 @@ class UpstreamTarget:
         response = await self.transport.send(replace(request, caller=caller))
         if response.status == 200:
             return response
+        response.body.detach(ERROR_SECONDS)
         try:
-            body = await read_whole(response.body, MAX_ERROR_BYTES)
+            body = await read_whole(response.body, MAX_ERROR_BYTES, ends_in_silence=True)
         except (UpstreamError, UpstreamTimeoutError):
             # The error can be made from the status alone.
             body = b""
@@ -162,16 +175,15 @@ class UpstreamEvents:
                 self._ended = True
                 events = translator.end()
             else:
-                if not piece:
-                    return []
                 self._room -= len(piece)
                 if self._room < 0:
                     self._fail(answer_too_large_error())
                     break
-                events = translator.feed(piece)
+                events = translator.feed(piece) if piece else []
             if translator.fault is not None:
                 self._fail(translator.fault)
-            if events:
+            if events or not (self._ended or self._failure):
+                # Without any for a keep-alive interval, or for bytes that make no event yet.
                 return events
         if self._failure is not None:
             raise self._failure
@@ -185,6 +197,9 @@ class UpstreamEvents:
         self._target.complete_error(error, 200)
         self._failure = error
 
+    def detach(self, tick: float) -> None:
+        self._body.detach(tick)
+
     async def finish(self) -> None:
         await self._body.finish()
 
@@ -192,8 +207,13 @@ class UpstreamEvents:
         await self._body.aclose()
 
 
-async def read_whole(body: UpstreamBody, limit: int) -> bytes:
+async def read_whole(body: UpstreamBody, limit: int, *, ends_in_silence: bool = False) -> bytes:
     """Return all bytes of a body.
+
+    Args:
+        body: body to be read.
+        limit: bytes that it may have.
+        ends_in_silence: whether an interval without news ends the body.
 
     Raises:
         UpstreamError: the body has more than `limit` bytes, or was cut off.
@@ -204,14 +224,19 @@ async def read_whole(body: UpstreamBody, limit: int) -> bytes:
     try:
         while size <= limit:
             piece = await body.__anext__()
+            if not piece and ends_in_silence:
+                await body.aclose()
+                return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
         await body.aclose()
         raise answer_too_large_error()
     except StopAsyncIteration:
         return b"".join(pieces)
-    except GatewayError as error:
-        error.received = size
+    except BaseException as error:
+        await body.aclose()
+        if isinstance(error, GatewayError):
+            error.received = size
         raise
 
 

@@ -12,6 +12,7 @@ from completions_mw.core.validation.request import Chat, UnknownParams, validate
 from completions_mw.errors import GatewayError, error_body, error_response
 from completions_mw.http import Headers, Response
 from completions_mw.providers.base import Completion
+from completions_mw.settings.types import KeepAliveForm
 from completions_mw.sse import KEEP_ALIVE, Event, encode
 
 
@@ -21,6 +22,7 @@ class ChatCompletions:
     Args:
         unknown_params: treatment of parameters that the API does not have.
         bounds: bounds of a request's structure.
+        keep_alive_form: form of the signs of life in silent streams.
     """
 
     path: Final = "/chat/completions"
@@ -32,11 +34,11 @@ class ChatCompletions:
         # Asks nginx and other proxies not to buffer the stream.
         ("x-accel-buffering", "no"),
     )
-    keep_alive: Final = KEEP_ALIVE
 
-    def __init__(self, unknown_params: UnknownParams, bounds: Bounds) -> None:
+    def __init__(self, unknown_params: UnknownParams, bounds: Bounds, keep_alive_form: KeepAliveForm = "chunk") -> None:
         self._unknown_params = unknown_params
         self._bounds = bounds
+        self._keep_alive_form = keep_alive_form
 
     def parse(self, body: bytes) -> Chat:
         return validate(parse_json_body(body, self._bounds), unknown_params=self._unknown_params)
@@ -54,6 +56,9 @@ class ChatCompletions:
 
     def frame(self, events: list[Event]) -> bytes:
         return encode(events[0]) if len(events) == 1 else b"".join(map(encode, events))
+
+    def frame_keep_alive(self, chunk: Event) -> bytes:
+        return encode(chunk) if self._keep_alive_form == "chunk" else KEEP_ALIVE
 
     def frame_error(self, error: GatewayError) -> bytes:
         # Not followed by `[DONE]`: both SDKs raise only for this form.

@@ -6,6 +6,12 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 
 
+class Watched(Protocol):
+    """Something that is looked after while it lasts."""
+
+    async def check(self) -> None: ...
+
+
 class Background(Protocol):
     """Runs work that must not depend on the request that caused it. Nothing runs before the first call, nor after `aclose`."""
 
@@ -19,6 +25,15 @@ class Background(Protocol):
         A call for work that runs already has no effect. An exception of `work` is logged by its class, and does not stop it.
         """
         ...
+
+    def watch(self, watched: Watched) -> None:
+        """Call `watched.check()` every second, in this process and event loop, until `unwatch` or the end of `watched`.
+
+        An exception of `check` is logged by its class.
+        """
+        ...
+
+    def unwatch(self, watched: Watched) -> None: ...
 
     async def aclose(self) -> None:
         """Stop all work that `keep` started."""

@@ -23,9 +23,13 @@ class Transport(Protocol):
 
 
 class EventSource(Protocol):
-    """The events of one answer, in batches as they arrive. An empty batch means that nothing arrived for one keep-alive interval."""
+    """The events of one answer, in batches as they arrive. An empty batch means that no event arrived for a while."""
 
     def __anext__(self) -> Coroutine[Any, Any, list[Event]]: ...
+
+    def detach(self, tick: float) -> None:
+        """Go on without the client, which has left: an empty batch after `tick` seconds without news. A model in this process ends."""
+        ...
 
     async def finish(self) -> None:
         """Release the upstream after a complete answer, keeping its connection for other requests if possible."""

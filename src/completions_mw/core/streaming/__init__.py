@@ -1,6 +1,9 @@
 """Streamed answers, on their way to the client.
 
 chunks.py       `ChunkStream`: the chunks of one answer, with its charge and its one end
+leaving.py      the usage of streams whose clients have left
+finishing.py    `Finishing`: answers that are read to their end without their clients
+rules.py        `StreamRules`: what all streams of a gateway have in common
 grammar.py      `ChunkGrammar`: the order in which OpenAI's clients expect chunks, for the chunks of every target
 body.py         `StreamBody`: a stream as the body of an HTTP response
 reader.py       `ChunkReader`: the chunks of a direct call, as objects
@@ -11,6 +14,8 @@ accumulator.py  `Accumulator`: the whole answer of its chunks
 
 from completions_mw.core.streaming.body import ChunkSource, StreamBody
 from completions_mw.core.streaming.chunks import ChunkStream, StreamEnd
+from completions_mw.core.streaming.finishing import Finishing, PatientConnection
 from completions_mw.core.streaming.reader import ChunkReader
+from completions_mw.core.streaming.rules import StreamRules
 
-__all__ = ["ChunkReader", "ChunkSource", "ChunkStream", "StreamBody", "StreamEnd"]
+__all__ = ["ChunkReader", "ChunkSource", "ChunkStream", "Finishing", "PatientConnection", "StreamBody", "StreamEnd", "StreamRules"]

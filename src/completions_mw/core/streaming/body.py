@@ -9,9 +9,12 @@ from completions_mw.sse import Event
 class Framing(Protocol):
     """Writes the events of a streamed answer into the body of its response."""
 
-    @property
-    def keep_alive(self) -> bytes:
-        """Bytes that keep the connection open while the answer is silent, for clients and proxies."""
+    def frame_keep_alive(self, chunk: Event) -> bytes:
+        """Return bytes that keep the connection open while the answer is silent, for clients and proxies.
+
+        Args:
+            chunk: a chunk that adds nothing to the answer.
+        """
         ...
 
     def frame(self, events: list[Event]) -> bytes:
@@ -36,6 +39,11 @@ class ChunkSource(Protocol):
         ...
 
     async def __anext__(self) -> list[Event]: ...
+
+    def keep_alive_chunk(self) -> Event:
+        """Return a chunk that adds nothing to the answer, in place of an empty batch, for clients that take no comments."""
+        ...
+
     async def abort(self, error: Exception) -> None: ...
     async def aclose(self) -> None: ...
     async def abandon(self) -> None: ...
@@ -63,7 +71,7 @@ class StreamBody:
         try:
             events = await self._chunks.__anext__()
             self.is_done = self._chunks.is_done
-            return self._framing.frame(events) if events else self._framing.keep_alive
+            return self._framing.frame(events) if events else self._framing.frame_keep_alive(self._chunks.keep_alive_chunk())
         except ClientDisconnectedError:
             raise StopAsyncIteration from None
         except StopAsyncIteration:

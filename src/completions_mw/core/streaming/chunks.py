@@ -6,7 +6,9 @@ from typing import Any, NamedTuple, Protocol
 
 from completions_mw.core.ports import EventSource
 from completions_mw.core.streaming.grammar import ChunkGrammar
-from completions_mw.errors import ClientDisconnectedError, GatewayError
+from completions_mw.core.streaming.leaving import has_left, read_usage
+from completions_mw.core.streaming.rules import StreamRules
+from completions_mw.errors import ClientDisconnectedError, GatewayError, RequestTimeoutError, UpstreamTimeoutError
 from completions_mw.sse import DONE, Event
 
 
@@ -40,8 +42,12 @@ class StreamCharge(Protocol):
         """Take the usage so far from `usage`, which returns a `usage` object."""
         ...
 
-    def is_due(self, chunks: int) -> bool:
-        """Count `chunks` more chunks and tell whether a checkpoint is due."""
+    def heard(self) -> None:
+        """Note that the first text of the answer has come."""
+        ...
+
+    def is_due(self, chunks: int, now: float) -> bool:
+        """Count `chunks` more chunks and tell whether a checkpoint is due at the monotonic time `now`."""
         ...
 
     async def checkpoint(self) -> None:
@@ -60,23 +66,30 @@ class OpenedAnswer(NamedTuple):
     grammar: ChunkGrammar
     first: list[Event]
     """The first chunks; at least one."""
+    deadline: float
+    """When the answer must be complete, in seconds of the monotonic clock."""
 
 
-async def opened(source: EventSource, grammar: ChunkGrammar) -> OpenedAnswer:
+async def opened(source: EventSource, grammar: ChunkGrammar, deadline: float) -> OpenedAnswer:
     """Wait for an answer's first chunks, so that a failure before them is an HTTP error and another target can be asked.
+
+    Args:
+        source: events of the answer.
+        grammar: grammar of its chunks.
+        deadline: when the answer must be complete.
 
     Raises:
         GatewayError: the answer failed before its first chunk; `source` is closed.
     """
     try:
         while True:
-            first = _follow(grammar, await source.__anext__())
+            first = grammar.follow(await source.__anext__())
             if first:
-                return OpenedAnswer(source, grammar, first)
+                return OpenedAnswer(source, grammar, first, deadline)
     except StopAsyncIteration:
         # An answer without a chunk is not complete, so this raises.
         await source.aclose()
-        return OpenedAnswer(source, grammar, grammar.end(done=False))
+        return OpenedAnswer(source, grammar, grammar.end(done=False), deadline)
     except BaseException:
         await source.aclose()
         raise
@@ -85,47 +98,93 @@ async def opened(source: EventSource, grammar: ChunkGrammar) -> OpenedAnswer:
 class ChunkStream:
     """The chunks of one answer, in batches as they arrive. `DONE` is the last event.
 
-    An empty batch means that nothing arrived for one keep-alive interval. A reader gets `DONE` before the upstream is released, which
-    `aclose` does.
+    An empty batch means that nothing for the client arrived for one keep-alive interval. A reader gets `DONE` before the upstream is
+    released, which `aclose` does. A stream whose reader stays away is closed by `check`, which the background calls beside the reader, in
+    another thread or task.
 
     Args:
         answer: the opened answer.
         charge: charge of the request; None where requests are not counted.
         on_end: called once, when the stream has ended.
+        rules: bounds of the stream.
+        disconnect: ends the connection of a client that does not take its answer; None where that is not possible.
     """
 
-    __slots__ = ("_charge", "_first", "_grammar", "_is_closed", "_is_complete", "_on_end", "_source", "is_done")
+    __slots__ = (
+        "__weakref__",
+        "_charge",
+        "_deadline",
+        "_disconnect",
+        "_expiry",
+        "_first",
+        "_given_at",
+        "_grammar",
+        "_is_complete",
+        "_is_silent",
+        "_on_end",
+        "_rules",
+        "_source",
+        "is_done",
+    )
 
-    def __init__(self, answer: OpenedAnswer, charge: StreamCharge | None, on_end: Callable[[StreamEnd], Awaitable[None]]) -> None:
-        self._source, self._grammar, first = answer
+    def __init__(
+        self,
+        answer: OpenedAnswer,
+        charge: StreamCharge | None,
+        on_end: Callable[[StreamEnd], Awaitable[None]],
+        rules: StreamRules,
+        disconnect: Callable[[], None] | None = None,
+    ) -> None:
+        self._source, self._grammar, first, self._deadline = answer
         self._first: list[Event] | None = first
         self._charge = charge
-        self._on_end = on_end
+        # A list, from which whoever ends the stream takes the only item: threads may try at the same time, and `pop` is atomic.
+        self._on_end = [on_end]
+        self._rules = rules
+        self._disconnect = disconnect
         self._is_complete = first[-1] is DONE
         """Whether the target has sent the whole answer."""
         self.is_done = False
         """Whether the reader has the last event."""
-        self._is_closed = False
+        self._is_silent = True
+        """Whether no text of the answer has come."""
+        self._given_at: float | None = rules.clock.monotonic()
+        """When the reader got its last batch; None while it waits for the next one."""
+        self._expiry: GatewayError | None = None
+        """Why `check` has closed the stream."""
         if charge is not None:
             charge.follow(self._grammar.final_usage)
+        rules.background.watch(self)
 
     async def __anext__(self) -> list[Event]:
-        if self._is_closed or self.is_done:
-            raise StopAsyncIteration
+        if not self._on_end or self.is_done:
+            raise self._expiry or StopAsyncIteration
         # One flat function, because it runs for every chunk.
+        now = self._rules.clock.monotonic
+        quiet_until = (self._given_at or now()) + self._rules.keep_alive
+        self._given_at = None
         try:
             chunks, self._first = self._first, None
             while not chunks:
                 batch = await self._source.__anext__()
-                chunks = _follow(self._grammar, batch)
-                if not batch:
+                if batch:
+                    chunks = self._grammar.follow(batch)
+                if not chunks and now() >= quiet_until:
+                    # Also if the target sends comments or parts of an event all the time.
+                    chunks = []
                     break
             if chunks and chunks[-1] is DONE:
                 self._is_complete = True
-            if self._charge is not None and self._charge.is_due(len(chunks)):
-                # Before the chunks are returned, so that a client never has more than a checkpoint counts.
-                await self._charge.checkpoint()
+            given_at = now()
+            if self._charge is not None:
+                if self._is_silent and self._grammar.has_text:
+                    self._is_silent = False
+                    self._charge.heard()
+                if self._charge.is_due(len(chunks), given_at):
+                    # Before the chunks are returned, so that a client never has more than a checkpoint counts.
+                    await self._charge.checkpoint()
             self.is_done = self._is_complete
+            self._given_at = given_at
             return chunks
         except StopAsyncIteration:
             return await self._complete()
@@ -136,6 +195,27 @@ class ChunkStream:
     def usage(self) -> dict[str, Any]:
         """Return the usage so far: reported by the target, or estimated."""
         return self._grammar.final_usage()
+
+    def keep_alive_chunk(self) -> Event:
+        """Return a chunk that adds nothing to the answer."""
+        return self._grammar.empty_chunk()
+
+    async def check(self) -> None:
+        """Close the stream if its reader stays away for too long: called every second."""
+        given_at, now = self._given_at, self._rules.clock.monotonic()
+        if given_at is None or not self._on_end:
+            return
+        if now >= self._deadline:
+            self._expiry = UpstreamTimeoutError("The answer was not complete in time.")
+            self._expiry.maybe_billed = True
+        elif now - given_at >= self._rules.send_timeout:
+            text = f"The client did not take its answer for {self._rules.send_timeout:g} seconds."
+            self._expiry = RequestTimeoutError(text, code="send_timeout")
+        else:
+            return
+        await self._close(None if self._is_complete else self._expiry)
+        if self._disconnect is not None:
+            self._disconnect()
 
     async def abort(self, error: Exception) -> None:
         """Stop the answer because of `error`, unless it has ended."""
@@ -148,7 +228,7 @@ class ChunkStream:
     async def abandon(self) -> None:
         """Close the upstream and let the maintenance settle the request: for the garbage collector, which must not wait for a store."""
         defer = self._charge.defer if self._charge is not None and self._charge.is_watched else None
-        await self._close(None if self._is_complete else ClientDisconnectedError(), defer)
+        await self._close(None if self._is_complete else ClientDisconnectedError(), defer, is_collected=True)
 
     async def _complete(self) -> list[Event]:
         """Return the chunks that end an answer whose target ended its stream without `DONE`."""
@@ -158,12 +238,40 @@ class ChunkStream:
             await self._close(error)
             raise
         self._is_complete = self.is_done = True
+        self._given_at = self._rules.clock.monotonic()
         return chunks
 
-    async def _close(self, error: BaseException | None, defer: Callable[[Callable[[], Awaitable[None]]], None] | None = None) -> None:
-        if self._is_closed:
+    async def _close(
+        self,
+        error: BaseException | None,
+        defer: Callable[[Callable[[], Awaitable[None]]], None] | None = None,
+        *,
+        is_collected: bool = False,
+    ) -> None:
+        try:
+            on_end = self._on_end.pop()
+        except IndexError:
             return
-        self._is_closed = True
+        self._rules.background.unwatch(self)
+        if self._charge is not None and not is_collected and (has_left(error) or self._expiry is not None):
+            # Beside the request, whose task may be cancelled again and again.
+            await self._rules.background.complete(self._end_unread(on_end, error))
+        else:
+            await self._end(on_end, error, defer)
+
+    async def _end_unread(self, on_end: Callable[[StreamEnd], Awaitable[None]], error: BaseException | None) -> None:
+        try:
+            # `check` must not wait: it looks after other streams too.
+            await read_usage(self._source, self._grammar, self._rules, waits=self._expiry is None)
+        finally:
+            await self._end(on_end, error, None)
+
+    async def _end(
+        self,
+        on_end: Callable[[StreamEnd], Awaitable[None]],
+        error: BaseException | None,
+        defer: Callable[[Callable[[], Awaitable[None]]], None] | None,
+    ) -> None:
         grammar = self._grammar
         try:
             await (self._source.finish() if error is None else self._source.aclose())
@@ -173,18 +281,6 @@ class ChunkStream:
         finally:
             end = StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error)
             if defer is None:
-                await self._on_end(end)
+                await on_end(end)
             else:
-                defer(partial(self._on_end, end))
-
-
-def _follow(grammar: ChunkGrammar, batch: list[Event]) -> list[Event]:
-    if len(batch) == 1 and batch[0] is not DONE:
-        return grammar.feed(batch[0])
-    chunks: list[Event] = []
-    for event in batch:
-        if event is DONE:
-            chunks.extend(grammar.end(done=True))
-            break
-        chunks.extend(grammar.feed(event))
-    return chunks
+                defer(partial(on_end, end))

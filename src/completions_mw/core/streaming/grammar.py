@@ -70,6 +70,22 @@ class ChunkGrammar:
         self.finish_reason: Any = None
         """The `finish_reason` of the choice that ended last."""
 
+    def follow(self, batch: list[Event]) -> list[Event]:
+        """Return the chunks for the client that a batch of the target's events becomes; `DONE` ends the answer.
+
+        Raises:
+            UpstreamError: the answer has ended and is incomplete.
+        """
+        if len(batch) == 1 and batch[0] is not DONE:
+            return self.feed(batch[0])
+        chunks: list[Event] = []
+        for event in batch:
+            if event is DONE:
+                chunks.extend(self.end(done=True))
+                break
+            chunks.extend(self.feed(event))
+        return chunks
+
     def feed(self, event: Event) -> list[Event]:
         """Return the chunks for the client that one chunk of the target becomes."""
         data = event.data
@@ -115,6 +131,21 @@ class ChunkGrammar:
         if self._include_usage:
             events.append(self._chunk([], self.final_usage()))
         return [*events, DONE]
+
+    def empty_chunk(self) -> Event:
+        """Return a chunk with an empty delta, which adds nothing to a choice that has begun, if possible to one that has not ended."""
+        index = min(self._started - self._finished or self._started, default=0)
+        return self._chunk([_choice(index, {}, None)])
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text, or call of a tool, has come."""
+        return self._characters > 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice has ended, so that only usage and `DONE` are to come."""
+        return len(self._finished) >= self._n
 
     @property
     def is_estimated(self) -> bool:

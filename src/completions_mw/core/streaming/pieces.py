@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from completions_mw.sse import Event
+
 Chunk = dict[str, Any]
 """A chunk of a streamed answer."""
 
@@ -13,6 +15,11 @@ _ENVELOPE_FIELDS = ("id", "created", "model", "service_tier", "system_fingerprin
 def chunk(delta: dict[str, Any], *, index: int = 0, finish_reason: str | None = None) -> Chunk:
     """Return a chunk with one choice."""
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}]}
+
+
+def empty_chunk(other: Chunk) -> Event:
+    """Return a chunk that adds nothing to the answer that `other` belongs to."""
+    return Event({**other, **chunk({})})
 
 
 def usage_chunk(usage: Mapping[str, Any]) -> Chunk:

@@ -5,6 +5,7 @@ from typing import Final
 from pydantic_core import from_json
 
 from completions_mw.core.ports import StoredAnswer
+from completions_mw.core.streaming.pieces import empty_chunk
 from completions_mw.sse import DONE, Event, encode
 
 _DONE_EVENT: Final = encode(DONE)
@@ -57,6 +58,9 @@ class Replay:
             raise StopAsyncIteration
         self.is_done = True
         return self._events
+
+    def keep_alive_chunk(self) -> Event:
+        return empty_chunk(self._events[0].data)
 
     async def abort(self, error: Exception) -> None:
         self.is_done = True
