@@ -63,10 +63,11 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
     response: Response[StreamBody] | None = None
     try:
         response = await gateway.handle(to_request(scope, client, native, client.drop))
-        if client.answered():
-            await respond(response, headers_of(response, scope), send)
-        elif not isinstance(response.body, bytes):
+        if not client.answered() and not isinstance(response.body, bytes):
+            # Nobody reads the stream: what is left of it is read by itself, as far as it is to be paid.
             await response.body.aclose()
+            response = Response(ClientDisconnectedError.status, (), b"")
+        await respond(response, headers_of(response, scope), send)
     except asyncio.CancelledError:
         if not client.left():
             raise
