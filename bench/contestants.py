@@ -15,6 +15,7 @@ THREADS: Final = 64
 KEY_HEADER: Final = {"authorization": f"Bearer {wire.KEY}"}
 BOTH: Final[tuple[Mode, ...]] = ("json", "stream")
 IN_MEMORY: Final = {"BENCH_ADMISSION": "memory://"}
+CACHED: Final = {"BENCH_CACHE": "memory://"}
 Store = Callable[[ExitStack, Path], Mapping[str, str]]
 
 
@@ -69,10 +70,13 @@ def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
         _limited("redis-limits-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis),
         _limited("sqlite-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.sqlite),
         _limited("postgres-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.postgres),
+        Contestant("cached-uvicorn", _uvicorn("ours_asgi"), environment={**environment, **CACHED}),
+        Contestant("redis-cached-uvicorn", _uvicorn("ours_asgi"), environment=environment, store=stores.redis_cache),
         Contestant("hello-gthread", _gunicorn("gthread", "hello_wsgi"), modes=("json",)),
         Contestant("bare-gthread", _gunicorn("gthread", "bare_wsgi"), environment=environment),
         Contestant("ours-gthread", _gunicorn("gthread", "ours_wsgi"), "bare-gthread", environment=environment),
         _limited("memory-limits-gthread", _gunicorn("gthread", "ours_wsgi"), {**environment, **IN_MEMORY}),
+        Contestant("cached-gthread", _gunicorn("gthread", "ours_wsgi"), environment={**environment, **CACHED}),
         Contestant("hello-gevent", _gunicorn("gevent", "hello_wsgi"), modes=("json",)),
         Contestant("bare-gevent", _gunicorn("gevent", "bare_wsgi"), environment=environment),
         Contestant("ours-gevent", _gunicorn("gevent", "ours_wsgi"), "bare-gevent", environment=environment),

@@ -12,15 +12,28 @@ from bench.processes import ROOT, Server, SkippedError, free_port, program
 
 
 def redis(stack: ExitStack, folder: Path) -> Mapping[str, str]:
-    """Start a Redis; return the variables that name it.
+    """Start a Redis for limits; return the variables that name it.
 
     Raises:
         SkippedError: it is not installed.
     """
+    return {"BENCH_ADMISSION": _redis(stack, folder)}
+
+
+def redis_cache(stack: ExitStack, folder: Path) -> Mapping[str, str]:
+    """Start a Redis for cached answers; return the variables that name it.
+
+    Raises:
+        SkippedError: it is not installed.
+    """
+    return {"BENCH_CACHE": _redis(stack, folder)}
+
+
+def _redis(stack: ExitStack, folder: Path) -> str:
     port = free_port()
     command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     _serve(command, port, stack, folder / "redis")
-    return {"BENCH_ADMISSION": f"redis://127.0.0.1:{port}/0"}
+    return f"redis://127.0.0.1:{port}/0"
 
 
 def sqlite(stack: ExitStack, folder: Path) -> Mapping[str, str]:

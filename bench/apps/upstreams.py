@@ -59,7 +59,7 @@ def settings() -> Settings:
     """Return the settings of the gateways: one key, one model, the mock upstream, and what the environment names a store for."""
     stores = {
         name: os.environ[variable]
-        for name, variable in (("admission", "BENCH_ADMISSION"), ("ledger", "BENCH_LEDGER"))
+        for name, variable in (("admission", "BENCH_ADMISSION"), ("ledger", "BENCH_LEDGER"), ("cache", "BENCH_CACHE"))
         if variable in os.environ
     }
     key = {"secret": wire.KEY, **(LIMITS if "admission" in stores else {}), **(BUDGET if "ledger" in stores else {})}
@@ -69,5 +69,6 @@ def settings() -> Settings:
         models={wire.MODEL: {"targets": [f"upstream/{wire.MODEL}"], "prices": {"input": "0.15", "output": "0.60"}}},
         keys={"bench": key},
         stores=stores,
+        cache={"enabled": "cache" in stores, "when": "always"},
         connections={"max": CONNECTIONS},
     )

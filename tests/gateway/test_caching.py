@@ -42,6 +42,7 @@ def test_one_entry_serves_both_forms_whichever_filled_it(made: Made) -> None:
         )  # fmt: skip
         assert [(reply.cache, reply.headers["age"]) for reply in (whole, stream, counted)] == [("hit", "0")] * 3
         assert stream.headers["content-type"].startswith("text/event-stream")
+        assert "content-length" not in stream.headers, "as for every stream"
         assert whole.headers["x-request-id"] != sent.headers["x-request-id"]
         body = whole.json()
         chunks, usage = check_stream(replayed := stream.read()), check_stream(counted.read(), include_usage=True).usage
@@ -284,3 +285,37 @@ def test_followers_do_not_wait_for_ever(made: Made) -> None:
     wait_until(lambda: model.calls == 2)
     model.release()
     assert [leader.result().cache, follower.result().cache] == ["miss", "miss"]
+
+
+def test_a_follower_that_stops_reading_slows_nobody_and_is_ended(made: Made) -> None:
+    model = HeldModel(*["x" * 1000] * 100, held=1)
+    gateway = made(model, cache={"when": "always", "max_entry_bytes": 5000})
+    leader, stopped, other = [gateway.send(stream=True) for _ in range(3)]
+    first = [next(reply.pieces) for reply in (leader, stopped, other)]
+    model.release()
+    both = [first[0]], [first[2]]
+    for piece, same in zip(leader.pieces, other.pieces, strict=True):
+        both[0].append(piece)
+        both[1].append(same)
+    assert both[0] == both[1]
+    assert len(check_stream(b"".join(both[0])).texts[0]) == 100_001
+    leader.close()
+    other.close()
+    assert check_failed_stream(first[1] + stopped.read())["code"] == "slow_reader"
+    assert gateway.stats()[4:7] == (0, 0, 0)
+
+
+def test_a_large_stream_cannot_be_joined_late(made: Made) -> None:
+    model = HeldModel(*["x" * 1000] * 20, held=15)
+    gateway = made(model, cache={"when": "always", "max_entry_bytes": 5000})
+    leader = gateway.send(stream=True)
+    early = gateway.send(stream=True)
+    began: list[bytes] = []
+    while sum(map(len, began)) < 10_000:
+        began.append(next(leader.pieces))
+    late = gateway.send(stream=True)
+    assert [leader.cache, early.cache, late.cache] == ["miss", "coalesced", "miss"]
+    model.release()
+    assert check_stream(b"".join(began) + leader.read()).texts[0].endswith("x1")
+    assert check_stream(late.read()).texts[0].endswith("x2")
+    early.close()

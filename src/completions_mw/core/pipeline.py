@@ -119,7 +119,7 @@ class Pipeline:
         headers = (*response.headers, *context.response_headers())
         if not context.has_body and CLOSE_HEADERS[0] not in headers:
             headers = (*headers, *await discard_body(request))
-        if isinstance(body, bytes):
+        if isinstance(body, bytes) and response.headers is not dialect.stream_headers:
             headers = (*headers, ("content-length", str(len(body))))
         # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
         return Response(response.status, headers, b"" if request.method == "HEAD" else body)

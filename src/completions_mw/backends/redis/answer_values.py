@@ -12,8 +12,8 @@ from completions_mw.core.streaming.replay import events_of
 from completions_mw.sse import DONE
 
 _MAGIC: Final = b"cmw-answer-1\n"
-_HEAD: Final = Struct(">?QIIII16s")
-"""Whether the texts are compressed, the lifetime in milliseconds, the lengths of the four texts, and their checksum."""
+_HEAD: Final = Struct(">BQIIII16s")
+"""1 if the texts are compressed, else 0; the lifetime in milliseconds, the lengths of the four texts, and their checksum."""
 _TEXTS_AT: Final = len(_MAGIC) + _HEAD.size
 VALUE_OVERHEAD: Final = _TEXTS_AT + 1024
 """Bytes that a value may have beyond the bytes of its answer: its head, the name of the target, and what zlib adds."""
@@ -55,7 +55,7 @@ def unpack(digest: bytes, value: bytes, max_bytes: int) -> tuple[StoredAnswer, i
         raise ForeignValueError
     is_compressed, ttl_ms, *lengths, checksum = _HEAD.unpack_from(value, len(_MAGIC))
     size = sum(lengths)
-    if size > max_bytes + VALUE_OVERHEAD:
+    if is_compressed > 1 or size > max_bytes + VALUE_OVERHEAD:
         raise ForeignValueError
     texts = value[_TEXTS_AT:]
     if is_compressed:

@@ -1,5 +1,6 @@
 """Who shares cached answers with whom."""
 
+from functools import lru_cache
 from typing import Final, Literal
 
 from completions_mw.core.keys.caller import Caller
@@ -21,7 +22,12 @@ def sharing_label(caller: Caller | None, sharing: Sharing) -> str:
     """
     if sharing == "global":
         return GLOBAL_LABEL
-    return (sharing_scope(caller) if sharing == "tenant" else own_scope(caller)).label
+    return _label(sharing_scope(caller) if sharing == "tenant" else own_scope(caller))
+
+
+@lru_cache(maxsize=1024)
+def _label(scope: Scope) -> str:
+    return scope.label
 
 
 def labels_named(*, tenant: str | None, key: str | None, caller: str | None) -> tuple[str, ...] | None:

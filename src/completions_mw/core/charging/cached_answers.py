@@ -87,24 +87,28 @@ class CachedAnswers:
         Raises:
             GatewayError: the request was refused, or the call failed.
         """
-        charge_hits = plan.policy.charge_hits
         if charge is not None:
-            await (self._admit_and_reserve if charge_hits else self._admit)(context, charge)
-        call = LeadingCall(
-            self._cache,
-            plan,
-            context,
-            chat,
-            partial(self._reserve_for_call, context, None if charge_hits else charge),
-            partial(self._ask_watching, ask, chat, watched := None if connection is None else LeaderConnection(connection)),
-        )
+            await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
         try:
             found = await self._look_up(context, plan)
-            if found is not None:
-                await self._settle_served(context, charge, plan, found)
-                return found
+        except BaseException as error:
+            if charge is not None:
+                await self._settle(context, charge, None, error)
+            raise
+        if found is not None:
+            await self._settle_served(context, charge, plan, found)
+            return found
+        return await self._share(context, chat, charge, plan, ask, None if connection is None else LeaderConnection(connection))
+
+    async def _share(
+        self, context: RequestContext, chat: Chat, charge: Charge | None, plan: CachePlan, ask: Ask, connection: LeaderConnection | None
+    ) -> StoredAnswer | FlightReader:
+        """Answer a request by the call of an identical one, or by its own."""
+        reserve = partial(self._reserve_for_call, context, None if plan.policy.charge_hits else charge)
+        call = LeadingCall(self._cache, plan, context, chat, reserve, partial(ask, chat.without_usage(), connection))
+        try:
             on_end = partial(self._end_follower, context, charge, plan, call)
-            shared = await self._cache.share(plan, chat, call, on_end, watched)
+            shared = await self._cache.share(plan, chat, call, on_end, connection)
         except BaseException as error:
             await self._give_up(context, charge, call, error)
             raise
@@ -134,9 +138,6 @@ class CachedAnswers:
     async def _reserve_for_call(self, context: RequestContext, charge: Charge | None) -> None:
         if charge is not None:
             await self._reserve(context, charge)
-
-    async def _ask_watching(self, ask: Ask, chat: Chat, connection: LeaderConnection | None) -> Completion | ChunkStream:
-        return await ask(chat.without_usage(), connection)
 
     async def _settle_served(self, context: RequestContext, charge: Charge | None, plan: CachePlan, answer: StoredAnswer) -> None:
         if charge is None:
