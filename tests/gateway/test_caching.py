@@ -305,7 +305,9 @@ def test_a_follower_that_stops_reading_slows_nobody_and_is_ended(made: Made) -> 
     assert gateway.stats()[4:7] == (0, 0, 0)
 
 
+@pytest.mark.parametrize("made", ["blocking"], indirect=True)
 def test_a_large_stream_cannot_be_joined_late(made: Made) -> None:
+    """On an event loop, what a function yields at once is one piece."""
     model = HeldModel(*["x" * 1000] * 20, held=15)
     gateway = made(model, cache={"when": "always", "max_entry_bytes": 5000})
     leader = gateway.send(stream=True)
