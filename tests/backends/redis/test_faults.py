@@ -172,10 +172,44 @@ def test_keys_of_a_wrong_type(stand: RedisStand, name: str) -> None:
     assert stand.server.command("KEYS", "*") == [f"{{test}}:{name}".encode()]
 
 
-def test_a_record_that_is_not_ours(stand: RedisStand) -> None:
-    stand.server.command("SET", "{test}:request:new", "\xff theirs")
-    with pytest.raises(StoreError, match=r"^Redis refused: ResponseError"):
+@pytest.mark.parametrize(
+    "record", [b"\xff theirs", b"theirs", b"5", b"\x93\x93\x01\x02\x03\x90\x90", b"\x93\x91\xa1a\x90\x90", b"\x91\x01", b"\x93\x01\x01\x01"]
+)
+def test_a_record_that_is_not_ours(stand: RedisStand, record: bytes) -> None:
+    """It is no verdict, nor part of one, and it is about one request."""
+    stand.server.command("SET", "{test}:request:new", record)
+    with pytest.raises(StoreError):
         stand.admit("new", *LIMITS)
+    stand.server.command("SET", "{test}:request:other", record)
+    stand.admit("good", *LIMITS)
+    assert stand.renew({"good": [Lease("c", 1)], "other": []}) == []
+
+
+GARBAGE = ["1e300", "nan", "inf", "-1", "1.5", "9" * 30, "0x10", " 7", "", "theirs"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_counter_that_something_else_wrote(stand: RedisStand, garbage: str) -> None:
+    """Nothing is charged, no lease of others is harmed, and the counter is left as it was."""
+    stand.admit("before", *LIMITS[1:])
+    stand.server.command("HSET", "{test}:window:a", "start", "1.1", "used", garbage)
+    with pytest.raises(StoreRefusalError, match=r"^Redis holds something else"):
+        stand.admit("new", *LIMITS)
+    stand.server.command("HSET", "{test}:window:b", "used", garbage)
+    assert stand.renew({"before": [Lease("c", 1)]}) == []
+    stand.finish("before", 5)
+    assert stand.server.command("HGET", "{test}:window:a", "used") == garbage.encode()
+    assert stand.admit("after", Lease("c", 1)).admitted
+
+
+def test_a_slot_that_something_else_wrote_ends_no_lease(stand: RedisStand) -> None:
+    stand.admit("mine", Lease("c", 1), Lease("d", 1))
+    stand.server.command("DEL", "{test}:slot:d")
+    stand.server.command("SET", "{test}:slot:d", "theirs")
+    stand.admit("other", Lease("e", 1))
+    assert stand.renew({"mine": [Lease("c", 1), Lease("d", 1)], "other": [Lease("e", 1)]}) == []
+    stand.finish("mine", None)
+    assert stand.admit("new", Lease("c", 1)).admitted
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import FINISHED_MS
 from completions_mw.backends.redis.scripts import Argument, Scripts, Session
-from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, Window
+from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, Window
 
 MAX_RENEWED_REQUESTS: Final = 100
 """Requests in one call of the script `renew`: nothing else runs in Redis during the call."""
@@ -46,8 +46,11 @@ class RedisAdmission:
         for _, limit, seconds, cost, refundable, _ in windows:
             arguments += (limit, seconds * 1000, cost, int(refundable))
         arguments += [lease.limit for lease in leases]
-        admitted, *values = await self._scripts.run("admit", keys, arguments)
+        answer = await self._scripts.run("admit", keys, arguments)
         split = 2 * len(windows)
+        if not _is_verdict(answer, 1 + split + len(leases)):
+            raise StoreRefusalError("Redis holds something else under a name of ours")
+        admitted, *values = answer
         return Admission(
             bool(admitted),
             tuple([LimitState(values[at], values[at + 1]) for at in range(0, split, 2)]),
@@ -111,6 +114,11 @@ class RedisAdmission:
             raise
         lines = (line.partition(":") for line in answer.decode().splitlines())
         return next((value for name, _, value in lines if name == "maxmemory_policy"), None)
+
+
+def _is_verdict(answer: object, length: int) -> bool:
+    """Tell whether an answer is one of the script: the record of a request may have been written by something else."""
+    return isinstance(answer, list) and len(answer) == length and all(isinstance(value, int) and value >= 0 for value in answer)
 
 
 def _bytes(text: str) -> bytes:

@@ -6,12 +6,17 @@
 -- Returns 1 or 0; for each window what is used and how long it lasts; for each slot how many places others hold.
 --
 -- All times are milliseconds. A record is empty once its request is finished, else {answer or false, reservations, slots}.
--- Reads come before writes, so that a key of a wrong type changes nothing; the first write is one that Redis refuses when its memory is full.
+-- Reads come before writes, so that a key of a wrong type, or a value that is not ours, changes nothing; the first write is one that Redis
+-- refuses when its memory is full.
 
 local at = 0
 local function argument()
   at = at + 1
   return ARGV[at]
+end
+
+local function foreign()
+  return redis.error_reply('WRONGTYPE a value that is not ours')
 end
 
 -- Lua itself writes large numbers as 1e+15.
@@ -22,9 +27,14 @@ end
 local request, lease, count = argument(), tonumber(argument()), tonumber(argument())
 
 local record = redis.call('GET', KEYS[1])
-local known = record and record ~= '' and cmsgpack.unpack(record)
-if known and known[1] then
-  return known[1]
+if record and record ~= '' then
+  local readable, known = pcall(cmsgpack.unpack, record)
+  if not readable or type(known) ~= 'table' then
+    return foreign()
+  end
+  if known[1] then
+    return known[1]
+  end
 end
 
 local time = redis.call('TIME')
@@ -37,6 +47,10 @@ for i = 1, count do
   local limit = tonumber(argument())
   window.length, window.cost, window.refundable = argument(), argument(), argument() == '1'
   local found = redis.call('HMGET', window.key, 'start', 'used')
+  -- 16 digits hold each limit, and no double rounds them.
+  if found[2] and not (#found[2] <= 16 and string.match(found[2], '^%d+$')) then
+    return foreign()
+  end
   window.start, window.used = found[1], tonumber(found[2] or 0)
   window.left = found[1] and math.max(1, redis.call('PTTL', window.key)) or tonumber(window.length)
   admitted = admitted and window.used + tonumber(window.cost) <= limit

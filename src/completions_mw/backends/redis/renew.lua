@@ -4,7 +4,8 @@
 -- ARGV: length of a lease (ms); for each request its id, the number of its slots and their limits.
 -- Returns the ids of the requests that lost a lease.
 --
--- Each request's first write is one that frees memory: after it Redis lets the others pass even when its memory is full.
+-- Each request's first write is one that frees memory: after it Redis lets the others pass even when its memory is full. A slot that something
+-- else wrote is left alone: it must not end the leases of other requests.
 
 local key_at, argument_at = 0, 1
 local function key()
@@ -29,6 +30,10 @@ local function keep(name)
 end
 
 local function extend(slot, limit, request)
+  local kind = redis.call('TYPE', slot).ok
+  if kind ~= 'zset' and kind ~= 'none' then
+    return true
+  end
   redis.call('ZREMRANGEBYSCORE', slot, '-inf', expired)
   local granted = redis.call('ZSCORE', slot, request) or redis.call('ZCARD', slot) < limit
   if granted then
@@ -41,7 +46,7 @@ end
 local lost = {}
 while key_at < #KEYS do
   local name, request = key(), argument()
-  local record, slots, granted = redis.call('GET', name), {}, true
+  local record, slots, granted = redis.pcall('GET', name), {}, true
   for i = 1, tonumber(argument()) do
     slots[i] = key()
     local limit = tonumber(argument())
@@ -51,7 +56,7 @@ while key_at < #KEYS do
   end
   if not record then
     redis.call('SET', name, cmsgpack.pack({false, {}, slots}), 'PX', ARGV[1])
-  elseif record ~= '' then
+  elseif type(record) == 'string' and record ~= '' then
     keep(name)
   end
   if not granted then
