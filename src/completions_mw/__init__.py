@@ -16,6 +16,7 @@ The tree, from what users call down to what all parts share:
     settings/    settings, from a file or a mapping
     schemas/     requests and answers of the API, as models
     blocking.py  runs coroutines that never suspend, so that threads need no event loop
+    frames.py    keeps keys, prompts and passwords out of the local variables that tracebacks show
     errors.py    every error that a client can get
     http.py      requests and responses, of clients and of upstreams
     sse.py       server-sent events: decoder and encoder

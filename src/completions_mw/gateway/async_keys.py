@@ -7,6 +7,7 @@ from completions_mw.core.keys.fields import KeyChanges, KeyRules
 from completions_mw.core.keys.secrets import NewKey
 from completions_mw.core.keys.service import DAY, KeyService
 from completions_mw.core.ports import KeyRecord
+from completions_mw.frames import private_locals
 
 
 class AsyncKeys:
@@ -44,7 +45,10 @@ class AsyncKeys:
             ConfigurationError: a rule is wrong; the message names each wrong field.
             StoreError: the database failed.
         """
-        return await self._service.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules})
+        call = self._service.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules})
+        del secret
+        with private_locals():
+            return await call
 
     async def show(self, id: str) -> KeyRecord:
         """Return a key.

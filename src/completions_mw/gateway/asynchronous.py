@@ -8,6 +8,7 @@ from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.streaming.reader import ChunkReader
+from completions_mw.frames import private_locals
 from completions_mw.gateway.async_keys import AsyncKeys
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
@@ -68,7 +69,10 @@ class AsyncGateway(GatewayBase):
         Raises:
             GatewayError: the request failed; over HTTP, the same error would be the response.
         """
-        return await self._complete({"model": model, "messages": messages, **params}, key, caller, cache)
+        call = self._complete({"model": model, "messages": messages, **params}, key, caller, cache)
+        del messages, key, params
+        with private_locals():
+            return await call
 
     def stream(
         self,
@@ -108,7 +112,10 @@ class AsyncGateway(GatewayBase):
         Raises:
             GatewayError: the key is not valid, or the key store is down.
         """
-        return await self._list(key, caller)
+        call = self._list(key, caller)
+        del key
+        with private_locals():
+            return await call
 
     @property
     def keys(self) -> AsyncKeys:

@@ -15,6 +15,7 @@ from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.request import prepare
 from completions_mw.errors import ConfigurationError
+from completions_mw.frames import private_locals
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.setup_warnings import SetupWarning
@@ -36,7 +37,8 @@ class GatewayBase:
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self.settings = settings
-        self._wiring = Wiring(settings, backends, options)
+        with private_locals():
+            self._wiring = Wiring(settings, backends, options)
         self._pipeline = self._wiring.pipeline
 
     @property

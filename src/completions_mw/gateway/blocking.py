@@ -10,6 +10,7 @@ from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ConfigurationError
+from completions_mw.frames import private_locals
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.cache import Cache
@@ -77,7 +78,10 @@ class Gateway(GatewayBase):
         Raises:
             GatewayError: the request failed; over HTTP, the same error would be the response.
         """
-        return run_sync(self._complete({"model": model, "messages": messages, **params}, key, caller, cache))
+        call = self._complete({"model": model, "messages": messages, **params}, key, caller, cache)
+        del messages, key, params
+        with private_locals():
+            return run_sync(call)
 
     def stream(
         self,
@@ -117,7 +121,10 @@ class Gateway(GatewayBase):
         Raises:
             GatewayError: the key is not valid, or the key store is down.
         """
-        return run_sync(self._list(key, caller))
+        call = self._list(key, caller)
+        del key
+        with private_locals():
+            return run_sync(call)
 
     @property
     def keys(self) -> Keys:

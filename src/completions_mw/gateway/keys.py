@@ -15,6 +15,7 @@ from completions_mw.core.keys.fields import KeyChanges, KeyRules
 from completions_mw.core.keys.secrets import NewKey
 from completions_mw.core.keys.service import DAY, KeyService
 from completions_mw.core.ports import KeyRecord
+from completions_mw.frames import private_locals
 
 
 class Keys:
@@ -50,7 +51,10 @@ class Keys:
             ConfigurationError: a rule is wrong; the message names each wrong field.
             StoreError: the database failed.
         """
-        return run_sync(self._service.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules}))
+        call = self._service.import_key({"name": name, "secret": secret, "secret_sha256": secret_sha256, **rules})
+        del secret
+        with private_locals():
+            return run_sync(call)
 
     def show(self, id: str) -> KeyRecord:
         """Return a key.

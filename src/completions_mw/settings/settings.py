@@ -102,6 +102,7 @@ class Settings(SettingsModel):
     keys: Mapping[Name, KeySettings] = Field(default_factory=dict)
 
     def __init__(self, /, **values: Any) -> None:
+        __traceback_hide__ = True
         self._build(values, None)
 
     @classmethod
@@ -111,6 +112,7 @@ class Settings(SettingsModel):
         Raises:
             ConfigurationError: at least one setting is wrong.
         """
+        __traceback_hide__ = True
         return cls._built(mapping, None)
 
     @classmethod
@@ -120,6 +122,7 @@ class Settings(SettingsModel):
         Raises:
             ConfigurationError: the file cannot be read or is not TOML, or at least one setting is wrong.
         """
+        __traceback_hide__ = True
         return cls._built(read_toml(Path(path)), Path(path).parent)
 
     @classmethod
@@ -134,15 +137,19 @@ class Settings(SettingsModel):
         Raises:
             ConfigurationError: the file cannot be read or is not TOML, or at least one setting is wrong.
         """
+        __traceback_hide__ = True
         return cls._built(*read_environment(prefix))
 
     @classmethod
     def _built(cls, values: Mapping[str, Any], folder: Path | None) -> Self:
+        __traceback_hide__ = True
         settings = cls.__new__(cls)
         settings._build(values, folder)
         return settings
 
     def _build(self, values: Mapping[str, Any], folder: Path | None) -> None:
+        # Error pages of Django and Flask, and Sentry, show no local variables of these frames, which hold secrets.
+        __traceback_hide__ = True
         try:
             self.__pydantic_validator__.validate_python(values, self_instance=self, context=folder)
         except ValidationError as error:

@@ -17,6 +17,7 @@ from completions_mw.backends.redis.failures import FAILURES, store_error, withou
 from completions_mw.backends.redis.scripts import Argument
 from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
+from completions_mw.frames import clear_locals
 
 TIMEOUT: Final = 0.05
 """Seconds for a whole call, connecting included, unless the address has a `socket_timeout`."""
@@ -116,6 +117,8 @@ class RedisSession(ABC, Generic[C, S]):
             raise
         except FAILURES as error:
             failure = store_error(error)
+            # The frames of the connection hold the password, and those of the call the ids of callers.
+            clear_locals(error)
             pool.timeouts += isinstance(failure, StoreTimeoutError)
             raise failure from without_message(error)
         finally:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.errors import GatewayError, InternalError, UpstreamError
+from completions_mw.frames import clear_locals
 from completions_mw.schemas import ChatCompletionChunk
 from completions_mw.sse import DONE, Event
 
@@ -87,7 +88,8 @@ class ChunkReader:
                 while not self._waiting:
                     self._waiting.extend(event for event in await self._chunks.__anext__() if event is not DONE)
                 return typed(ChatCompletionChunk, self._waiting.popleft().data)
-        except (StopAsyncIteration, GatewayError):
+        except (StopAsyncIteration, GatewayError) as error:
+            clear_locals(error)
             await self.aclose()
             raise
 

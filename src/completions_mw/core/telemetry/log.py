@@ -10,6 +10,8 @@ from contextlib import suppress
 from traceback import format_tb
 from typing import Any, Final
 
+from completions_mw.frames import clear_locals
+
 access_log: Final = logging.getLogger("completions_mw.access")
 event_log: Final = logging.getLogger("completions_mw")
 LOG_SECONDS: Final = 10.0
@@ -40,6 +42,9 @@ def log_exception(event: str, error: Exception, *, debug: bool, **fields: Any) -
         debug: whether to log the exception's text, which may quote a request.
         **fields: fields of the event; None leaves a field out.
     """
+    if not debug:
+        # Error trackers show the local variables of each frame.
+        clear_locals(error)
     shown = error if debug else without_text(error)
     log_event(logging.ERROR, event, exc_info=shown, error=type(error).__name__, **fields)
 

@@ -1,7 +1,7 @@
 """Parse and check request headers before the body is read."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from completions_mw.errors import HeadersTooLargeError, InvalidRequestError, RequestTooLargeError, UnsupportedMediaTypeError
@@ -23,7 +23,7 @@ _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?
 class RequestHeaders:
     """The request headers that this endpoint reads."""
 
-    authorization: tuple[str, ...]
+    authorization: tuple[str, ...] = field(repr=False)
     """All Authorization headers; more than one is refused."""
     content_type: str | None
     content_encoding: str | None

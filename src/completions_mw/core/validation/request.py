@@ -1,7 +1,7 @@
 """Validation of a chat request by OpenAI's rules, with the errors of OpenAI's API (docs/contract.md, Validation)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Final, Literal
 
@@ -26,8 +26,8 @@ _rank_of: Final = attrgetter("rank")
 class Chat:
     """A valid chat request."""
 
-    request: ChatRequest
-    fields: dict[str, Any]
+    request: ChatRequest = field(repr=False)
+    fields: dict[str, Any] = field(repr=False)
     """Fields for the upstream: as they came, without nulls and ignored fields. Shared between targets; copy before a change."""
     model: str
     """The model name that the client asked for."""

@@ -9,6 +9,7 @@ from psycopg import errors
 
 from completions_mw.backends.sql.database import ConflictError, LockedError
 from completions_mw.core.ports import StoreBrokenError, StoreError, StoreRefusalError, StoreTimeoutError
+from completions_mw.frames import clear_locals
 
 _CAUSES: Final = {
     LockedError: (errors.LockNotAvailable, errors.DeadlockDetected),
@@ -23,15 +24,15 @@ def named_failures() -> Iterator[None]:
     """Raise `ConflictError`, `StoreError` or a subclass instead of exceptions of psycopg and of the system."""
     try:
         yield
-    except psycopg.Error as error:
+    except (psycopg.Error, OSError) as error:
+        # The frames of the connection hold the password.
+        clear_locals(error)
         raise _failure(error) from error
-    except TimeoutError as error:
-        raise StoreTimeoutError("PostgreSQL: no answer in time") from error
-    except OSError as error:
-        raise StoreError(f"PostgreSQL: {type(error).__name__}") from error
 
 
-def _failure(error: psycopg.Error) -> Exception:
+def _failure(error: psycopg.Error | OSError) -> Exception:
+    if isinstance(error, TimeoutError):
+        return StoreTimeoutError("PostgreSQL: no answer in time")
     if isinstance(error, errors.UniqueViolation):
         return ConflictError()
     kind = next((kind for kind, causes in _CAUSES.items() if isinstance(error, causes)), StoreError)
