@@ -50,7 +50,9 @@ class ByteStream(Protocol):
 class ClientConnection(Protocol):
     """The connection of a client, if the server exposes it: a blocking wait watches it to notice that the client left."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor that can be read once the client has left; -1 where the connection is not to be watched."""
+        ...
 
     def is_gone(self) -> bool: ...
 

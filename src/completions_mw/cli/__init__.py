@@ -4,6 +4,7 @@ app.py        all commands, and how they fail
 keys.py       `completions-mw keys`, with key_views.py and imports.py
 usage.py      `completions-mw usage`
 balances.py   `completions-mw balances`
+cache.py      `completions-mw cache`
 check.py      `completions-mw check`
 options.py    options that several commands have
 ledger.py     opens the ledger that the options name

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from completions_mw import __version__
 from completions_mw.cli.balances import balances
+from completions_mw.cli.cache import cache
 from completions_mw.cli.check import check
 from completions_mw.cli.keys import keys
 from completions_mw.cli.output import fail, write_lines
@@ -29,6 +30,7 @@ class _Group(TyperGroup):
 # Not with rich's tracebacks: they show local variables, and some hold secrets.
 app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(keys, name="keys")
+app.add_typer(cache, name="cache")
 app.command()(usage)
 app.command()(balances)
 app.command()(check)

@@ -141,19 +141,20 @@ def _is_ready(sock: socket.socket, event: int, client: ClientConnection | None, 
     """
     poll = select.poll()
     poll.register(sock, event)
-    if client is not None:
-        poll.register(client, select.POLLIN)
+    watched = -1 if client is None else client.fileno()
+    if watched >= 0:
+        poll.register(watched, select.POLLIN)
     while True:
         left = until - SYSTEM_CLOCK.monotonic()
         if left <= 0:
             return False
         ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
-        if client is not None and client.fileno() in ready:
+        if client is not None and watched in ready:
             if client.is_gone():
                 raise ClientDisconnectedError
-            # The client has sent its next request already: its socket stays readable, and it is not gone.
-            poll.unregister(client)
-            client = None
+            # Its socket stays readable, and it is not gone: it has sent its next request already, or others wait for the answer.
+            poll.unregister(watched)
+            watched = -1
         if sock.fileno() in ready:
             return True
 
