@@ -27,7 +27,7 @@ def decoded(*pieces: bytes, max_event_bytes: int = 1024, max_events: int = 1000)
 
 
 def decoded_at_once(stream: bytes) -> list[ServerSentEvent]:
-    """The WHATWG algorithm, word by word, over a whole stream: what the decoder must agree with."""
+    """The WHATWG algorithm, word by word, over a whole stream, and two ways to report an error: what the decoder must agree with."""
     events, data, name = [], b"", b""
     for line in LINE_END.split(stream.removeprefix(b"\xef\xbb\xbf"))[:-1]:
         field, _, value = line.partition(b":")
@@ -40,6 +40,10 @@ def decoded_at_once(stream: bytes) -> list[ServerSentEvent]:
             data += value + b"\n"
         elif field == b"event":
             name = value
+        elif field == b"error":
+            data, name = data + value + b"\n", field
+        elif line[:1] in (b"{", b"["):
+            data += line + b"\n"
     return events
 
 
@@ -49,7 +53,7 @@ def split_at(stream: bytes, cuts: list[int]) -> list[bytes]:
 
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"])
-FIELDS = st.sampled_from([b"data: ", b"data:", b"data", b": comment", b"event: error", b"event", b"id: 7", b"retry: 5"])
+FIELDS = st.sampled_from([b"data: ", b"data:", b"data", b": comment", b"event: error", b"event", b"error: ", b"id: 7", b"retry: 5"])
 VALUES = st.sampled_from([b'{"a": 1}', b"\xef\xbb\xbf", b"\xef", b"\xff", b" ", b":", "\u2028\u0085é".encode(), b"x" * 30])
 WHOLE_EVENTS = st.sampled_from([b'data: {"a": 1}\n\n', b'data: {"b": 2}\r\n\r\n', b"data: a\ndata: b\n\n", KEEP_ALIVE])
 STREAMS = st.lists(LINE_ENDS | FIELDS | VALUES | WHOLE_EVENTS, max_size=30).map(b"".join)

@@ -6,6 +6,8 @@ from pydantic_core import to_json
 
 from completions_mw.errors import UpstreamError
 
+EVENT_STREAM: Final = "text/event-stream"
+_FIRST_WORDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":", b"error:")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -96,6 +98,16 @@ class Decoder:
                 return events
         return self._feed_any(data)
 
+    def end(self) -> ServerSentEvent | None:
+        """Return what has come of an event without a blank line after it, which is no event by the standard; None if there is none."""
+        if self._failed or not self._started:
+            return None
+        if self._line:
+            self._add_field(bytes(self._line))
+        events: list[ServerSentEvent] = []
+        self._end_event(events)
+        return events[0] if events else None
+
     def _feed_any(self, data: bytes) -> list[ServerSentEvent]:
         events = [] if self._failed else self._feed_lines(data)
         self._events_left -= len(events)
@@ -154,6 +166,15 @@ class Decoder:
             self._data += b"\n"
         elif field == b"event":
             self._name = value.removeprefix(b" ")
+        elif field == b"error":
+            # Not in the standard: llama.cpp and others report errors so.
+            self._data += value.removeprefix(b" ")
+            self._data += b"\n"
+            self._name = field
+        elif line.startswith((b"{", b"[")):
+            # Not in the standard: JSON without a field is an error of Ollama, or of the server in front of the model.
+            self._data += line
+            self._data += b"\n"
 
     def _end_event(self, events: list[ServerSentEvent]) -> None:
         if self._data:
@@ -176,3 +197,12 @@ def _whole_events(data: bytes) -> list[ServerSentEvent] | None:
             return None
         events.append(ServerSentEvent(value))
     return events
+
+
+def is_start_of_stream(start: bytes) -> bool | None:
+    """Tell whether bytes begin a stream of events, whatever its content type says; None if they are too few to know."""
+    text = start.removeprefix(_BOM).lstrip()
+    if text.startswith(_FIRST_WORDS):
+        return True
+    may_begin = not text or any(word.startswith(text) for word in _FIRST_WORDS)
+    return None if may_begin or _BOM.startswith(start) else False

@@ -163,7 +163,6 @@ NONSENSE: dict[str, object] = {
     "message that is none": {"choices": [{"message": None}]},
     "tool calls that are none": {"tool_calls": 5},
     "usage that is none": {"usage": -3},
-    "no UTF-8": "\ud800",
     "circle": CIRCLE,
 }
 
@@ -181,6 +180,16 @@ def test_a_model_that_says_nonsense(
     assert b"[DONE]" not in answer.body
     (access,) = [line(record) for record in caplog.records if record.name == "completions_mw.access"]
     assert (access["status"], access["code"]) == (500, "internal_error")
+    client.close()
+
+
+@both_gateways
+def test_half_a_surrogate_pair(kind: Kind, upstream: MockUpstream) -> None:
+    """In a stream the other half may come with the next piece."""
+    client = kind(settings_for(upstream), models={"bot": lambda _: "\ud800", "joined": lambda _: iter(["\ud83d", "\ude00"])})
+    assert client.post("bot", stream=False).error == INTERNAL
+    assert client.post("bot", stream=True).text == "\ufffd"
+    assert client.post("joined", stream=True).text == "\U0001f600"
     client.close()
 
 

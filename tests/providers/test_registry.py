@@ -11,6 +11,7 @@ from completions_mw.settings import OpenAISettings, Settings
 from completions_mw.settings.compatible import Capabilities
 
 ALWAYS = {"base", "endpoint", "registry"}
+OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_json"}
 
 
 def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
@@ -19,10 +20,10 @@ def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
     upstream = upstream_of(provider)
     assert upstream.wire_format is openai
     assert upstream.endpoint == openai.build_endpoint(provider)
-    assert upstream.capabilities == Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens")
+    assert upstream.capabilities == Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)
 
 
-@pytest.mark.parametrize(("api", "modules"), [("echo", ALWAYS), ("openai", ALWAYS | {"openai", "openai_errors", "retry_advice"})])
+@pytest.mark.parametrize(("api", "modules"), [("echo", ALWAYS), ("openai", ALWAYS | OPENAI)])
 def test_a_gateway_imports_only_the_formats_that_it_speaks(api: str, modules: set[str]) -> None:
     program = f"""
 import sys

@@ -6,23 +6,24 @@ from completions_mw.settings.compatible import SERVICES, Capabilities, capabilit
 
 MODERN = "max_completion_tokens"
 """OpenAI's newer name for the maximum."""
-TOP_K = frozenset({"top_k"})
+OPENAI = Capabilities(unsupported=frozenset({"top_k"}), max_tokens=MODERN, developer_role=True)
+OTHERS = Capabilities(min_top_k=-1)
 
 
 @pytest.mark.parametrize(
     ("base_url", "capabilities"),
     [
-        ("https://api.openai.com/v1", Capabilities(unsupported=TOP_K, max_tokens=MODERN)),
-        ("https://api.openai.com:443/v1", Capabilities(unsupported=TOP_K, max_tokens=MODERN)),
-        ("https://eu.api.openai.com/v1", Capabilities(unsupported=TOP_K, max_tokens=MODERN)),
-        ("https://mine.openai.azure.com/openai/v1", Capabilities(max_tokens=MODERN)),
-        ("https://API.OPENAI.com/v1", Capabilities(unsupported=TOP_K, max_tokens=MODERN)),
+        ("https://api.openai.com/v1", OPENAI),
+        ("https://api.openai.com:443/v1", OPENAI),
+        ("https://eu.api.openai.com/v1", OPENAI),
+        ("https://mine.openai.azure.com/openai/v1", Capabilities(max_tokens=MODERN, developer_role=True)),
+        ("https://API.OPENAI.com/v1", OPENAI),
         ("https://api.groq.com/openai/v1", Capabilities()),
-        ("https://myapi.openai.com.example.com/v1", Capabilities()),
-        ("https://notapi.openai.com.test/v1", Capabilities()),
-        ("https://notopenai.azure.com/v1", Capabilities()),
-        ("http://localhost:8000/v1", Capabilities()),
-        ("http://[::1]:8000/v1", Capabilities()),
+        ("https://myapi.openai.com.example.com/v1", OTHERS),
+        ("https://notapi.openai.com.test/v1", OTHERS),
+        ("https://notopenai.azure.com/v1", OTHERS),
+        ("http://localhost:8000/v1", OTHERS),
+        ("http://[::1]:8000/v1", OTHERS),
     ],
 )
 def test_a_host_has_the_capabilities_of_its_row(base_url: str, capabilities: Capabilities) -> None:

@@ -143,7 +143,7 @@ def test_stream(url: str, ask: Ask, include_usage: bool) -> None:
     for chunk in streamed.chunks:
         ChatCompletionChunk.model_validate(chunk)
     assert {chunk["model"] for chunk in streamed.chunks} == {"gpt-3.5-turbo"}
-    assert streamed.chunks[0]["choices"][0]["delta"]["content"] == ""
+    assert streamed.chunks[0]["choices"][0]["delta"]["content"] is None
     assert "Paris" in streamed.texts[0]
     assert streamed.finish_reasons == {0: "stop"}
     # Word by word: more than a role, one text and a reason.

@@ -5,6 +5,9 @@ endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider
 registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
 openai.py         OpenAI's chat completions API, which every compatible server speaks too
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
+error_reports.py  what an upstream says about an error, in whatever shape
+retry_advice.py   an upstream's advice on retries, as a client may have it
+lenient_json.py   JSON that is not quite JSON, read where the strict parser has failed
 
 Differences between servers that speak one API are rows in settings/compatible.py.
 """

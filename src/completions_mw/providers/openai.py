@@ -14,15 +14,17 @@ from completions_mw.errors import UpstreamError
 from completions_mw.http import ClientConnection, Timeouts, UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.endpoint import Endpoint, secrets_of
+from completions_mw.providers.error_reports import is_report
+from completions_mw.providers.lenient_json import is_json_object, read_lenient
 from completions_mw.providers.openai_errors import parse_error, reported_error
 from completions_mw.settings import OpenAISettings
 from completions_mw.settings.compatible import Capabilities
-from completions_mw.sse import DONE, Decoder, Event, ServerSentEvent
+from completions_mw.sse import DONE, EVENT_STREAM, Decoder, Event, ServerSentEvent
 
 __all__ = ["build_endpoint", "build_request", "open_stream", "parse_completion", "parse_error", "parse_event", "stream_content_type"]
 
-stream_content_type: Final = "text/event-stream"
-_DICT_OR_NONE: Final = (dict, NoneType)
+stream_content_type: Final = EVENT_STREAM
+_MESSAGE_TYPES: Final = (dict, str, NoneType)
 
 
 def build_endpoint(settings: OpenAISettings) -> Endpoint:
@@ -57,8 +59,14 @@ def build_request(
     """Return the HTTP request for `fields`. A stream asks for its usage too, unless the upstream does not support `stream_options`."""
     body = {name: value for name, value in fields.items() if name not in capabilities.unsupported}
     body["model"] = model
-    if max_tokens is not None:
-        body[capabilities.max_tokens] = max_tokens
+    _rename_maximum(body, capabilities.max_tokens, max_tokens)
+    if not capabilities.developer_role:
+        body["messages"] = [{**said, "role": "system"} if said["role"] == "developer" else said for said in body["messages"]]
+    # These say the same as leaving them out, and some services refuse them.
+    if body.get("top_k", 1) < capabilities.min_top_k:
+        del body["top_k"]
+    if body.get("stop") == []:
+        del body["stop"]
     timeouts = endpoint.whole_timeouts
     if body.get("stream"):
         timeouts = endpoint.timeouts
@@ -67,23 +75,36 @@ def build_request(
     return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts, connection=connection)
 
 
+def _rename_maximum(body: dict[str, Any], name: str, cap: int | None) -> None:
+    """Put the maximum of completion tokens under the one name that the upstream knows: `cap`, else the larger one of the request."""
+    found = [body.pop(one) for one in ("max_tokens", "max_completion_tokens") if one in body]
+    if cap is not None or found:
+        body[name] = cap if cap is not None else max(found)
+
+
 def parse_completion(body: bytes) -> Completion:
     """Return the `chat.completion` object in the body of an answer.
 
     Raises:
         UpstreamError: the body reports an error, or is not a chat completion.
     """
+    raw: bytes | None = body
     try:
         data = from_json(body, allow_inf_nan=False)
     except ValueError:
-        raise _unusable() from None
+        data, raw = _read_leniently(body), None
     if not isinstance(data, dict):
-        raise _unusable()
-    if data.get("error"):
-        raise reported_error(data["error"])
-    if not data.get("choices") or not _are_choices(data["choices"], "message"):
-        raise _unusable()
-    return Completion(data, body)
+        raise _wrong(data)
+    if "error" in data:
+        if data["error"]:
+            raise reported_error(data)
+        del data["error"]
+        raw = None
+    choices = data.get("choices")
+    if not choices:
+        raise _wrong(data)
+    _check_choices(choices, "message")
+    return Completion(data, raw)
 
 
 def open_stream(max_event_bytes: int) -> Translator:
@@ -100,11 +121,20 @@ class _Chunks(Translator):
 
     def _translate(self, piece: bytes, events: list[Event]) -> None:
         for event in self._decoder.feed(piece):
-            events.append(parse_event(event))  # noqa: PERF401 - a comprehension would lose the events before a fault
+            if (chunk := parse_event(event)) is not None:
+                events.append(chunk)  # noqa: PERF401 - a comprehension would lose the events before a fault
+
+    def _finish(self, events: list[Event]) -> None:
+        rest = self._decoder.end()
+        if rest is None or not is_json_object(rest.data):
+            return
+        # An error, or a whole answer, may be the last line, without an end.
+        if (chunk := parse_event(rest)) is not None:
+            events.append(chunk)
 
 
-def parse_event(event: ServerSentEvent) -> Event:
-    """Return the chunk in a server-sent event, or `DONE`.
+def parse_event(event: ServerSentEvent) -> Event | None:
+    """Return the chunk in a server-sent event, or `DONE`; None for an event without data.
 
     Raises:
         UpstreamError: the event reports an error, or is not a chunk.
@@ -113,29 +143,56 @@ def parse_event(event: ServerSentEvent) -> Event:
     if body == b"[DONE]":
         return DONE
     # Repeated from `parse_completion`: for each chunk a function call would cost more than the statements themselves.
+    raw: bytes | None = body
     try:
         data = from_json(body, allow_inf_nan=False)
     except ValueError:
-        raise _unusable() from None
+        stripped = body.strip()
+        if stripped in (b"", b"[DONE]"):
+            return DONE if stripped else None
+        data, raw = _read_leniently(body), None
     if not isinstance(data, dict):
-        raise _unusable()
-    if data.get("error"):
-        raise reported_error(data["error"])
-    if name == "error" or data.get("object") == "error":
-        raise reported_error(data)
+        raise _wrong(data)
+    if "error" in data:
+        if data["error"]:
+            raise reported_error(data)
+        del data["error"]
+        raw = None
     choices = data.get("choices")
-    if choices and not _are_choices(choices, "delta"):
-        raise _unusable()
-    return Event(data, body)
+    if choices:
+        _check_choices(choices, "delta")
+    if name == "error" or (not choices and is_report(data)):
+        raise reported_error(data)
+    return Event(data, raw)
 
 
-def _are_choices(choices: object, content: str) -> bool:
+def _check_choices(choices: object, content: str) -> None:
+    """Check that choices are objects with a message, or a piece of it.
+
+    Raises:
+        UpstreamError: they are not, or one of them reports an error.
+    """
     if not isinstance(choices, list):
-        return False
-    for choice in choices:  # noqa: SIM110 - a generator for each chunk would cost as much as all the checks
-        if not isinstance(choice, dict) or not isinstance(choice.get(content), _DICT_OR_NONE):
-            return False
-    return True
+        raise _unusable()
+    for choice in choices:
+        if not isinstance(choice, dict) or not isinstance(choice.get(content), _MESSAGE_TYPES):
+            raise _unusable()
+        if choice.get("error"):
+            raise reported_error(choice["error"])
+
+
+def _read_leniently(body: bytes) -> object:
+    try:
+        return read_lenient(body)
+    except ValueError:
+        raise _unusable() from None
+
+
+def _wrong(value: object) -> UpstreamError:
+    """Return the error for a value in place of an answer, which may be the report of an error."""
+    reports = value if isinstance(value, list) else [value]
+    is_error = reports and isinstance(reports[0], dict) and (reports[0].get("error") or is_report(reports[0]))
+    return reported_error(value) if is_error else _unusable()
 
 
 def _unusable() -> UpstreamError:

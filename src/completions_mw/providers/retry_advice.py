@@ -4,7 +4,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from math import ceil, isfinite
 
-from completions_mw.errors import retry_headers
+from completions_mw.errors import NO_RETRY_HEADERS, retry_headers
 from completions_mw.http import Headers
 
 _MAX_LENGTH = 40
@@ -17,6 +17,8 @@ def retry_advice(headers: Headers) -> Headers:
     A date counts from the upstream's own `date`, since clocks differ.
     """
     found = {name: value.strip() for name, value in headers if len(value) <= _MAX_LENGTH}
+    if found.get("x-should-retry", "").lower() == "false":
+        return NO_RETRY_HEADERS
     seconds = _seconds(found.get("retry-after-ms"), 1000) or _seconds(found.get("retry-after"), 1)
     if seconds is None:
         seconds = _seconds_until(found.get("retry-after"), found.get("date"))

@@ -42,7 +42,8 @@ class TopLogprob(Output):
     """One of the most likely tokens at a position of the answer."""
 
     token: str
-    logprob: float
+    logprob: float | None
+    """None where the target has minus infinity, which JSON does not know."""
     bytes: list[int] | None = None
 
 

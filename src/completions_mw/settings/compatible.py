@@ -3,7 +3,7 @@
 The settings read the base URLs, the providers read the capabilities.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +15,15 @@ class Capabilities:
     unsupported: frozenset[str] = frozenset()
     """Parameters that the service refuses: requests to it leave them out. If `stream_options` is one, streams are not asked for usage."""
     max_tokens: str = "max_tokens"
-    """Parameter in which the gateway sets a maximum of completion tokens."""
+    """Parameter in which the service takes a maximum of completion tokens."""
+    developer_role: bool = False
+    """Whether the service knows the role `developer`; otherwise such messages are sent as `system`."""
+    min_top_k: int = 1
+    """Smallest `top_k` that the service takes; a smaller one, which stands for no limit, is left out."""
+
+    def without(self, *names: str) -> "Capabilities":
+        """Return these capabilities without the parameters `names`."""
+        return replace(self, unsupported=self.unsupported.union(names)) if not self.unsupported.issuperset(names) else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +43,14 @@ class Service:
 
 
 OPENAI: Final = Service(
-    "openai", "https://api.openai.com/v1", Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens")
+    "openai",
+    "https://api.openai.com/v1",
+    Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True),
 )
 SERVICES: Final = (
     OPENAI,
     # OpenAI's reasoning models refuse `max_tokens`, the older name, which all other services support.
-    Service("", "https://openai.azure.com", Capabilities(max_tokens="max_completion_tokens")),
+    Service("", "https://openai.azure.com", Capabilities(max_tokens="max_completion_tokens", developer_role=True)),
     Service("cerebras", "https://api.cerebras.ai/v1"),
     Service("deepseek", "https://api.deepseek.com/v1"),
     Service("fireworks", "https://api.fireworks.ai/inference/v1"),
@@ -52,8 +62,9 @@ SERVICES: Final = (
     Service("together", "https://api.together.xyz/v1"),
     Service("xai", "https://api.x.ai/v1"),
 )
-"""Base URLs and differences, from the documentation of each service. A server that has no row supports all parameters of OpenAI's API, and
-`top_k`, as vLLM and llama.cpp do."""
+"""Base URLs and differences, from the documentation of each service."""
+_OTHERS: Final = Capabilities(min_top_k=-1)
+"""Of a server that has no row: all parameters of OpenAI's API, and `top_k`, as vLLM and llama.cpp have them."""
 
 
 def known_base_url(name: str) -> str:
@@ -66,4 +77,4 @@ def known_base_url(name: str) -> str:
 
 def capabilities_at(base_url: str) -> Capabilities:
     """Return the capabilities of the service at `base_url`."""
-    return next((service.capabilities for service in SERVICES if service.serves(base_url)), Capabilities())
+    return next((service.capabilities for service in SERVICES if service.serves(base_url)), _OTHERS)

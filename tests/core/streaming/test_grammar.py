@@ -172,10 +172,9 @@ def test_ollama_repeats_the_role_and_finishes_with_done_alone() -> None:
     assert events[-2].data["choices"][0]["finish_reason"] == "stop"
 
 
-def test_llama_cpp_opens_with_null_content() -> None:
-    events = follow(grammar(), [chunk({"role": "assistant", "content": None}), TEXT, STOP])
-    assert events[0].data["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert len(events) == 4
+def test_an_opening_may_have_null_content() -> None:
+    opening = chunk({"role": "assistant", "content": None})
+    assert follow(grammar(), [opening, TEXT, STOP])[0] == Event(opening, b"raw")
 
 
 def test_ids_and_times_are_made_one() -> None:
@@ -207,9 +206,9 @@ def test_an_estimate_counts_text_and_arguments_and_survives_nonsense() -> None:
         return ESTIMATE
 
     rules = ChunkGrammar(id="own", created=7, model="asked", renamed=False, include_usage=True, estimate=estimate)
-    calls = [{"index": 0, "function": {"arguments": "12345"}}, {"function": {"arguments": 7}}, {"function": 7}, 7]
+    calls = [{"index": 0, "function": {"name": "f", "arguments": "12345"}}, {"function": {"arguments": None}}, {"function": 7}, 7]
     follow(rules, [ROLE, TEXT, chunk({"tool_calls": calls}), chunk({"content": 5}), chunk({"tool_calls": 5}), STOP])
-    assert counted == [len("Hi") + 5]
+    assert counted == [len("Hi") + 5 + len("5")]
 
 
 def test_choices_that_never_came_are_missed() -> None:
@@ -237,8 +236,10 @@ def test_whatever_comes_in_the_grammar_goes_out(chunks: list[dict[str, Any]], in
     rules = grammar(include_usage=include_usage, renamed=renamed)
     try:
         events = follow(rules, chunks)
-    except UpstreamError:
-        assert not any(data["choices"] for data in chunks)
+    except UpstreamError as error:
+        # Text behind the end of a choice, which the client has already, is an error and never lost.
+        if error.code != "upstream_protocol_error" and any(data["choices"] for data in chunks):
+            raise
         return
     state: dict[int, str] = {}
     for event in events[: -2 if include_usage else -1]:

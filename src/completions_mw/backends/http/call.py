@@ -186,7 +186,7 @@ class UpstreamCall:
                 # An informational response has no body (RFC 9110, section 15.2); the parser would read one, as the start of the answer.
                 raise _StopError
             return
-        if ("content-encoding" in names or "transfer-encoding" in names) and _is_encoded(headers):
+        if ("content-encoding" in names or "transfer-encoding" in names) and _is_encoded(status, headers):
             self.failure = encoded()
             raise _StopError
         self.status, self.headers, self.has_head, self._is_framed = status, headers, True, is_framed
@@ -202,8 +202,8 @@ class UpstreamCall:
             self.is_reusable = self._is_asked and self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
 
 
-def _is_encoded(headers: Headers) -> bool:
-    """Tell whether a body is more than cut into chunks."""
+def _is_encoded(status: int, headers: Headers) -> bool:
+    """Tell whether a body is more than cut into chunks. A refusal is understood by its status and headers, whatever its content."""
     codings = {coding.strip().lower() for name, value in headers if name == "content-encoding" for coding in value.split(",")}
     transfers = [value.lower() for name, value in headers if name == "transfer-encoding"]
-    return not codings <= _PLAIN or transfers not in ([], ["chunked"])
+    return (status < 400 and not codings <= _PLAIN) or transfers not in ([], ["chunked"])

@@ -38,6 +38,7 @@ def whole_answer(completion: Completion, chat: Chat, target: str) -> StoredAnswe
         estimate=partial(estimate_usage, chat.request),
     )
     events = [event for part in split(data) for event in grammar.feed(Event(part))]
+    events += grammar.end(done=True)[:-1]
     body = completion.raw or to_json(data, inf_nan_mode="null")
     usage = usage_event(events[0], data["usage"])
     return StoredAnswer(body, b"".join(map(encode, events)), encode(usage), target)

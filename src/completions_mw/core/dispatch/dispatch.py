@@ -4,8 +4,11 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 
+from completions_mw.core.answers.completion import complete_answer, is_interrupted
+from completions_mw.core.answers.finish_reasons import interrupted_error
+from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, is_usage, size_of
+from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.chunks import OpenedAnswer, opened
@@ -78,6 +81,7 @@ async def _stream(
         renamed=target.is_local or target.model != name,
         include_usage=chat.include_usage,
         n=chat.n,
+        is_forced=chat.forces_call,
         estimate=partial(estimate_usage, chat.request),
     )
     deadline = context.clock.monotonic() + target.total
@@ -87,22 +91,28 @@ async def _stream(
 
 
 def _finished(context: RequestContext, completion: Completion, target: Target, name: str, chat: Chat) -> Completion:
-    """Add the members that OpenAI's schema requires and the target left out; a complete answer keeps its bytes."""
-    data = completion.data
-    if not (data.get("id") and data.get("object") and data.get("created") and data.get("model")):
-        given = {field: value for field, value in data.items() if value is not None}
-        id, created = f"chatcmpl-{secrets.token_hex(14)}", int(context.clock.time())
-        data = {"id": id, "object": "chat.completion", "created": created, "model": name, **given}
+    """Put an answer right, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
+
+    Raises:
+        UpstreamError: the target says that the answer was cut.
+    """
+    id, created = f"chatcmpl-{secrets.token_hex(14)}", int(context.clock.time())
+    data = complete_answer(completion.data, id=id, created=created, model=name, is_forced=chat.forces_call)
     # A model in this process may return another model's answer, whose name its clients must not see.
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
-    usage = data.get("usage")
-    if not (is_usage(usage) and counts_answer(usage)):
-        size = sum(size_of(choice.get("message") or {}) for choice in data["choices"])
-        if size or not is_usage(usage):
+    usage = find_usage(completion.data)
+    if usage is None or not counts_answer(usage):
+        size = sum(size_of(choice["message"]) for choice in data["choices"])
+        if size or usage is None:
             context.estimated = True
             estimate = estimate_usage(chat.request, size)
-            data = {**data, "usage": at_least(usage, estimate) if is_usage(usage) else estimate}
-    context.usage = data["usage"]
-    context.finish_reason = data["choices"][-1].get("finish_reason")
+            usage = estimate if usage is None else at_least(usage, estimate)
+    if data.get("usage") is not usage:
+        data = {**data, "usage": usage}
+    context.usage = usage
+    context.finish_reason = completion.data["choices"][-1].get("finish_reason")
+    if is_interrupted(data):
+        raise interrupted_error()
+    context.finish_reason = data["choices"][-1]["finish_reason"]
     return completion if data is completion.data else Completion(data)

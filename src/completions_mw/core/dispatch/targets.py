@@ -1,17 +1,24 @@
 """Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Protocol
 
+from completions_mw.core.dispatch.client_words import put_in_client_words
+from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
 from completions_mw.core.ports import EventSource, Model, Transport
 from completions_mw.core.validation.request import Chat
-from completions_mw.errors import GatewayError, UpstreamError, UpstreamTimeoutError
+from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamResponse
 from completions_mw.providers.base import Completion, Upstream
-from completions_mw.sse import Event
+from completions_mw.settings.compatible import Capabilities
+from completions_mw.sse import EVENT_STREAM, Event
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """Maximum of bytes that are read of an upstream's error."""
+_ANSWERED: Final = frozenset({200, 201, 202, 203})
+"""Statuses of answers: some frameworks send 201 for every POST, and proxies 203 for what they have changed."""
+_STREAM_OPTIONS: Final = re.compile("stream_options|include_usage")
 ERROR_SECONDS: Final = 2.0
 """Seconds of silence for which the body of an upstream's error is awaited."""
 TOO_LARGE_CODE: Final = "upstream_too_large"
@@ -85,6 +92,14 @@ class InProcessTarget:
         return await self.port.stream(chat.request)
 
 
+@dataclass(slots=True)
+class Habits:
+    """What a target was found to do, for the time of this process."""
+
+    refuses_stream_options: bool = False
+    """Whether it answers a stream only if it is not asked for usage."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
     """A target behind HTTP: the upstream's wire format translates requests and answers, the transport sends them."""
@@ -97,6 +112,7 @@ class UpstreamTarget:
     transport: Transport = field(repr=False)
     max_response_bytes: int
     max_event_bytes: int
+    habits: Habits = field(default_factory=Habits, compare=False)
 
     @property
     def total(self) -> float:
@@ -120,21 +136,54 @@ class UpstreamTarget:
     async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
         response = await self._send(chat, connection, caller)
         expected = self.upstream.wire_format.stream_content_type
-        if not (response.header("content-type") or expected).startswith(expected):
-            await response.body.aclose()
-            error = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
-            error.maybe_billed = True
-            error.upstream_status = response.status
-            raise error
-        return UpstreamEvents(response.body, self)
+        body = response.body
+        if not (response.header("content-type") or expected).lower().startswith(expected):
+            start, is_stream = await self._start_of(response)
+            if not is_stream:
+                raise await self._no_stream_error(response, start)
+            body = RejoinedBody(start, body)
+        return UpstreamEvents(body, self)
+
+    async def _start_of(self, response: UpstreamResponse) -> tuple[bytes, bool]:
+        if self.upstream.wire_format.stream_content_type != EVENT_STREAM:
+            return b"", False
+        return await read_start(response.body)
+
+    async def _no_stream_error(self, response: UpstreamResponse, start: bytes) -> GatewayError:
+        """Return the error for an answer that is no stream, with the reason that it may give."""
+        error: GatewayError = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
+        try:
+            self.upstream.wire_format.parse_completion(start + await read_whole(response.body, MAX_ERROR_BYTES))
+        except GatewayError as found:
+            error = error if found.code == error.code or found.received is not None else found
+        error.maybe_billed = True
+        self.complete_error(error, response.status)
+        return error
 
     async def _send(self, chat: Chat, connection: ClientConnection | None, caller: str) -> UpstreamResponse:
+        """Return the response to a request, which is sent once more without `stream_options` if the upstream refuses these.
+
+        Raises:
+            GatewayError: the upstream gives no answer.
+        """
+        capabilities = self.upstream.capabilities
+        without = capabilities.without("stream_options")
+        if self.habits.refuses_stream_options:
+            capabilities = without
+        try:
+            return await self._ask(chat, connection, caller, capabilities)
+        except InvalidRequestError as error:
+            if capabilities == without or not chat.stream or not _STREAM_OPTIONS.search(f"{error.message} {error.param}"):
+                raise
+        response = await self._ask(chat, connection, caller, without)
+        self.habits.refuses_stream_options = True
+        return response
+
+    async def _ask(self, chat: Chat, connection: ClientConnection | None, caller: str, capabilities: Capabilities) -> UpstreamResponse:
         upstream = self.upstream
-        request = upstream.wire_format.build_request(
-            upstream.endpoint, upstream.capabilities, self.model, chat.fields, chat.cap, connection
-        )
+        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap, connection)
         response = await self.transport.send(replace(request, caller=caller))
-        if response.status == 200:
+        if response.status in _ANSWERED:
             return response
         response.body.detach(ERROR_SECONDS)
         try:
@@ -143,6 +192,7 @@ class UpstreamTarget:
             # The error can be made from the status alone.
             body = b""
         error = upstream.wire_format.parse_error(response.status, response.headers, body)
+        put_in_client_words(error, chat)
         self.complete_error(error, response.status)
         raise error
 

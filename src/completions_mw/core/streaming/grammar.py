@@ -4,15 +4,19 @@ Chunks that follow the grammar, as OpenAI's do, pass unchanged as bytes. A chunk
 text and `finish_reason`) is split; usage moves to the end of the stream; all chunks get the same id, time and model.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
-from completions_mw.core.costs.tokens import at_least, counts_answer, is_usage, size_of
+from completions_mw.core.answers.finish_reasons import INTERRUPTED, interrupted_error
+from completions_mw.core.answers.usage import UsageMeter, find_usage
+from completions_mw.core.streaming.choice import ChoiceGrammar, Step
 from completions_mw.errors import UpstreamError
 from completions_mw.sse import DONE, Event
 
 CHUNK_OBJECT: Final = "chat.completion.chunk"
 _ENVELOPE_NAMES: Final = ("id", "object", "created", "model")
+_COMMON_MEMBERS: Final = frozenset({*_ENVELOPE_NAMES, "choices", "usage", "service_tier", "system_fingerprint", "obfuscation", "provider"})
+"""Members for which alone a chunk without choices is not sent."""
 
 
 class ChunkGrammar:
@@ -25,22 +29,23 @@ class ChunkGrammar:
         renamed: whether the target has another name for the model, which clients must not see.
         include_usage: whether the client asked for usage.
         n: number of choices that the client asked for.
+        is_forced: whether the client forced the call of one function, which OpenAI's API answers with the finish reason `stop`.
         estimate: returns an estimated `usage` object for an answer's size, if the target reports none.
     """
 
     __slots__ = (
-        "_characters",
-        "_covered",
+        "_choices",
         "_defaults",
         "_envelope",
-        "_estimate",
-        "_finished",
+        "_held",
         "_include_usage",
+        "_is_forced",
+        "_meter",
         "_n",
         "_renamed",
-        "_started",
+        "_usage_chunk",
+        "_waiting",
         "finish_reason",
-        "usage",
     )
 
     def __init__(
@@ -52,6 +57,7 @@ class ChunkGrammar:
         renamed: bool,
         include_usage: bool,
         n: int = 1,
+        is_forced: bool = False,
         estimate: Callable[[int], dict[str, Any]],
     ) -> None:
         self._defaults = (id, CHUNK_OBJECT, created, model)
@@ -59,14 +65,14 @@ class ChunkGrammar:
         self._renamed = renamed
         self._include_usage = include_usage
         self._n = n
-        self._estimate = estimate
-        self._started: set[int] = set()
-        self._finished: set[int] = set()
-        self._characters = 0
-        self._covered = 0
-        """Part of `_characters` that the reported usage counts."""
-        self.usage: dict[str, Any] | None = None
-        """The last usage that the target reported."""
+        self._is_forced = is_forced
+        self._meter = UsageMeter(estimate)
+        self._choices: dict[int, ChoiceGrammar] = {}
+        self._held: dict[int, Event] = {}
+        """Chunks that end choices, by the index of the choice: nothing may follow them."""
+        self._waiting: list[Event] = []
+        """Chunks without choices that came before the first one with choices, or behind a chunk that is held."""
+        self._usage_chunk: Event | None = None
         self.finish_reason: Any = None
         """The `finish_reason` of the choice that ended last."""
 
@@ -87,33 +93,20 @@ class ChunkGrammar:
         return chunks
 
     def feed(self, event: Event) -> list[Event]:
-        """Return the chunks for the client that one chunk of the target becomes."""
+        """Return the chunks for the client that one chunk of the target becomes.
+
+        Raises:
+            UpstreamError: the target goes on with a choice that the client was told is complete.
+        """
         data = event.data
-        changed = ("usage" in data) != self._include_usage
-        if changed and self._include_usage:
-            data["usage"] = None
-        elif "usage" in data and (data["usage"] is not None or changed):
-            changed = True
-            if data["usage"] is not None:
-                self._take_usage(data["usage"], data.get("choices") or ())
-            if self._include_usage:
-                data["usage"] = None
-            else:
-                del data["usage"]
         choices = data.get("choices")
-        if not choices:
-            return []
-        if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
-            if self._envelope is None:
-                self._envelope = self._envelope_of(data)
-            # Twice: first for OpenAI's order of members, then to replace the target's values.
-            unified = {**dict(zip(_ENVELOPE_NAMES, self._envelope, strict=True)), **data}
-            unified.update(zip(_ENVELOPE_NAMES, self._envelope, strict=True))
-            changed = changed or unified != data
-            data = unified
-        if len(choices) > 1 or not self._follows(choices[0]):
-            return [Event({**data, "choices": [step]}) for choice in choices for step in self._steps(choice)]
-        return [Event(data) if changed else event]
+        # The usual chunk, in as few steps as possible.
+        if type(choices) is list and len(choices) == 1 and not self._held and not data.get("usage"):
+            index = choices[0].get("index")
+            choice = self._choices.get(index) if type(index) is int else None
+            if choice is not None and choice.is_plain and choice.follows(choices[0]):
+                return [self._unified(event)]
+        return self._with_choices(event, choices) if choices else self._without_choices(event)
 
     def end(self, *, done: bool) -> list[Event]:
         """Return the chunks that end the answer, `DONE` last.
@@ -124,47 +117,136 @@ class ChunkGrammar:
         Raises:
             UpstreamError: the answer is incomplete, and no end is invented for it (docs/promises.md, Streams and truncation).
         """
-        open_choices = self._started - self._finished
-        if not self._started or ((open_choices or len(self._finished) < self._n) and not done):
+        choices = self._choices.values()
+        if any(choice.reason == INTERRUPTED for choice in choices):
+            raise interrupted_error()
+        are_open = [choice for choice in choices if choice.reason is None]
+        if not choices or ((are_open or len(choices) < self._n) and not done):
             raise UpstreamError("The upstream provider ended its answer before it was complete.", code="upstream_incomplete")
-        events = [self._chunk([_choice(index, {}, "stop")]) for index in sorted(open_choices)]
+        for choice in sorted(are_open, key=lambda choice: choice.index):
+            self._held[choice.index] = Event({})
+        events = self._released()
         if self._include_usage:
-            events.append(self._chunk([], self.final_usage()))
+            events.append(self._last_chunk())
+        elif self._usage_chunk is not None and not self._usage_chunk.data.keys() <= _COMMON_MEMBERS:
+            # Clients that ask for no usage expect a choice in every chunk, so the last one gets what stands beside the usage.
+            events[-1] = Event({**self._unified(self._usage_chunk).data, **events[-1].data})
         return [*events, DONE]
 
     def empty_chunk(self) -> Event:
         """Return a chunk with an empty delta, which adds nothing to a choice that has begun, if possible to one that has not ended."""
-        index = min(self._started - self._finished or self._started, default=0)
-        return self._chunk([_choice(index, {}, None)])
+        index = min((choice.is_ended, choice.index) for choice in self._choices.values())[1] if self._choices else 0
+        return self._chunk([{"index": index, "delta": {}, "finish_reason": None}], {})
 
     @property
     def has_text(self) -> bool:
         """Whether any text, or call of a tool, has come."""
-        return self._characters > 0
+        return self._meter.characters > 0
 
     @property
     def is_finished(self) -> bool:
         """Whether every choice has ended, so that only usage and `DONE` are to come."""
-        return len(self._finished) >= self._n
+        return sum(choice.reason is not None for choice in self._choices.values()) >= self._n
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The last usage that the target reported."""
+        return self._meter.reported
 
     @property
     def is_estimated(self) -> bool:
         """Whether `final_usage` is an estimate, because the target has reported no usage since its last text."""
-        return self.usage is None or self._characters > self._covered
+        return self._meter.is_estimated
 
     def final_usage(self) -> dict[str, Any]:
         """Return the usage that the target reported; if it reported none since its last text, an estimate that is no less."""
-        if self.usage is not None and self._characters <= self._covered:
-            return self.usage
-        estimate = self._estimate(self._characters)
-        return estimate if self.usage is None else at_least(self.usage, estimate)
+        return self._meter.final()
 
-    def _take_usage(self, usage: object, choices: Iterable[dict[str, Any]]) -> None:
-        """Keep the usage that a target reports, for the end of the stream."""
-        if is_usage(usage):
-            self.usage = usage
-            written = sum(size_of(choice.get("delta") or {}) for choice in choices)
-            self._covered = self._characters + written if counts_answer(usage) else 0
+    def _with_choices(self, event: Event, choices: list[Step]) -> list[Event]:
+        if self._envelope is None:
+            self._envelope = self._envelope_of(event.data)
+        whole = self._unified(event)
+        indexes = [_index_of(choice, position) for position, choice in enumerate(choices)]
+        events: list[Event] = []
+        if not self._choices:
+            events, self._waiting = list(map(self._unified, self._waiting)), []
+        elif self._held and self._may_release(indexes):
+            events = self._released()
+        for index, choice in zip(indexes, choices, strict=True):
+            state = self._choices.get(index)
+            if state is None:
+                state = self._choices[index] = ChoiceGrammar(index, self._meter)
+            end = state.end
+            for step in state.steps(choice):
+                is_same = step is choice and len(choices) == 1
+                events.append(whole if is_same else Event({**whole.data, "choices": [step]}))
+            if state.end is not end and state.end is not None:
+                is_same = state.end is choice and len(choices) == 1
+                self._held[index] = whole if is_same else Event({**whole.data, "choices": [state.end]})
+                self.finish_reason = choice.get("finish_reason")
+        self._note_usage(event.data)
+        return events
+
+    def _without_choices(self, event: Event) -> list[Event]:
+        """Keep the usage of a chunk without choices, and return the chunk if it says more than that."""
+        data = event.data
+        if self._note_usage(data):
+            event, self._usage_chunk = self._usage_chunk or event, event
+            if event is self._usage_chunk:
+                return []
+        if "choices" not in event.data or event.data.keys() <= _COMMON_MEMBERS:
+            return []
+        if self._choices and not self._held:
+            return [self._unified(event)]
+        self._waiting.append(event)
+        return []
+
+    def _note_usage(self, data: dict[str, Any]) -> bool:
+        usage = find_usage(data)
+        if usage is not None:
+            self._meter.report(usage)
+        return usage is not None
+
+    def _may_release(self, indexes: list[int]) -> bool:
+        """Tell whether what is held surely ends its choice: the target sent it as a chunk of its own, and goes on with another choice."""
+        return all(index not in indexes and event.raw is not None for index, event in self._held.items())
+
+    def _released(self) -> list[Event]:
+        """Return the ends of choices that are held, and what waited for them."""
+        events: list[Event] = []
+        for index, event in self._held.items():
+            choice = self._choices[index]
+            steps = choice.last_steps(is_forced=self._is_forced)
+            events += [event if step is choice.end else self._chunk([step], event.data) for step in steps]
+            self.finish_reason = choice.reason
+        events += map(self._unified, self._waiting)
+        self._held, self._waiting = {}, []
+        return events
+
+    def _last_chunk(self) -> Event:
+        """Return the chunk with the usage: the target's own, with all its members, if it sent one."""
+        usage, event = self.final_usage(), self._usage_chunk
+        if event is None:
+            return Event(self._enveloped({"choices": [], "usage": usage}))
+        data = self._enveloped({**event.data, "choices": [], "usage": usage})
+        return event if data == event.data and event.data.get("usage") is usage else Event(data)
+
+    def _unified(self, event: Event) -> Event:
+        """Return a chunk with the id, time and model of all chunks, and without usage; the chunk itself if it is so already."""
+        data = event.data
+        if self._include_usage:
+            if data.get("usage", False) is not None:
+                data = {**data, "usage": None}
+        elif "usage" in data:
+            data = {name: value for name, value in data.items() if name != "usage"}
+        if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
+            data = self._enveloped(data)
+        return event if data is event.data else Event(data)
+
+    def _enveloped(self, data: dict[str, Any]) -> dict[str, Any]:
+        # Twice: first for OpenAI's order of members, then to replace the target's values.
+        envelope = dict(zip(_ENVELOPE_NAMES, self._envelope or self._defaults, strict=True))
+        return {**envelope, **data, **envelope}
 
     def _envelope_of(self, first: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
         """Return the id, object, time and model of all chunks, taken from the first chunk where its values are valid."""
@@ -173,58 +255,15 @@ class ChunkGrammar:
         return (
             found_id if isinstance(found_id, str) and found_id else id,
             CHUNK_OBJECT,
-            found_created if isinstance(found_created, int) else created,
+            found_created if type(found_created) is int and found_created > 0 else created,
             found_model if isinstance(found_model, str) and found_model and not self._renamed else model,
         )
 
-    def _follows(self, choice: dict[str, Any]) -> bool:
-        """Tell whether a choice is the grammar's next step without changes, and record the step."""
-        index, delta = choice.get("index"), choice.get("delta")
-        if not isinstance(index, int) or not isinstance(delta, dict) or "finish_reason" not in choice:
-            return False
-        if index not in self._started:
-            # OpenAI's first delta has the role and no text; where it opens tool calls, null content.
-            content = delta.get("content", False)
-            is_first = delta.get("role") == "assistant" and (content == "" or (content is None and delta.get("tool_calls")))
-            if not is_first or choice["finish_reason"]:
-                return False
-            self._started.add(index)
-            self._characters += size_of(delta)
-            return True
-        if choice["finish_reason"]:
-            if delta or index in self._finished:
-                return False
-            self._finished.add(index)
-            self.finish_reason = choice["finish_reason"]
-            return True
-        if "role" in delta:
-            return False
-        self._characters += size_of(delta)
-        return True
-
-    def _steps(self, choice: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the steps of the grammar that a choice combines, one choice for each step."""
-        index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        delta = {name: value for name, value in (choice.get("delta") or {}).items() if value not in (None, "") and name != "role"}
-        steps: list[dict[str, Any]] = []
-        if index not in self._started:
-            self._started.add(index)
-            steps.append(_choice(index, {"role": "assistant", "content": ""}, None))
-        if delta:
-            self._characters += size_of(delta)
-            steps.append(_choice(index, delta, None))
-        if choice.get("finish_reason") and index not in self._finished:
-            self._finished.add(index)
-            self.finish_reason = choice["finish_reason"]
-            steps.append(_choice(index, {}, choice["finish_reason"]))
-        if steps and choice.get("logprobs") is not None:
-            (steps[1] if len(steps) > 1 and delta else steps[0])["logprobs"] = choice["logprobs"]
-        return steps
-
-    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> Event:
-        data = {**dict(zip(_ENVELOPE_NAMES, self._envelope or self._defaults, strict=True)), "choices": choices}
-        return Event({**data, "usage": usage} if self._include_usage else data)
+    def _chunk(self, choices: list[Step], members: dict[str, Any]) -> Event:
+        """Return a chunk with members of another one."""
+        return self._unified(Event(self._enveloped({**members, "choices": choices})))
 
 
-def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "finish_reason": finish_reason}
+def _index_of(choice: Step, position: int) -> int:
+    index = choice.get("index")
+    return index if type(index) is int and index >= 0 else position

@@ -11,6 +11,7 @@ from completions_mw.core.validation.error_texts import Fault, describe, unknown_
 from completions_mw.core.validation.rules import RULES
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest, Message
+from completions_mw.schemas.tools import FunctionToolChoice
 
 UnknownParams = Literal["reject", "forward", "ignore"]
 """Treatment of top-level fields that OpenAI's API does not have (docs/contract.md, Requests)."""
@@ -43,6 +44,16 @@ class Chat:
         """Whether the client asked for usage at the end of the stream (docs/contract.md, Streams)."""
         options = self.request.stream_options
         return options is not None and options.include_usage is True
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Names of the fields that the client has set."""
+        return frozenset(self.fields)
+
+    @property
+    def forces_call(self) -> bool:
+        """Whether the client forces the call of one function by its name."""
+        return isinstance(self.request.tool_choice, FunctionToolChoice)
 
     @property
     def max_tokens(self) -> int | None:

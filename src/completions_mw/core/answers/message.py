@@ -1,0 +1,47 @@
+"""The message of a whole answer, or a piece of it in a stream, wherever a target puts it (docs/contract.md, Answers)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from completions_mw.core.answers.content import as_text, read_content
+from completions_mw.core.answers.tool_calls import arguments_of
+
+
+def message_in(choice: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
+    """Return the message of a choice: the first of its members `names` that is one, else its `text`; None if it has none."""
+    for name in names:
+        value = choice.get(name)
+        if isinstance(value, dict):
+            return value
+        if isinstance(value, str):
+            return {"content": value}
+    return None if choice.get("text") is None else {"content": choice["text"]}
+
+
+def has_text_only(message: Mapping[str, Any]) -> bool:
+    """Tell whether the content and the older form of a call are text already, so that `with_text` would change nothing."""
+    call = message.get("function_call")
+    if call is not None and not (isinstance(call, dict) and isinstance(call.get("arguments", ""), str)):
+        return False
+    return all(isinstance(message.get(name), str | None) for name in ("content", "refusal", "reasoning_content"))
+
+
+def with_text(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message whose content is text. Thoughts move to `reasoning_content`, images and the like to `content_parts`."""
+    mended = dict(message)
+    for name in ("refusal", "reasoning_content"):
+        if message.get(name) is not None:
+            mended[name] = as_text(message[name])
+    content, call = message.get("content"), message.get("function_call")
+    if content is not None and not isinstance(content, str):
+        found = read_content(content)
+        mended["content"] = found.text
+        if found.thoughts:
+            mended["reasoning_content"] = (mended.get("reasoning_content") or "") + found.thoughts
+        if found.others:
+            mended["content_parts"] = found.others
+    if isinstance(call, dict):
+        mended["function_call"] = {**call, **({"arguments": arguments_of(call["arguments"])} if "arguments" in call else {})}
+    elif call is not None:
+        del mended["function_call"]
+    return mended
