@@ -7,6 +7,7 @@
     ├── NotFoundError               404
     ├── MethodNotAllowedError       405
     ├── RequestTimeoutError         408
+    ├── LengthRequiredError         411
     ├── RequestTooLargeError        413
     ├── UnsupportedMediaTypeError   415
     ├── RateLimitError              429
@@ -142,6 +143,14 @@ class RequestTimeoutError(GatewayError):
     status = 408
     type = "invalid_request_error"
     code = "request_timeout"
+
+
+class LengthRequiredError(GatewayError):
+    """The body is chunked, and the server of the host app does not support that."""
+
+    status = 411
+    type = "invalid_request_error"
+    code = "length_required"
 
 
 class RequestTooLargeError(GatewayError):

@@ -1,4 +1,4 @@
-"""A hook of the app that takes the body and gives it back to nobody (docs/promises.md, Hosts and servers)."""
+"""Bodies that do not arrive: a hook of the app takes them, or the server does not unpack them (docs/promises.md, Hosts and servers)."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ from completions_mw.adapters.flask import Completions
 from tests.adapters.given import CHAT_BODY, HEADERS, settings
 from tests.hosts.base import CHAT, Host, Project
 from tests.hosts.django import MIDDLEWARE, configured
+from tests.hosts.every import BLOCKING_HOSTS, HostMaker
 from tests.support.asgi_driver import ASGIServer
 from tests.support.wsgi_driver import WSGIServer
 
@@ -25,6 +26,24 @@ MESSAGE = "The body of the request did not arrive. Something in the app has read
 def check(host: Host) -> None:
     response = host.request("POST", CHAT, HEADERS, CHAT_BODY)
     assert (response.status, response.error["code"], response.error["message"]) == (400, "missing_body", MESSAGE)
+
+
+def unable(app: Any) -> Any:
+    """Be a server that leaves chunks packed and says nothing of them."""
+
+    def call(environ: Any, start_response: Any) -> Any:
+        del environ["wsgi.input_terminated"]
+        return app({**environ, "HTTP_TRANSFER_ENCODING": "chunked"}, start_response)
+
+    return call
+
+
+@pytest.mark.parametrize("host", BLOCKING_HOSTS.values(), ids=BLOCKING_HOSTS)
+def test_chunks_need_a_server_that_unpacks_them(portal: BlockingPortal, host: HostMaker) -> None:
+    with host(Project(settings(), portal)) as plain:
+        assert isinstance(plain.server, WSGIServer)
+        response = Host(WSGIServer(unable(plain.server.app))).request("POST", CHAT, HEADERS, [CHAT_BODY])
+    assert (response.status, response.error["code"]) == (411, "length_required")
 
 
 async def take(request: Any, call_next: Any = None) -> Any:

@@ -4,21 +4,24 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, update_wrapper
 from types import ModuleType
 from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test.utils import override_settings
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.asyncio import async_unsafe
+from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from completions_mw import ConfigurationError, Request
+from completions_mw.adapters.django import views
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TREE, USER_HEADERS, settings, upstream_settings
 from tests.hosts import django
 from tests.hosts.base import CHAT, HELLO, MODELS, PREFIX, Host, Project
@@ -255,3 +258,78 @@ def test_the_projects_own_code_can_ask_too(portal: BlockingPortal) -> None:
         assert isinstance(urls, ModuleType)
         answer = urls.gateway.complete(model="m", messages=[{"role": "user", "content": "hi"}])
     assert answer.choices[0].message.content == "hi"
+
+
+class SeesTemplates:
+    """A middleware that changes responses with templates, as Django's documentation tells it to."""
+
+    async_capable = True
+    sync_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self._get_response(request)
+
+    def process_template_response(self, request: HttpRequest, response: Any) -> Any:
+        response.context_data["team"] = "ours"
+        response.template_name = response.template_name or "page.html"
+        response["x-team"] = "ours"
+        response.set_cookie("team", "ours")
+        return response
+
+
+@pytest.mark.parametrize("body", [CHAT_BODY, STREAM_BODY], ids=["json", "stream"])
+def test_middleware_for_templates_changes_the_headers_only(portal: BlockingPortal, body: bytes) -> None:
+    with host(portal, is_async=True, MIDDLEWARE=[f"{__name__}.SeesTemplates", *django.MIDDLEWARE]) as project:
+        answer = project.request("POST", CHAT, HEADERS, body)
+    assert (answer.status, answer.headers["x-team"], answer.headers["set-cookie"]) == (200, "ours", "team=ours; Path=/")
+    assert answer.headers["content-type"] == ("application/json" if body is CHAT_BODY else "text/event-stream; charset=utf-8")
+
+
+def test_the_view_is_a_function_as_all_views(portal: BlockingPortal) -> None:
+    with host(portal, is_async=False):
+        view = resolve(CHAT).func
+        assert (view.__name__, view.__module__, view.csrf_exempt, view.login_required) == ("answer", views.__name__, True, False)
+        assert update_wrapper(lambda request: None, view).__doc__ == view.__doc__
+
+
+@every_server
+def test_a_middleware_that_raises_over_a_stream_closes_it(portal: BlockingPortal, is_async: bool, upstream: MockUpstream) -> None:
+    middleware = [f"{__name__}.{'raises_async' if is_async else 'raises'}"]
+    with host(portal, is_async, Project(upstream_settings(upstream.url), portal), MIDDLEWARE=middleware) as project:
+        with project.stream("POST", CHAT, HEADERS, STREAM_BODY) as answer:
+            assert answer.status == 500
+        upstream.wait_closed()
+    KEPT.clear()
+
+
+KEPT: list[BaseException] = []
+"""Failures as an error tracker keeps them: with all that their frames hold."""
+
+
+@sync_only_middleware  # type: ignore[untyped-decorator]
+def raises(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return fail(get_response(request))
+
+    return middleware
+
+
+@async_only_middleware  # type: ignore[untyped-decorator]
+def raises_async(get_response: Any) -> Any:
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        return fail(await get_response(request))
+
+    return middleware
+
+
+def fail(response: HttpResponse) -> HttpResponse:
+    try:
+        raise RuntimeError(f"no room for a response with {response.status_code}")
+    except RuntimeError as error:
+        KEPT.append(error)
+        raise

@@ -11,10 +11,11 @@ from flask.cli import routes_command
 
 from completions_mw import ChatRequest, ConfigurationError, Gateway
 from completions_mw.adapters.flask import Completions
-from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TOML, TREE, settings
+from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TOML, TREE, settings, upstream_settings
 from tests.hosts.base import CHAT, MODELS, Host, HostResponse
 from tests.support.exchange import HeaderPairs
 from tests.support.grammar import check_stream
+from tests.support.upstream import MockUpstream
 from tests.support.wsgi_driver import WSGIServer
 
 
@@ -205,6 +206,22 @@ def test_an_extension_for_cors_answers_for_our_paths(app: flask.Flask) -> None:
     answer = app.test_client().options(CHAT)
     assert (answer.status_code, answer.allow.to_header()) == (200, "POST")
     assert answer.headers["access-control-allow-origin"] == "https://a.example"
+
+
+def test_a_function_that_raises_over_a_stream_closes_it(app: flask.Flask, upstream: MockUpstream) -> None:
+    app.config["COMPLETIONS_MW"] = upstream_settings(upstream.url)
+    Completions(app)
+    kept: list[BaseException] = []
+
+    @app.after_request
+    def fail(response: flask.Response) -> flask.Response:
+        raise RuntimeError(f"no room for a response with {response.status_code}")
+
+    # As error trackers do, with all that its frames hold.
+    flask.got_request_exception.connect(lambda _, exception: kept.append(exception), app, weak=False)
+    answer = app.test_client().post(CHAT, headers=dict(HEADERS), data=STREAM_BODY)
+    assert (answer.status_code, len(kept)) == (500, 1)
+    upstream.wait_closed()
 
 
 def test_the_routes_are_listed(app: flask.Flask) -> None:

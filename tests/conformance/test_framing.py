@@ -21,6 +21,7 @@ TYPES = {
     "utf-16": ("application/json; charset=utf-16", 415),
     "latin-1": ("application/json; charset=iso-8859-1", 415),
     "json-lines": ("application/jsonl", 415),
+    "empty": ("", 200),
 }
 
 

@@ -18,12 +18,12 @@ class WSGIServer:
     """A `Server` for WSGI; the app runs in the test's own thread."""
 
     def __init__(self, app: WSGIApp) -> None:
-        self._app = app
+        self.app = app
 
     def send(self, request: Sent) -> "WSGIAnswer":
         # The validator itself fails over lengths and verbs that real servers let pass.
         valid = dict(request.headers).get("content-length", "0").isdecimal() and request.method in {*HTTPMethod}
-        return WSGIAnswer(validator(self._app) if valid else self._app, request)
+        return WSGIAnswer(validator(self.app) if valid else self.app, request)
 
 
 class WSGIAnswer:

@@ -9,7 +9,7 @@ from werkzeug.routing import BaseConverter
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
-from completions_mw.adapters.wsgi_client import discard, read
+from completions_mw.adapters.wsgi_client import check_chunks, discard, read
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.routes import Routes
 from completions_mw.core.validation.headers import body_too_large_error
@@ -88,6 +88,7 @@ class Completions:
             gateway = Gateway(settings, **options)
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)
+        app.teardown_request(close_stream)
         app.url_map.converters[CONVERTER] = ModelConverter
         for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<{CONVERTER}:model>")):
             # Not by `add_url_rule`, which needs a list of methods: the gateway refuses all others itself, as OpenAI does. A path with two
@@ -118,7 +119,17 @@ def answer(model: str = "") -> flask.Response:
         flask.abort(404)
     if flask.request.is_multiprocess:
         gateway.note_processes()
-    return to_flask_response(gateway.handle(request))
+    response = gateway.handle(request)
+    if not isinstance(response.body, bytes):
+        flask.g.completions_mw_stream = response.body
+    return to_flask_response(response)
+
+
+def close_stream(error: BaseException | None) -> None:
+    """Close the stream of a request that failed after our view, as in an `after_request` function: no server has got it."""
+    stream: BlockingIterator[bytes] | None = flask.g.pop("completions_mw_stream", None)
+    if error is not None and stream is not None:
+        stream.close()
 
 
 def to_request(request: flask.Request) -> Request:
@@ -163,6 +174,7 @@ class FlaskBody:
         self._request = request
 
     async def read(self, limit: int) -> bytes:
+        check_chunks(self._request.environ)
         # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
         self._request.max_content_length = limit + 1
         try:

@@ -11,8 +11,9 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.polling import new_poll
 from completions_mw.core.validation.headers import body_too_large_error
-from completions_mw.errors import ClientDisconnectedError
+from completions_mw.errors import ClientDisconnectedError, LengthRequiredError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -34,6 +35,7 @@ class WSGIBody:
         self._environ = environ
 
     async def read(self, limit: int) -> bytes:
+        check_chunks(self._environ)
         try:
             # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
             stream = get_input_stream(self._environ, max_content_length=limit + 1)
@@ -43,6 +45,16 @@ class WSGIBody:
 
     async def discard(self, limit: int, seconds: float) -> bool:
         return discard(get_input_stream(self._environ), self._environ, limit, seconds)
+
+
+def check_chunks(environ: "WSGIEnvironment") -> None:
+    """Refuse a chunked body on a server that does not unpack it: such a body cannot be told from none.
+
+    Raises:
+        LengthRequiredError: the body has no length.
+    """
+    if "HTTP_TRANSFER_ENCODING" in environ and not (environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")):
+        raise LengthRequiredError("This server does not support chunked request bodies (HINT: send a Content-Length).")
 
 
 def read(read_all: Callable[[], bytes], stream: IO[bytes]) -> bytes:
@@ -108,7 +120,7 @@ class ClientSocket:
 
     def is_gone(self) -> bool:
         """Return whether the client has closed the connection, without reading from it."""
-        poll = select.poll()
+        poll = new_poll()
         poll.register(self._socket, select.POLLIN)
         if not poll.poll(0):
             return False

@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from completions_mw.adapters.django.gateways import SETTINGS, gateways, project_settings
-from completions_mw.adapters.django.views import View
+from completions_mw.adapters.django.views import answer
 from completions_mw.adapters.support import needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
@@ -39,10 +39,10 @@ def __getattr__(name: str) -> Any:
 def _patterns(prefix: str) -> list[URLPattern]:
     routes = Routes(prefix)
     return [
-        path(routes.chat[1:], _view, {"path": routes.chat}, name="chat"),
-        path(routes.models[1:], _view, {"path": routes.models}, name="models"),
+        path(routes.chat[1:], answer, {"path": routes.chat}, name="chat"),
+        path(routes.models[1:], answer, {"path": routes.models}, name="models"),
         # Not by the converter `path`, which knows no line feeds.
-        re_path(rf"^{re.escape(routes.models[1:])}/(?P<model>[\s\S]+)\Z", _view, {"path": f"{routes.models}/"}, name="model"),
+        re_path(rf"^{re.escape(routes.models[1:])}/(?P<model>[\s\S]+)\Z", answer, {"path": f"{routes.models}/"}, name="model"),
     ]
 
 
@@ -59,10 +59,9 @@ def _rebuild(*, setting: str, **_: object) -> None:
         clear_url_caches()
 
 
-_view = View(gateways)
 for _alias in connections:
     # No transaction may stay open while a model answers.
-    transaction.non_atomic_requests(using=_alias)(_view)
+    transaction.non_atomic_requests(using=_alias)(answer)
 
 urlpatterns = _patterns(gateways().blocking.settings.prefix)
 setting_changed.connect(_rebuild)

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
-from weakref import finalize
+from weakref import WeakMethod, finalize
 
 from completions_mw.adapters import asgi, wsgi
-from completions_mw.adapters.django.gateways import Gateways
+from completions_mw.adapters.django.gateways import gateways
 from completions_mw.adapters.support import needs
 from completions_mw.adapters.wsgi_client import WSGIBody, discard
 from completions_mw.core.streaming.body import StreamBody
@@ -19,46 +19,56 @@ with needs("django"):
     from django.conf import settings
     from django.core.handlers.asgi import ASGIRequest
     from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
+    from django.views.decorators.csrf import csrf_exempt
 
 
-class View:
-    """The view of all paths: asks the `Gateway` under WSGI, and the `AsyncGateway` under ASGI.
+@csrf_exempt  # type: ignore[untyped-decorator]
+def answer(request: HttpRequest, path: str, model: str = "") -> Any:
+    """Answer a request: the view of all paths. It asks the `Gateway` under WSGI, and the `AsyncGateway` under ASGI.
 
-    It is not a coroutine function, so that Django calls it directly under both; under ASGI it returns a response that Django awaits.
+    It is no coroutine function, so that Django calls it directly under both; under ASGI it returns a response that Django awaits.
+    """
+    own_request = to_request(request, path + model)
+    blocking, asynchronous = gateways()
+    if not blocking.has_path(own_request.path):
+        raise Http404
+    # Otherwise GZipMiddleware would buffer a stream, or compress each piece as a file of its own.
+    request.META.pop("HTTP_ACCEPT_ENCODING", None)
+    if isinstance(request, ASGIRequest):
+        return AsyncResponse(asynchronous, request, own_request)
+    if request.environ.get("wsgi.multiprocess"):
+        blocking.note_processes()
+    return to_django_response(blocking.handle(own_request), request)
 
-    Args:
-        gateways: returns the gateways of this process, which change when a test changes Django's settings.
+
+# As the decorator `login_not_required` of Django 5.1 says it.
+answer.login_required = False
+
+
+class AsyncResponse(HttpResponse):  # type: ignore[misc]
+    """A response that the gateway makes on the event loop of the server: Django awaits `render`.
+
+    Django takes it for a response with a template and shows it to middleware with `process_template_response`, so it has what that may
+    change.
     """
 
-    csrf_exempt = True
-    login_required = False
+    template_name = None
 
-    def __init__(self, gateways: Callable[[], Gateways]) -> None:
-        self._gateways = gateways
-
-    def __call__(self, request: HttpRequest, path: str, model: str = "") -> Any:
-        own_request = to_request(request, path + model)
-        gateways = self._gateways()
-        if not gateways.blocking.has_path(own_request.path):
-            raise Http404
-        # Otherwise GZipMiddleware would buffer a stream, or compress each piece as a file of its own.
-        request.META.pop("HTTP_ACCEPT_ENCODING", None)
-        if isinstance(request, ASGIRequest):
-            return AsyncResponse(gateways.asynchronous, own_request)
-        if request.environ.get("wsgi.multiprocess"):
-            gateways.blocking.note_processes()
-        return to_django_response(gateways.blocking.handle(own_request))
-
-
-class AsyncResponse:
-    """A response that the gateway makes on the event loop of the server: Django awaits `render`."""
-
-    def __init__(self, gateway: AsyncGateway, request: Request) -> None:
+    def __init__(self, gateway: AsyncGateway, request: HttpRequest, own_request: Request) -> None:
+        super().__init__()
+        # Headers that middleware sets are kept, and this is none of them.
+        del self.headers["Content-Type"]
+        self.context_data: dict[str, Any] = {}
         self._gateway = gateway
         self._request = request
+        self._own_request = own_request
 
     async def render(self) -> HttpResponse:
-        return to_django_response(await self._gateway.handle(self._request))
+        response = to_django_response(await self._gateway.handle(self._own_request), self._request)
+        for name, value in self.items():
+            response.setdefault(name, value)
+        response.cookies.update(self.cookies)
+        return response
 
 
 def to_request(request: HttpRequest, path: str) -> Request:
@@ -77,13 +87,27 @@ def to_request(request: HttpRequest, path: str) -> Request:
     return replace(wsgi.to_request(request.environ, request), path=path, body=body, debug=settings.DEBUG)
 
 
-def to_django_response(response: Response[Any]) -> HttpResponse:
-    """Return the Django response for a response of the gateway."""
+def to_django_response(response: Response[Any], request: HttpRequest) -> HttpResponse:
+    """Return the Django response for a response of the gateway. The end of `request` closes a stream that no server has got."""
     headers = dict(wsgi.headers_of(response))
     if isinstance(response.body, bytes):
         return HttpResponse(response.body, status=response.status, headers=headers)
     body = AsyncBody(response.body) if isinstance(response.body, StreamBody) else response.body
+    close_with(request, body.close)
     return StreamingHttpResponse(body, status=response.status, headers=headers)
+
+
+def close_with(request: HttpRequest, close: Callable[[], object]) -> None:
+    """Call `close` when Django closes `request`: also after a middleware that raises, whose error page replaces a response unclosed."""
+    # Weak, since a request that refers to itself would wait for the garbage collector.
+    close_request = WeakMethod(request.close)
+
+    def close_both() -> None:
+        close()
+        if method := close_request():
+            method()
+
+    request.close = close_both
 
 
 class DjangoBody:

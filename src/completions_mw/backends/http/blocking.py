@@ -21,6 +21,7 @@ from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent, wait_at_most
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
+from completions_mw.backends.polling import new_poll
 from completions_mw.errors import ClientDisconnectedError, overloaded_error
 from completions_mw.http import ClientConnection
 
@@ -139,7 +140,7 @@ def _is_ready(sock: socket.socket, event: int, client: ClientConnection | None, 
     Raises:
         ClientDisconnectedError: the client left first.
     """
-    poll = select.poll()
+    poll = new_poll()
     poll.register(sock, event)
     watched = -1 if client is None else client.fileno()
     if watched >= 0:
@@ -309,7 +310,7 @@ def connect_first(addresses: Sequence[tuple[Any, ...]], until: float) -> socket.
 
 def _poll_connects(trying: dict[int, socket.socket], seconds: float) -> tuple[socket.socket | None, OSError | None]:
     """Wait for one of the connects to end; remove the ones that did."""
-    poll = select.poll()
+    poll = new_poll()
     for descriptor in trying:
         poll.register(descriptor, select.POLLOUT)
     failure: OSError | None = None

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from completions_mw.backends.polling import new_poll
+
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 """Option of TCP sockets, whose first byte is the state of the connection; only where the system is Linux."""
 _ESTABLISHED: Final = b"\x01"
@@ -39,7 +41,7 @@ def is_silent(sock: socket.socket) -> bool:
 def _unpatched_poll() -> Callable[[], Any]:
     """Return the poll that does not switch greenlets, for those that never wait."""
     monkey = sys.modules.get("gevent.monkey")
-    poll: Callable[[], Any] = monkey.get_original("select", "poll") if monkey is not None else select.poll
+    poll: Callable[[], Any] = monkey.get_original("select", "poll") if monkey is not None else new_poll
     return poll
 
 

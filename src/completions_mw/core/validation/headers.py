@@ -61,7 +61,9 @@ def parse_headers(headers: Headers) -> RequestHeaders:
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
     size = None if length is None else int(length)
-    return RequestHeaders(authorization, named.get("content-type"), named.get("content-encoding"), size, id, named.get("cache-control"))
+    return RequestHeaders(
+        authorization, named.get("content-type") or None, named.get("content-encoding"), size, id, named.get("cache-control")
+    )
 
 
 def check_entity(headers: RequestHeaders, max_bytes: int, *, declared: bool) -> None:

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8Dumper
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.polling import new_poll
 from completions_mw.backends.sql.database import Rows
 from completions_mw.backends.sql.values import bound, restored
 from completions_mw.core.ports import StoreTimeoutError
@@ -108,7 +109,7 @@ def is_usable(connection: Connection) -> bool:
     """Tell whether an idle connection is still open: a connection that the server has closed has something to read."""
     if connection.closed:
         return False
-    poll = select.poll()
+    poll = new_poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     return not poll.poll(0)
 
