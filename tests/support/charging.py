@@ -50,6 +50,7 @@ class ByHand:
     def __init__(self) -> None:
         self.kept: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.watched: WeakSet[Watched] = WeakSet()
+        self.is_alive = True
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -63,6 +64,9 @@ class ByHand:
 
     def unwatch(self, watched: Watched) -> None:
         self.watched.discard(watched)
+
+    def liveness(self) -> Callable[[], bool]:
+        return lambda: self.is_alive
 
     async def aclose(self) -> None: ...
 

@@ -59,7 +59,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         send: the callable of the server.
         native: request object of the framework, for `authenticate`; the scope by default.
     """
-    client = Client(scope, receive, gateway.settings.body_timeout, gateway.finishing)
+    client = Client(scope, receive, gateway.settings.body_timeout, gateway.body_room, gateway.finishing)
     response: Response[StreamBody] | None = None
     try:
         response = await gateway.handle(to_request(scope, client, native, client.drop))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from completions_mw.core.streaming.finishing import Finishing
+from completions_mw.core.validation.body_room import BodyRoom
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 
@@ -28,6 +29,7 @@ class Client:
         scope: the scope of the request.
         receive: the callable of the ASGI server.
         timeout: seconds in which the client must send its body.
+        room: memory for the bodies of all requests.
         finishing: places for answers that go on without their clients; None where the task is cancelled at once.
     """
 
@@ -39,6 +41,7 @@ class Client:
         "_loop",
         "_more",
         "_receive",
+        "_room",
         "_scope",
         "_task",
         "_timeout",
@@ -46,12 +49,13 @@ class Client:
         "_watcher",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, timeout: float, finishing: Finishing | None = None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, timeout: float, room: BodyRoom, finishing: Finishing | None = None) -> None:
         self._scope = scope
         self._receive = receive
         self._finishing = finishing
         self._is_finishing = False
         self._timeout = timeout
+        self._room = room
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
@@ -66,6 +70,7 @@ class Client:
         Raises:
             RequestTooLargeError: the body has more than `limit` bytes.
             RequestTimeoutError: the client did not send the body in time.
+            ServiceUnavailableError: the bodies of all requests together are too large.
             ClientDisconnectedError: the client left before it had sent the body.
         """
         # The timer covers the first piece too: servers call the app before any of the body has come.
@@ -87,10 +92,12 @@ class Client:
     async def _whole(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        while self._more and size <= limit:
-            pieces.append(await self._next())
-            size += len(pieces[-1])
-        return b"".join(pieces)
+        with self._room.share() as share:
+            while self._more and size <= limit:
+                pieces.append(await self._next())
+                size += len(pieces[-1])
+                share.take(len(pieces[-1]))
+            return b"".join(pieces)
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -13,6 +13,7 @@ from completions_mw.core.resilience.store_health import StoreSnapshot
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
+from completions_mw.core.validation.body_room import BodyRoom
 from completions_mw.core.validation.request import prepare
 from completions_mw.errors import ConfigurationError
 from completions_mw.frames import private_locals
@@ -37,6 +38,8 @@ class GatewayBase:
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")
         prepare()
         self.settings = settings
+        self.body_room = BodyRoom(settings.max_buffered_bytes)
+        """Memory for the bodies of all requests, for adapters."""
         with private_locals():
             self._wiring = Wiring(settings, backends, options)
         self._pipeline = self._wiring.pipeline

@@ -52,6 +52,8 @@ class Settings(SettingsModel):
     """What happens to parameters that OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
     max_body_bytes: Count = 10_485_760
     """Bytes that the body of a request may have at most."""
+    max_buffered_bytes: Count = 134_217_728
+    """Bytes that the bodies of all requests may have together while an async server receives them; further requests are `overloaded`."""
     max_depth: Depth = 64
     """Levels of nesting that the JSON of a request may have at most."""
     max_items: Count = 100_000

@@ -583,3 +583,15 @@ def test_everything_is_logged_at_error(caplog: pytest.LogCaptureFixture, blockin
     beats.wait(2)
     run_sync(blocking.aclose())
     assert {(record.name, record.levelno) for record in caplog.records} == {("completions_mw", logging.ERROR)}
+
+
+def test_what_ran_in_an_event_loop_that_has_ended_is_not_alive() -> None:
+    background = AsyncBackground()
+
+    async def ask() -> Callable[[], bool]:
+        is_alive = background.liveness()
+        assert is_alive()
+        assert background.liveness() is is_alive
+        return is_alive
+
+    assert not asyncio.run(ask())()

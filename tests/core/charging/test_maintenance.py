@@ -46,6 +46,9 @@ class Repeating:
 
     def unwatch(self, watched: Watched) -> None: ...
 
+    def liveness(self) -> Callable[[], bool]:
+        return lambda: True
+
     async def aclose(self) -> None: ...
 
     def wait(self) -> None:
@@ -286,3 +289,24 @@ def test_what_a_store_says_of_itself_is_told_once(caplog: pytest.LogCaptureFixtu
         background.work()
     assert warned(caplog.records) == ["maxmemory-policy evicts"]
     assert answers == []
+
+
+def test_a_stream_whose_event_loop_has_ended_expires() -> None:
+    """Other loops of the process renew what they run, and not what nobody can go on with."""
+
+    def words(_: object) -> Iterator[str]:
+        yield from ["word "] * 10
+
+    caller = Caller("ada", limits=Limits(concurrency=1), budget=Budget(usd=Decimal(10), period="total"))
+    charging = Charging(words)
+    stream = charging.stream(caller)
+    run_sync(stream.__anext__())
+    for _ in range(3):
+        charging.tick(LEASE / 2)
+    assert (charging.balance(caller).reserved > 0, charging.free_places(caller)) == (True, 0)
+    charging.background.is_alive = False
+    charging.tick(LEASE + 1)
+    charging.tick(LEASE + 1)
+    assert (charging.balance(caller).reserved, charging.free_places(caller)) == (0, 1)
+    assert charging.balance(caller).spent > 0
+    run_sync(stream.aclose())

@@ -1,10 +1,11 @@
 """Work beside requests on event loops."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
 from typing import Any, Final
+from weakref import ref
 
 from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
 from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
@@ -22,6 +23,7 @@ class AsyncBackground:
         self._completing: set[asyncio.Task[Any]] = set()
         self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
         self._watches: PerLoop[Watch] = PerLoop(Watch)
+        self._liveness: PerLoop[Callable[[], bool]] = PerLoop(_liveness_of_loop)
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
@@ -60,6 +62,9 @@ class AsyncBackground:
 
     def unwatch(self, watched: Watched) -> None:
         self._watches.get().discard(watched)
+
+    def liveness(self) -> Callable[[], bool]:
+        return self._liveness.get()
 
     async def aclose(self) -> None:
         """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""
@@ -114,6 +119,17 @@ class PeriodicTask:
             self.task = None
             if not self._stopped:
                 self._schedule()
+
+
+def _liveness_of_loop() -> Callable[[], bool]:
+    # Weak, so that nobody who asks keeps the loop in memory.
+    loop = ref(asyncio.get_running_loop())
+
+    def is_alive() -> bool:
+        found = loop()
+        return found is not None and not found.is_closed()
+
+    return is_alive
 
 
 def _log_failure(work: object, task: asyncio.Task[Any]) -> None:

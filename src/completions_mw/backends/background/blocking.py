@@ -2,7 +2,7 @@
 
 import atexit
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
@@ -39,11 +39,18 @@ class BlockingBackground(PerProcess):
     def unwatch(self, watched: Watched) -> None:
         self._watch.discard(watched)
 
+    def liveness(self) -> Callable[[], bool]:
+        return _always
+
     async def aclose(self) -> None:
         """Stop what `keep` started in this process, and wait up to `JOIN_SECONDS` for work under way."""
         thread, self._thread = self._thread, PeriodicThread()
         thread.stop()
         thread.join()
+
+
+def _always() -> bool:
+    return True
 
 
 class PeriodicThread:

@@ -61,6 +61,7 @@ class Charge:
         "grants",
         "holds_limits",
         "is_admitted",
+        "is_alive",
         "is_open",
         "is_priced",
         "is_watched",
@@ -102,6 +103,8 @@ class Charge:
         """Whether the admission store must be told when the request ends."""
         self.reserved: int | None = None
         """Nano-dollars reserved in the budgets; None where nothing is reserved."""
+        self.is_alive: Callable[[], bool] = _always
+        """Tells whether the request can still go on, as its event loop has not ended."""
         self.lost = False
         """Whether a lease or the reservation has expired and was given to another request."""
         self.is_open = True
@@ -182,3 +185,7 @@ class Charge:
         if self._ledger is not None:
             price = self.model.prices.get(self.context.target or "", FREE)
             await self._ledger.checkpoint(self.entry.request_id, cost(price, tokens), tokens)
+
+
+def _always() -> bool:
+    return True

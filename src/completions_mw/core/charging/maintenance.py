@@ -84,6 +84,7 @@ class Maintenance:
     def watch(self, charge: Charge) -> None:
         """Renew the leases and the reservation of a charge as long as it is open and referred to."""
         if charge.reserved is not None or charge.leases:
+            charge.is_alive = self._background.liveness()
             self._live.add(ref(charge, self._live.discard))
         if charge.holds_limits or self._ledger is not None or self._warnings is not None:
             charge.is_watched = True
@@ -128,7 +129,8 @@ class Maintenance:
     def _running(self) -> list[Charge]:
         # `copy` is atomic; `tuple(set)` is not in Python 3.11, where the garbage collector may run within it.
         charges = [reference() for reference in self._live.copy()]
-        return [charge for charge in charges if charge is not None and charge.is_open]
+        # A stream that was dropped in an event loop that has ended is open for ever, and must expire.
+        return [charge for charge in charges if charge is not None and charge.is_open and charge.is_alive()]
 
     async def _renew_leases(self) -> None:
         # At every tick, because a restarted store has forgotten the leases and would grant them to others.

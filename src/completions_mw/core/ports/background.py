@@ -35,6 +35,10 @@ class Background(Protocol):
 
     def unwatch(self, watched: Watched) -> None: ...
 
+    def liveness(self) -> Callable[[], bool]:
+        """Return a function that tells whether what runs here can still go on: False once its event loop is closed."""
+        ...
+
     async def aclose(self) -> None:
         """Stop all work that `keep` started."""
         ...
