@@ -86,6 +86,8 @@ def main() -> None:
     gc.collect()
     pools = repr(transport._pools)
     probes = probe(gateway)
+    # Ends the thread of its background work, too.
+    gateway.close()
     run_sync(transport.aclose())
     print(json.dumps({"killed": killed, "pools": pools, "probes": probes, "before": before, "after": held()}))
 
