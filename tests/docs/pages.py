@@ -28,7 +28,7 @@ URL = "http://127.0.0.1:8000"
 CHAT = "/api/v1/chat/completions"
 KEY = "sk-team-a-not-a-secret"
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
-SECRETS = {"OPENAI_API_KEY": "sk-upstream-not-a-secret", "OPENAI_PROXY": "http://me:not-a-secret@proxy.example:3128", "TEAM_A_KEY": KEY}
+SECRETS = {"OPENAI_API_KEY": "sk-upstream-not-a-secret", "EGRESS_PROXY": "http://me:not-a-secret@proxy.example:3128", "TEAM_A_KEY": KEY}
 ADDRESSES = {"gunicorn": "--bind={}", "hypercorn": "--bind={}", "waitress": "--listen={}"}
 """The option for host and port, of those servers that have no `--port`."""
 MODULES = {"waitress-serve": "waitress"}
