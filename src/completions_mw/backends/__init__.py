@@ -7,6 +7,7 @@
     limits_storage.py  rate limits on requests in the storages of the package `limits`
     limits_clients.py  calls to the storages of the package `limits`, inline or on event loops
     admission.py       opens the store of rate limits at an address
+    batches/           calls of a store that wait together are made together
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk
     locked_file.py     a file that one process owns until the process ends

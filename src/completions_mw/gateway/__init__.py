@@ -7,6 +7,7 @@ backends.py        makes the backends of either kind
 models.py          models and their targets, from the settings
 prices.py          prices of targets, from the settings or a price table
 stores.py          stores of limits, budgets and keys, from the settings
+last_rows.py       writes what is left when a process ends without closing its gateway
 store_checks.py    reaches the stores before the first request
 keys.py, async_keys.py  API keys from Python: the property `keys` of each gateway
 caching.py         the response cache, from the settings

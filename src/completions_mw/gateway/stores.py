@@ -18,6 +18,7 @@ from completions_mw.core.ports import AdmissionStore, Background, Clock, KeyStor
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.last_rows import LastRows
 from completions_mw.settings import Settings, StoreSettings
 from completions_mw.settings.secrets import MEMORY_ADDRESS
 
@@ -63,6 +64,7 @@ class Stores:
             # In half a lease, and never more than twice the interval of renewals, all processes have renewed what runs.
             ledger = ledger_on(database, hold=min(stores.lease_ttl / 2, 2 * REAP_SECONDS))
             self.guarded_ledger = GuardedLedger(ledger, spool, self._watched("ledger"), int(stores.lease_ttl * 1000))
+            self._last_rows = LastRows(self.guarded_ledger, stores, clock)
             self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
         self._unsupported = unsupported
         self.responses: GuardedResponses | None = None

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from logging import ERROR
 from typing import Final
 
 from completions_mw.core.budgets.spool import Spool, Spooled
@@ -24,6 +25,7 @@ from completions_mw.core.ports import (
     UsageRow,
 )
 from completions_mw.core.resilience.store_health import StoreHealth, overloaded_error, unavailable_error
+from completions_mw.core.telemetry.log import log_event
 
 REPLAY_SECONDS: Final = 1.0
 """Seconds that a replay may keep other maintenance waiting."""
@@ -61,6 +63,11 @@ class GuardedLedger:
         self._replayed = 0
         self._unwritten: deque[Settlement] = deque()
         """Settlements of requests without a reservation, which are written behind their answers."""
+
+    @property
+    def unwritten(self) -> int:
+        """Number of settlements that `record` has taken and that are not posted yet."""
+        return len(self._unwritten)
 
     @property
     def spooled(self) -> int:
@@ -121,6 +128,19 @@ class GuardedLedger:
                 self._unwritten.extendleft(reversed(batch))
                 raise
         return changes
+
+    async def write_last(self, ledger: Ledger) -> None:
+        """Post what `record` has taken, when the process ends and `aclose` was not called.
+
+        Args:
+            ledger: a ledger in the same database, which does not need the event loop that has ended.
+        """
+        while batch := self._next_unwritten():
+            try:
+                await ledger.record(batch)
+            except StoreError as error:
+                cost = sum(settlement.outcome.cost for settlement in batch)
+                log_event(ERROR, "settlements_left", settlements=len(batch), cost_nano_usd=cost, error=type(error).__name__)
 
     async def replay(self) -> list[BudgetChange]:
         """Post spooled settlements, the oldest first, until the ledger fails or `REPLAY_SECONDS` pass; posting one twice is harmless."""
