@@ -105,6 +105,8 @@ def test_workers_that_stream(store: Store, tmp_path: Path, report: Report) -> No
     with Gateway(Settings.from_mapping(settings), models={"words": words}) as survivor:
         # From its first request on it posts what the dead have left.
         survivor.complete(model="words", messages=[{"role": "user", "content": "1"}], caller=Caller("survivor"))
+        # The ledger is opened with the first row that is written.
+        assert [row.requests for row in survivor.usage("key")] == [1]
         with Sampler(store) as sampler, store.open() as query:
             for batch in range(BATCHES):
                 with pack.running(str(batch)) as workers:
