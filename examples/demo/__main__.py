@@ -48,6 +48,7 @@ def main() -> int:
         with running_app(APP) as app, httpx2.Client(base_url=app.url, timeout=120, trust_env=False) as client:
             introduce(app)
             show_stream(client)
+            show_cache(client)
             show_wrong_key(client)
             show_rate_limit(client)
             show_budget(client)
@@ -94,13 +95,23 @@ def show_stream(client: httpx2.Client) -> None:
     show(DIM, f"usage: {counts(usage)}, in {time.monotonic() - started:.1f} s with loading the model")
 
 
+def show_cache(client: httpx2.Client) -> None:
+    title("2. The same question again. Its answer comes from the cache, and costs no tokens.")
+    started = time.monotonic()
+    response = client.post(PATH, content=FRANCE, headers={**bearer(KEY), "Content-Type": "application/json"})
+    check(response.headers.get("x-cache") == "hit", f"x-cache is {response.headers.get('x-cache')}")
+    text = "".join(choice["delta"].get("content") or "" for chunk in events(response) for choice in chunk["choices"])
+    show(GREEN, text)
+    show(DIM, f"x-cache: hit, in {(time.monotonic() - started) * 1000:.0f} ms")
+
+
 def show_wrong_key(client: httpx2.Client) -> None:
-    title(f"2. A wrong key, {WRONG_KEY}. It is refused in OpenAI's words.")
+    title(f"3. A wrong key, {WRONG_KEY}. It is refused in OpenAI's words.")
     show_refusal(client.post(PATH, json=COLOURS, headers=bearer(WRONG_KEY)), 401)
 
 
 def show_rate_limit(client: httpx2.Client) -> None:
-    title(f"3. A rate limit. The key {TRIAL_KEY} may send one request a minute. This is its second.")
+    title(f"4. A rate limit. The key {TRIAL_KEY} may send one request a minute. This is its second.")
     read(client.post(PATH, json={**COLOURS, "max_tokens": 1}, headers=bearer(TRIAL_KEY)))
     response = client.post(PATH, json=COLOURS, headers=bearer(TRIAL_KEY))
     show_refusal(response, 429)
@@ -108,7 +119,7 @@ def show_rate_limit(client: httpx2.Client) -> None:
 
 
 def show_budget(client: httpx2.Client) -> None:
-    title("4. A budget. A visitor who is logged in needs no key, and may spend $0.10 a day.")
+    title("5. A budget. A visitor who is logged in needs no key, and may spend $0.10 a day.")
     client.post("/login", data={"user": "ada"})
     answer = read(client.post(PATH, json=COLOURS))
     show(GREEN, answer["choices"][0]["message"]["content"])
@@ -116,7 +127,7 @@ def show_budget(client: httpx2.Client) -> None:
     rows = read(client.get("/spending"))
     check(rows, "the ledger has no row for this visitor")
     show(DIM, f"in the ledger: on {rows[0]['period']}, ada has spent {dollars(rows[0]['spent_usd'])} of {dollars(rows[0]['limit_usd'])}")
-    title("5. The same, for a million tokens. It could cost more than is left, so the model is not asked.")
+    title("6. The same, for a million tokens. It could cost more than is left, so the model is not asked.")
     show_refusal(client.post(PATH, json={**COLOURS, "max_tokens": 1_000_000}), 429)
 
 

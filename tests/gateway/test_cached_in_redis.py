@@ -146,3 +146,17 @@ def test_a_value_that_was_changed_is_a_miss(made: Made, kind: str, redis_server:
     redis_server.command("SET", name, value.replace(b"one two", b"evil!!!"), "PX", 60_000)
     assert json.loads(gateway.send().read())["choices"][0]["message"]["content"] == "one two 2"
     assert gateway.send().cache == "hit"
+
+
+def test_answers_of_redis_are_kept_in_memory_for_a_while(made: Made, kind: str, redis_server: RedisServer) -> None:
+    model = HeldModel()
+    one, other = (made(kind, redis_server, model, ttl=60, memory_ttl=30) for _ in range(2))
+    one.send().read()
+    [name] = redis_server.command("KEYS", "completions_mw:answer:*")
+    redis_server.command("PEXPIRE", name, 50_000)
+    replies = [other.send()]
+    redis_server.flush()
+    replies += [other.send(), one.send(stream=True)]
+    assert [(reply.cache, reply.headers["age"]) for reply in replies] == [("hit", "10"), ("hit", "10"), ("hit", "0")]
+    assert other.call(other.gateway.cache.purge) == 0
+    assert other.send().cache == "miss", "a purge empties the memory of its own process too"

@@ -96,10 +96,13 @@ class CachedGateway:
     Args:
         kind: `blocking` or `async`.
         functions: Python functions as models.
+        options: further keyword arguments of the gateway.
         **tree: further settings.
     """
 
-    def __init__(self, kind: str, functions: Mapping[str, Callable[[Any], Any]], **tree: Any) -> None:
+    def __init__(
+        self, kind: str, functions: Mapping[str, Callable[[Any], Any]], options: dict[str, Any] | None = None, **tree: Any
+    ) -> None:
         settings: dict[str, Any] = {
             "cache": {"enabled": True, "when": "always"},
             "keys": {name: {"secret": secret, **({} if name == "bob" else {"tenant": "acme"})} for name, secret in KEYS.items()},
@@ -108,7 +111,7 @@ class CachedGateway:
         settings["models"] = {name: {"cache": {"enabled": True}} for name in functions} | tree.get("models", {})
         self._settings = Settings.from_mapping(settings)
         self._kind = kind
-        self._functions = functions
+        self._options: Any = {"models": functions, **(options or {})}
         self._stack = ExitStack()
         self.portal: BlockingPortal | None = None
 
@@ -117,11 +120,11 @@ class CachedGateway:
         if self._kind == "async":
             self.portal = self._stack.enter_context(start_blocking_portal())
             made: AbstractContextManager[AsyncGateway] = self.portal.wrap_async_context_manager(
-                AsyncGateway(self._settings, models=self._functions)
+                AsyncGateway(self._settings, **self._options)
             )
             self.gateway: Any = self._stack.enter_context(made)
         else:
-            self.gateway = self._stack.enter_context(Gateway(self._settings, models=self._functions))
+            self.gateway = self._stack.enter_context(Gateway(self._settings, **self._options))
         return self
 
     def __exit__(self, *failure: Any) -> None:

@@ -32,6 +32,8 @@ class AsyncGateway(GatewayBase):
             - transport: used for all calls to upstreams instead of the built-in HTTP client; the gateway does not close it.
             - on_budget: sync or async function, called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and
               when it refuses its first request.
+            - semantic_cache: a cache of the host app for similar requests, with sync or async methods `lookup` and `store`
+              (docs/caching.md).
 
     Raises:
         ConfigurationError: the settings cannot work, or a function cannot be called.

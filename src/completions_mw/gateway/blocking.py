@@ -36,6 +36,7 @@ class Gateway(GatewayBase):
             - transport: used for all calls to upstreams instead of the built-in HTTP client; the gateway does not close it.
             - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
               request.
+            - semantic_cache: a cache of the host app for similar requests, with the methods `lookup` and `store` (docs/caching.md).
 
     Raises:
         ConfigurationError: the settings cannot work, or a function cannot be called, or is async.
@@ -46,6 +47,9 @@ class Gateway(GatewayBase):
         for name in ("authenticate", "on_budget"):
             if is_async(options.get(name)):
                 raise ConfigurationError(f"{name}: an async function needs an AsyncGateway")
+        semantic = options.get("semantic_cache")
+        if any(is_async(getattr(semantic, name, None)) for name in ("lookup", "store")):
+            raise ConfigurationError("semantic_cache: async methods need an AsyncGateway")
         super().__init__(settings, BlockingBackends(), options)
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:

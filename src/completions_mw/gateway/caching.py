@@ -1,12 +1,14 @@
 """The response cache of a gateway, from the settings."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from completions_mw.core.cache import ResponseCache
 from completions_mw.core.cache.policy import policy_of
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.ports import Clock
+from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.stores import Stores
 from completions_mw.settings import ModelCacheSettings, Settings
 
@@ -16,7 +18,7 @@ _NO_SETTINGS = ModelCacheSettings()
 def response_cache(
     settings: Settings,
     models: Mapping[str, CatalogModel],
-    functions: Container[str],
+    options: GatewayOptions,
     stores: Stores,
     backends: Backends,
     clock: Clock,
@@ -26,12 +28,18 @@ def response_cache(
     Args:
         settings: all settings.
         models: all models by name.
-        functions: names of the models that are Python functions.
+        options: keyword arguments of the gateway: its functions, and the host app's own cache.
         stores: stores of the gateway.
         backends: makes the backends.
         clock: time.
+
+    Raises:
+        ConfigurationError: the host app has a cache of its own, and the settings enable no caching.
     """
+    semantic, functions = options.get("semantic_cache"), options.get("models") or {}
     if stores.responses is None:
+        if semantic is not None:
+            raise ConfigurationError("semantic_cache: needs `enabled` in the table [cache], or in that of a model")
         return None
     tables = {name: model.cache for name, model in settings.models.items()}
     policies = {
@@ -40,4 +48,4 @@ def response_cache(
         if (policy := policy_of(settings.cache, tables.get(name, _NO_SETTINGS), model, is_function=name in functions))
     }
     flights, background = backends.flights(), stores.background
-    return ResponseCache(policies, stores.responses, flights, background, clock, settings.cache, settings.keep_alive)
+    return ResponseCache(policies, stores.responses, flights, background, clock, settings.cache, settings.keep_alive, semantic)

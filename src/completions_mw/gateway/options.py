@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from completions_mw.core.budgets.budgets import OnBudget
+from completions_mw.core.cache import SemanticCache
 from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.ports import ModelFunction, Transport
 from completions_mw.settings.base import suggestion
@@ -20,6 +21,8 @@ class GatewayOptions(TypedDict, total=False):
     """Used for all calls to upstreams instead of the built-in HTTP client. The gateway does not close it."""
     on_budget: OnBudget | None
     """Called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first request."""
+    semantic_cache: SemanticCache | None
+    """Cache of the host app, asked for the answer to a similar request where no identical one was answered. Needs `cache.enabled`."""
 
 
 def check_option_names(names: Iterable[str]) -> None:

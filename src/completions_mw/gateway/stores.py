@@ -140,7 +140,7 @@ class Stores:
         max_bytes = max(settings.cache.max_entry_bytes, *(model.cache.max_entry_bytes or 0 for model in settings.models.values()), 0)
         address, namespace = settings.stores.cache.get_secret_value(), settings.stores.namespace
         shared = backends.responses(address, namespace, settings.cache, max_bytes)
-        return GuardedResponses(shared, shared, self._watched("cache"))
+        return GuardedResponses(memory, shared, self._watched("cache"), int(settings.cache.memory_ttl * 1000))
 
     def _watched(self, name: str) -> StoreHealth:
         health = StoreHealth(name, self._clock)

@@ -60,7 +60,7 @@ class Wiring:
         owners: list[Owners] = [SettingsKeys(settings.keys)]
         if stores.key_store is not None:
             owners.append(StoredKeys(stores.key_store))
-        self.cache = response_cache(settings, self.models.models, options.get("models") or {}, stores, backends, SYSTEM_CLOCK)
+        self.cache = response_cache(settings, self.models.models, options, stores, backends, SYSTEM_CLOCK)
         self.pipeline = Pipeline(
             settings,
             ChatCompletions(

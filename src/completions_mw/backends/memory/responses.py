@@ -48,11 +48,11 @@ class MemoryResponses(PerProcess):
             entry = self._entries.get(key.digest)
         if entry is None or now >= entry.until:
             return None
-        return FoundAnswer(entry.answer, int((now - entry.stored) * 1000))
+        return FoundAnswer(entry.answer, int((now - entry.stored) * 1000), int((entry.until - now) * 1000))
 
-    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> None:
+    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int, age_ms: int = 0) -> None:
         now = self._now()
-        entry = _Entry(answer, key.scope, key.model, now, now + ttl_ms / 1000)
+        entry = _Entry(answer, key.scope, key.model, now - age_ms / 1000, now + ttl_ms / 1000)
         if _size_of(entry) > self._max_bytes:
             return
         with self._lock:

@@ -47,8 +47,8 @@ class RedisResponses:
         value, left_ms = await self._scripts.run("answer_get", [self._answer(key)], [self._max_bytes + VALUE_OVERHEAD])
         return await self._found(key, value, left_ms) if value else None
 
-    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> None:
-        value = pack(key.digest, answer, ttl_ms, self._compress_above)
+    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int, age_ms: int = 0) -> None:
+        value = pack(key.digest, answer, ttl_ms + age_ms, self._compress_above)
         await self._session.call("SET", self._answer(key), value, "PX", ttl_ms)
 
     async def claim(self, key: CacheKey, owner: str, lease_ms: int) -> Claim:
@@ -106,7 +106,7 @@ class RedisResponses:
             await self._session.call("UNLINK", self._answer(key))
             return None
         # A value without an expiry was stored by somebody else's hand.
-        return FoundAnswer(answer, max(0, ttl_ms - left_ms)) if left_ms >= 0 else None
+        return FoundAnswer(answer, max(0, ttl_ms - left_ms), left_ms) if left_ms >= 0 else None
 
     def _answer(self, key: CacheKey) -> bytes:
         return b"%b%b:%b:{%b}" % (self._answers, _hashed(key.scope), _hashed(key.model), key.digest.hex().encode())

@@ -10,6 +10,7 @@
     single_flight.py  `SingleFlight`: the flights under way
     call.py           `LeadingCall`: the call of a flight, which takes turns with other processes
     reader.py         `FlightReader`: the stream of one request in a flight
+    semantic.py       `SemanticCache`: the hook for answers to similar requests
     guarded_store.py  `GuardedResponses`: a store whose failures are misses
 
 A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed, looked up and written, and nothing else.
@@ -17,5 +18,6 @@ A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed,
 
 from completions_mw.core.cache.cache import CacheStats, CacheStatus, ResponseCache
 from completions_mw.core.cache.reader import FlightReader
+from completions_mw.core.cache.semantic import SemanticCache
 
-__all__ = ["CacheStats", "CacheStatus", "FlightReader", "ResponseCache"]
+__all__ = ["CacheStats", "CacheStatus", "FlightReader", "ResponseCache", "SemanticCache"]

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
+from pydantic_core import from_json
+
 from completions_mw.core.cache.call import LeadingCall
 from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.flight import Flight, OwnFailureError
@@ -11,7 +13,9 @@ from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd
 from completions_mw.core.cache.scopes import labels_named
+from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
 from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
+from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
@@ -70,6 +74,7 @@ class ResponseCache:
         clock: time.
         settings: bounds of waiting requests, and the lifetime of leases.
         keep_alive: seconds of silence after which a stream gets a comment; 0 for never.
+        semantic: cache of the host app for similar requests; None if there is none.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class ResponseCache:
         clock: Clock,
         settings: CacheSettings,
         keep_alive: float,
+        semantic: SemanticCache | None = None,
     ) -> None:
         self._policies = dict(policies)
         self._store = store
@@ -91,6 +97,7 @@ class ResponseCache:
         self._max_wait = settings.max_wait
         self._lease_ms = int(settings.lease_ttl * 1000)
         self._keep_alive = keep_alive or None
+        self._semantic = None if semantic is None else GuardedSemanticCache(semantic)
         self._leases: dict[CacheKey, str] = {}
         """Owners of the leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
@@ -211,9 +218,15 @@ class ResponseCache:
         """Extend the leases of the calls under way."""
         await self._store.renew(self._leases.copy(), self._lease_ms)
 
-    async def store(self, plan: CachePlan, answer: StoredAnswer) -> None:
+    async def store(self, context: RequestContext, chat: Chat, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""
         await self._store.put(plan.key, answer, plan.policy.ttl_ms)
+        if self._semantic is not None:
+            await self._semantic.store(context, chat, plan, from_json(answer.body))
+
+    async def look_up_similar(self, context: RequestContext, chat: Chat, plan: CachePlan) -> StoredAnswer | None:
+        """Return the answer to a similar request, if the host app finds one."""
+        return None if self._semantic is None else await self._semantic.lookup(context, chat, plan)
 
     async def pause(self, seconds: float) -> None:
         """Wait."""

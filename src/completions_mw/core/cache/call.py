@@ -36,7 +36,7 @@ class CallRegister(Protocol):
         """
         ...
 
-    async def store(self, plan: CachePlan, answer: StoredAnswer) -> None:
+    async def store(self, context: RequestContext, chat: Chat, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""
         ...
 
@@ -139,6 +139,6 @@ class LeadingCall:
         policy = self._plan.policy
         is_stored = answer is not None and answer.size <= policy.max_bytes and policy.stores(reasons, self._chat.n)
         if is_stored and answer is not None:
-            await self._register.store(self._plan, answer)
+            await self._register.store(self._context, self._chat, self._plan, answer)
         if self._owner:
             await self._register.give_back(self._plan, self._owner, is_shareable=is_stored)

@@ -20,18 +20,22 @@ NOTHING_CLAIMED: Final = Claim(is_granted=True)
 
 
 class GuardedResponses:
-    """A response store whose failures are misses.
+    """A response store whose failures are misses, with answers of a shared one kept in memory for a while.
 
     Args:
-        store: the store.
-        shared: the same store, if processes share it, for leases; else None.
-        health: breaker and log of the store.
+        memory: store in memory.
+        shared: store that processes share; None to use `memory` alone.
+        health: breaker and log of the shared store.
+        memory_ms: milliseconds for which answers of the shared store are kept in memory; 0 for never.
     """
 
-    def __init__(self, store: ResponseStore, shared: SharedResponseStore | None, health: StoreHealth) -> None:
-        self._store = store
+    def __init__(self, memory: ResponseStore, shared: SharedResponseStore | None, health: StoreHealth, memory_ms: int = 0) -> None:
+        self._store: ResponseStore = memory if shared is None else shared
         self._shared = shared
         self._health = health
+        self._near = memory if shared is not None and memory_ms else None
+        """Answers of the shared store in memory."""
+        self._memory_ms = memory_ms
 
     @property
     def is_shared(self) -> bool:
@@ -43,13 +47,20 @@ class GuardedResponses:
         if self._shared is None:
             # Memory does not fail.
             return await self._store.get(key), True
+        if self._near is not None and (near := await self._near.get(key)) is not None:
+            return near, True
         try:
-            return await self._health.call("bypass", self._store.get, key), True
+            found = await self._health.call("bypass", self._store.get, key)
         except StoreError:
             return None, False
+        if found is not None and self._near is not None:
+            await self._near.put(key, found.answer, min(self._memory_ms, found.left_ms), found.age_ms)
+        return found, True
 
     async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> bool:
         """Store an answer; return whether the store has taken it."""
+        if self._near is not None:
+            await self._near.put(key, answer, min(self._memory_ms, ttl_ms))
         try:
             await self._health.call("bypass", self._store.put, key, answer, ttl_ms)
         except StoreError:
@@ -87,6 +98,8 @@ class GuardedResponses:
         Raises:
             StoreError: the store does not answer.
         """
+        if self._near is not None:
+            await self._near.purge(selected)
         return await self._store.purge(selected)
 
     async def contents(self) -> StoreContents:

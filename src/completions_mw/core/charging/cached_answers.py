@@ -90,7 +90,7 @@ class CachedAnswers:
         if charge is not None:
             await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
         try:
-            found = await self._look_up(context, plan)
+            found = await self._look_up(context, chat, plan)
         except BaseException as error:
             if charge is not None:
                 await self._settle(context, charge, None, error)
@@ -118,17 +118,21 @@ class CachedAnswers:
             await self._settle_served(context, charge, plan, shared.answer)
         return shared.answer
 
-    async def _look_up_answer(self, context: RequestContext, plan: CachePlan) -> StoredAnswer | None:
+    async def _look_up_answer(self, context: RequestContext, chat: Chat, plan: CachePlan) -> StoredAnswer | None:
         found, status = await self._cache.look_up(plan)
-        if found is None:
-            if plan.control.only_if_cached:
-                self._note(context, status)
-                raise NotCachedError
-            context.cache = status
-            return None
-        self._note(context, "hit")
-        context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
-        return found.answer
+        if found is not None:
+            self._note(context, "hit")
+            context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
+            return found.answer
+        similar = await self._cache.look_up_similar(context, chat, plan)
+        if similar is not None:
+            self._note(context, "hit")
+            return similar
+        if plan.control.only_if_cached:
+            self._note(context, status)
+            raise NotCachedError
+        context.cache = status
+        return None
 
     def _note(self, context: RequestContext, status: CacheStatus) -> None:
         context.cache = status

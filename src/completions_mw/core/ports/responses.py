@@ -37,11 +37,13 @@ class StoredAnswer(NamedTuple):
 
 
 class FoundAnswer(NamedTuple):
-    """A stored answer, and its age."""
+    """A stored answer, its age, and how long it is kept."""
 
     answer: StoredAnswer
     age_ms: int
     """Milliseconds since the answer was stored."""
+    left_ms: int
+    """Milliseconds until the answer expires."""
 
 
 class PurgeFilter(NamedTuple):
@@ -73,8 +75,14 @@ class ResponseStore(Protocol):
         """
         ...
 
-    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> None:
-        """Store an answer for `ttl_ms` milliseconds.
+    async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int, age_ms: int = 0) -> None:
+        """Store an answer.
+
+        Args:
+            key: key of the answer.
+            answer: the answer.
+            ttl_ms: milliseconds for which the answer is kept.
+            age_ms: age of an answer that comes from another store.
 
         Raises:
             StoreError: the store does not answer.
