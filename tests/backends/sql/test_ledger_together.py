@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from completions_mw.core.ports import Tokens, UsageQuery
+from completions_mw.core.ports import StoreRefusalError, Tokens, UsageQuery
 from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend
 
 SHARED = ["sqlite", "postgres"]
@@ -55,6 +55,36 @@ def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books
 
     assert sum(counts[0::3]) + sum(counts[2::3]) == 10
     assert _balance(all_books) == (1000, 300, 0)
+
+
+@pytest.mark.parametrize("kind", ["sqlite-async", "postgres-async"])
+def test_requests_at_the_same_time_share_transactions(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Two steps a request, and at 32 at a time less than a third of a transaction (docs/promises.md, Overload)."""
+    with books(address_of(kind, request, tmp_path), blocking=False) as opened:
+        opened.run(spend(opened.ledger, "first", 1, 1, [account(10**6)]))
+        before = opened.database.transactions
+
+        async def spend_often(client: int) -> int:
+            return sum([await spend(opened.ledger, f"{client}-{at}", 1, 1, [account(10**6)]) for at in range(5)])
+
+        served = sum(opened.run.together([partial(spend_often, client) for client in range(32)]))
+        assert served == 32 * 5
+        assert (opened.database.transactions - before) / served <= 0.3
+        assert _balance(opened) == (10**6, 161, 0)
+
+
+def test_a_value_that_one_request_has_wrong_fails_it_alone(all_books: Books) -> None:
+    ledger = all_books.ledger
+
+    async def settle(at: int) -> bool:
+        wrong = {"status": "no number"} if at == 3 else {}
+        try:
+            await ledger.settle(entry(f"{at}"), outcome(1)._replace(**wrong))  # type: ignore[arg-type]
+        except StoreRefusalError:
+            return False
+        return True
+
+    assert all_books.run.together([partial(settle, at) for at in range(8)]) == [at != 3 for at in range(8)]
 
 
 @pytest.mark.soak

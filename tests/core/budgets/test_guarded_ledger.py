@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, RENEWAL_BATCH_SIZE, GuardedLedger
+from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, MAX_UNWRITTEN, RENEWAL_BATCH_SIZE, GuardedLedger
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.ports import (
     Account,
@@ -16,6 +16,7 @@ from completions_mw.core.ports import (
     Settlement,
     StoreBrokenError,
     StoreError,
+    StoreOverloadedError,
     StoreRefusalError,
     StoreTimeoutError,
     Tokens,
@@ -96,6 +97,63 @@ def test_nobody_spends_without_the_ledger(error: StoreError) -> None:
     }
     assert (caught.value.status, caught.value.headers, caught.value.next_target) == (503, (("retry-after", "1"),), False)
     assert len(guarded.fault.calls) == 5
+
+
+def test_a_full_queue_is_no_outage() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreOverloadedError("too many calls wait for the store")
+    for _ in range(20):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            run_sync(guarded.ledger.reserve(ENTRY, 5, ACCOUNTS, 1000))
+    assert (caught.value.status, caught.value.code, caught.value.headers) == (503, "overloaded", (("retry-after", "1"),))
+    assert len(guarded.fault.calls) == 20
+    snapshot = guarded.health.snapshot()
+    assert (snapshot.open, snapshot.failures, snapshot.degraded, snapshot.overloaded) == (False, 0, 0, 20)
+    # What was never asked holds nothing, so nothing has to be given back.
+    assert guarded.ledger.spooled == 0
+
+
+def test_rows_of_requests_without_a_reservation_are_written_later_and_together() -> None:
+    guarded = Guarded()
+    for number in range(3):
+        run_sync(guarded.ledger.record([settlement(number)]))
+    assert (guarded.fault.calls, guarded.ledger.unwritten) == ([], 3)
+    run_sync(guarded.ledger.write())
+    assert (guarded.fault.calls, guarded.ledger.unwritten) == (["record"], 0)
+    assert guarded.posted == [settlement(number) for number in range(3)]
+
+
+def test_a_report_shows_the_rows_that_are_not_written_yet() -> None:
+    guarded = Guarded()
+    run_sync(guarded.ledger.record([settlement(1)]))
+    run_sync(guarded.ledger.usage(UsageQuery("day")))
+    assert guarded.fault.calls == ["record", "usage"]
+
+
+def test_very_many_rows_are_written_by_the_request_that_adds_one_more() -> None:
+    guarded = Guarded()
+    run_sync(guarded.ledger.record([settlement(number) for number in range(MAX_UNWRITTEN)]))
+    assert (len(guarded.posted), guarded.ledger.unwritten) == (MAX_UNWRITTEN, 0)
+
+
+def test_rows_that_cannot_be_written_are_spooled() -> None:
+    guarded = Guarded()
+    guarded.fault.error = StoreError("down")
+    run_sync(guarded.ledger.record([settlement(number) for number in range(3)]))
+    run_sync(guarded.ledger.write())
+    assert (guarded.ledger.spooled, guarded.ledger.unwritten) == (3, 0)
+    guarded.fault.error = None
+    guarded.replay()
+    assert guarded.posted == [settlement(number) for number in range(3)]
+
+
+def test_one_row_that_the_ledger_refuses_takes_no_other_with_it() -> None:
+    guarded = Guarded()
+    guarded.refuse({1}, StoreRefusalError("constraint"))
+    run_sync(guarded.ledger.record([settlement(number) for number in range(3)]))
+    run_sync(guarded.ledger.write())
+    assert guarded.posted == [settlement(0), settlement(2)]
+    assert guarded.ledger.spooled == 1
 
 
 def test_streams_go_on_without_the_ledger() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from completions_mw.blocking import run_sync
 from completions_mw.core.keys.guarded_store import GuardedKeys
-from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
+from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError, StoreOverloadedError
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body
 from tests.support.fake_clock import FakeClock
@@ -62,6 +62,16 @@ def test_a_key_that_cannot_be_looked_up_is_not_wrong() -> None:
     }
     assert (error.status, error.headers, error.next_target) == (503, (("retry-after", "1"),), False)
     assert (len(fault.calls), health.snapshot().degraded) == (5, 20)
+
+
+def test_a_full_queue_is_no_outage() -> None:
+    keys, fault, health = guarded()
+    fault.error = StoreOverloadedError("too many calls wait for the store")
+    for _ in range(20):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            run_sync(keys.find(b"digest"))
+    assert (caught.value.code, caught.value.headers) == ("overloaded", (("retry-after", "1"),))
+    assert (len(fault.calls), health.snapshot().failures, health.snapshot().overloaded) == (20, 0, 20)
 
 
 def test_who_manages_keys_gets_the_stores_own_errors() -> None:
