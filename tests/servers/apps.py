@@ -11,6 +11,7 @@ MODELS = ("ok", "ttfb", "slow", "stall-1", "stall-2", "hang", "endless", "stepwi
 """Each is a scenario of the mock upstream."""
 
 KEEP_ALIVE = 0.2
+SEND_TIMEOUT = 1.0
 BODY_TIMEOUT = 0.5
 MAX_BODY = 1024 * 1024
 MAX_CONNECTIONS = 1200
@@ -24,6 +25,7 @@ def settings() -> Settings:
         "models": {name: {"targets": [f"mock/{name}"]} for name in MODELS},
         "keys": {"team": {"secret": KEY}},
         "keep_alive": KEEP_ALIVE,
+        "send_timeout": SEND_TIMEOUT,
         "body_timeout": BODY_TIMEOUT,
         "connections": {"max": MAX_CONNECTIONS},
         "max_body_bytes": MAX_BODY,

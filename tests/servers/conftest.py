@@ -10,6 +10,7 @@ from statistics import median
 import pytest
 
 from tests.servers.kinds import Kind
+from tests.servers.metered import Metered
 from tests.servers.scenarios import Announced, Gush, Held, Steps
 from tests.support.postgres_server import PostgresServer
 from tests.support.process import Server, free_port, serve
@@ -47,12 +48,14 @@ class Upstream(MockUpstream):
         self.gush = Gush()
         self.held = Held()
         self.announced = Announced()
+        self.metered = Metered()
         super().__init__(
             {
                 "stepwise": lambda x: self.steps(x),
                 "gush": lambda x: self.gush(x),
                 "held": lambda x: self.held(x),
                 "announced": lambda x: self.announced(x),
+                "metered": lambda x: self.metered(x),
             }
         )
 
@@ -63,6 +66,7 @@ class Upstream(MockUpstream):
         self.gush = Gush()
         self.held = Held()
         self.announced = Announced()
+        self.metered = Metered()
 
     def step(self) -> None:
         """Let `stepwise` send its next event."""

@@ -131,7 +131,7 @@ class ClientSocket:
 
 
 def shut_down(sock: socket.socket) -> None:
-    """End a connection on which another thread may be writing."""
-    with suppress(OSError):
-        # Not the method of an encrypted socket, which forgets its encryption and would make that thread write plain text.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    """End a connection on which another thread or greenlet may be writing."""
+    # By a copy: an encrypted socket would forget its encryption and let that thread write plain text, gevent would say that it was closed.
+    with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
