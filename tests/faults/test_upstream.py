@@ -199,14 +199,21 @@ def test_answers_that_are_too_large_use_up_a_budget(charged: EitherClient, upstr
 
 
 @pytest.mark.parametrize(
-    ("model", "maybe_billed"),
-    [("html", True), ("empty200", True), ("trunc", True), ("firsterror", True), ("status-500", None)],
+    ("model", "stream", "maybe_billed"),
+    [
+        ("html", False, True),
+        ("empty200", False, True),
+        ("trunc", False, True),
+        ("firsterror", False, True),
+        ("firsterror", True, True),
+        ("status-500", False, None),
+    ],
 )
 def test_what_is_no_answer_is_not_charged(
-    charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str, maybe_billed: bool | None
+    charged: EitherClient, caplog: pytest.LogCaptureFixture, model: str, stream: bool, maybe_billed: bool | None
 ) -> None:
     """But the operator is told that it may be on the provider's bill (docs/promises.md, Money)."""
-    answer = charged.post(model)
+    answer = charged.post(model, stream=stream)
     assert (answer.status, answer.headers.get("x-should-retry")) == (502, "false" if maybe_billed else None)
     row = usage_of(charged)
     assert (row.prompt_tokens, row.completion_tokens, row.cost_nano, row.estimated) == (0, 0, 0, 0)

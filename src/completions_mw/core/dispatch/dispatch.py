@@ -85,7 +85,13 @@ async def _stream(
         estimate=partial(estimate_usage, chat.request),
     )
     deadline = context.clock.monotonic() + target.total
-    answer = await opened(await target.open(chat, connection, asker), grammar, deadline)
+    source = await target.open(chat, connection, asker)
+    try:
+        answer = await opened(source, grammar, deadline)
+    except GatewayError as error:
+        # The upstream had begun to answer.
+        error.maybe_billed = error.maybe_billed or not target.is_local
+        raise
     context.first_ms = context.milliseconds()
     return answer
 
