@@ -1,5 +1,6 @@
 """One mock upstream and one server process for all clients of a session."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.process import free_port, serve
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
+KEEP_ALIVE = 0.05
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -24,9 +26,20 @@ async def limited(x: RequestContext) -> None:
     await x.reply_json(refusal, ("retry-after-ms", "20"), ("retry-after", "1"), status=429)
 
 
+async def quiet(x: RequestContext) -> None:
+    """Think before the second word, and before the usage: long enough for ten signs of life."""
+    *pieces, usage, done = answers.events(answers.chunks(x.body))
+    await x.start()
+    for part in (pieces[:2], pieces[2:]):
+        await x.pieces(part)
+        await asyncio.sleep(9 * KEEP_ALIVE)
+    await x.pieces([usage, done])
+    await x.end()
+
+
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[MockUpstream]:
-    with MockUpstream({"limited": limited}) as upstream:
+    with MockUpstream({"limited": limited, "quiet": quiet}) as upstream:
         yield upstream
 
 
@@ -54,6 +67,7 @@ def endpoint(upstream: MockUpstream, ledger: str) -> Iterator[Endpoint]:
     env = {
         "COMPLETIONS_MW_CONFIG": str(HERE / "completions.toml"),
         "COMPLETIONS_MW_PROVIDERS__UPSTREAM__BASE_URL": upstream.url,
+        "COMPLETIONS_MW_KEEP_ALIVE": str(KEEP_ALIVE),
         "COMPLETIONS_MW_STORES__LEDGER": ledger,
         "COMPLETIONS_MW_STORES__LEDGER_TIMEOUT": "30",
     }

@@ -52,8 +52,9 @@ def test_ainvoke(endpoint: Endpoint) -> None:
     assert (message.content, counts(message)) == (TEXT, USAGE)
 
 
-def test_stream(endpoint: Endpoint) -> None:
-    first, *rest = chat(endpoint).stream(TEXT)
+@pytest.mark.parametrize("model", ["gpt-3.5-turbo", "quiet"])
+def test_stream(endpoint: Endpoint, model: str) -> None:
+    first, *rest = chat(endpoint, model).stream(TEXT)
     whole = first
     for chunk in rest:
         whole = whole + chunk

@@ -25,6 +25,7 @@ ANSWERS: Results = {
         "usage": {"prompt_tokens": 5, "completion_tokens": 10, "total_tokens": 15},
         "sameId": True,
     },
+    "signsOfLife": {"text": TEXT, "ten": True, "content": TEXT, "finish": "stop"},
     "stream": {"text": TEXT, "role": "assistant", "finish": "stop", "ids": 1},
     "usage": {"last": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}, "choices": [], "others": [None]},
     "parse": {"valid": True, "same": True},

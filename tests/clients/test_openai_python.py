@@ -17,6 +17,8 @@ WEATHER: ChatCompletionFunctionToolParam = {
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}},
 }
 
+SIGNS_OF_LIFE = 10
+
 
 class Weather(BaseModel):
     """An answer in a form of its own."""
@@ -73,6 +75,15 @@ def test_usage_of_a_stream(client: OpenAI) -> None:
     assert last.usage is not None
     assert (last.usage.prompt_tokens, last.usage.completion_tokens, last.usage.total_tokens) == (5, 5, 10)
     assert all(chunk.choices and chunk.usage is None and "usage" in chunk.model_fields_set for chunk in chunks)
+
+
+def test_a_stream_with_ten_signs_of_life(client: OpenAI) -> None:
+    chunks = list(client.chat.completions.create(model="quiet", messages=HELLO, stream=True, stream_options={"include_usage": True}))
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hello to all of you"
+    assert sum(choice.delta.model_dump(exclude_unset=True) == {} for chunk in chunks for choice in chunk.choices) > SIGNS_OF_LIFE
+    with client.chat.completions.stream(model="quiet", messages=HELLO) as stream:
+        completion = stream.get_final_completion()
+    assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("Hello to all of you", "stop")
 
 
 def test_stream_left_early_closes_the_upstream(client: OpenAI, upstream: MockUpstream) -> None:

@@ -43,6 +43,10 @@ await report({
     const { text, finishReason, usage } = await generateText({ model, messages: HELLO });
     return { text, finishReason, usage: counts(usage) };
   },
+  async signsOfLife() {
+    const result = streamText({ model: provider("quiet"), messages: HELLO });
+    return { text: await result.text, finishReason: await result.finishReason, usage: counts(await result.usage) };
+  },
   async streamText() {
     const result = streamText({ model, messages: HELLO });
     const pieces = [];

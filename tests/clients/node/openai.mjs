@@ -53,6 +53,13 @@ await report({
     const contents = data.choices.map((choice) => choice.message.content);
     return { contents, model: data.model, usage: data.usage, sameId: data._request_id === response.headers.get("x-request-id") };
   },
+  async signsOfLife() {
+    const chunks = await collect(await client.chat.completions.create({ model: "quiet", messages: HELLO, stream: true }));
+    const signs = chunks.filter((chunk) => Object.keys(chunk.choices[0].delta).length === 0 && !chunk.choices[0].finish_reason).length;
+    const final = await client.chat.completions.stream({ model: "quiet", messages: HELLO }).finalChatCompletion();
+    const { content } = final.choices[0].message;
+    return { text: text(chunks), ten: signs >= 10, content, finish: final.choices[0].finish_reason };
+  },
   async stream() {
     const chunks = await collect(await client.chat.completions.create({ model: MODEL, messages: HELLO, stream: true }));
     const ids = new Set(chunks.map((chunk) => chunk.id)).size;
