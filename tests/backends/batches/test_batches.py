@@ -199,17 +199,36 @@ def test_a_second_lane_is_for_what_waits_behind_a_long_batch() -> None:
     time = FakeClock()
     queue: BatchQueue[_Caller] = BatchQueue(PLENTY, lanes=2, clock=time.clock())
 
-    def begun() -> int:
-        queue.add(_Caller(), refusable=False)
-        return len(queue.begin())
+    def begun(caller: str = "") -> int:
+        queue.add(_Caller(), refusable=False, caller=caller)
+        batches.append(queue.begin())
+        return len(batches[-1])
 
+    batches: list[list[_Caller]] = []
     assert (begun(), begun()) == (1, 0)
     time.advance(2 * LANE_SECONDS)
     assert begun() == 2
     time.advance(2 * LANE_SECONDS)
     assert begun() == 0
-    queue.end()
+    queue.end(batches[0])
     assert begun() == 2
+
+
+def test_two_lanes_never_have_calls_of_the_same_caller() -> None:
+    """They would wait for each other in the store, which would look slow."""
+    time = FakeClock()
+    queue: BatchQueue[_Caller] = BatchQueue(PLENTY, lanes=2, clock=time.clock())
+
+    def begun(*callers: str) -> list[_Caller]:
+        for caller in callers:
+            queue.add(_Caller(), refusable=False, caller=caller)
+        time.advance(1)
+        return queue.begin()
+
+    first = begun("key:a", "key:a")
+    assert [waiting.caller for waiting in begun("key:a", "key:b", "")] == ["key:b", ""]
+    queue.end(first)
+    assert [waiting.caller for waiting in begun()] == ["key:a"]
 
 
 GREENLETS = """

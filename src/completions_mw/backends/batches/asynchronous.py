@@ -95,7 +95,7 @@ class _LoopBatches(Generic[C, A]):
             answers = failures_of(error, len(batch))
         finally:
             # Also where the event loop ends, and cancels this task and those that wait.
-            self._queue.end()
+            self._queue.end(batch)
         for asking, answer in zip(batch, answers, strict=True):
             if not asking.future.done():
                 asking.future.set_result(answer)

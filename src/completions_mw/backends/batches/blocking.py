@@ -88,7 +88,7 @@ class BlockingBatches(PerProcess, Generic[C, A]):
             for waiting, answer in zip(batch, answers, strict=True):
                 waiting.answer = answer
             with self._guard:
-                self._queue.end()
+                self._queue.end(batch)
             self._hand_over(None)
             for waiting in batch:
                 if waiting.batch is None:

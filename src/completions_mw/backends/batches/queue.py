@@ -18,7 +18,7 @@ W = TypeVar("W", bound="Waiting")
 Execute = Callable[[list[C]], Awaitable[Sequence[A | Exception]]]
 """Makes the calls of a batch, and returns an answer or an exception for each; an exception that it raises is the answer to all."""
 
-MAX_BATCH: Final = 128
+MAX_BATCH: Final = 64
 """Calls of one batch, so that other processes, and the calls behind it, do not wait long."""
 LANE_SECONDS: Final = 0.005
 """Seconds for which a batch is under way before another one begins beside it, where the store can do several at the same time: most are
@@ -81,7 +81,7 @@ class BatchQueue(Generic[W]):
         clock: time, for waiting.
     """
 
-    __slots__ = ("_bounds", "_callers", "_calls", "_lanes", "_latest", "_now", "_running")
+    __slots__ = ("_bounds", "_busy", "_callers", "_calls", "_lanes", "_latest", "_now", "_running")
 
     def __init__(self, bounds: Bounds, lanes: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._now = clock.monotonic
@@ -90,6 +90,8 @@ class BatchQueue(Generic[W]):
         self._calls: deque[W] = deque()
         self._callers: Counter[str] = Counter()
         """How many calls wait for each caller."""
+        self._busy: Counter[str] = Counter()
+        """How many calls are under way for each caller. Two batches with the same caller would wait for each other in the store."""
         self._running = 0
         self._latest = 0.0
         """Monotonic time at which the last batch has begun."""
@@ -115,8 +117,12 @@ class BatchQueue(Generic[W]):
         if not self._calls or not self._has_room():
             return batch
         now = self._now()
-        while self._calls and len(batch) < MAX_BATCH:
+        put_off: list[W] = []
+        while self._calls and len(batch) < MAX_BATCH and len(put_off) < MAX_BATCH:
             waiting = self._calls.popleft()
+            if waiting.caller and waiting.caller in self._busy:
+                put_off.append(waiting)
+                continue
             self._leave(waiting.caller)
             if not waiting.is_wanted():
                 continue
@@ -124,20 +130,23 @@ class BatchQueue(Generic[W]):
                 waiting.refuse(StoreOverloadedError("the call has waited for too long"))
             else:
                 batch.append(waiting)
+        self._calls.extendleft(reversed(put_off))
         if batch:
             self._running += 1
             self._latest = now
+            self._busy.update(waiting.caller for waiting in batch)
         return batch
 
-    def end(self) -> None:
+    def end(self, batch: Sequence[W]) -> None:
         """Note that a batch is over."""
         self._running -= 1
+        self._busy -= Counter(waiting.caller for waiting in batch)
 
     def put_back(self, batch: Sequence[W]) -> None:
         """End a batch whose calls were not made; they are the next ones again."""
         self._calls.extendleft(reversed(batch))
         self._callers.update(waiting.caller for waiting in batch)
-        self.end()
+        self.end(batch)
 
     def _leave(self, caller: str) -> None:
         self._callers[caller] -= 1

@@ -66,7 +66,7 @@ class PostgresLedger:
         await self._steps(checkpoint(request_id, amount, tokens))
 
     async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
-        return budget_changes(await self._steps(settlement(entry, outcome, accounts)))
+        return budget_changes(await self._steps(settlement(entry, outcome, accounts), caller=entry.caller))
 
     async def adopt(self, left: Settlement, lease_ms: int) -> list[BudgetChange] | None:
         answer = await self._steps(settlement(*left, lease_ms=lease_ms))
