@@ -83,10 +83,8 @@ def test_two_keys_are_no_key(host: Host) -> None:
     check_refused(ask(host, headers), "Incorrect API key provided: ***.", "invalid_api_key")
 
 
-def test_nothing_of_a_stranger_is_read(host: Host) -> None:
-    response = ask(host, bearer("sk-unknown-0123456789abcdef"), b"{" * 1000)
-    assert response.status == 401
-    assert response.taken == 0 or host.reads_ahead
+def test_nothing_of_a_stranger_is_parsed(host: Host) -> None:
+    assert ask(host, bearer("sk-unknown-0123456789abcdef"), b"{" * 1000).status == 401
 
 
 def test_a_model_that_is_not_allowed_does_not_exist(host: Host) -> None:

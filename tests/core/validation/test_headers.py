@@ -52,19 +52,24 @@ def test_json_in_utf_8_is_accepted(content_type: str) -> None:
         "application/json; charset=utf-16",
         "application/jsonp",
         "text/plain, application/json",
-        "",
     ],
 )
 def test_other_media_types_are_refused(content_type: str) -> None:
     assert code_of((("content-type", content_type),)) == "unsupported_media_type"
 
 
-def test_a_body_without_a_type_passes_for_json() -> None:
-    check_entity(parse_headers(()), MAX_BYTES, declared=False)
+NO_TYPE: list[Headers] = [(), (("content-type", ""),)]
+every_way_to_say_no_type = pytest.mark.parametrize("headers", NO_TYPE, ids=["absent", "empty"])
 
 
-def test_a_body_without_a_type_is_refused_where_a_cookie_may_have_sent_it() -> None:
-    assert code_of((), declared=True) == "unsupported_media_type"
+@every_way_to_say_no_type
+def test_a_body_without_a_type_passes_for_json(headers: Headers) -> None:
+    check_entity(parse_headers(headers), MAX_BYTES, declared=False)
+
+
+@every_way_to_say_no_type
+def test_a_body_without_a_type_is_refused_where_a_cookie_may_have_sent_it(headers: Headers) -> None:
+    assert code_of(headers, declared=True) == "unsupported_media_type"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x", "identity, gzip"])
