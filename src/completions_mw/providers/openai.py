@@ -125,12 +125,10 @@ class _Chunks(Translator):
                 events.append(chunk)  # noqa: PERF401 - a comprehension would lose the events before a fault
 
     def _finish(self, events: list[Event]) -> None:
+        # Only an error: any other event that was not ended may have been cut.
         rest = self._decoder.end()
-        if rest is None or not is_json_object(rest.data):
-            return
-        # An error, or a whole answer, may be the last line, without an end.
-        if (chunk := parse_event(rest)) is not None:
-            events.append(chunk)
+        if rest is not None and is_json_object(rest.data):
+            parse_event(rest)
 
 
 def parse_event(event: ServerSentEvent) -> Event | None:

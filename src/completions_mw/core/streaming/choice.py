@@ -34,6 +34,7 @@ class ChoiceGrammar:
         "calls",
         "end",
         "index",
+        "is_end_sure",
         "is_ended",
         "is_open",
         "is_plain",
@@ -51,6 +52,8 @@ class ChoiceGrammar:
         """The finish reason that the target gave last, in OpenAI's word or as `INTERRUPTED`; None before."""
         self.end: Step | None = None
         """The last step, which is held back until nothing can follow it."""
+        self.is_end_sure = False
+        """Whether the target sent the last step as a chunk of its own: some repeat their finish reason with every text."""
         self.is_ended = False
         """Whether the client has the last step."""
         self._meter = meter
@@ -100,6 +103,7 @@ class ChoiceGrammar:
         reason = read_reason(choice.get("finish_reason"))
         if self.is_plain and reason in FINISH_REASONS and choice.get("delta") == {} and choice["finish_reason"] == reason:
             self._hold(reason, choice)
+            self.is_end_sure = True
             return []
         return self._taken_apart(choice, reason)
 
@@ -191,7 +195,7 @@ class ChoiceGrammar:
         return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _hold(self, reason: str, end: Step) -> None:
-        self.is_plain = False
+        self.is_plain = self.is_end_sure = False
         # Once it was cut, no later word makes it whole.
         self.reason = reason if self.reason != INTERRUPTED else INTERRUPTED
         self.end = end

@@ -125,13 +125,7 @@ class ChunkGrammar:
             raise UpstreamError("The upstream provider ended its answer before it was complete.", code="upstream_incomplete")
         for choice in sorted(are_open, key=lambda choice: choice.index):
             self._held[choice.index] = Event({})
-        events = self._released()
-        if self._include_usage:
-            events.append(self._last_chunk())
-        elif self._usage_chunk is not None and not self._usage_chunk.data.keys() <= _COMMON_MEMBERS:
-            # Clients that ask for no usage expect a choice in every chunk, so the last one gets what stands beside the usage.
-            events[-1] = Event({**self._unified(self._usage_chunk).data, **events[-1].data})
-        return [*events, DONE]
+        return [*self._released(is_end=True), DONE]
 
     def empty_chunk(self) -> Event:
         """Return a chunk with an empty delta, which adds nothing to a choice that has begun, if possible to one that has not ended."""
@@ -169,8 +163,9 @@ class ChunkGrammar:
         indexes = [_index_of(choice, position) for position, choice in enumerate(choices)]
         events: list[Event] = []
         if not self._choices:
-            events, self._waiting = list(map(self._unified, self._waiting)), []
-        elif self._held and self._may_release(indexes):
+            events = self._released()
+        elif self._held and all(index not in indexes and self._choices[index].is_end_sure for index in self._held):
+            # Another choice goes on, so these have ended.
             events = self._released()
         for index, choice in zip(indexes, choices, strict=True):
             state = self._choices.get(index)
@@ -189,14 +184,11 @@ class ChunkGrammar:
 
     def _without_choices(self, event: Event) -> list[Event]:
         """Keep the usage of a chunk without choices, and return the chunk if it says more than that."""
-        data = event.data
-        if self._note_usage(data):
-            event, self._usage_chunk = self._usage_chunk or event, event
-            if event is self._usage_chunk:
-                return []
-        if "choices" not in event.data or event.data.keys() <= _COMMON_MEMBERS:
+        if self._note_usage(event.data):
+            self._usage_chunk = event
+        elif not _says_more(event):
             return []
-        if self._choices and not self._held:
+        elif self._choices and not self._held:
             return [self._unified(event)]
         self._waiting.append(event)
         return []
@@ -207,27 +199,33 @@ class ChunkGrammar:
             self._meter.report(usage)
         return usage is not None
 
-    def _may_release(self, indexes: list[int]) -> bool:
-        """Tell whether what is held surely ends its choice: the target sent it as a chunk of its own, and goes on with another choice."""
-        return all(index not in indexes and event.raw is not None for index, event in self._held.items())
-
-    def _released(self) -> list[Event]:
-        """Return the ends of choices that are held, and what waited for them."""
+    def _released(self, *, is_end: bool = False) -> list[Event]:
+        """Return the ends of choices that are held, and what waited for them; at the end of the answer with its usage."""
         events: list[Event] = []
         for index, event in self._held.items():
             choice = self._choices[index]
             steps = choice.last_steps(is_forced=self._is_forced)
             events += [event if step is choice.end else self._chunk([step], event.data) for step in steps]
             self.finish_reason = choice.reason
-        events += map(self._unified, self._waiting)
-        self._held, self._waiting = {}, []
+        usage_chunk = self._usage_chunk
+        waiting, self._held, self._waiting = self._waiting, {}, []
+        for event in waiting:
+            if event is not usage_chunk:
+                events += [self._unified(event)] if _says_more(event) else []
+            elif not is_end:
+                self._waiting = [event]
+            elif self._include_usage:
+                events.append(self._last_chunk(event))
+            elif _says_more(event):
+                # Clients that ask for no usage expect a choice in every chunk, so another one gets what stands beside the usage.
+                events[-1] = Event({**self._unified(event).data, **events[-1].data})
+        if is_end and self._include_usage and usage_chunk is None:
+            events.append(Event(self._enveloped({"choices": [], "usage": self.final_usage()})))
         return events
 
-    def _last_chunk(self) -> Event:
-        """Return the chunk with the usage: the target's own, with all its members, if it sent one."""
-        usage, event = self.final_usage(), self._usage_chunk
-        if event is None:
-            return Event(self._enveloped({"choices": [], "usage": usage}))
+    def _last_chunk(self, event: Event) -> Event:
+        """Return the target's chunk with the usage, with all its members."""
+        usage = self.final_usage()
         data = self._enveloped({**event.data, "choices": [], "usage": usage})
         return event if data == event.data and event.data.get("usage") is usage else Event(data)
 
@@ -238,7 +236,8 @@ class ChunkGrammar:
             if data.get("usage", False) is not None:
                 data = {**data, "usage": None}
         elif "usage" in data:
-            data = {name: value for name, value in data.items() if name != "usage"}
+            data = data.copy()
+            del data["usage"]
         if (data.get("id"), data.get("object"), data.get("created"), data.get("model")) != self._envelope:
             data = self._enveloped(data)
         return event if data is event.data else Event(data)
@@ -262,6 +261,11 @@ class ChunkGrammar:
     def _chunk(self, choices: list[Step], members: dict[str, Any]) -> Event:
         """Return a chunk with members of another one."""
         return self._unified(Event(self._enveloped({**members, "choices": choices})))
+
+
+def _says_more(event: Event) -> bool:
+    """Tell whether a chunk without choices has more than usage, and than a ping has."""
+    return "choices" in event.data and not event.data.keys() <= _COMMON_MEMBERS
 
 
 def _index_of(choice: Step, position: int) -> int:
