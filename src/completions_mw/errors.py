@@ -60,6 +60,8 @@ class GatewayError(Exception):
     """Whether the provider may bill the request, which was sent and has no answer that can be used (docs/promises.md, Money)."""
     upstream_status: int | None = None
     """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
+    model: str | None = None
+    """Model name in a request that was refused before the model was looked up, for the log."""
     upstream_code: str | None = None
     """Error code of the upstream, for the log, without secrets and at most 200 characters; None if the upstream gave none."""
 

@@ -117,15 +117,22 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
     return {name for table in tables.values() for name in table}
 
 
+PARAMS = {"unknown_params", "forward_params"}
+
+
 @pytest.mark.parametrize(
     ("table", "model", "examples"),
     [
         ((), Settings, {"debug", "max_cost", "unpriced", "price_table"}),
         (("timeouts",), TimeoutSettings, set[str]()),
         (("connections",), Connections, set[str]()),
-        (("providers", "openai"), OpenAISettings, {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts"}),
+        (
+            ("providers", "openai"),
+            OpenAISettings,
+            {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts", *PARAMS},
+        ),
         (("providers", "llama"), LlamaCppSettings, {"path"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices", "image_tokens", "audio_tokens", "file_tokens"}),
+        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices", "image_tokens", "audio_tokens", "file_tokens", *PARAMS}),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
         (("cache",), CacheSettings, set[str]()),
         (("stores",), StoreSettings, {"admission", "ledger", "cache", "spool", "retention_days"}),

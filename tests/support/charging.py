@@ -32,6 +32,7 @@ from completions_mw.core.streaming.rules import StreamRules
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
+from completions_mw.core.validation.vendor_params import REJECT
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.models import ModelRegistry
 from completions_mw.providers.base import Completion
@@ -117,7 +118,7 @@ class Charging:
         observers = observer or RequestLog()
         self.pipeline = Pipeline(
             settings,
-            ChatCompletions("reject", Bounds()),
+            ChatCompletions(lambda _: REJECT, Bounds()),
             Authenticator([SettingsKeys(settings.keys)], clock),
             Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
             Charges(

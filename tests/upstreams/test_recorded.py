@@ -15,13 +15,14 @@ from completions_mw.core.costs.tokens import usage_object
 from completions_mw.core.inbound import ChatCompletions
 from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.core.validation.json_body import Bounds
+from completions_mw.core.validation.vendor_params import REJECT
 from completions_mw.errors import GatewayError
 from completions_mw.providers import openai
 from completions_mw.sse import DONE
 from tests.upstreams.cases import CASES
 from tests.upstreams.recorded import RECORDED
 
-DIALECT = ChatCompletions("reject", Bounds())
+DIALECT = ChatCompletions(lambda _: REJECT, Bounds())
 MADE_UP = re.compile(rb"call_[0-9a-f]{24}")
 """Ids of calls for which the target gives none."""
 STREAMS = {
@@ -43,8 +44,8 @@ def relayed(pieces: Iterable[bytes], *, n: int = 1, include_usage: bool = True) 
             sent += DIALECT.frame(events)
             if events and events[-1] is DONE:
                 return sent, None
-            if translator.fault is not None:
-                return sent, translator.fault.code
+            if (fault := grammar.fault or translator.fault) is not None:
+                return sent, fault.code
         sent += DIALECT.frame(grammar.follow(translator.end()))
         if translator.fault is not None:
             return sent, translator.fault.code

@@ -1,11 +1,17 @@
 """The request context: data about one request while it runs."""
 
+import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from completions_mw.core.ports import Clock
 from completions_mw.http import Headers
+
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_IGNORED: Final = 32
+"""Maximum of names in `x-ignored-params`."""
 
 
 @dataclass(slots=True)
@@ -77,6 +83,12 @@ class RequestContext:
     def milliseconds(self) -> int:
         """Return the milliseconds since the request arrived."""
         return round((self.clock.monotonic() - self.started) * 1000)
+
+    def note_ignored(self, names: Iterable[str]) -> None:
+        """Tell the client which of its parameters no target gets. Names that a header cannot carry are left out."""
+        shown = [name for name in names if _HEADER_NAME.fullmatch(name)][:_MAX_IGNORED]
+        if shown:
+            self.headers = (*self.headers, ("x-ignored-params", ", ".join(shown)))
 
     def response_headers(self) -> Headers:
         """Return the headers of the response that do not depend on its body (docs/contract.md, Headers)."""

@@ -193,6 +193,7 @@ class Pipeline:
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         chat = await self._read(context, request, headers.content_length, dialect)
+        context.note_ignored(chat.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
         answer = await self._answer(context, chat, caller, request, control, self._streaming)
         if isinstance(answer, ChunkStream | FlightReader):

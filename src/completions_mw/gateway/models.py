@@ -73,7 +73,8 @@ class ModelRegistry:
         """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""
         if provider.is_local:
             port, total = self._owned(self._local_model(provider)), self._settings.timeouts.total
-            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total))
+            ignored = _ignored(provider)
+            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total, ignored))
         upstream, transport, settings = upstream_of(provider), self._transport(provider), self._settings
         return cache(
             lambda model: UpstreamTarget(
@@ -115,6 +116,14 @@ class ModelRegistry:
     async def aclose(self) -> None:
         for backend in self._backends_to_close:
             await backend.aclose()
+
+
+def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:
+    if not isinstance(provider, LlamaCppSettings):
+        return frozenset()
+    from completions_mw.backends.models.llama_cpp.request import IGNORED_PARAMS
+
+    return IGNORED_PARAMS
 
 
 def _faults(settings: Settings, functions: Mapping[str, ModelFunction], *, is_injected: bool) -> Iterator[str]:

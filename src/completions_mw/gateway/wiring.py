@@ -22,6 +22,7 @@ from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.caching import response_cache
 from completions_mw.gateway.models import ModelRegistry
 from completions_mw.gateway.options import GatewayOptions
+from completions_mw.gateway.param_policies import param_policies
 from completions_mw.gateway.setup_warnings import SetupReport
 from completions_mw.gateway.store_checks import check_stores
 from completions_mw.gateway.stores import Stores
@@ -64,7 +65,7 @@ class Wiring:
         self.pipeline = Pipeline(
             settings,
             ChatCompletions(
-                settings.unknown_params,
+                param_policies(settings),
                 Bounds(settings.max_depth, settings.max_items, settings.max_messages),
                 settings.keep_alive_form,
             ),

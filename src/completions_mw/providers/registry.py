@@ -29,7 +29,10 @@ def register(api: str, make: UpstreamMaker) -> None:
 def _openai(provider: OpenAISettings) -> Upstream:
     from completions_mw.providers import openai
 
-    return Upstream(openai, openai.build_endpoint(provider), capabilities_at(provider.base_url))
+    capabilities = capabilities_at(provider.base_url)
+    if not provider.stream_options:
+        capabilities = capabilities.without("stream_options")
+    return Upstream(openai, openai.build_endpoint(provider), capabilities)
 
 
 _MAKERS: dict[str, UpstreamMaker] = {"openai": _openai}

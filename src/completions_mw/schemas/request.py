@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from completions_mw.schemas.base import Input, at_most, shape
 from completions_mw.schemas.messages import Message
@@ -27,6 +27,11 @@ Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 StopSequence = Annotated[str, Field(max_length=256)]
 
 
+def _whole(value: object) -> object:
+    """Return a float without a fraction as an integer: OpenAI's API takes 1.0 for 1 here."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class ChatRequest(Input):
     """A chat completions request, as https://platform.openai.com/docs/api-reference/chat/create describes it.
 
@@ -49,7 +54,7 @@ class ChatRequest(Input):
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     functions: Annotated[list[FunctionDefinition], Field(min_length=1, max_length=128, fail_fast=True)] | None = None
     function_call: FunctionCallChoice | None = None
-    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
+    tools: Annotated[list[Tool], Field(min_length=1, max_length=128, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: TokenCount | None = None
@@ -71,7 +76,9 @@ class ChatRequest(Input):
     service_tier: Literal["auto", "default", "fast", "flex", "priority", "scale"] | None = None
     max_tokens: TokenCount | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    logit_bias: Annotated[dict[str, Annotated[int, Field(ge=-100, le=100)]], at_most(MAX_LOGIT_BIASES)] | None = None
+    logit_bias: Annotated[dict[str, Annotated[int, Field(ge=-100, le=100), BeforeValidator(_whole)]], at_most(MAX_LOGIT_BIASES)] | None = (
+        None
+    )
     stop: (
         Annotated[
             Annotated[StopSequence, Tag("string")]
@@ -96,8 +103,9 @@ class ChatRequest(Input):
     modalities: Annotated[list[Literal["text", "audio"]], Field(fail_fast=True)] | None = None
     audio: AudioOutput | None = None
     web_search_options: WebSearchOptions | None = None
-    top_k: TokenCount | None = None
-    """A parameter of Anthropic, Gemini, vLLM and Ollama, which OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
+    top_k: Annotated[int, Field(ge=-1, le=MAX_TOKENS)] | None = None
+    """A parameter of Anthropic, Gemini, vLLM and Ollama, which OpenAI's API does not have (docs/contract.md, Differences from OpenAI).
+    0 and -1 stand for no limit."""
 
     @property
     def caller(self) -> Any:

@@ -26,6 +26,69 @@ class Capabilities:
         return replace(self, unsupported=self.unsupported.union(names)) if not self.unsupported.issuperset(names) else self
 
 
+SAFE_PARAMS: Final = frozenset(
+    [
+        "add_generation_prompt",
+        "cache_prompt",
+        "chat_template_kwargs",
+        "continue_final_message",
+        "documents",
+        "dry_allowed_length",
+        "dry_base",
+        "dry_multiplier",
+        "enable_thinking",
+        "frequency_penalty_range",
+        "grammar",
+        "guided_choice",
+        "guided_grammar",
+        "guided_json",
+        "guided_regex",
+        "ignore_eos",
+        "include_reasoning",
+        "include_stop_str_in_output",
+        "length_penalty",
+        "min_p",
+        "min_tokens",
+        "mirostat",
+        "mirostat_eta",
+        "mirostat_tau",
+        "mm_processor_kwargs",
+        "prompt_mode",
+        "random_seed",
+        "reasoning",
+        "reasoning_format",
+        "repeat_last_n",
+        "repeat_penalty",
+        "repetition_penalty",
+        "safe_prompt",
+        "separate_reasoning",
+        "skip_special_tokens",
+        "spaces_between_special_tokens",
+        "stop_token_ids",
+        "structured_outputs",
+        "tfs_z",
+        "think",
+        "thinking",
+        "thinking_budget",
+        "timings_per_token",
+        "top_a",
+        "typical_p",
+        "xtc_probability",
+        "xtc_threshold",
+        "content.audio_url",
+        "content.input_video",
+        "content.video_url",
+        "input_audio.format",
+        "service_tier",
+        "stream_options.chunk_include_usage",
+        "stream_options.continuous_usage_stats",
+        "tools.type",
+    ]
+)
+"""Parameters of vendors that change only how the model writes. Not among them are those that name other models, addresses, keys or plugins,
+or that make an answer cost more, as `models`, `provider`, `plugins`, `fallbacks`, `best_of` and `api_base`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service that the settings know by its name, by its host or by both."""
@@ -78,3 +141,8 @@ def known_base_url(name: str) -> str:
 def capabilities_at(base_url: str) -> Capabilities:
     """Return the capabilities of the service at `base_url`."""
     return next((service.capabilities for service in SERVICES if service.serves(base_url)), _OTHERS)
+
+
+def safe_params_at(base_url: str) -> frozenset[str]:
+    """Return the parameters of vendors that requests to `base_url` may have: none at OpenAI and Azure, which refuse them."""
+    return frozenset() if capabilities_at(base_url).developer_role else SAFE_PARAMS

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
-from completions_mw.settings.types import NOT_EMPTY, Count, Text, Timestamp, UsdPerMillion, model_name
+from completions_mw.settings.types import NOT_EMPTY, Count, ParamName, Text, Timestamp, UnknownParams, UsdPerMillion, model_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,10 @@ class ModelSettings(SettingsModel):
 
     targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(str)], ...], NOT_EMPTY] = ()
     """Targets in the order in which they are tried; none for a Python function of the same name."""
+    unknown_params: UnknownParams | None = None
+    """What happens to parameters that OpenAI's API does not have, where it differs from the setting of the model's providers."""
+    forward_params: frozenset[ParamName] = frozenset()
+    """Names of such parameters that all targets of this model get, beside those of their providers."""
     prices: Prices | None = None
     """Prices of all targets; by default those in the `price_table`."""
     max_output_tokens: Count = 4096

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.compatible import known_base_url
 from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
-from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, Seconds, file_path
+from completions_mw.settings.types import BaseUrl, Count, HeaderName, Identifier, ParamName, Seconds, UnknownParams, file_path
 
 _FRAMING_HEADERS = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 _CONTENT_HEADERS = {"accept", "accept-encoding", "content-encoding", "content-type"}
@@ -47,6 +47,10 @@ class UpstreamSettings(SettingsModel):
     """Base URL of the API; by default that of the known service with the provider's name. Never empty once the settings are built."""
     proxy: ProxyUrl | None = None
     """URL of an HTTP proxy through which this provider is reached, by the transport `httpx2`. A secret, since it may hold a password."""
+    unknown_params: UnknownParams | None = None
+    """What happens to parameters that OpenAI's API does not have, where it differs from the general setting."""
+    forward_params: frozenset[ParamName] | None = None
+    """Names of such parameters that this provider gets in any case: by default those that are safe, and none at OpenAI and Azure."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
 
@@ -82,6 +86,8 @@ class OpenAISettings(UpstreamSettings):
     api_key: ApiKey | None = None
     headers: Mapping[Annotated[HeaderName, AfterValidator(_extra_header)], HeaderValue] = Field(default_factory=dict)
     """Headers that are sent with every request, their names in lower case. The values are secrets, since many hold credentials."""
+    stream_options: bool = True
+    """Whether streams are asked for their usage with `stream_options`, which some servers refuse."""
     organization: Identifier | None = None
     project: Identifier | None = None
 

@@ -29,6 +29,7 @@ from completions_mw.settings.types import (
     Name,
     Prefix,
     Seconds,
+    UnknownParams,
     file_path,
 )
 
@@ -48,7 +49,7 @@ class Settings(SettingsModel):
 
     prefix: Prefix = "/api/v1"
     """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/models` and `{prefix}/models/{id}`."""
-    unknown_params: Literal["reject", "forward", "ignore"] = "reject"
+    unknown_params: UnknownParams = "reject"
     """What happens to parameters that OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
     max_body_bytes: Count = 10_485_760
     """Bytes that the body of a request may have at most."""

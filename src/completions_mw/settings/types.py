@@ -156,3 +156,8 @@ Abandoned = Literal["estimate", "finish", "reserved"]
 """Charge for an answer that nobody waited for (docs/promises.md, Money)."""
 KeepAliveForm = Literal["chunk", "comment"]
 """Form of the signs of life in a silent stream (docs/contract.md, Streams)."""
+
+UnknownParams = Literal["reject", "forward", "ignore"]
+"""What happens to parameters that OpenAI's API does not have."""
+ParamName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,63}$")]
+"""Name of a parameter; of a part of one its path, as `stream_options.continuous_usage_stats`."""

@@ -8,6 +8,7 @@ from completions_mw.core.costs.media import rules_of
 from completions_mw.core.costs.media.rules import LIKELY_TOKENS
 from completions_mw.core.costs.tokens import MESSAGE_BYTES, TokenEstimate, estimate_request
 from completions_mw.core.validation.request import validate
+from completions_mw.core.validation.vendor_params import ParamPolicy
 
 MOST = 100
 EMPTY = MESSAGE_BYTES + len("user")
@@ -83,9 +84,9 @@ def test_fields_that_are_only_forwarded_count() -> None:
     """What vLLM calls `documents` becomes a part of the prompt."""
     fields = {"model": "m", "messages": [{"role": "user", "content": "x"}], "documents": [{"title": "é", "text": "x" * 1000}], "none": None}
     size = EMPTY + 1 + len('{"documents":[{"title":"","text":""}]}') + 2 + 1000
-    forwarded = estimate_request(validate(fields, unknown_params="forward"), MOST)
+    forwarded = estimate_request(validate(fields, policy=ParamPolicy("forward")), MOST)
     assert (forwarded.prompt, forwarded.prompt_bound) == (-(-size // 4), size)
-    assert estimate_request(validate(fields, unknown_params="ignore"), MOST).prompt_bound == EMPTY + 1
+    assert estimate_request(validate(fields, policy=ParamPolicy("ignore")), MOST).prompt_bound == EMPTY + 1
 
 
 OUTPUTS: dict[str, tuple[dict[str, Any], int, bool]] = {

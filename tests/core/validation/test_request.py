@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletionMessage
 
 from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
 from completions_mw.core.validation.request import Chat, validate
+from completions_mw.core.validation.vendor_params import ParamPolicy
 from completions_mw.errors import InvalidRequestError, error_body, error_response
 from completions_mw.schemas import ChatRequest, UserMessage
 from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS, ORDER_ROWS, ROWS, Row
@@ -64,29 +65,21 @@ def test_null_is_the_same_as_left_out(field: str) -> None:
             "n": (1, 128),
             "max_tokens": (1, 2**31 - 1),
             "max_completion_tokens": (1, 2**31 - 1),
-            "top_k": (1,),
+            "top_k": (-1, 0, 1),
             "seed": (-9223372036854776000, 2**64),
             "stop": ("a", ["a"], ["a", "b", "c", "d"], "s" * 256),
             "service_tier": ("auto", "default", "flex", "scale", "priority", "fast"),
             "reasoning_effort": ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
-            "logit_bias": ({"any name": -100, "50256": 100}, {}),
+            "logit_bias": ({"any name": -100, "50256": 100, "1": 1.0}, {}),
             "metadata": ({}, {"k" * 64: "v" * 512}, {f"{number}": "" for number in range(16)}),
             "safety_identifier": ("s" * 64,),
             "functions": ([{"name": "f"}] * 128,),
-            "function_call": ("none", "auto", {"name": "f"}),
+            "function_call": ("none", "auto"),
             "tools": (
-                [],
                 [{"type": "function", "function": {"name": "f", "parameters": {"$ref": "#"}, "strict": None}}],
                 [{"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}],
             ),
-            "tool_choice": (
-                "none",
-                "auto",
-                "required",
-                {"type": "function", "function": {"name": "f"}},
-                {"type": "custom", "custom": {"name": "c"}},
-                {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function"}]}},
-            ),
+            "tool_choice": ("none", "auto"),
             "response_format": (
                 {"type": "text"},
                 {"type": "json_object"},
@@ -103,6 +96,16 @@ def test_null_is_the_same_as_left_out(field: str) -> None:
     + [
         pytest.param({"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}}, id="stream_options"),
         pytest.param({"logprobs": True, "top_logprobs": 20}, id="top_logprobs"),
+        *(
+            pytest.param({"tools": [{"type": "custom", "custom": {"name": "c"}}], "tool_choice": choice}, id=f"tool_choice-{kind}")
+            for kind, choice in {
+                "required": "required",
+                "function": {"type": "function", "function": {"name": "f"}},
+                "custom": {"type": "custom", "custom": {"name": "c"}},
+                "allowed": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function"}]}},
+            }.items()
+        ),
+        pytest.param({"functions": [{"name": "f"}], "function_call": {"name": "f"}}, id="function_call"),
         pytest.param({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, id="audio"),
         pytest.param({"modalities": ["audio"], "audio": {"voice": {"id": "v"}, "format": "mp3"}}, id="own-voice"),
     ],
@@ -118,12 +121,16 @@ def test_what_the_specification_allows_passes_unchanged(fragment: dict[str, Any]
         ({"max_tokens": 2**31}, "integer_above_max_value", "max_tokens"),
         ({"max_tokens": -1}, "integer_below_min_value", "max_tokens"),
         ({"n": 10**9}, "integer_above_max_value", "n"),
-        ({"top_k": 0}, "integer_below_min_value", "top_k"),
+        ({"top_k": -2}, "integer_below_min_value", "top_k"),
         ({"temperature": True}, "invalid_type", "temperature"),
         ({"stream": 1}, "invalid_type", "stream"),
         ({"logprobs": "true"}, "invalid_type", "logprobs"),
         ({"n": 2.0}, "invalid_type", "n"),
-        ({"stop": []}, "empty_array", "stop"),
+        ({"tools": []}, "empty_array", "tools"),
+        ({"tools": [{"type": "custom", "custom": {"name": "c"}}] * 129}, "array_above_max_length", "tools"),
+        ({"tool_choice": "required"}, None, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, None, "tool_choice"),
+        ({"function_call": {"name": "f"}}, None, "function_call"),
         ({"stop": [1]}, "invalid_type", "stop[0]"),
         ({"stop": "s" * 257}, "string_above_max_length", "stop"),
         ({"logit_bias": {"1": 1.5}}, "invalid_type", "logit_bias.1"),
@@ -214,8 +221,8 @@ BEYOND: dict[str, tuple[object, ...]] = {
     "max_completion_tokens": (0, -1, 2**31),
     "n": (0, -1, 129, 10**9),
     "top_logprobs": (-1, 21),
-    "top_k": (0,),
-    "stop": ("s" * 257, ["s"] * 5, []),
+    "top_k": (-2,),
+    "stop": ("s" * 257, ["s"] * 5),
 }
 """Values next to the bounds of `test_what_the_specification_allows_passes_unchanged`, and far from them."""
 
@@ -310,7 +317,7 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     [("ignore", BASE, {}), ("forward", {**BASE, "min_p": 0.1}, {"min_p": 0.1})],
 )
 def test_unknown_fields_may_be_ignored_or_forwarded(policy: Any, fields: dict[str, Any], extra: dict[str, Any]) -> None:
-    chat = validate({**BASE, "min_p": 0.1}, unknown_params=policy)
+    chat = validate({**BASE, "min_p": 0.1}, policy=ParamPolicy(policy))
     assert chat.fields == fields
     assert chat.request.model_extra == extra
 
@@ -318,7 +325,7 @@ def test_unknown_fields_may_be_ignored_or_forwarded(policy: Any, fields: dict[st
 @pytest.mark.parametrize("policy", ["ignore", "forward"])
 def test_other_faults_are_found_beside_unknown_fields(policy: Any) -> None:
     with pytest.raises(InvalidRequestError, match="Invalid type for 'n'"):
-        validate({**BASE, "min_p": 0.1, "n": "2"}, unknown_params=policy)
+        validate({**BASE, "min_p": 0.1, "n": "2"}, policy=ParamPolicy(policy))
 
 
 def test_what_a_request_asks_for_is_at_hand() -> None:
@@ -330,7 +337,7 @@ def test_what_a_request_asks_for_is_at_hand() -> None:
 
 def test_the_fields_given_are_not_changed() -> None:
     fields = {**BASE, "n": None, "min_p": 1}
-    validate(fields, unknown_params="ignore")
+    validate(fields, policy=ParamPolicy("ignore"))
     assert fields == {**BASE, "n": None, "min_p": 1}
 
 

@@ -9,7 +9,7 @@ from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
-from completions_mw.core.dispatch.targets import Target
+from completions_mw.core.dispatch.targets import InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.chunks import OpenedAnswer, opened
 from completions_mw.core.streaming.grammar import ChunkGrammar
@@ -59,6 +59,8 @@ class Dispatcher:
             context.ask(target.name)
             if target.is_local and caller is not None:
                 chat.request.asked_by(nested(caller, context))
+            if isinstance(target, InProcessTarget):
+                context.note_ignored(sorted(target.ignored & chat.fields.keys()))
             try:
                 if chat.stream:
                     return await _stream(context, target, name, chat, connection, asker)

@@ -84,6 +84,8 @@ class InProcessTarget:
     model: str
     port: Model
     total: float
+    ignored: frozenset[str] = frozenset()
+    """Parameters that change nothing at this model, of which its clients are told."""
 
     async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
         return Completion(await self.port.complete(chat.request))

@@ -8,7 +8,8 @@ from pydantic_core import to_json
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.replay import stream_of
 from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
-from completions_mw.core.validation.request import Chat, UnknownParams, validate
+from completions_mw.core.validation.request import Chat, validate
+from completions_mw.core.validation.vendor_params import REJECT, ParamPolicies
 from completions_mw.errors import GatewayError, error_body, error_response
 from completions_mw.http import Headers, Response
 from completions_mw.providers.base import Completion
@@ -20,7 +21,7 @@ class ChatCompletions:
     """The dialect of `POST {prefix}/chat/completions`, and of direct calls.
 
     Args:
-        unknown_params: treatment of parameters that the API does not have.
+        policies: what happens to parameters that the API does not have, by the name of the model.
         bounds: bounds of a request's structure.
         keep_alive_form: form of the signs of life in silent streams.
     """
@@ -35,13 +36,13 @@ class ChatCompletions:
         ("x-accel-buffering", "no"),
     )
 
-    def __init__(self, unknown_params: UnknownParams, bounds: Bounds, keep_alive_form: KeepAliveForm = "chunk") -> None:
-        self._unknown_params = unknown_params
+    def __init__(self, policies: ParamPolicies, bounds: Bounds, keep_alive_form: KeepAliveForm = "chunk") -> None:
+        self._policies = policies
         self._bounds = bounds
         self._keep_alive_form = keep_alive_form
 
     def parse(self, body: bytes) -> Chat:
-        return validate(parse_json_body(body, self._bounds), unknown_params=self._unknown_params)
+        return self._validated(parse_json_body(body, self._bounds))
 
     def parse_fields(self, fields: Mapping[str, Any]) -> Chat:
         """Return the request of a direct call; messages may be objects of this package or of an SDK.
@@ -49,7 +50,11 @@ class ChatCompletions:
         Raises:
             InvalidRequestError: the fields are not a valid request.
         """
-        return validate(normalise(fields, self._bounds), unknown_params=self._unknown_params)
+        return self._validated(normalise(fields, self._bounds))
+
+    def _validated(self, fields: dict[str, Any]) -> Chat:
+        model = fields.get("model")
+        return validate(fields, policy=self._policies(model) if isinstance(model, str) else REJECT)
 
     def render(self, completion: Completion) -> bytes:
         return completion.raw or to_json(completion.data, inf_nan_mode="null")

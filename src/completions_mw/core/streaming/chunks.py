@@ -165,6 +165,8 @@ class ChunkStream:
         self._given_at = None
         try:
             chunks, self._first = self._first, None
+            if not chunks and self._grammar.fault is not None:
+                raise self._grammar.fault
             while not chunks:
                 batch = await self._source.__anext__()
                 if batch:

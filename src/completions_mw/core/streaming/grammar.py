@@ -45,6 +45,7 @@ class ChunkGrammar:
         "_renamed",
         "_usage_chunk",
         "_waiting",
+        "fault",
         "finish_reason",
     )
 
@@ -73,6 +74,8 @@ class ChunkGrammar:
         self._waiting: list[Event] = []
         """Chunks without choices that came before the first one with choices, or behind a chunk that is held."""
         self._usage_chunk: Event | None = None
+        self.fault: UpstreamError | None = None
+        """Failure that ends the answer behind the chunks returned so far; None while there is none."""
         self.finish_reason: Any = None
         """The `finish_reason` of the choice that ended last."""
 
@@ -80,16 +83,21 @@ class ChunkGrammar:
         """Return the chunks for the client that a batch of the target's events becomes; `DONE` ends the answer.
 
         Raises:
-            UpstreamError: the answer has ended and is incomplete.
+            UpstreamError: the answer has failed. If there are chunks before the failure, these are returned, and it is kept in `fault`.
         """
         if len(batch) == 1 and batch[0] is not DONE:
             return self.feed(batch[0])
         chunks: list[Event] = []
-        for event in batch:
-            if event is DONE:
-                chunks.extend(self.end(done=True))
-                break
-            chunks.extend(self.feed(event))
+        try:
+            for event in batch:
+                if event is DONE:
+                    chunks.extend(self.end(done=True))
+                    break
+                chunks.extend(self.feed(event))
+        except UpstreamError as error:
+            if not chunks:
+                raise
+            self.fault = error
         return chunks
 
     def feed(self, event: Event) -> list[Event]:
@@ -117,6 +125,8 @@ class ChunkGrammar:
         Raises:
             UpstreamError: the answer is incomplete, and no end is invented for it (docs/promises.md, Streams and truncation).
         """
+        if self.fault is not None:
+            raise self.fault
         choices = self._choices.values()
         if any(choice.reason == INTERRUPTED for choice in choices):
             raise interrupted_error()

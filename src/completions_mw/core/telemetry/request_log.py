@@ -22,7 +22,7 @@ class RequestLog(Observer):
             if isinstance(error, Exception) and not isinstance(error, GatewayError):
                 log_exception("internal_error", error, debug=request.debug, request_id=request.id)
             if access_log.isEnabledFor(logging.INFO):
-                _log_access(request, *verdict(error))
+                _log_access(request, *verdict(error), error if isinstance(error, GatewayError) else None)
 
     def noted(self, event: str, request: ObservedRequest, **details: Any) -> None:
         log_event(logging.WARNING, event, request_id=request.id, **details)
@@ -37,7 +37,7 @@ def verdict(error: BaseException) -> tuple[int, str | None]:
     return kind.status, kind.code
 
 
-def _log_access(request: ObservedRequest, status: int, code: str | None) -> None:
+def _log_access(request: ObservedRequest, status: int, code: str | None, error: GatewayError | None = None) -> None:
     usage = request.usage or {}
     log_event(
         logging.INFO,
@@ -46,9 +46,10 @@ def _log_access(request: ObservedRequest, status: int, code: str | None) -> None
         request_id=request.id,
         status=status,
         code=code,
+        param=error.param if error is not None else None,
         caller=request.caller,
         tenant=request.tenant,
-        model=request.model,
+        model=request.model or (error.model if error is not None else None),
         target=request.target,
         stream=request.stream,
         cache=request.cache,

@@ -124,10 +124,15 @@ def rank_of(field: str, *, last: bool = False) -> int:
     return _RANKS[field] + len(_RANKS) * last
 
 
-def unknown_parameter(name: str) -> Fault:
-    """Return the fault of a top-level field that the API does not have."""
+def unknown_parameter(name: str, hint: str = "") -> Fault:
+    """Return the fault of a top-level field that the API does not have.
+
+    Args:
+        name: name of the field.
+        hint: text behind that of OpenAI's API.
+    """
     path = _clip(name)
-    return Fault(_UNKNOWN_RANK, InvalidRequestError(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter"))
+    return Fault(_UNKNOWN_RANK, InvalidRequestError(f"Unknown parameter: '{path}'.{hint}", param=path, code="unknown_parameter"))
 
 
 def describe(details: ErrorDetails) -> Fault:

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from completions_mw.core.validation.error_texts import Fault, describe, unknown_parameter
 from completions_mw.core.validation.rules import RULES
-from completions_mw.errors import InvalidRequestError
+from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy, for_validation, hint, without_ignored
+from completions_mw.errors import InvalidRequestError, shown_name
 from completions_mw.schemas import ChatRequest, Message
 from completions_mw.schemas.tools import FunctionToolChoice
-
-UnknownParams = Literal["reject", "forward", "ignore"]
-"""Treatment of top-level fields that OpenAI's API does not have (docs/contract.md, Requests)."""
 
 _DECLARED_FIELDS: Final = frozenset(ChatRequest.model_fields)
 _NO_CALL_TEXT: Final = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
@@ -36,6 +34,8 @@ class Chat:
     """Whether the client asked for a stream."""
     n: int
     """Number of choices that the client asked for."""
+    ignored: tuple[str, ...] = ()
+    """Names of the client's fields that no target gets, because the API does not have them."""
     cap: int | None = None
     """Maximum of completion tokens for the upstream, for which money is reserved; None for the client's own maximum."""
 
@@ -68,7 +68,7 @@ class Chat:
         """Return the request with `max_tokens` as its only maximum of completion tokens."""
         update = {"max_completion_tokens": max_tokens, "max_tokens": None}
         fields = {name: value for name, value in self.fields.items() if name not in update}
-        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, self.n, max_tokens)
+        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, self.n, self.ignored, max_tokens)
 
     def without_usage(self) -> "Chat":
         """Return the request without the wish for usage at the end of the stream."""
@@ -83,35 +83,49 @@ def prepare() -> None:
     ChatRequest.model_rebuild()
 
 
-def validate(fields: dict[str, Any], *, unknown_params: UnknownParams = "reject") -> Chat:
+def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
     """Return a request whose fields are valid.
 
     Args:
         fields: fields as `parse_json_body` or `normalise` returns them; not changed.
-        unknown_params: treatment of fields that the API does not have.
+        policy: what happens to fields that the API does not have.
 
     Raises:
         InvalidRequestError: the fields are invalid; of several faults, the error is for the one that OpenAI's API reports first.
     """
     # Null is the same as left out, for every field (docs/contract.md, Requests).
     sent = {name: value for name, value in fields.items() if value is not None} if None in fields.values() else fields
-    unknown = [] if sent.keys() <= _DECLARED_FIELDS else [name for name in sent if name not in _DECLARED_FIELDS]
-    if unknown and unknown_params == "ignore":
-        sent = {name: value for name, value in sent.items() if name in _DECLARED_FIELDS}
-    request: ChatRequest | None = None
-    faults: list[Fault] = []
-    try:
-        request = ChatRequest.__pydantic_validator__.validate_python(sent)
-    except ValidationError as invalid:
-        faults = [describe(details) for details in invalid.errors(include_url=False)]
-    if unknown and unknown_params == "reject":
-        faults.append(unknown_parameter(unknown[0]))
+    # No stop sequences are none; OpenAI's API takes the empty list too.
+    if sent.get("stop") == []:
+        sent = {name: value for name, value in sent.items() if name != "stop"}
+    ignored: tuple[str, ...] = ()
+    if policy.unknown == "ignore":
+        sent, ignored = without_ignored(sent, policy)
+    request, faults = _checked(sent)
+    if faults and (policy.unknown == "forward" or policy.forwarded):
+        request, faults = _checked(for_validation(sent, policy))
+    if not sent.keys() <= _DECLARED_FIELDS:
+        unknown = [name for name in sent if name not in _DECLARED_FIELDS and not policy.forwards(name)]
+        faults += [unknown_parameter(name, hint(name)) for name in unknown[:1]]
     faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
     if faults or request is None:
-        raise min(faults, key=_rank_of).error
+        raise _refused(min(faults, key=_rank_of).error, sent)
     if error := _sequence_error(request.messages):
-        raise error
-    return Chat(request, sent, request.model, request.stream is True, request.n or 1)
+        raise _refused(error, sent)
+    return Chat(request, sent, request.model, request.stream is True, request.n or 1, ignored)
+
+
+def _checked(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:
+    try:
+        return ChatRequest.__pydantic_validator__.validate_python(fields), []
+    except ValidationError as invalid:
+        return None, [describe(details) for details in invalid.errors(include_url=False)]
+
+
+def _refused(error: InvalidRequestError, fields: dict[str, Any]) -> InvalidRequestError:
+    model = fields.get("model")
+    error.model = shown_name(model) if isinstance(model, str) else None
+    return error
 
 
 def _sequence_error(messages: Sequence[Message]) -> InvalidRequestError | None:

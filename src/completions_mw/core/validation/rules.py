@@ -29,6 +29,16 @@ class Rule(NamedTuple):
 
 RULES: Final = (
     Rule(
+        "function_call",
+        lambda fields: "functions" not in fields and fields["function_call"] not in ("none", "auto"),
+        "Invalid value for 'function_call': 'function_call' is only allowed when 'functions' are specified.",
+    ),
+    Rule(
+        "tool_choice",
+        lambda fields: "tools" not in fields and fields["tool_choice"] not in ("none", "auto"),
+        "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+    ),
+    Rule(
         "stream_options",
         lambda fields: fields.get("stream") is not True,
         "The 'stream_options' parameter is only allowed when 'stream' is enabled.",

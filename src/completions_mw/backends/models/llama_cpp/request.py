@@ -25,6 +25,12 @@ _UNCHANGED_FIELDS: Final = (
     "response_format",
 )
 _TOOL_FIELDS: Final = ("tools", "tool_choice", "parallel_tool_calls")
+IGNORED_PARAMS: Final = frozenset(ChatRequest.model_fields) - {
+    *_UNCHANGED_FIELDS,
+    *_TOOL_FIELDS,
+    *("model", "messages", "n", "max_tokens", "max_completion_tokens", "stream", "stream_options", "functions", "function_call"),
+}
+"""Parameters of the API that change nothing here."""
 _MESSAGE_FIELDS: Final = ("role", "name", "tool_calls", "tool_call_id")
 
 

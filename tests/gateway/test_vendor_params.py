@@ -1,0 +1,82 @@
+"""Vendors' parameters, from the settings to the upstream, to the client and to the log."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from completions_mw import Gateway, InvalidRequestError, Settings
+from completions_mw.gateway.param_policies import param_policies
+from completions_mw.http import Request, Response
+from completions_mw.settings.compatible import SAFE_PARAMS
+from tests.support.examples import needs_local_model
+from tests.support.logs import line
+from tests.support.upstream import MockUpstream
+
+HELLO = [{"role": "user", "content": "one two three"}]
+KEY = "sk-client-0123456789"
+
+
+def settings(url: str = "http://up.test/v1", **more: Any) -> Settings:
+    tree: dict[str, Any] = {
+        "providers": {
+            "up": {"api": "openai", "base_url": url},
+            "narrow": {"api": "openai", "base_url": url, "forward_params": ["min_p"], "unknown_params": "ignore"},
+            "openai": {"api": "openai"},
+        },
+        "models": {
+            "ok": {"targets": ["up/ok"]},
+            "narrow": {"targets": ["narrow/ok"]},
+            "own": {"targets": ["openai/ok"]},
+            "both": {"targets": ["up/ok", "openai/ok"]},
+            "added": {"targets": ["openai/ok"], "forward_params": ["zzz"], "unknown_params": "forward"},
+        },
+        "keys": {"client": {"secret": KEY}},
+    }
+    return Settings.from_mapping(tree | more)
+
+
+def test_a_model_takes_what_all_its_targets_take() -> None:
+    policy = param_policies(settings())
+    assert (policy("ok").unknown, policy("ok").forwarded) == ("reject", SAFE_PARAMS)
+    assert (policy("narrow").unknown, policy("narrow").forwarded) == ("ignore", frozenset({"min_p"}))
+    assert (policy("own").unknown, policy("own").forwarded) == ("reject", frozenset())
+    assert (policy("both").unknown, policy("both").forwarded) == ("reject", frozenset())
+    assert (policy("added").unknown, policy("added").forwarded) == ("forward", frozenset({"zzz"}))
+    assert policy("nobody").unknown == "reject"
+
+
+@pytest.mark.parametrize("name", ["models", "plugins", "provider", "fallbacks", "best_of", "api_base", "api_key", "route", "transforms"])
+def test_what_chooses_or_costs_is_not_safe(name: str) -> None:
+    assert name not in SAFE_PARAMS
+
+
+def post(gateway: Gateway, **fields: Any) -> Response[Any]:
+    headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
+    return gateway.handle(Request("POST", "/api/v1/chat/completions", headers, json.dumps({"messages": HELLO, **fields}).encode()))
+
+
+def test_from_the_request_to_the_upstream_and_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with MockUpstream() as upstream, Gateway(settings(upstream.url)) as gateway:
+        assert post(gateway, model="ok", min_p=0.1).status == 200
+        assert upstream.requests[-1].json["min_p"] == 0.1
+        ignored = post(gateway, model="narrow", min_p=0.1, think=True)
+        assert (ignored.status, dict(ignored.headers)["x-ignored-params"]) == (200, "think")
+        assert upstream.requests[-1].json.keys() & {"min_p", "think"} == {"min_p"}
+        gateway.complete(model="ok", messages=HELLO, repetition_penalty=1.1)
+        assert upstream.requests[-1].json["repetition_penalty"] == 1.1
+        with pytest.raises(InvalidRequestError, match="Unknown parameter: 'best_of'"):
+            gateway.complete(model="ok", messages=HELLO, best_of=2)
+        with caplog.at_level(logging.INFO, "completions_mw.access"):
+            assert post(gateway, model="ok", best_of=2).status == 400
+    [record] = [record for record in caplog.records if record.name == "completions_mw.access"]
+    assert (line(record)["param"], line(record)["model"]) == ("best_of", "ok")
+
+
+@needs_local_model
+def test_llama_cpp_says_what_changes_nothing() -> None:
+    own: dict[str, Any] = {"providers": {"local": {"api": "llama_cpp"}}, "models": {"m": {"targets": ["local/smollm2"]}}}
+    with Gateway(settings(**own)) as gateway:
+        response = post(gateway, model="m", max_tokens=1, temperature=0, verbosity="low", user="u")
+    assert dict(response.headers)["x-ignored-params"] == "user, verbosity"
