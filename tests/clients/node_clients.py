@@ -33,9 +33,9 @@ def install() -> None:
             STAMP.write_text(digest)
 
 
-def run_script(name: str, endpoint: Endpoint) -> Results:
-    """Return the results of all scenarios of a script, by their names."""
-    env = {**os.environ, "BASE_URL": endpoint.base_url, "API_KEY": endpoint.api_key}
+def run_script(name: str, endpoint: Endpoint, **more: str) -> Results:
+    """Return the results of all scenarios of a script, by their names; `more` is added to its environment."""
+    env = {**os.environ, "BASE_URL": endpoint.base_url, "API_KEY": endpoint.api_key, **more}
     done = subprocess.run(["node", name], cwd=FOLDER, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     results: Results = json.loads(done.stdout.splitlines()[-1])

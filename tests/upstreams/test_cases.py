@@ -230,7 +230,7 @@ def read_by_sdk_stream(clients: Clients, fields: dict[str, Any]) -> Reading:
 def sdk_refused(error: APIError) -> Refused:
     if isinstance(error, APIStatusError):
         return Refused(error.message, error.status_code, error.code, dict(error.response.headers), str(error.body))
-    return Refused(error.message, None, error.code, {}, str(error.body))
+    return Refused(error.message, None, error.code, None, str(error.body))
 
 
 def joined(chunks: list[dict[str, Any]]) -> Answered:

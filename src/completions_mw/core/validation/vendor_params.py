@@ -14,6 +14,8 @@ _PART_TYPES: Final = frozenset({"text", "image_url", "input_audio", "file", "ref
 _AUDIO_FORMATS: Final = frozenset({"wav", "mp3"})
 _TOOL_TYPES: Final = frozenset({"function", "custom"})
 _SERVICE_TIERS: Final = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
+_VENDORS_TIERS: Final = frozenset({"on_demand", "performance"})
+"""Service tiers of Groq."""
 _NO_TEXT: Final = {"type": "text", "text": ""}
 
 
@@ -80,8 +82,10 @@ def for_validation(fields: Mapping[str, Any], policy: ParamPolicy) -> dict[str, 
         if not known["tools"] and tools:
             del known["tools"]
             known.pop("tool_choice", None)
-    if isinstance(tier := known.get("service_tier"), str) and tier not in _SERVICE_TIERS and policy.forwards("service_tier"):
-        del known["service_tier"]
+    tier = known.get("service_tier")
+    if isinstance(tier, str) and tier not in _SERVICE_TIERS and policy.forwards("service_tier"):
+        if policy.unknown == "forward" or tier in _VENDORS_TIERS:
+            del known["service_tier"]
     return known
 
 
