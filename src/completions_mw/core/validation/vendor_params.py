@@ -82,11 +82,15 @@ def for_validation(fields: Mapping[str, Any], policy: ParamPolicy) -> dict[str, 
         if not known["tools"] and tools:
             del known["tools"]
             known.pop("tool_choice", None)
-    tier = known.get("service_tier")
-    if isinstance(tier, str) and tier not in _SERVICE_TIERS and policy.forwards("service_tier"):
-        if policy.unknown == "forward" or tier in _VENDORS_TIERS:
-            del known["service_tier"]
+    if _forwards_tier(known.get("service_tier"), policy):
+        del known["service_tier"]
     return known
+
+
+def _forwards_tier(tier: object, policy: ParamPolicy) -> bool:
+    if not isinstance(tier, str) or tier in _SERVICE_TIERS:
+        return False
+    return policy.unknown == "forward" or (tier in _VENDORS_TIERS and policy.forwards("service_tier"))
 
 
 def without_ignored(fields: dict[str, Any], policy: ParamPolicy) -> tuple[dict[str, Any], tuple[str, ...]]:
