@@ -286,3 +286,15 @@ def test_case(clients: Clients, case: Case, form: Form, name: str, reader: str) 
     after = clients.charges(fields["model"], requests=before[0] + 1)
     _, prompt, completion, estimated = (total - past for total, past in zip(after, before, strict=True))
     compare(case, reading, Charged(prompt, completion, bool(estimated)))
+
+
+@pytest.mark.parametrize("form", ["json", "stream"])
+@pytest.mark.parametrize(("model", "is_reported"), [("fr-abort", True), ("m-finish-error", True), ("m-choice-error", False)])
+def test_what_was_used_of_an_answer_that_was_cut_is_charged(upstream: Replay, model: str, is_reported: bool, form: Form) -> None:
+    clients = Blocking(settings(upstream))
+    [case] = [case for case in CASES if case.name == model and form in case.forms]
+    assert isinstance(read_raw(clients, fields_of(case, form, "")), Refused)
+    requests, prompt, completion, estimated = clients.charges(model)
+    assert (requests, estimated) == (1, int(not is_reported))
+    assert (prompt, completion) == (20, 6) if is_reported else min(prompt, completion) > 0
+    clients.close()

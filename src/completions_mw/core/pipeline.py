@@ -257,7 +257,8 @@ class Pipeline:
             answer = await self._dispatch(context, model.targets, model.name, chat, caller, connection)
         except BaseException as error:
             if charge is not None:
-                await self._settle(context, charge, None, error)
+                # There is a usage where a target reported it for an answer that was cut.
+                await self._settle(context, charge, context.usage, error)
             raise
         finally:
             if patient is not None:

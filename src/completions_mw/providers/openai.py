@@ -103,7 +103,7 @@ def parse_completion(body: bytes) -> Completion:
     choices = data.get("choices")
     if not choices:
         raise _wrong(data)
-    _check_choices(choices, "message")
+    _check_choices(choices, "message", len(body))
     return Completion(data, raw)
 
 
@@ -164,8 +164,13 @@ def parse_event(event: ServerSentEvent) -> Event | None:
     return Event(data, raw)
 
 
-def _check_choices(choices: object, content: str) -> None:
+def _check_choices(choices: object, content: str, size: int | None = None) -> None:
     """Check that choices are objects with a message, or a piece of it.
+
+    Args:
+        choices: the choices.
+        content: member that has the message.
+        size: bytes of a whole answer, which is billed also if it reports an error; None for a chunk.
 
     Raises:
         UpstreamError: they are not, or one of them reports an error.
@@ -176,7 +181,9 @@ def _check_choices(choices: object, content: str) -> None:
         if not isinstance(choice, dict) or not isinstance(choice.get(content), _MESSAGE_TYPES):
             raise _unusable()
         if choice.get("error"):
-            raise reported_error(choice["error"])
+            error = reported_error(choice["error"])
+            error.received = size
+            raise error
 
 
 def _read_leniently(body: bytes) -> object:
