@@ -34,6 +34,7 @@ ANSWERS: Results = {
     "tools": {"finish": "tool_calls", "arguments": CALL, "final": "21 degrees"},
     "streamedTools": {"finish": "tool_calls", "arguments": CALL, "final": "21 degrees"},
     "runTools": {"final": "21 degrees", "calls": [{"text": "Paris"}]},
+    "cached": {"cache": ["miss", "hit"], "text": TEXT, "same": True},
     "models": {"listed": True, "card": {"id": "gpt-3.5-turbo", "object": "model", "created": 1_700_000_000, "owned_by": "tests"}},
 }
 

@@ -99,6 +99,16 @@ await report({
     const runner = client.chat.completions.runTools({ model: "gpt-tools", messages: [{ role: "user", content: "Paris" }], tools: [tool] });
     return { final: await runner.finalContent(), calls };
   },
+  async cached() {
+    const params = { model: MODEL, messages: HELLO, seed: Date.now(), stream: true, stream_options: { include_usage: true } };
+    const seen = [];
+    for (let turn = 0; turn < 2; turn++) {
+      const { data, response } = await client.chat.completions.create(params, { headers: { "Cache-Control": "max-age=60" } }).withResponse();
+      seen.push({ cache: response.headers.get("x-cache"), chunks: await collect(data) });
+    }
+    const [live, replay] = seen;
+    return { cache: [live.cache, replay.cache], text: text(replay.chunks), same: JSON.stringify(live.chunks) === JSON.stringify(replay.chunks) };
+  },
   async models() {
     const ids = [];
     for await (const model of client.models.list()) ids.push(model.id);
