@@ -148,6 +148,8 @@ def parse_event(event: ServerSentEvent) -> Event | None:
         stripped = body.strip()
         if stripped in (b"", b"[DONE]"):
             return DONE if stripped else None
+        if name == "error" and not stripped.startswith((b"{", b"[", b"<")):
+            raise reported_error(stripped.decode(errors="replace")) from None
         data, raw = _read_leniently(body), None
     if not isinstance(data, dict):
         raise _wrong(data)

@@ -177,6 +177,12 @@ CASES = (
         sources=("ggml-org/llama.cpp#16109", "coddy-project/coddy-agent#106"),
     ),
     Case(
+        "m-error-text",
+        "an event `error` with a text that is no JSON",
+        stream(ROLE, chunk({"content": "Der Zug "}), "event: error\ndata: the worker is gone", DONE),
+        Failed("worker is gone"),
+    ),
+    Case(
         "m-message-done",
         "code and message as an event, then [DONE]",
         stream(ROLE, chunk({"content": "Der Zug "}), {"code": 500, "message": "worker died", "details": "INTERNAL"}, DONE),

@@ -220,6 +220,20 @@ CASES = (
         request=TOOLS,
     ),
     Case(
+        "t-dup-newid",
+        "the whole call once more, behind the finish_reason, under another id",
+        stream(
+            NULL_ROLE,
+            call(index=0, id="call_a1", type="function", function={"name": "wetter", "arguments": ULM}),
+            CALLED,
+            call(index=0, id="call_b2", type="function", function={"name": "wetter", "arguments": ULM}),
+            USAGE,
+            DONE,
+        ),
+        ONE_CALL,
+        request=TOOLS,
+    ),
+    Case(
         "t-dupsummary",
         "the whole call once more, behind the finish_reason",
         stream(

@@ -10,6 +10,7 @@ from tests.upstreams.cases.wire import (
     USED,
     Case,
     Expected,
+    choice,
     chunk,
     completion,
     event,
@@ -48,6 +49,21 @@ CASES = (
         stream(ROLE, *TEXT, chunk({}, "stop", usage=USED), DONE),
         RIGHT,
         sources=("earendil-works/pi#2017", "higress-group/higress#1568", "northes/go-moonshot#17"),
+    ),
+    Case(
+        "u-text", "counts as texts", stream(ROLE, *TEXT, STOP, event(usage={"prompt_tokens": "20", "completion_tokens": "6"}), DONE), RIGHT
+    ),
+    Case(
+        "u-groq",
+        "Groq, in a member of its own",
+        stream(ROLE, *TEXT, event(choice({}, "stop"), x_groq={"id": "req_1", "usage": USED}), DONE),
+        RIGHT,
+    ),
+    Case(
+        "u-gemini",
+        "Gemini's own words",
+        stream(ROLE, *TEXT, STOP, event(usageMetadata={"promptTokenCount": 20, "candidatesTokenCount": 6}), DONE),
+        RIGHT,
     ),
     # Usage of zeros.
     Case(

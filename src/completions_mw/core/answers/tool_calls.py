@@ -199,10 +199,10 @@ class ToolCalls:
         return here
 
     def _repeats(self, piece: Piece, *, is_over: bool) -> bool:
-        """Tell whether a piece names a whole call once more. Without an id, that is certain only behind the end of the choice."""
+        """Tell whether a piece names a whole call once more: by its id, or behind the end of the choice, where no other call can follow."""
         for call in self._calls:
-            if piece.name == call.name and (piece.arguments == call.arguments and call.is_whole) and piece.id in (None, call.given_id):
-                return is_over or piece.id is not None
+            if piece.name == call.name and piece.arguments == call.arguments and call.is_whole:
+                return is_over or (piece.id is not None and piece.id == call.given_id)
         return False
 
     def _begin(self, piece: Piece) -> ToolCall:

@@ -24,6 +24,7 @@ _COMPLETION_NAMES: Final = (
     "eval_count",
 )
 _TOTAL_NAMES: Final = ("total_tokens", "totalTokens", "totalTokenCount", "total_token_count")
+_MAX_DIGITS: Final = 13
 _USAGE_NAMES: Final = ("usage", "usageMetadata", "usage_metadata")
 
 
@@ -70,6 +71,8 @@ def _places(data: Mapping[str, Any]) -> Iterator[object]:
 def _count(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         count = usage.get(name)
+        if isinstance(count, str) and len(count) <= _MAX_DIGITS and count.isascii() and count.isdigit():
+            count = int(count)
         if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count < MAX_TOKENS and count == int(count):
             return int(count)
     return None

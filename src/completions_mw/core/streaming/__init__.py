@@ -4,6 +4,7 @@ chunks.py       `ChunkStream`: the chunks of one answer, with its charge and its
 leaving.py      the usage of streams whose clients have left
 finishing.py    `Finishing`: answers that are read to their end without their clients
 rules.py        `StreamRules`: what all streams of a gateway have in common
+choice.py       one choice of an answer, brought to the grammar
 grammar.py      `ChunkGrammar`: the order in which OpenAI's clients expect chunks, for the chunks of every target
 body.py         `StreamBody`: a stream as the body of an HTTP response
 reader.py       `ChunkReader`: the chunks of a direct call, as objects
