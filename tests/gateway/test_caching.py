@@ -1,5 +1,6 @@
 """Identical requests cost one call of an upstream (docs/caching.md): both gateways, as their users see them."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -303,6 +304,26 @@ def test_a_follower_that_stops_reading_slows_nobody_and_is_ended(made: Made) -> 
     other.close()
     assert check_failed_stream(first[1] + stopped.read())["code"] == "slow_reader"
     assert gateway.stats()[4:7] == (0, 0, 0)
+
+
+@pytest.mark.parametrize("made", ["blocking"], indirect=True)
+def test_a_stream_that_is_dropped_leaves_its_flight(made: Made) -> None:
+    """By a server that does not close it: the garbage collector does."""
+    model = HeldModel(held=2)
+    gateway = made(model)
+    dropped, kept = gateway.send(stream=True), gateway.send(stream=True)
+    first = next(kept.pieces)
+    next(dropped.pieces)
+    del dropped
+    gc.collect()
+    assert gateway.stats().waiting == 1
+    model.release()
+    assert check_stream(first + kept.read()).texts == {0: "one two 1"}
+    alone = gateway.send(stream=True, seed=1)
+    next(alone.pieces)
+    del alone
+    gc.collect()
+    assert (gateway.stats().waiting, model.stopped) == (0, 1)
 
 
 @pytest.mark.parametrize("made", ["blocking"], indirect=True)
