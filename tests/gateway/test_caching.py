@@ -2,7 +2,9 @@
 
 import gc
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -391,3 +393,18 @@ def test_a_semantic_cache_needs_caching_and_fits_its_gateway() -> None:
         Gateway(Settings(), models={"m": HeldModel()}, semantic_cache=Similar())
     with pytest.raises(ConfigurationError, match=r"^semantic_cache: async methods need"):
         Gateway(Settings(cache={"enabled": True}), models={"m": HeldModel()}, semantic_cache=AsyncSimilar())
+
+
+@pytest.mark.soak
+def test_two_hundred_followers_of_one_live_stream(made: Made) -> None:
+    model = HeldModel(*[f"word {number} " for number in range(1500)], held=1)
+    gateway = made(model)
+    replies = [gateway.send(stream=True) for _ in range(201)]
+    assert Counter(reply.cache for reply in replies) == {"miss": 1, "coalesced": 200}
+    with ThreadPoolExecutor(201) as readers:
+        reading = [readers.submit(reply.read) for reply in replies]
+        model.release()
+        bodies = {body.result() for body in reading}
+    assert len(bodies) == 1, "the same bytes for all"
+    check_stream(bodies.pop())
+    assert (model.calls, gateway.stats()[4:6]) == (1, (0, 0))
