@@ -96,6 +96,8 @@ CASES = (
         RIGHT,
         form="json",
     ),
+    Case("fr-object", "an object in its place", whole(completion(message(SAID, {"type": "stop"}))), RIGHT, form="json"),
+    Case("fr-object", "an object in its place", stream(ROLE, *TEXT, chunk({}, {"type": "stop"}), USAGE, DONE), RIGHT),
     # Cut answers that pass as whole.
     Case(
         "m-choice-error",

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from completions_mw.core.answers.finish_reasons import INTERRUPTED, native_reason, read_reason
+from completions_mw.core.answers.finish_reasons import FINISH_REASONS, INTERRUPTED, native_reason, read_reason
 from completions_mw.core.answers.message import has_text_only, message_in, with_text
 from completions_mw.core.answers.tool_calls import ToolCalls
 
@@ -20,20 +20,34 @@ def complete_answer(data: dict[str, Any], *, id: str, created: int, model: str, 
         model: name of the model, if the target gives none.
         is_forced: whether the client forced the call of one function, which OpenAI's API answers with the finish reason `stop`.
     """
+    choices = data["choices"]
     found_id, found_created, found_model = data.get("id"), data.get("created"), data.get("model")
+    has_names = found_id and found_model and type(found_id) is type(found_model) is str and data.get("object") == COMPLETION_OBJECT
+    # The usual answer, in as few steps as possible.
+    if has_names and type(found_created) is int and found_created > 0 and len(choices) == 1 and _is_plain(choices[0]):
+        return data
     envelope = {
         "id": found_id if isinstance(found_id, str) and found_id else id,
         "object": COMPLETION_OBJECT,
         "created": found_created if type(found_created) is int and found_created > 0 else created,
         "model": found_model if isinstance(found_model, str) and found_model else model,
     }
-    choices = data["choices"]
     completed = [_completed(choice, position, is_forced) for position, choice in enumerate(choices)]
     is_right = all(data.get(name) == value for name, value in envelope.items())
     if is_right and all(new is old for new, old in zip(completed, choices, strict=True)):
         return data
     # Twice: first for OpenAI's order of members, then to replace the target's values.
     return {**envelope, **data, **envelope, "choices": completed}
+
+
+def _is_plain(choice: dict[str, Any]) -> bool:
+    """Tell whether a choice is right, and has no calls, which are looked at one by one."""
+    message, reason = choice.get("message"), choice.get("finish_reason")
+    if type(message) is not dict or message.get("role") != "assistant" or type(reason) is not str or reason not in FINISH_REASONS:
+        return False
+    has_calls = message.get("tool_calls") or message.get("function_call")
+    index = choice.get("index")
+    return not has_calls and type(index) is int and index >= 0 and "content" in message and has_text_only(message)
 
 
 def is_interrupted(data: dict[str, Any]) -> bool:

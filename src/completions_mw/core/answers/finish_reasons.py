@@ -31,10 +31,10 @@ def read_reason(word: object) -> str | None:
 
     A word that nobody knows is `stop`, unless it sounds like a failure.
     """
-    if word in FINISH_REASONS and isinstance(word, str):
-        return word
     if not isinstance(word, str):
         return None
+    if word in FINISH_REASONS:
+        return word
     name = _name_of(word)
     if not name or name in ("null", "none", "unspecified"):
         return None

@@ -1,10 +1,14 @@
 """The message of a whole answer, or a piece of it in a stream, wherever a target puts it (docs/contract.md, Answers)."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 from completions_mw.core.answers.content import as_text, read_content
 from completions_mw.core.answers.tool_calls import arguments_of
+
+_TEXT_MEMBERS: Final = ("content", "refusal", "reasoning_content")
+_TEXT_TYPES: Final = frozenset({str, NoneType})
 
 
 def message_in(choice: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
@@ -20,16 +24,18 @@ def message_in(choice: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
 
 def has_text_only(message: Mapping[str, Any]) -> bool:
     """Tell whether the content and the older form of a call are text already, so that `with_text` would change nothing."""
+    # A loop, because it runs for every answer.
+    for name in _TEXT_MEMBERS:
+        if type(message.get(name)) not in _TEXT_TYPES:
+            return False
     call = message.get("function_call")
-    if call is not None and not (isinstance(call, dict) and isinstance(call.get("arguments", ""), str)):
-        return False
-    return all(isinstance(message.get(name), str | None) for name in ("content", "refusal", "reasoning_content"))
+    return call is None or (isinstance(call, dict) and isinstance(call.get("arguments", ""), str))
 
 
 def with_text(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message whose content is text. Thoughts move to `reasoning_content`, images and the like to `content_parts`."""
     mended = dict(message)
-    for name in ("refusal", "reasoning_content"):
+    for name in _TEXT_MEMBERS[1:]:
         if message.get(name) is not None:
             mended[name] = as_text(message[name])
     content, call = message.get("content"), message.get("function_call")

@@ -50,6 +50,8 @@ def read_usage(usage: object) -> dict[str, Any] | None:
 
 def find_usage(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the usage of a chunk or of a whole answer: its own, that of a choice, or that in a member of the vendor's own."""
+    if (usage := read_usage(data.get("usage"))) is not None:
+        return usage
     for found in _places(data):
         if (usage := read_usage(found)) is not None:
             return usage
