@@ -63,6 +63,7 @@ def test_purge(config: str) -> None:
         (("purge", "--all", "--model", "m"), "give --all, or what is removed"),
         (("stats", "--store", "memory://"), "stores.cache: answers in memory are only visible"),
         (("stats", "--store", "http://canary"), "stores.cache: should be memory://…, redis://…, rediss://…"),
+        (("stats", "--store", "redis://127.0.0.1/0?canary=1"), "stores.cache: Redis does not understand the address"),
         (("stats", "--store", "redis://:canary@127.0.0.1:1/0"), "the cache in Redis: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -24,5 +24,5 @@ def shared_responses(address: str, namespace: str, settings: CacheSettings, max_
         from completions_mw.backends.redis.responses import RedisResponses
     except ImportError as error:
         raise ConfigurationError("stores.cache: Redis needs redis-py: pip install 'completions-mw[redis]'") from error
-    session = BlockingRedis(address) if blocking else AsyncRedis(address)
+    session = BlockingRedis(address, setting="stores.cache") if blocking else AsyncRedis(address, setting="stores.cache")
     return RedisResponses(session, namespace, settings.compress_above, max_bytes)

@@ -29,14 +29,15 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
     Args:
         address: as redis-py takes it, with its options.
         acquire_timeout: seconds for which a call waits for a free connection.
+        setting: setting that has the address, for errors.
 
     Raises:
         ConfigurationError: redis-py does not understand the address or one of its options.
     """
 
-    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT, setting: str = "stores.admission") -> None:
         self._pools: PerLoop[_AsyncPool] = PerLoop(lambda: Pool(asyncio.Semaphore(MAX_CONNECTIONS)))
-        super().__init__(address, acquire_timeout)
+        super().__init__(address, acquire_timeout, setting)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

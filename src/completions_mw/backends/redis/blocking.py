@@ -89,13 +89,14 @@ class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, QueueSemaphore
     Args:
         address: as redis-py takes it, with its options.
         acquire_timeout: seconds for which a call waits for a free connection.
+        setting: setting that has the address, for errors.
 
     Raises:
         ConfigurationError: redis-py does not understand the address or one of its options.
     """
 
-    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
-        RedisSession.__init__(self, address, acquire_timeout)
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT, setting: str = "stores.admission") -> None:
+        RedisSession.__init__(self, address, acquire_timeout, setting)
         PerProcess.__init__(self)
 
     def reset(self) -> None:

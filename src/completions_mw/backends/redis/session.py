@@ -75,12 +75,13 @@ class RedisSession(ABC, Generic[C, S]):
     Args:
         address: as redis-py takes it, with its options.
         acquire_timeout: seconds for which a call waits for a free connection.
+        setting: setting that has the address, for errors.
 
     Raises:
         ConfigurationError: redis-py does not understand the address or one of its options.
     """
 
-    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT) -> None:
+    def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT, setting: str = "stores.admission") -> None:
         try:
             options = dict(parse_url(address))  # type: ignore[no-untyped-call]
             given = options.get("socket_timeout")
@@ -93,7 +94,7 @@ class RedisSession(ABC, Generic[C, S]):
             self._connection()
         except (TypeError, ValueError, OSError, RedisError):
             # The texts of these exceptions quote the address.
-            raise ConfigurationError("stores.admission: Redis does not understand the address, or one of its options") from None
+            raise ConfigurationError(f"{setting}: Redis does not understand the address, or one of its options") from None
 
     async def call(self, *command: Argument) -> Any:
         """Send one command and return its answer: texts as bytes.
