@@ -263,10 +263,11 @@ def test_every_read_and_write_may_fail(
         with monkeypatch.context() as patch:
             fail_at(patch, count, error)
             with suppress(*([] if isinstance(error, Exception) else [type(error)])):
-                assert read_all(gateway, "stall", stream=stream) in (200, 500, 502, 504)
+                # A whole answer that stalls ends at `total` only, and would take seconds each time.
+                assert read_all(gateway, "stall" if stream else "ok", stream=stream) in (200, 500, 502, 504)
             failed = FailingSocket.left <= 0
         check_nothing_left(transport._pools)
         assert read_all(gateway, "ok", stream=False) == 200
         run_sync(transport.aclose())
-    assert count > 4
+    assert count > (4 if stream else 2)
     upstream.wait_for(lambda: upstream.active_requests == 0)

@@ -222,6 +222,8 @@ def test_abandoned_streams(servers: Upstreams, transport_class: type[BlockingTra
         check_nothing_left(transport._pools)
         assert [answer.status for answer in threads.map(gateway.handle, [request_for("together", stream=False)] * POOL)] == [200] * POOL
     run_sync(transport.aclose())
+    # With its background thread, which began with the first stream.
+    gateway.close()
     baseline.check()
 
 

@@ -15,7 +15,7 @@ from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
 from completions_mw.core.inbound import chat_completions
 from completions_mw.core.keys import authentication
-from completions_mw.core.streaming import chunks, grammar
+from completions_mw.core.streaming import grammar
 from completions_mw.providers import openai
 from completions_mw.sse import Decoder
 from tests.faults.conftest import HEADERS, AsyncClient, BlockingClient, request, settings_for
@@ -283,7 +283,7 @@ WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finis
 FIRST_EVENT: list[tuple[Any, str]] = [
     (dispatch, "_stream"),
     (dispatch, "ChunkGrammar"),
-    (chunks, "_follow"),
+    (grammar.ChunkGrammar, "follow"),
     (Decoder, "feed"),
     (openai, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
@@ -295,7 +295,7 @@ LATER: list[tuple[Any, str]] = [
     (grammar.ChunkGrammar, "feed"),
     (grammar.ChunkGrammar, "end"),
     (chat_completions, "encode"),
-    (chunks, "_follow"),
+    (grammar.ChunkGrammar, "follow"),
     (call.UpstreamCall, "receive"),
     (call.UpstreamCall, "take"),
 ]
