@@ -149,11 +149,12 @@ def test_streams_that_end_in_time_are_settled_as_always(
         assert nothing_is_held(redis_server, reader)
 
 
-def test_streams_that_are_cut_are_settled(start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str) -> None:
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+def test_streams_that_are_cut_are_settled(lifespan: str, start: Start, upstream: Upstream, redis_server: RedisServer, ledger: str) -> None:
     """The lease is far longer than the test: nobody else has posted them."""
     settings = stores(redis_server, ledger, "stall-2", lease_ttl=60)
     with books(ledger) as reader:
-        options = ("--timeout-graceful-shutdown", "1")
+        options = ("--timeout-graceful-shutdown", "2", "--lifespan", lifespan)
         with start(UVICORN_HTTPTOOLS, *options, SETTINGS=settings) as server, open_streams(server.port):
             server.process.signal(signal.SIGTERM)
             server.process.wait(timeout=PATIENCE)

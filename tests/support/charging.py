@@ -25,7 +25,7 @@ from completions_mw.core.keys.owners import SettingsKeys
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
-from completions_mw.core.ports import Balance, ModelFunction, UsageQuery, UsageRow, Watched
+from completions_mw.core.ports import Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.rules import StreamRules
@@ -52,6 +52,9 @@ class ByHand:
         self.kept: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
         self.watched: WeakSet[Watched] = WeakSet()
         self.is_alive = True
+        self.stopping: set[Stopping] = set()
+        self.cancelled = 0
+        """How often a request was cancelled."""
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -68,6 +71,15 @@ class ByHand:
 
     def liveness(self) -> Callable[[], bool]:
         return lambda: self.is_alive
+
+    def canceller(self) -> Callable[[], None]:
+        return self._cancel
+
+    def watch_server(self, stopping: Stopping) -> None:
+        self.stopping.add(stopping)
+
+    def _cancel(self) -> None:
+        self.cancelled += 1
 
     async def aclose(self) -> None: ...
 

@@ -209,6 +209,24 @@ def test_rows_of_requests_without_a_budget_are_written_together_behind_their_ans
     assert usage.requests == 5
 
 
+def test_a_server_that_stops_leaves_no_row_and_no_request_that_holds_anything() -> None:
+    charging = Charging(three_words)
+    charging.complete(Caller("ada"))
+    stream = charging.stream(BUDGETED)
+    (stopping,) = charging.background.stopping
+    run_sync(stopping.begin())
+    assert charging.faults.names.count("record") == 1
+    charging.complete(Caller("ada"))
+    # With its answer: there may be no later.
+    assert charging.faults.names.count("record") == 2
+    assert charging.background.cancelled == 0
+    run_sync(stopping.cut())
+    assert charging.background.cancelled == 1
+    run_sync(stream.aclose())
+    run_sync(stopping.cut())
+    assert charging.background.cancelled == 1
+
+
 def test_a_request_that_only_counts_itself_is_finished_by_itself() -> None:
     """One round trip less: a request is not given back."""
     charging = Charging(three_words)

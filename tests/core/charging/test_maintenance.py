@@ -16,7 +16,7 @@ from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Mainte
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.limits.limiter import Grant, RateLimiter
-from completions_mw.core.ports import Entry, Lease, StoreError, Watched
+from completions_mw.core.ports import Entry, Lease, Stopping, StoreError, Watched
 from completions_mw.settings import Settings, StoreSettings
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
@@ -48,6 +48,11 @@ class Repeating:
 
     def liveness(self) -> Callable[[], bool]:
         return lambda: True
+
+    def canceller(self) -> Callable[[], None]:
+        return lambda: None
+
+    def watch_server(self, stopping: Stopping) -> None: ...
 
     async def aclose(self) -> None: ...
 

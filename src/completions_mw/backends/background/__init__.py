@@ -2,6 +2,7 @@
 
 blocking.py      `BlockingBackground`, and the thread that repeats work
 asynchronous.py  `AsyncBackground`, and the tasks that repeat work
+server.py        `WatchedServer`: when uvicorn stops, and how long it waits for its requests
 watch.py         `Watch`: what is checked every second while it lasts
 work.py          repeated work, and the log lines of its failures
 """

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any, Final
 from weakref import ref
 
+from completions_mw.backends.background.server import POLL_SECONDS, WatchedServer
 from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
 from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
 from completions_mw.backends.ownership import PerLoop
-from completions_mw.core.ports import Watched
+from completions_mw.core.ports import Stopping, Watched
 
 CLOSE_SECONDS: Final = 5.0
 """Seconds that `AsyncBackground.aclose` waits for work under way."""
@@ -23,6 +24,7 @@ class AsyncBackground:
         self._completing: set[asyncio.Task[Any]] = set()
         self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
         self._watches: PerLoop[Watch] = PerLoop(Watch)
+        self._servers: PerLoop[WatchedServer] = PerLoop(WatchedServer)
         self._liveness: PerLoop[Callable[[], bool]] = PerLoop(_liveness_of_loop)
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
@@ -65,6 +67,16 @@ class AsyncBackground:
 
     def liveness(self) -> Callable[[], bool]:
         return self._liveness.get()
+
+    def canceller(self) -> Callable[[], None]:
+        task = asyncio.current_task()
+        # Weak, since the task refers to its request, which would refer to the task.
+        return partial(_cancel, ref(task)) if task is not None else _nothing
+
+    def watch_server(self, stopping: Stopping) -> None:
+        server = self._servers.get()
+        if server.is_known and server.add(stopping):
+            self.keep(POLL_SECONDS, server.check)
 
     async def aclose(self) -> None:
         """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""
@@ -130,6 +142,15 @@ def _liveness_of_loop() -> Callable[[], bool]:
         return found is not None and not found.is_closed()
 
     return is_alive
+
+
+def _cancel(task: "ref[asyncio.Task[Any]]") -> None:
+    found = task()
+    if found is not None:
+        found.cancel()
+
+
+def _nothing() -> None: ...
 
 
 def _log_failure(work: object, task: asyncio.Task[Any]) -> None:

@@ -10,7 +10,7 @@ from completions_mw.backends.background.work import RepeatedWork, T, Work, log_f
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Watched
+from completions_mw.core.ports import Stopping, Watched
 
 JOIN_SECONDS: Final = 5.0
 """Seconds that a gateway that is closed, or a process that exits, waits for work under way."""
@@ -42,6 +42,12 @@ class BlockingBackground(PerProcess):
     def liveness(self) -> Callable[[], bool]:
         return _always
 
+    def canceller(self) -> Callable[[], None]:
+        return _nothing
+
+    def watch_server(self, stopping: Stopping) -> None:
+        """Tell nobody: servers wait for their threads, and what is not written when a process ends is written then."""
+
     async def aclose(self) -> None:
         """Stop what `keep` started in this process, and wait up to `JOIN_SECONDS` for work under way."""
         thread, self._thread = self._thread, PeriodicThread()
@@ -51,6 +57,9 @@ class BlockingBackground(PerProcess):
 
 def _always() -> bool:
     return True
+
+
+def _nothing() -> None: ...
 
 
 class PeriodicThread:

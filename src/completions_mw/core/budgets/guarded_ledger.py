@@ -63,6 +63,8 @@ class GuardedLedger:
         self._replayed = 0
         self._unwritten: deque[Settlement] = deque()
         """Settlements of requests without a reservation, which are written behind their answers."""
+        self.max_unwritten = MAX_UNWRITTEN
+        """Number of settlements that wait to be written; 0 writes each at once, when the process is about to end."""
 
     @property
     def unwritten(self) -> int:
@@ -109,7 +111,7 @@ class GuardedLedger:
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
         """Take settlements of requests without a reservation, which `write` posts; no request waits for it, unless very many wait."""
         self._unwritten.extend(settlements)
-        return await self.write() if len(self._unwritten) >= MAX_UNWRITTEN else []
+        return await self.write() if len(self._unwritten) >= self.max_unwritten else []
 
     async def write(self) -> list[BudgetChange]:
         """Post what `record` has taken, or spool it."""

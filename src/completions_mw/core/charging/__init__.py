@@ -6,6 +6,7 @@ max_cost.py     `MaxCost`: the maximum cost of a request, and whether it is allo
 cached_answers.py  `CachedAnswers`: answers from the cache, which cost nothing
 used.py         `UsedTokens`: the tokens that a request is charged for, however it ended
 pace.py         `Pace`: how fast each target writes
+stopping.py     `StoppingCharges`: settles what runs before a server that stops ends the process
 maintenance.py  `Maintenance`: renews leases and reservations, replays the spool, reaps and prunes
 """
 

@@ -53,6 +53,7 @@ class Charge:
         "amount",
         "budgets",
         "caller",
+        "cancel",
         "checkpointed",
         "context",
         "defer",
@@ -105,6 +106,8 @@ class Charge:
         """Nano-dollars reserved in the budgets; None where nothing is reserved."""
         self.is_alive: Callable[[], bool] = _always
         """Tells whether the request can still go on, as its event loop has not ended."""
+        self.cancel: Callable[[], None] = _nothing
+        """Cancels the request, where it can be cancelled."""
         self.lost = False
         """Whether a lease or the reservation has expired and was given to another request."""
         self.is_open = True
@@ -189,3 +192,6 @@ class Charge:
 
 def _always() -> bool:
     return True
+
+
+def _nothing() -> None: ...

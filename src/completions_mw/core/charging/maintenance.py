@@ -11,6 +11,7 @@ from weakref import ref
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.budgets.guarded_ledger import GuardedLedger
 from completions_mw.core.charging.charge import Charge, Deferred
+from completions_mw.core.charging.stopping import StoppingCharges
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Clock, StoreError
 from completions_mw.core.resilience.throttle import Throttle
@@ -74,6 +75,7 @@ class Maintenance:
         """Ends of streams that the garbage collector found, to be run at the next tick."""
         # A plain set, because threads add to it while it is read, and each of its methods is atomic.
         self._live: set[ref[Charge]] = set()
+        self._stopping = None if ledger is None else StoppingCharges(self._running, ledger, budgets)
         self._is_behind = False
         """Whether the ledger has failed to renew reservations."""
         self._is_pruning = False
@@ -85,10 +87,13 @@ class Maintenance:
         """Renew the leases and the reservation of a charge as long as it is open and referred to."""
         if charge.reserved is not None or charge.leases:
             charge.is_alive = self._background.liveness()
+            charge.cancel = self._background.canceller()
             self._live.add(ref(charge, self._live.discard))
         if charge.holds_limits or self._ledger is not None or self._warnings is not None:
             charge.is_watched = True
             self._background.keep(self._interval, self.tick)
+        if self._stopping is not None:
+            self._background.watch_server(self._stopping)
 
     def defer(self, end: Deferred) -> None:
         """Run `end` at the next tick: for the garbage collector, which must not wait for a store."""

@@ -17,7 +17,7 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 """
 
 from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, LimitState, Window
-from completions_mw.core.ports.background import Background, Watched
+from completions_mw.core.ports.background import Background, Stopping, Watched
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.ports.flights import Flights, Steps
@@ -82,6 +82,7 @@ __all__ = [
     "Settlement",
     "SharedResponseStore",
     "Steps",
+    "Stopping",
     "StoreBrokenError",
     "StoreContents",
     "StoreError",

@@ -12,6 +12,18 @@ class Watched(Protocol):
     async def check(self) -> None: ...
 
 
+class Stopping(Protocol):
+    """Something that has to be told when the server stops, before the server ends its process."""
+
+    async def begin(self) -> None:
+        """The server has been told to stop: the requests that run may go on for now."""
+        ...
+
+    async def cut(self) -> None:
+        """The time that the server gives its requests is nearly over."""
+        ...
+
+
 class Background(Protocol):
     """Runs work that must not depend on the request that caused it. Nothing runs before the first call, nor after `aclose`."""
 
@@ -37,6 +49,14 @@ class Background(Protocol):
 
     def liveness(self) -> Callable[[], bool]:
         """Return a function that tells whether what runs here can still go on: False once its event loop is closed."""
+        ...
+
+    def canceller(self) -> Callable[[], None]:
+        """Return a function that cancels the request that asks, if it still runs; without effect where requests cannot be cancelled."""
+        ...
+
+    def watch_server(self, stopping: Stopping) -> None:
+        """Tell `stopping` when the server stops, where the server shows that. A call for one that is told already has no effect."""
         ...
 
     async def aclose(self) -> None:
