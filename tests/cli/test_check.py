@@ -85,9 +85,21 @@ def test_settings_that_do_not_work(folder: Path, text: str, error: str) -> None:
 def test_a_store_that_does_not_answer(folder: Path) -> None:
     write(folder, f"{GOOD}[stores]\nadmission = 'redis://:canary@127.0.0.1:{free_port()}/0'\n")
     result = inside("check")
-    assert (result.code, "error: stores: " in result.err) == (1, True)
+    assert (result.code, result.err) == (1, "error: stores.admission: Redis cannot be reached: ConnectionError\n")
     assert "limits    redis://\n" in result.out
     assert "canary" not in result.out + result.err
+
+
+def test_a_cache_that_does_not_answer(folder: Path) -> None:
+    address = f"redis://:canary@127.0.0.1:{free_port()}/0"
+    unused = f"{GOOD}[stores]\ncache = '{address}'\n"
+    write(folder, unused)
+    assert inside("check").code == 0
+    write(folder, f"{unused}[cache]\nenabled = true\n")
+    result = inside("check")
+    assert (result.code, result.err) == (1, "error: stores.cache: Redis cannot be reached: ConnectionError\n")
+    assert "cache     redis://\n" in result.out
+    assert "canary" not in result.out
 
 
 def test_no_settings(folder: Path) -> None:

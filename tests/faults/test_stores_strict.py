@@ -29,7 +29,7 @@ def evicting() -> Iterator[RedisServer]:
 
 def settings(**stores: Any) -> Settings:
     keys = {"client": {"secret": KEY, "limits": {"requests": "1000/hour", "concurrency": 5}}}
-    return Settings.from_mapping({"keys": keys, "stores": stores})
+    return Settings.from_mapping({"keys": keys, "stores": stores, "cache": {"enabled": True}})
 
 
 @every_gateway
@@ -51,7 +51,7 @@ def test_a_spool_that_cannot_be_written_is_refused(kind: type[Any], tmp_path: Pa
     kind(settings(strict=True, ledger="memory://", spool=f"{tmp_path}/spool.jsonl"), models={"m": str})
 
 
-@pytest.mark.parametrize("store", ["redis", "postgresql", "sqlite"])
+@pytest.mark.parametrize("store", ["redis", "cache", "postgresql", "sqlite"])
 @every_gateway
 def test_a_store_that_does_not_answer_is_refused(kind: type[Any], store: str, tmp_path: Path) -> None:
     corrupt = tmp_path / "ledger.db"
@@ -59,10 +59,11 @@ def test_a_store_that_does_not_answer_is_refused(kind: type[Any], store: str, tm
     port = free_port()
     stores = {
         "redis": {"admission": f"redis://:{PASSWORD}@127.0.0.1:{port}/0"},
+        "cache": {"cache": f"redis://:{PASSWORD}@127.0.0.1:{port}/0"},
         "postgresql": {"ledger": f"postgresql://user:{PASSWORD}@127.0.0.1:{port}/db"},
         "sqlite": {"ledger": f"sqlite:///{corrupt}"},
     }[store]
-    with pytest.raises(ConfigurationError, match=r"^stores: ") as caught:
+    with pytest.raises(ConfigurationError, match=rf"^stores\.{next(iter(stores))}: ") as caught:
         kind(settings(strict=True, **stores), models={"m": str})
     for hidden in (PASSWORD, str(port), "127.0.0.1", str(tmp_path)):
         assert hidden not in str(caught.value)

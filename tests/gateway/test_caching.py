@@ -167,10 +167,13 @@ def test_direct_calls_share_the_cache_and_say_so(made: Made) -> None:
     assert [answer.choices[0].message.content for answer in answers] == [f"one two {number}" for number in (1, 2, 3, 3)]
     with pytest.raises(NotCachedError):
         gateway.call(complete, cache="only-if-cached", seed=7, **arguments)
+    for wrong in (False, 60):
+        with pytest.raises(TypeError, match="`cache` should be a text"):
+            gateway.call(complete, cache=wrong, **arguments)
 
 
 def test_without_a_cache_nothing_is_said_of_one() -> None:
-    with Gateway(Settings(), models={"m": HeldModel()}) as gateway, pytest.raises(ConfigurationError, match=r"^cache\.enabled: is needed"):
+    with Gateway(Settings(), models={"m": HeldModel()}) as gateway, pytest.raises(ConfigurationError, match=r"^cache: needs `enabled`"):
         _ = gateway.cache
 
 

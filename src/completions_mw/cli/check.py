@@ -13,6 +13,7 @@ from completions_mw.core.telemetry.log import event_log
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import Gateway
 from completions_mw.gateway.store_checks import check_stores, ledger_fault
+from completions_mw.gateway.stores import caches_answers
 from completions_mw.settings import Settings
 from completions_mw.settings.secrets import sqlite_file
 
@@ -59,7 +60,10 @@ def _summary(file: Path, settings: Settings) -> Iterator[str]:
         yield f"model     {name} -> {', '.join(map(str, model.targets)) or 'a Python function of the app'}"
     yield f"keys      {len(settings.keys)} in the settings"
     stores = settings.stores
-    for name, address in (("limits", stores.admission), ("ledger", stores.ledger)):
+    used = [("limits", stores.admission), ("ledger", stores.ledger)]
+    if caches_answers(settings):
+        used.append(("cache", stores.cache))
+    for name, address in used:
         text = "" if address is None else address.get_secret_value()
         # Only the scheme of other addresses: the rest may hold a user and a password.
         shown = f"SQLite, {database}" if (database := sqlite_file(text)) else f"{text.partition('://')[0]}://"

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, get_args
 
 from completions_mw.core.cache import ResponseCache
-from completions_mw.core.cache.directives import parse_cache_control
+from completions_mw.core.cache.directives import CacheControl, parse_cache_control
 from completions_mw.core.keys.authentication import missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
@@ -93,24 +93,26 @@ class GatewayBase:
     @property
     def _response_cache(self) -> ResponseCache:
         if self._wiring.cache is None:
-            raise ConfigurationError("cache.enabled: is needed for this")
+            raise ConfigurationError("cache: needs `enabled` in the table [cache], or in that of a model")
         return self._wiring.cache
 
     async def _complete(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChatCompletion:
         if fields.get("stream"):
             raise TypeError("complete() gives whole answers: use stream() instead of `stream=True`")
+        control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion = await self._pipeline.complete({**fields, "stream": False}, who, parse_cache_control(cache or ""))
+            completion = await self._pipeline.complete({**fields, "stream": False}, who, control)
             answer = typed(ChatCompletion, completion.data)
             if completion.is_cached:
                 answer.note_cached()
             return answer
 
     async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkSource:
+        control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            return await self._pipeline.stream(fields, who, parse_cache_control(cache or ""))
+            return await self._pipeline.stream(fields, who, control)
 
     def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkReader:
         return ChunkReader(partial(self._open, fields, key, caller, cache))
@@ -127,6 +129,13 @@ class GatewayBase:
 
     async def _close(self) -> None:
         await self._wiring.aclose()
+
+
+def _cache_control(cache: str | None) -> CacheControl:
+    if cache is not None and not isinstance(cache, str):
+        # `cache=False` must not be taken for None, which may answer from the cache.
+        raise TypeError('`cache` should be a text as in the header Cache-Control, such as "no-store"')
+    return parse_cache_control(cache or "")
 
 
 def _milliseconds(instant: datetime | None) -> int | None:

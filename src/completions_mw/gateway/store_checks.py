@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Clock, StoreError
+from completions_mw.core.ports import Clock
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.stores import Stores
@@ -23,8 +23,6 @@ def check_stores(settings: Settings, clock: Clock) -> None:
     stores = Stores(settings, BlockingBackends(), clock)
     try:
         faults = run_sync(stores.check())
-    except StoreError as error:
-        faults = [f"stores: {error}"]
     finally:
         run_sync(stores.aclose())
     if settings.stores.spool and not os.access(Path(settings.stores.spool).absolute().parent, os.W_OK):

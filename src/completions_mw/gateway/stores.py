@@ -1,6 +1,6 @@
 """Stores of limits, budgets and keys, from the settings, with their policies for outages (docs/promises.md, Stores that fail)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from completions_mw.backends.admission import CheckedAdmissionStore
@@ -14,7 +14,7 @@ from completions_mw.core.charging.maintenance import REAP_SECONDS
 from completions_mw.core.keys.guarded_store import GuardedKeys
 from completions_mw.core.keys.service import KeyService, Unsupported, everything_is_supported
 from completions_mw.core.limits.guarded_store import GuardedAdmission
-from completions_mw.core.ports import AdmissionStore, Background, Clock, KeyStore, Ledger
+from completions_mw.core.ports import AdmissionStore, Background, Clock, KeyStore, Ledger, SharedResponseStore, StoreError
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
@@ -48,6 +48,7 @@ class Stores:
         self.background = backends.background()
         self._health: list[StoreHealth] = []
         self._shared: CheckedAdmissionStore | None = None
+        self._shared_responses: SharedResponseStore | None = None
         self._database: Database | None = None
         self._clock = clock
         unsupported = _unsupported_by(stores.admission.get_secret_value())
@@ -68,7 +69,7 @@ class Stores:
             self.key_store = CachedKeys(GuardedKeys(SqlKeyStore(database), self._watched("keys")), clock, stores.key_cache)
         self._unsupported = unsupported
         self.responses: GuardedResponses | None = None
-        if settings.cache.enabled or any(model.cache.enabled for model in settings.models.values()):
+        if caches_answers(settings):
             self.responses = self._responses(settings, backends)
 
     @property
@@ -108,14 +109,14 @@ class Stores:
         return tuple(health.snapshot() for health in self._health)
 
     async def check(self) -> list[str]:
-        """Reach every store, and return warnings about their setup.
-
-        Raises:
-            StoreError: a store does not answer.
-        """
-        if self._database is not None:
-            await self._database.fetch("check")
-        return await self._shared.check() if self._shared is not None else []
+        """Reach every store, and return what is wrong with each: that it does not answer, or how it is set up."""
+        faults: list[str] = []
+        for setting, check in self._checks():
+            try:
+                faults += await check()
+            except StoreError as error:
+                faults.append(f"stores.{setting}: {error}")
+        return faults
 
     async def aclose(self) -> None:
         await self.background.aclose()
@@ -124,6 +125,19 @@ class Stores:
         await self.admission.aclose()
         if self.guarded_ledger is not None:
             await self.guarded_ledger.aclose()
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], Awaitable[list[str]]]]]:
+        if self._database is not None:
+            yield "ledger", self._check_database
+        if self._shared is not None:
+            yield "admission", self._shared.check
+        if self._shared_responses is not None:
+            yield "cache", self._shared_responses.check
+
+    async def _check_database(self) -> list[str]:
+        if self._database is not None:
+            await self._database.fetch("check")
+        return []
 
     def _admission(self, stores: StoreSettings, backends: Backends) -> AdmissionStore:
         if stores.admission == MEMORY_ADDRESS:
@@ -139,13 +153,18 @@ class Stores:
             return GuardedResponses(memory, None, self._watched("cache"))
         max_bytes = max(settings.cache.max_entry_bytes, *(model.cache.max_entry_bytes or 0 for model in settings.models.values()), 0)
         address, namespace = settings.stores.cache.get_secret_value(), settings.stores.namespace
-        shared = backends.responses(address, namespace, settings.cache, max_bytes)
+        self._shared_responses = shared = backends.responses(address, namespace, settings.cache, max_bytes)
         return GuardedResponses(memory, shared, self._watched("cache"), int(settings.cache.memory_ttl * 1000))
 
     def _watched(self, name: str) -> StoreHealth:
         health = StoreHealth(name, self._clock)
         self._health.append(health)
         return health
+
+
+def caches_answers(settings: Settings) -> bool:
+    """Tell whether the settings enable caching, for all models or for one."""
+    return settings.cache.enabled or any(model.cache.enabled for model in settings.models.values())
 
 
 def _unsupported_by(address: str) -> Unsupported:

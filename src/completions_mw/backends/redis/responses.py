@@ -89,6 +89,15 @@ class RedisResponses:
             size += await self._scripts.run("answer_sizes", keys, []) if keys else 0
         return StoreContents(entries, size)
 
+    async def check(self) -> list[str]:
+        """Reach Redis.
+
+        Raises:
+            StoreError: Redis cannot be reached.
+        """
+        await self._session.call("PING")
+        return []
+
     async def aclose(self) -> None:
         await self._session.aclose()
 

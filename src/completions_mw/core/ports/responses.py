@@ -158,3 +158,11 @@ class FlightLeases(Protocol):
 
 class SharedResponseStore(ResponseStore, FlightLeases, Protocol):
     """A response store that all processes of a deployment share."""
+
+    async def check(self) -> list[str]:
+        """Reach the store and return warnings for the operator.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        ...
