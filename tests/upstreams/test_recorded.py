@@ -137,7 +137,7 @@ def test_a_whole_answer_that_is_right_passes_to_the_byte(choices: list[dict[str,
     body = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "up", "choices": numbered, **more}).encode()
     completion = openai.parse_completion(body)
     assert completion.raw == body
-    assert complete_answer(completion.data, id="own", created=7, model="m", is_forced=False) is completion.data
+    assert complete_answer(completion.data, new_id=lambda: "own", created=7, model="m", is_forced=False) is completion.data
 
 
 @given(

@@ -1,5 +1,6 @@
 """Whole answers, completed and put right (docs/contract.md, Answers)."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from completions_mw.core.answers.finish_reasons import FINISH_REASONS, INTERRUPTED, native_reason, read_reason
@@ -10,12 +11,12 @@ COMPLETION_OBJECT: Final = "chat.completion"
 _READ_MEMBERS: Final = frozenset({"index", "message", "delta", "text", "logprobs", "finish_reason", "usage", "error"})
 
 
-def complete_answer(data: dict[str, Any], *, id: str, created: int, model: str, is_forced: bool) -> dict[str, Any]:
+def complete_answer(data: dict[str, Any], *, new_id: Callable[[], str], created: int, model: str, is_forced: bool) -> dict[str, Any]:
     """Return a whole answer that has what OpenAI's schema requires; `data` itself if it is right. Usage is not looked at.
 
     Args:
         data: the target's answer, with at least one choice.
-        id: id of the answer, if the target gives none.
+        new_id: makes the id of the answer, if the target gives none.
         created: time of the answer in seconds since the epoch, if the target gives none.
         model: name of the model, if the target gives none.
         is_forced: whether the client forced the call of one function, which OpenAI's API answers with the finish reason `stop`.
@@ -27,7 +28,7 @@ def complete_answer(data: dict[str, Any], *, id: str, created: int, model: str, 
     if has_names and type(found_created) is int and found_created > 0 and len(choices) == 1 and _is_plain(choices[0]):
         return data
     envelope = {
-        "id": found_id if isinstance(found_id, str) and found_id else id,
+        "id": found_id if isinstance(found_id, str) and found_id else new_id(),
         "object": COMPLETION_OBJECT,
         "created": found_created if type(found_created) is int and found_created > 0 else created,
         "model": found_model if isinstance(found_model, str) and found_model else model,

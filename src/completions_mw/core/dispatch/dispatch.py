@@ -77,7 +77,7 @@ async def _stream(
     context: RequestContext, target: Target, name: str, chat: Chat, connection: ClientConnection | None, asker: str
 ) -> OpenedAnswer:
     grammar = ChunkGrammar(
-        id=f"chatcmpl-{secrets.token_hex(14)}",
+        id=_new_id(),
         created=int(context.clock.time()),
         model=name,
         renamed=target.is_local or target.model != name,
@@ -104,8 +104,8 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
     Raises:
         UpstreamError: the target says that the answer was cut.
     """
-    id, created = f"chatcmpl-{secrets.token_hex(14)}", int(context.clock.time())
-    data = complete_answer(completion.data, id=id, created=created, model=name, is_forced=chat.forces_call)
+    created = int(context.clock.time())
+    data = complete_answer(completion.data, new_id=_new_id, created=created, model=name, is_forced=chat.forces_call)
     # A model in this process may return another model's answer, whose name its clients must not see.
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
@@ -124,3 +124,7 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
         raise interrupted_error()
     context.finish_reason = data["choices"][-1]["finish_reason"]
     return completion if data is completion.data else Completion(data)
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{secrets.token_hex(14)}"

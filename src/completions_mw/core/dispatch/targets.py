@@ -169,12 +169,12 @@ class UpstreamTarget:
             GatewayError: the upstream gives no answer.
         """
         capabilities = self.upstream.capabilities
-        without = capabilities.without("stream_options")
         if self.habits.refuses_stream_options:
-            capabilities = without
+            capabilities = capabilities.without("stream_options")
         try:
             return await self._ask(chat, connection, caller, capabilities)
         except InvalidRequestError as error:
+            without = capabilities.without("stream_options")
             if capabilities == without or not chat.stream or not _STREAM_OPTIONS.search(f"{error.message} {error.param}"):
                 raise
         response = await self._ask(chat, connection, caller, without)
