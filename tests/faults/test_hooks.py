@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from completions_mw import Caller, PermissionDeniedError, RateLimitError, Request
-from completions_mw.backends.http import call, pool, transport
+from completions_mw.backends import pool
+from completions_mw.backends.http import call, transport
 from completions_mw.core import pipeline, routes
 from completions_mw.core.dispatch import catalog, dispatch, targets
 from completions_mw.core.inbound import chat_completions

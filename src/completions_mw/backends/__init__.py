@@ -11,6 +11,8 @@
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk
     locked_file.py     a file that one process owns until the process ends
+    pool.py            what callers share fairly: connections to an upstream, threads of models
+    async_turns.py     waiting for one's turn in a pool, on event loops
     background/        work beside requests: threads and tasks
     genai_prices.py    prices of well-known models
     clock.py           the machine's clocks

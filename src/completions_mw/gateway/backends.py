@@ -16,7 +16,7 @@ class Backends(Protocol):
     """Makes all backends of a gateway, either blocking or async."""
 
     def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport: ...
-    def model_threads(self, settings: Settings) -> "ModelThreads | None": ...
+    def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None": ...
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def background(self) -> Background: ...
@@ -41,7 +41,7 @@ class BlockingBackends:
 
         return BlockingHttpx2Transport(*pool, proxy=proxy)
 
-    def model_threads(self, settings: Settings) -> "ModelThreads | None":
+    def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         return None
 
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model:
@@ -99,10 +99,10 @@ class AsyncBackends:
 
         return AsyncHttpx2Transport(*pool, proxy=proxy)
 
-    def model_threads(self, settings: Settings) -> "ModelThreads | None":
+    def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         from completions_mw.backends.models.threads import AsyncModelThreads
 
-        return AsyncModelThreads(settings.model_threads, settings.connections.wait)
+        return AsyncModelThreads(settings.model_threads, settings.connections.wait, share)
 
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model:
         from completions_mw.backends.models import AsyncFunctionModel

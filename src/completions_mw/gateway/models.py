@@ -29,7 +29,7 @@ class ModelRegistry:
         functions: Python functions as models, by name.
         backends: makes the backends.
         transport: used instead of a transport from `backends`, and closed by its owner; None to make one.
-        share: part of the connections to an upstream that one caller may have.
+        share: part of the connections to an upstream, and of the threads of models, that one caller may have.
 
     Raises:
         ConfigurationError: a provider or model in the settings cannot work, or a function cannot be called.
@@ -48,7 +48,7 @@ class ModelRegistry:
         self._injected = transport
         self._share = share
         self._transports: dict[str | None, Transport] = {}
-        self._threads = backends.model_threads(settings)
+        self._threads = backends.model_threads(settings, share)
         self._backends_to_close: list[Transport | Model] = []
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
         self._price = price_source(settings)

@@ -76,7 +76,7 @@ class Settings(SettingsModel):
     without their clients, 16 at a time and for a minute at most; or all that was reserved."""
     model_threads: Count = 64
     """Threads of an `AsyncGateway` in which llama.cpp and Python functions that are not async answer. A request waits `connections.wait`
-    for one; then it is refused as `overloaded`."""
+    for one; then it is refused as `overloaded`. One caller may have `connections.share` of them."""
     body_timeout: Seconds = 30.0
     """Seconds in which a client must send the whole body of its request. WSGI servers have a limit of their own."""
     debug: bool | None = None

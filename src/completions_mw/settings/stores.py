@@ -52,7 +52,8 @@ class Connections(SettingsModel):
     wait: Seconds = 3.0
     """Seconds for which a request waits for one of them; then it is refused as `overloaded`."""
     share: Share = 0.5
-    """Part of the connections that one caller may have; its further requests wait, and callers that wait are served in turn. Where there
-    can be no other caller, with one key and neither a ledger nor a login of the app, it may have all."""
+    """Part of the connections, and of `model_threads`, that one caller may have; its further requests wait, and callers that
+    wait are served in turn. Where there can be no other caller, with one key and neither a ledger nor a login of the app, it may have
+    all."""
     keep_alive: Interval = 4.0
     """Seconds for which an idle connection is kept."""

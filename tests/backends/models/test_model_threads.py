@@ -12,6 +12,7 @@ from completions_mw.backends.models.threads import AsyncModelThreads
 from tests.support.in_process import chat
 
 COUNT = 4
+KEYS = ("sk-threads-0123456789-a", "sk-threads-0123456789-b")
 
 
 class Held:
@@ -96,5 +97,24 @@ def test_a_thread_is_free_when_its_model_has_ended_and_not_when_its_reader_left(
         await waiting
         await model.complete(chat())
         assert held.most == 1
+
+    asyncio.run(scenario())
+
+
+def test_one_caller_has_half_of_the_threads_and_keeps_nobody_waiting() -> None:
+    async def scenario() -> None:
+        held, theirs = Held(), Held()
+        settings = Settings(model_threads=COUNT, connections={"wait": 600}, keys={"a": {"secret": KEYS[0]}, "b": {"secret": KEYS[1]}})
+        async with AsyncGateway(settings, models={"held": held, "theirs": theirs}) as gateway:
+            messages = [{"role": "user", "content": "x"}]
+            greedy = asyncio.gather(*(gateway.complete(model="held", key=KEYS[0], messages=messages) for _ in range(3 * COUNT)))
+            await held.wait_for(COUNT // 2)
+            other = asyncio.create_task(gateway.complete(model="theirs", key=KEYS[1], messages=messages))
+            await theirs.wait_for(1)
+            theirs.go.set()
+            await other
+            held.go.set()
+            await greedy
+        assert held.most == COUNT // 2
 
     asyncio.run(scenario())

@@ -2,7 +2,6 @@
 
 call.py          one call without sockets: parser, bounds, deadlines, what ends an answer
 request_head.py  requests as they stand on the wire, and where they go
-pool.py          the connections to one upstream, and who waits for one
 transport.py     what both transports do: send, retry on a stale connection, read, give back
 blocking.py      `BlockingTransport`: sockets for threads and greenlets
 asynchronous.py  `AsyncTransport`: connections of event loops

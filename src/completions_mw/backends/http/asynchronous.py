@@ -7,16 +7,16 @@ from typing import Any, Final, cast
 
 from aiohappyeyeballs import start_connection
 
+from completions_mw.backends.async_turns import acquire
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
 from completions_mw.backends.http.lookups import Lookups
-from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerLoop
-from completions_mw.errors import overloaded_error
+from completions_mw.backends.pool import Pool
 from completions_mw.http import ClientConnection
 
 MAX_BUFFERED: Final = 256 * 1024
@@ -171,28 +171,6 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._wake(True)
 
 
-class _Turn:
-    """The `Waiter` of an event loop."""
-
-    __slots__ = ("caller", "connection", "future")
-
-    def __init__(self, caller: str) -> None:
-        self.caller = caller
-        self.connection: CallConnection | None = None
-        """What was offered at once."""
-        self.future: asyncio.Future[CallConnection | None] | None = None
-        """Of a call that has to wait."""
-
-    def offer(self, connection: CallConnection | None, /) -> bool:
-        if self.future is None:
-            self.connection = connection
-            return True
-        if self.future.done():
-            return False
-        self.future.set_result(connection)
-        return True
-
-
 class AsyncTransport(HttpTransport):
     """The `Transport` port for event loops. Each event loop has its own connections."""
 
@@ -212,21 +190,7 @@ class AsyncTransport(HttpTransport):
         return self._pools.get()
 
     async def _acquire(self, pool: Pool[CallConnection], caller: str, until: float) -> CallConnection | None:
-        turn = _Turn(caller)
-        if pool.acquire(turn, SYSTEM_CLOCK.monotonic()):
-            return turn.connection
-        offered: asyncio.Future[CallConnection | None] = asyncio.get_running_loop().create_future()
-        turn.future = offered
-        try:
-            async with asyncio.timeout(until - SYSTEM_CLOCK.monotonic()):
-                return await offered
-        except BaseException as error:
-            pool.withdraw(turn)
-            if offered.done() and not offered.cancelled():
-                pool.release(offered.result(), caller, SYSTEM_CLOCK.monotonic())
-            if isinstance(error, TimeoutError):
-                raise overloaded_error() from None
-            raise
+        return await acquire(pool, caller, until)
 
     async def _open(self, origin: Origin, seconds: float, deadline: float) -> CallConnection:
         loop = asyncio.get_running_loop()

@@ -16,12 +16,12 @@ from typing import Any, Final
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import connect_timed_out, not_connected, timed_out
-from completions_mw.backends.http.pool import Pool
 from completions_mw.backends.http.request_head import Origin, tls_context
 from completions_mw.backends.http.sockets import is_silent, wait_at_most
 from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY, JOINED_BYTES, CallConnection, HttpTransport, Pools
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.polling import new_poll
+from completions_mw.backends.pool import Pool
 from completions_mw.errors import ClientDisconnectedError, overloaded_error
 from completions_mw.http import ClientConnection
 

@@ -10,8 +10,8 @@ from typing import Final, Protocol
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.http.call import UpstreamCall
 from completions_mw.backends.http.failures import disconnected
-from completions_mw.backends.http.pool import Connection, Pool
 from completions_mw.backends.http.request_head import Origin, request_head
+from completions_mw.backends.pool import Connection, Pool
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection, UpstreamRequest, UpstreamResponse
 

@@ -16,7 +16,7 @@ from completions_mw.backends.models.faults import SIGNALS, signalled
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
-from completions_mw.backends.models.threads import ModelThreads
+from completions_mw.backends.models.threads import ModelThreads, caller_of
 from completions_mw.blocking import run_sync
 from completions_mw.core.hooks import is_async
 from completions_mw.core.ports import EventSource, ModelFunction
@@ -86,7 +86,7 @@ class AsyncFunctionModel:
 
         if self._is_async:
             return AsyncTaskSource(in_task, self._keep_alive)
-        return AsyncThreadSource(in_thread, self._keep_alive, self._threads)
+        return AsyncThreadSource(in_thread, self._keep_alive, self._threads, caller_of(request))
 
 
 class BlockingFunctionSource:

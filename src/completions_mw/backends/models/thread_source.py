@@ -146,20 +146,22 @@ class AsyncThreadSource:
         produce: the work.
         keep_alive: seconds of silence after which an empty batch is returned; 0: never.
         threads: permits to run; None to run at once.
+        caller: for whom the work is done; empty for the host app itself.
     """
 
-    __slots__ = ("_give_back", "_inbox", "_post", "_threads", "_worker")
+    __slots__ = ("_caller", "_give_back", "_inbox", "_post", "_threads", "_worker")
 
-    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None) -> None:
+    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None, caller: str = "") -> None:
         self._inbox = Inbox(keep_alive)
         self._threads = threads
+        self._caller = caller
         self._give_back: Callable[[], None] | None = None
         self._post: Callable[[Callable[[], object]], object] | None = None
         self._worker = Worker(produce, self._deliver, self._end)
 
     async def __anext__(self) -> list[Any]:
         if self._post is None and not self._inbox.ended:
-            self._give_back = None if self._threads is None else await self._threads.permit()
+            self._give_back = None if self._threads is None else await self._threads.permit(self._caller)
             self._post = asyncio.get_running_loop().call_soon_threadsafe
             self._worker.start()
         batch = await self._inbox.take()

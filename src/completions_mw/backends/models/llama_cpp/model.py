@@ -11,7 +11,7 @@ from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
-from completions_mw.backends.models.threads import ModelThreads
+from completions_mw.backends.models.threads import ModelThreads, caller_of
 from completions_mw.core.ports import EventSource
 from completions_mw.core.streaming.pieces import usage_chunk
 from completions_mw.errors import InvalidRequestError, UpstreamError
@@ -22,7 +22,7 @@ from completions_mw.settings import LlamaCppSettings
 class _LlamaCppModel:
     """Base class of both models: everything but how the reader of an answer waits for the thread that generates the answer."""
 
-    def __init__(self, settings: LlamaCppSettings, source: Callable[[Produce], ItemSource]) -> None:
+    def __init__(self, settings: LlamaCppSettings, source: Callable[[Produce, str], ItemSource]) -> None:
         self._server = LlamaServer(settings)
         self._source = source
 
@@ -37,7 +37,7 @@ class _LlamaCppModel:
         self._server.close()
 
     def _start(self, request: ChatRequest) -> ItemSource:
-        return self._source(generation(self._server, request))
+        return self._source(generation(self._server, request), caller_of(request))
 
 
 class BlockingLlamaCppModel(_LlamaCppModel):
@@ -53,7 +53,7 @@ class BlockingLlamaCppModel(_LlamaCppModel):
     """
 
     def __init__(self, settings: LlamaCppSettings, keep_alive: float, threads: ModelThreads | None = None) -> None:
-        super().__init__(settings, lambda produce: BlockingThreadSource(produce, keep_alive))
+        super().__init__(settings, lambda produce, _: BlockingThreadSource(produce, keep_alive))
 
 
 class AsyncLlamaCppModel(_LlamaCppModel):
@@ -69,7 +69,7 @@ class AsyncLlamaCppModel(_LlamaCppModel):
     """
 
     def __init__(self, settings: LlamaCppSettings, keep_alive: float, threads: ModelThreads | None = None) -> None:
-        super().__init__(settings, lambda produce: AsyncThreadSource(produce, keep_alive, threads))
+        super().__init__(settings, lambda produce, caller: AsyncThreadSource(produce, keep_alive, threads, caller))
 
 
 def generation(server: LlamaServer, request: ChatRequest) -> Produce:

@@ -1,4 +1,4 @@
-"""The connections to one upstream: which one serves a call, and who waits for one."""
+"""The connections to one upstream, or the threads of models: who gets one, and who waits for one."""
 
 from collections import deque
 from threading import Lock
@@ -36,6 +36,8 @@ class Pool(Generic[C]):
 
     Callers that have to wait are served in turn, and the calls of each in the order of their coming: the calls that one has waiting keep no
     other from its connection.
+
+    What is shared can be the mere permission to have something, as a thread: then all offers are None, and None is given back.
 
     Args:
         size: connections at most.

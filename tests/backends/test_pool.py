@@ -1,6 +1,6 @@
 """The connections to one upstream: who gets which, and when one is closed."""
 
-from completions_mw.backends.http.pool import Pool
+from completions_mw.backends.pool import Pool
 
 
 class Line:
