@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.http import AsyncTransport, BlockingTransport, blocking
-from completions_mw.backends.http.blocking import connect_first
+from completions_mw.backends.http import AsyncTransport, BlockingTransport, connecting
+from completions_mw.backends.http.connecting import connect_first
 from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport, BlockingHttpx2Transport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
@@ -233,7 +233,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, count: int, error: BaseException) -
     def connect(*args: Any) -> FailingSocket:
         return FailingSocket(fileno=connect_first(*args).detach())
 
-    monkeypatch.setattr(blocking, "connect_first", connect)
+    monkeypatch.setattr(connecting, "connect_first", connect)
     monkeypatch.setattr(FailingSocket, "left", count)
     monkeypatch.setattr(FailingSocket, "error", error, raising=False)
 

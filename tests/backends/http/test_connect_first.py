@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.blocking import connect_first
+from completions_mw.backends.http.connecting import connect_first
 
 PATIENCE = 20.0
 

@@ -4,6 +4,7 @@ call.py          one call without sockets: parser, bounds, deadlines, what ends 
 request_head.py  requests as they stand on the wire, and where they go
 transport.py     what both transports do: send, retry on a stale connection, read, give back
 blocking.py      `BlockingTransport`: sockets for threads and greenlets
+connecting.py    the first address of an upstream that answers, for threads and greenlets
 asynchronous.py  `AsyncTransport`: connections of event loops
 httpx2.py        `BlockingHttpx2Transport` and `AsyncHttpx2Transport`: by another HTTP client, for proxies and HTTP/2
 lookups.py       the addresses of upstreams, for event loops

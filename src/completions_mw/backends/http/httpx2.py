@@ -22,10 +22,10 @@ import httpcore2
 import httpx2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http import blocking
 from completions_mw.backends.http.asynchronous import MAX_BUFFERED, AsyncHttpConnection, AsyncTransport
 from completions_mw.backends.http.blocking import READ_BYTES, WATCH_AFTER, BlockingHttpConnection, BlockingTransport
 from completions_mw.backends.http.call import MAX_IDLE_BYTES, UpstreamCall
+from completions_mw.backends.http.connecting import connect
 from completions_mw.backends.http.failures import connect_timed_out, not_connected
 from completions_mw.backends.http.request_head import Origin
 from completions_mw.backends.http.sockets import wait_at_most
@@ -128,7 +128,7 @@ class _BlockingNetwork(_Network, httpcore2.NetworkBackend, httpcore2.NetworkStre
     _is_aborted = False
 
     def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore2.NetworkStream:
-        self._socket = blocking.connect(host, port, self.until)
+        self._socket = connect(host, port, self.until)
         return self._unless_aborted()
 
     def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: object, **__: object) -> Self:
