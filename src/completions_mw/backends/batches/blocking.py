@@ -67,6 +67,8 @@ class BlockingBatches(PerProcess, Generic[C, A]):
             self._sleep(mine)
         if mine.batch is not None:
             await self._lead(mine.batch)
+            # The batch holds this call: if each held the other, both would wait for the garbage collector.
+            mine.batch = None
         answer, mine.answer = mine.answer, None
         try:
             if isinstance(answer, Exception):

@@ -94,7 +94,7 @@ class UpstreamCall:
     def receive(self, data: bytes, now: float) -> None:
         """Take in what the network gave."""
         for start in range(0, len(data), MAX_IDLE_BYTES):
-            if self.is_complete or self.failure is not None:
+            if self._is_over():
                 # What follows an answer belongs to nobody, least of all to the next call.
                 self.is_reusable = False
                 return
@@ -112,11 +112,14 @@ class UpstreamCall:
                 self._idle_bytes += len(piece)
                 if self._idle_bytes > MAX_IDLE_BYTES and not self.is_complete:
                     self._fail(disconnected() if had_head else not_http())
+            if self._is_over():
+                # Nothing more is parsed. The parser and this object hold each other: both would wait for the garbage collector.
+                del self._parser
 
     def receive_end(self, *, is_clean: bool = True) -> None:
         """Take in that nothing more will come: the end of the stream, or a connection that was lost."""
         self.is_reusable = False
-        if self.is_complete or self.failure is not None:
+        if self._is_over():
             return
         if self.has_head and is_clean and not self._is_framed:
             # Only an answer without a length and without chunks ends like this (RFC 9112, section 6.3).
@@ -127,7 +130,7 @@ class UpstreamCall:
 
     def expire(self) -> None:
         """Fail, as a deadline has passed."""
-        if not self.is_complete and self.failure is None:
+        if not self._is_over():
             self.failure = timed_out()
             # The upstream may be at work, and bill it.
             self.failure.maybe_billed = True
@@ -140,6 +143,9 @@ class UpstreamCall:
         """Return what has come of the body and was not taken before."""
         pieces, self._pieces, self.buffered = self._pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _is_over(self) -> bool:
+        return self.is_complete or self.failure is not None
 
     def _fail(self, failure: GatewayError) -> None:
         if self.failure is None:

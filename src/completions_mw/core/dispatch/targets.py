@@ -196,7 +196,11 @@ class UpstreamTarget:
         error = upstream.wire_format.parse_error(response.status, response.headers, body)
         put_in_client_words(error, chat)
         self.complete_error(error, response.status)
-        raise error
+        try:
+            raise error
+        finally:
+            # The exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
+            del error
 
     def complete_error(self, error: GatewayError, status: int) -> None:
         """Set the upstream status of an error, and remove the upstream's secrets from its texts."""

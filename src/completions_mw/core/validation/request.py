@@ -109,9 +109,16 @@ def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
         faults += [unknown_parameter(name, hint(name)) for name in unknown[:1]]
     faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
     if faults or request is None:
-        raise _refused(min(faults, key=_rank_of).error, sent)
+        try:
+            raise _refused(min(faults, key=_rank_of).error, sent)
+        finally:
+            # The exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
+            del faults
     if error := _sequence_error(request.messages):
-        raise _refused(error, sent)
+        try:
+            raise _refused(error, sent)
+        finally:
+            del error
     return Chat(request, sent, request.model, request.stream is True, request.n or 1, ignored)
 
 
