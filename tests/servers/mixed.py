@@ -1,4 +1,4 @@
-"""Clients that ask for a mixture of everything, from a process of their own, until standard input ends; run by `test_soak`.
+"""Clients that ask for a mixture of everything, from a process of their own, until standard input or the server ends; run by `test_soak`.
 
 Arguments: port, number of clients. Writes a line of JSON after each 500 requests, with the number so far, and in the end one with what
 became of all of them. Each text is another one and comes back as the answer, so that an answer that is somebody else's is noticed.
@@ -196,9 +196,13 @@ async def main(port: int, clients: int) -> None:
     """Be so many clients."""
     report, enough = Report(), asyncio.Event()
     asking = [asyncio.create_task(Client(port, report, seed, enough.is_set).ask_on()) for seed in range(clients)]
-    await asyncio.to_thread(sys.stdin.read)
+    stdin = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    told = asyncio.create_task(stdin.read())
+    asked = asyncio.gather(*asking)
+    await asyncio.wait((told, asked), return_when=asyncio.FIRST_COMPLETED)
     enough.set()
-    await asyncio.gather(*asking)
+    await asked
     print(json.dumps({**vars(report), "completed": list(report.completed)}))
 
 

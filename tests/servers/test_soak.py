@@ -198,6 +198,7 @@ def test_nothing_fails_or_grows_or_is_lost(kind: Kind, is_shared: bool, start: S
         with start(kind, **variables) as server:
             samples, report = keep_asking(server, upstream)
             assert report["failures"] == {}
+            assert "Traceback" not in server.process.output()
             # Rows of requests that cost nothing are written behind their answers.
             wait_until(lambda: kept.rows(ANSWERED) == [(answered(report),)], timeout=PATIENCE)
             spent = kept.close()
