@@ -88,7 +88,7 @@ class Report:
     """What should not have been."""
     cache_hits: int = 0
     completed: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=KEPT))
-    """The ids and prompt tokens of the latest requests of `counted` whose answers, read to their ends, came from the upstream."""
+    """The ids and prompt tokens of the latest whole answers of `counted` that came from the upstream. A stream is settled after its end."""
 
     def note(self, sort: str, outcome: str) -> None:
         self.outcomes[f"{sort} {outcome}"] += 1
@@ -158,7 +158,7 @@ class Client:
         elif answer.status == 200 and SORTS[sort].key == "counted":
             is_hit = answer.headers.get("x-cache") in ("hit", "coalesced")
             self._report.cache_hits += is_hit
-            if not is_hit:
+            if not is_hit and answer.headers["content-type"] == "application/json":
                 self._report.completed.append((answer.headers["x-request-id"], len(text.split())))
 
     def _wrong(self, sort: str, text: str, answer: Answer) -> str:

@@ -217,7 +217,7 @@ def test_nothing_fails_or_grows_or_is_lost(kind: Kind, is_shared: bool, start: S
             spent = kept.close()
         rows = {request_id: tokens for request_id, *tokens in kept.rows(COUNTED)}
         completed = dict(report["completed"])
-        assert [request_id for request_id, words in completed.items() if rows.get(request_id) != [words, words]] == []
+        assert {request_id: rows.get(request_id) for request_id, words in completed.items() if rows.get(request_id) != [words, words]} == {}
         print({"killed after": report["requests"], "completed": len(completed), "reaped": kept.rows(REAPED), "spent": spent})
         assert 0 <= bill.of("counted") - spent["counted"] <= CLIENTS * MOST_COST
     check_growth(samples)
