@@ -108,11 +108,12 @@ class BlockingThreadSource:
         produce: the work.
         keep_alive: seconds of silence after which an empty batch is returned; 0: never.
         threads: not used; `AsyncThreadSource` has the same arguments.
+        caller: not used.
     """
 
     __slots__ = ("_ended", "_keep_alive", "_queue", "_started", "_worker")
 
-    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None) -> None:
+    def __init__(self, produce: Produce, keep_alive: float, threads: ModelThreads | None = None, caller: str = "") -> None:
         self._queue: queue.SimpleQueue[tuple[Any, bool]] = queue.SimpleQueue()
         self._keep_alive = keep_alive or None
         self._worker = Worker(produce, lambda item: self._queue.put((item, False)), lambda error: self._queue.put((error, True)))
