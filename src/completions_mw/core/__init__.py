@@ -13,10 +13,11 @@ One folder a capability, in the order in which a request meets them:
     keys/         callers, and the API keys that are stored
     dispatch/     from a model's name to its targets, and to an answer
     limits/       rate limits and concurrency
-    cache/        the seam of a response cache
+    cache/        the response cache: identical requests cost one call
     budgets/      money: reservations and settlements
     costs/        tokens and prices
     charging/     leases, tokens and money of one request, from its admission to its settlement
+    answers/      what upstreams really send, put right
     streaming/    a streamed answer on its way to the client
     resilience/   stores that fail: breaker, health, throttled log records
     telemetry/    observers and logs

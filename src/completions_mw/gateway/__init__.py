@@ -10,6 +10,7 @@ stores.py          stores of limits, budgets and keys, from the settings
 last_rows.py       writes what is left when a process ends without closing its gateway
 store_checks.py    reaches the stores before the first request
 keys.py, async_keys.py  API keys from Python: the property `keys` of each gateway
+param_policies.py  what happens to vendors' parameters at each model, from the settings
 caching.py         the response cache, from the settings
 cache.py           the response cache from Python: the property `cache` of each gateway
 options.py         keyword arguments of a gateway

@@ -2,6 +2,7 @@
 
 admission.py  `MemoryAdmission`: rate limits and leases
 key_cache.py  `CachedKeys`: caches key look-ups for a short time
+responses.py  cached answers
 """
 
 from completions_mw.backends.memory.admission import MemoryAdmission

@@ -4,6 +4,7 @@ opening.py      `open_database`: opens the database at an address; `ledger_on`: 
 database.py     the `Database` protocol
 key_store.py    `SqlKeyStore`: the `KeyStore` port
 ledger_rows.py  parameters and rows of the ledger
+reaping_time.py the time by which reservations expire, though the wall clock may jump
 values.py       converts parameters and rows to what both databases can store, and back
 statements.py   reads the SQL files of a dialect
 sqlite/         SQLite, and its SQL: schema.sql, keys.sql, ledger.sql, migrations/

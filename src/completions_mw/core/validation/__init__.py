@@ -1,6 +1,8 @@
 """Validation of requests by OpenAI's rules, which are the same for all callers.
 
 headers.py        the headers that are read, checked before the body
+body.py           reading a body, and dropping the body of a request that is refused
+body_room.py      the memory for bodies that are being received
 json_body.py      fields within bounds, from a JSON body or from the arguments of a direct call
 request.py        `validate`: from fields to a `Chat`
 rules.py          rules over several fields
