@@ -39,6 +39,8 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        # Kept here, since uvloop's handle of a call that is due at once does not tell it.
+        self._rings_at = 0.0
         self._is_paused = False
         self._is_writable = True
         self._is_lost = False
@@ -114,7 +116,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._until = until
         if self._timer is None:
             self._arm()
-        elif self._timer.when() > until:
+        elif self._rings_at > until:
             self._timer.cancel()
             self._arm()
         self._waiter = self._loop.create_future()
@@ -149,6 +151,7 @@ class AsyncHttpConnection(asyncio.Protocol):
 
     def _arm(self) -> None:
         """Let the timer ring no later than the wait ends; one that rings too early is cheaper than one for each wait."""
+        self._rings_at = self._until
         self._timer = self._loop.call_later(max(0.0, self._until - SYSTEM_CLOCK.monotonic()), self._ring)
 
     def _ring(self) -> None:
