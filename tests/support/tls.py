@@ -3,14 +3,11 @@
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-PATIENCE = 20.0
-"""Seconds that a machine which has much to do may need."""
+from tests.support.threaded_server import ThreadedServer
 
 
 def make_certificate(folder: Path, name: str, *, has_expired: bool = False) -> Path:
@@ -43,7 +40,7 @@ def make_certificate(folder: Path, name: str, *, has_expired: bool = False) -> P
     return certificate
 
 
-class TlsServer:
+class TlsServer(ThreadedServer):
     """Serves the connections to a free port of 127.0.0.1, each in a thread, for the time of a `with` block.
 
     Args:
@@ -61,13 +58,12 @@ class TlsServer:
         alpn: Sequence[str] = (),
         version: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
     ) -> None:
-        self.port = 0
+        super().__init__()
         self.names: list[str | None] = []
         """Which host each client has asked for."""
         self.reused: list[bool | None] = []
         """Whether each connection goes on with the session of an earlier one."""
         self._serve = serve
-        self._stack = ExitStack()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
         self._context.maximum_version = version
@@ -75,29 +71,7 @@ class TlsServer:
         if alpn:
             self._context.set_alpn_protocols(list(alpn))
 
-    def __enter__(self) -> Self:
-        self._listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self.port = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._stack:
-            # Ends `accept`, which closing alone does not.
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._threads.append(threading.Thread(target=self._shake_hands, args=(connection,)))
-                self._threads[-1].start()
-
-    def _shake_hands(self, connection: socket.socket) -> None:
-        connection.settimeout(PATIENCE)
+    def serve_connection(self, connection: socket.socket) -> None:
         with connection, suppress(OSError), self._context.wrap_socket(connection, server_side=True) as encrypted:
             self.reused.append(encrypted.session_reused)
             self._serve(encrypted)

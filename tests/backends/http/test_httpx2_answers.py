@@ -10,7 +10,8 @@ import pytest
 from completions_mw.errors import UpstreamError
 from tests.backends.http import test_call, test_call_refusals
 from tests.backends.http.sides import HTTPX2, Side, asking
-from tests.support.tls import PATIENCE, read_request
+from tests.support.threaded_server import PATIENCE
+from tests.support.tls import read_request
 from tests.support.upstream_call import COMPLETE, WAITING
 
 FAILURES = {"upstream_protocol_error", "upstream_disconnected"}
