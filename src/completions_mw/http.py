@@ -102,9 +102,12 @@ class Timeouts:
     """Seconds from the start of the call to the end of the response."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpstreamRequest:
-    """A POST request to an upstream's API. The transport adds the headers for host, length and encoding."""
+    """A POST request to an upstream's API.
+
+    A wire format makes it, and the target that sends it adds for whom. The transport adds the headers for host, length and encoding.
+    """
 
     url: str
     headers: Headers = field(repr=False)

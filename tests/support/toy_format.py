@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json, to_json
 
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
-from completions_mw.http import ClientConnection, Headers, Timeouts, UpstreamRequest
+from completions_mw.http import Headers, Timeouts, UpstreamRequest
 from completions_mw.providers import registry
 from completions_mw.providers.base import Completion, Translator, Upstream
 from completions_mw.providers.endpoint import Endpoint, secrets_of
@@ -46,13 +46,12 @@ def build_request(
     model: str,
     fields: Mapping[str, Any],
     max_tokens: int | None = None,
-    connection: ClientConnection | None = None,
 ) -> UpstreamRequest:
     said = [[message["role"], message["content"]] for message in fields["messages"]]
     live = fields.get("stream", False)
     body = to_json({"model": model, "said": said, "live": live, **({} if max_tokens is None else {capabilities.max_tokens: max_tokens})})
     url = f"{endpoint.url}/{'live' if live else 'whole'}"
-    return UpstreamRequest(url, endpoint.headers, body, timeouts=endpoint.timeouts, connection=connection)
+    return UpstreamRequest(url, endpoint.headers, body, timeouts=endpoint.timeouts)
 
 
 def parse_completion(body: bytes) -> Completion:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from completions_mw.errors import GatewayError
-from completions_mw.http import ClientConnection, Headers, UpstreamRequest
+from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.endpoint import Endpoint
 from completions_mw.settings.compatible import Capabilities
 from completions_mw.sse import Event
@@ -84,7 +84,6 @@ class WireFormat(Protocol):
         model: str,
         fields: Mapping[str, Any],
         max_tokens: int | None = None,
-        connection: ClientConnection | None = None,
     ) -> UpstreamRequest:
         """Return the HTTP request that asks the upstream for an answer.
 
@@ -94,7 +93,6 @@ class WireFormat(Protocol):
             model: name of the model at the upstream.
             fields: a validated chat completions request, without nulls. It is shared: a wire format must not change it.
             max_tokens: maximum of completion tokens that the gateway sets for a request without a maximum; None to leave `fields` alone.
-            connection: connection of the client, which a blocking transport watches while it waits.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from completions_mw.errors import UpstreamError
-from completions_mw.http import ClientConnection, Timeouts, UpstreamRequest
+from completions_mw.http import Timeouts, UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.endpoint import Endpoint, secrets_of
 from completions_mw.providers.error_reports import is_report
@@ -54,7 +54,6 @@ def build_request(
     model: str,
     fields: Mapping[str, Any],
     max_tokens: int | None = None,
-    connection: ClientConnection | None = None,
 ) -> UpstreamRequest:
     """Return the HTTP request for `fields`. A stream asks for its usage too, unless the upstream does not support `stream_options`."""
     body = {name: value for name, value in fields.items() if name not in capabilities.unsupported}
@@ -72,7 +71,7 @@ def build_request(
         timeouts = endpoint.timeouts
         if "stream_options" not in capabilities.unsupported:
             body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
-    return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts, connection=connection)
+    return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts)
 
 
 def _rename_maximum(body: dict[str, Any], name: str, cap: int | None) -> None:

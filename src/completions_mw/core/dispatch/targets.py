@@ -1,7 +1,7 @@
 """Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from completions_mw.core.dispatch.client_words import put_in_client_words
@@ -183,8 +183,9 @@ class UpstreamTarget:
 
     async def _ask(self, chat: Chat, connection: ClientConnection | None, caller: str, capabilities: Capabilities) -> UpstreamResponse:
         upstream = self.upstream
-        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap, connection)
-        response = await self.transport.send(replace(request, caller=caller))
+        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap)
+        request.connection, request.caller = connection, caller
+        response = await self.transport.send(request)
         if response.status in _ANSWERED:
             return response
         response.body.detach(ERROR_SECONDS)
