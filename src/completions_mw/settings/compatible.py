@@ -3,17 +3,30 @@
 The settings read the base URLs, the providers read the capabilities.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a service or model supports, where services that speak the same API differ."""
+    """What a service or model supports of OpenAI's API.
+
+    A wire format gets requests that fit these capabilities: `core.dispatch.parameters` refuses the others, or changes them as the setting
+    `unsupported_params` says. So each parameter that a wire format does not translate is named in `unsupported`.
+    """
 
     unsupported: frozenset[str] = frozenset()
-    """Parameters that the service refuses: requests to it leave them out. If `stream_options` is one, streams are not asked for usage."""
+    """Parameters that the service does not have. If `stream_options` is one, streams are not asked for usage."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Smallest and largest value of numeric parameters, where the range is narrower than OpenAI's."""
+    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Values that the service does not take, by parameter, as `{"tool_choice": {"required"}}`. An object is named by its `type`."""
+    max_choices: int | None = None
+    """Largest `n`; None for that of OpenAI's API."""
+    max_stop: int | None = None
+    """Maximum of `stop` sequences; None for that of OpenAI's API."""
     max_tokens: str = "max_tokens"
     """Parameter in which the service takes a maximum of completion tokens."""
     developer_role: bool = False
