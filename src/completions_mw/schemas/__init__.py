@@ -1,4 +1,4 @@
-"""OpenAI's chat completions as types: requests, strict where OpenAI is strict, and answers, tolerant of what upstreams add.
+"""OpenAI's chat completions and embeddings as types: requests, strict where OpenAI is strict, and answers, tolerant of what upstreams add.
 
 base.py        base classes of requests and answers: what they do with unknown members
 request.py     the body of a request, `ChatRequest`
@@ -7,12 +7,14 @@ tools.py       tools, the choice between them, and the calls in earlier answers
 parameters.py  objects that single parameters hold: response formats, stream options, audio, web search
 response.py    a whole answer, `ChatCompletion`
 chunk.py       the pieces of a streamed answer, `ChatCompletionChunk`
+embeddings.py  requests and answers of embeddings, `EmbeddingRequest` and `EmbeddingResponse`
 models.py      the answers of the routes for models
 
 The names handed on here are those that other packages need.
 """
 
 from completions_mw.schemas.chunk import ChatCompletionChunk, ChunkChoice, Delta, ToolCallDelta
+from completions_mw.schemas.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage
 from completions_mw.schemas.messages import (
     AssistantMessage,
     DeveloperMessage,
@@ -44,6 +46,10 @@ __all__ = [
     "CompletionToolCall",
     "Delta",
     "DeveloperMessage",
+    "Embedding",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "EmbeddingUsage",
     "FunctionMessage",
     "Message",
     "ModelCard",

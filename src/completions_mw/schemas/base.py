@@ -1,7 +1,7 @@
 """Base classes of requests and answers, and how they treat members that they do not declare."""
 
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticKnownError
@@ -17,6 +17,23 @@ class Input(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", hide_input_in_errors=True, defer_build=True)
+
+
+class ModelRequest(Input):
+    """Base class of whole requests. Models in this process get them, and can ask for the caller."""
+
+    @property
+    def caller(self) -> Any:
+        """The `Caller` who made the request, or None for the host app itself. Only models in this process see it; it is not serialized.
+
+        A function that asks another model on the caller's account passes it on: `gateway.complete(..., caller=request.caller)`.
+        """
+        return (self.__pydantic_private__ or {}).get("caller")
+
+    def asked_by(self, caller: Any) -> None:
+        """Set the `caller` of this request, a `Caller` or None."""
+        # Not declared as a private attribute, which would cost every request, also those that never have a caller here.
+        object.__setattr__(self, "__pydantic_private__", {"caller": caller})
 
 
 class StrictInput(Input):

@@ -1,10 +1,10 @@
 """The body of a chat completions request (docs/contract.md, Requests)."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from completions_mw.schemas.base import Input, at_most, shape
+from completions_mw.schemas.base import ModelRequest, at_most, shape
 from completions_mw.schemas.messages import Message
 from completions_mw.schemas.parameters import (
     AudioOutput,
@@ -32,7 +32,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-class ChatRequest(Input):
+class ChatRequest(ModelRequest):
     """A chat completions request, as https://platform.openai.com/docs/api-reference/chat/create describes it.
 
     A parameter that is null is taken as left out. A Python function that is used as a model receives its requests as objects of this
@@ -106,16 +106,3 @@ class ChatRequest(Input):
     top_k: Annotated[int, Field(ge=-1, le=MAX_TOKENS)] | None = None
     """A parameter of Anthropic, Gemini, vLLM and Ollama, which OpenAI's API does not have (docs/contract.md, Differences from OpenAI).
     0 and -1 stand for no limit."""
-
-    @property
-    def caller(self) -> Any:
-        """The `Caller` who made the request, or None for the host app itself. Only models in this process see it; it is not serialized.
-
-        A function that asks another model on the caller's account passes it on: `gateway.complete(..., caller=request.caller)`.
-        """
-        return (self.__pydantic_private__ or {}).get("caller")
-
-    def asked_by(self, caller: Any) -> None:
-        """Set the `caller` of this request, a `Caller` or None."""
-        # Not declared as a private attribute, which would cost every request, also those that never have a caller here.
-        object.__setattr__(self, "__pydantic_private__", {"caller": caller})

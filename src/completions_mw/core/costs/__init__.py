@@ -6,6 +6,6 @@ prices.py  the cost of tokens
 """
 
 from completions_mw.core.costs.prices import Price
-from completions_mw.core.costs.tokens import TokenEstimate, estimate_request
+from completions_mw.core.costs.tokens import TokenEstimate, estimate_embeddings, estimate_request
 
-__all__ = ["Price", "TokenEstimate", "estimate_request"]
+__all__ = ["Price", "TokenEstimate", "estimate_embeddings", "estimate_request"]

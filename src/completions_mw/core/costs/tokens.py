@@ -9,12 +9,15 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from pydantic_core import to_json
 
 from completions_mw.core.costs.media import MediaRules, MediaTokens, media_tokens, rules_of
+from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
 from completions_mw.schemas import ChatRequest
 
 CHARACTERS_PER_TOKEN: Final = 4
 MESSAGE_BYTES: Final = 16
 """Bytes that a model's chat template is assumed to add to each message."""
+SPECIAL_TOKENS: Final = 2
+"""Tokens that embedding models add to each input, as BERT's `[CLS]` and `[SEP]`."""
 MAX_TOKENS: Final = 2**40
 """Largest token count that is believed: millions of rows with such counts still have a sum of 64 bits."""
 _OTHER_PROMPT_FIELDS: Final = ("tools", "functions", "response_format", "prediction")
@@ -65,6 +68,22 @@ def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRu
         client_set_max=maximum is not None,
         service_tier=chat.request.service_tier,
     )
+
+
+def estimate_embeddings(request: Embed, max_output_tokens: int = 0, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
+    """Return the tokens that an embeddings request may use: tokens are counted, and texts are estimated by their bytes.
+
+    Args:
+        request: the request.
+        max_output_tokens: not used: the answer has no tokens. `estimate_request` has the same arguments.
+        media: not used: the request has only text.
+    """
+    inputs = request.inputs
+    sizes = [_bytes(one) for one in inputs if isinstance(one, str)]
+    counted = sum(len(one) for one in inputs if not isinstance(one, str))
+    prompt = counted + sum(map(estimate_tokens, sizes))
+    bound = counted + sum(sizes) + SPECIAL_TOKENS * len(inputs)
+    return TokenEstimate(prompt, bound, completion=0, per_choice=0, client_set_max=True)
 
 
 def _prompt(fields: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:

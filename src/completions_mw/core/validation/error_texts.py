@@ -4,13 +4,13 @@ Every text is a row of a table in this module; the models in `schemas` hold no t
 """
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+from completions_mw.core.validation.faults import MODEL_RANK, UNKNOWN_RANK, Fault, FaultOrder
 from completions_mw.core.validation.json_body import TYPE_NAMES
 from completions_mw.errors import InvalidRequestError
-from completions_mw.schemas import ChatRequest
 
 MAX_SHOWN_VALUE_LENGTH: Final = 16
 MAX_SHOWN_NAME_LENGTH: Final = 128
@@ -98,30 +98,15 @@ _UNION_NAMES: Final = {
     "stop": "one of a string or array of strings",
     "prediction.content": "one of a string or array of objects",
     "audio.voice": "one of a string or object",
+    "input": "one of a string, array of strings, array of integers, or array of integer arrays",
 }
 """Expected types at unions, by site. In a location of pydantic's, the step after a union is the tag of a member, not a field."""
 
-_EXPECTED_NAMES: Final = {**_UNION_NAMES, "modalities": "an array of strings"}
+_EXPECTED_NAMES: Final = {**_UNION_NAMES, "modalities": "an array of strings", "input:token_lists[]": "an array of integers"}
 
 _DECIMAL_FIELDS: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
 _UNLISTED_VALUES: Final = frozenset({"scale"})
 """Values that the specification accepts and the live API does not name (docs/contract.md, Validation)."""
-
-_MODEL_RANK, _MESSAGES_RANK, _UNKNOWN_RANK = -3, -2, -1
-_RANKS: Final = {name: rank for rank, name in enumerate(ChatRequest.model_fields)}
-_RANGE_CHECKED_LAST: Final = frozenset({"temperature", "top_p"})
-
-
-class Fault(NamedTuple):
-    """A fault of a request, with its rank: of several faults, the one with the lowest rank is reported."""
-
-    rank: int
-    error: InvalidRequestError
-
-
-def rank_of(field: str, *, last: bool = False) -> int:
-    """Return the rank of a fault in `field`; `last` is for values that OpenAI's API checks after all other fields."""
-    return _RANKS[field] + len(_RANKS) * last
 
 
 def unknown_parameter(name: str, hint: str = "") -> Fault:
@@ -132,14 +117,14 @@ def unknown_parameter(name: str, hint: str = "") -> Fault:
         hint: text behind that of OpenAI's API.
     """
     path = _clip(name)
-    return Fault(_UNKNOWN_RANK, InvalidRequestError(f"Unknown parameter: '{path}'.{hint}", param=path, code="unknown_parameter"))
+    return Fault(UNKNOWN_RANK, InvalidRequestError(f"Unknown parameter: '{path}'.{hint}", param=path, code="unknown_parameter"))
 
 
-def describe(details: ErrorDetails) -> Fault:
-    """Return the fault that OpenAI's API reports for one of pydantic's errors."""
-    field, rank = str(details["loc"][0]), _rank(details)
+def describe(details: ErrorDetails, order: FaultOrder) -> Fault:
+    """Return the fault that OpenAI's API reports for one of pydantic's errors, with its rank in `order`."""
+    field, rank = str(details["loc"][0]), order.rank(details)
     kind, values = _interpret(details)
-    if rank == _MODEL_RANK and kind in {"missing", "string_too_short"}:
+    if rank == MODEL_RANK and kind in {"missing", "string_too_short"}:
         return Fault(rank, InvalidRequestError("you must provide a model parameter"))
     code, text = _TEXTS.get(kind, _DEFAULT_TEXT)
     value = values["input"]
@@ -150,15 +135,6 @@ def describe(details: ErrorDetails) -> Fault:
         "number": "decimal" if field in _DECIMAL_FIELDS else "integer",
     }
     return Fault(rank, InvalidRequestError(text.format_map(values), param=values["path"], code=code.format_map(values)))
-
-
-def _rank(details: ErrorDetails) -> int:
-    field, kind = str(details["loc"][0]), details["type"]
-    if field == "model":
-        return _MODEL_RANK
-    if details["loc"] == ("messages",) and kind == "missing":
-        return _MESSAGES_RANK
-    return rank_of(field, last=field in _RANGE_CHECKED_LAST and kind in {"greater_than_equal", "less_than_equal"})
 
 
 def _interpret(details: ErrorDetails) -> tuple[str, dict[str, Any]]:

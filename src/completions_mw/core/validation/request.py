@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from completions_mw.core.validation.error_texts import Fault, describe, unknown_parameter
+from completions_mw.core.validation.checking import check, first_error, of_request
+from completions_mw.core.validation.error_texts import unknown_parameter
+from completions_mw.core.validation.faults import CHAT_ORDER
 from completions_mw.core.validation.rules import RULES
 from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy, for_validation, hint, without_ignored
-from completions_mw.errors import InvalidRequestError, shown_name
+from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest, Message
 from completions_mw.schemas.tools import FunctionToolChoice
 
@@ -18,7 +17,6 @@ _DECLARED_FIELDS: Final = frozenset(ChatRequest.model_fields)
 _NO_CALL_TEXT: Final = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
 _UNKNOWN_CALL_TEXT: Final = "Invalid parameter: 'tool_call_id' was not found in 'tool_calls' of the previous message."
 _UNANSWERED_TEXT: Final = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
-_rank_of: Final = attrgetter("rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,11 @@ class Chat:
     """Names of the client's fields that no target gets, because the API does not have them."""
     cap: int | None = None
     """Maximum of completion tokens for the upstream, for which money is reserved; None for the client's own maximum."""
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the client asked for an answer that is the same each time."""
+        return self.request.seed is not None or self.request.temperature == 0
 
     @property
     def include_usage(self) -> bool:
@@ -101,38 +104,25 @@ def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
     ignored: tuple[str, ...] = ()
     if policy.unknown == "ignore":
         sent, ignored = without_ignored(sent, policy)
-    request, faults = _checked(sent)
+    request, faults = check(ChatRequest, sent, CHAT_ORDER)
     if faults and (policy.unknown == "forward" or policy.forwarded):
-        request, faults = _checked(for_validation(sent, policy))
+        request, faults = check(ChatRequest, for_validation(sent, policy), CHAT_ORDER)
     if not sent.keys() <= _DECLARED_FIELDS:
         unknown = [name for name in sent if name not in _DECLARED_FIELDS and not policy.forwards(name)]
         faults += [unknown_parameter(name, hint(name)) for name in unknown[:1]]
     faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
     if faults or request is None:
         try:
-            raise _refused(min(faults, key=_rank_of).error, sent)
+            raise first_error(faults, sent)
         finally:
             # The exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
             del faults
     if error := _sequence_error(request.messages):
         try:
-            raise _refused(error, sent)
+            raise of_request(error, sent)
         finally:
             del error
     return Chat(request, sent, request.model, request.stream is True, request.n or 1, ignored)
-
-
-def _checked(fields: dict[str, Any]) -> tuple[ChatRequest | None, list[Fault]]:
-    try:
-        return ChatRequest.__pydantic_validator__.validate_python(fields), []
-    except ValidationError as invalid:
-        return None, [describe(details) for details in invalid.errors(include_url=False)]
-
-
-def _refused(error: InvalidRequestError, fields: dict[str, Any]) -> InvalidRequestError:
-    model = fields.get("model")
-    error.model = shown_name(model) if isinstance(model, str) else None
-    return error
 
 
 def _sequence_error(messages: Sequence[Message]) -> InvalidRequestError | None:

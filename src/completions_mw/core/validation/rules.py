@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from completions_mw.core.validation.error_texts import Fault, rank_of
+from completions_mw.core.validation.faults import CHAT_ORDER, Fault
 from completions_mw.errors import InvalidRequestError
 
 MAX_TOP_LOGPROBS: Final = 20
@@ -24,7 +24,7 @@ class Rule(NamedTuple):
     def fault(self) -> Fault:
         """Return the fault of a request that breaks the rule."""
         error = InvalidRequestError(self.message, param=self.param or self.field, code=self.code)
-        return Fault(rank_of(self.field, last=self.last), error)
+        return Fault(CHAT_ORDER.rank_of(self.field, last=self.last), error)
 
 
 RULES: Final = (

@@ -1,0 +1,57 @@
+"""What the pipeline knows of every valid request, of whatever kind."""
+
+from typing import Any, Protocol, Self
+
+from completions_mw.schemas.base import ModelRequest
+
+
+class ValidRequest(Protocol):
+    """A valid request of any kind: a `Chat`, or an `Embed`. Steps that serve one kind only take its own class."""
+
+    @property
+    def request(self) -> ModelRequest:
+        """The request, as models in this process get it."""
+        ...
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Fields for the upstream: as they came, without nulls and ignored fields. Shared between targets; copy before a change."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model name that the client asked for."""
+        ...
+
+    @property
+    def stream(self) -> bool:
+        """Whether the client asked for a stream."""
+        ...
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of the client's fields that no target gets, because the API does not have them."""
+        ...
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Maximum of completion tokens that the client set; None if it set none, and 0 where there are no completion tokens."""
+        ...
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the answer is the same each time, as far as the client can ask for that."""
+        ...
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the client asked for usage at the end of the stream."""
+        ...
+
+    def capped(self, max_tokens: int) -> Self:
+        """Return the request with `max_tokens` as its maximum of completion tokens."""
+        ...
+
+    def without_usage(self) -> Self:
+        """Return the request without the wish for usage at the end of the stream."""
+        ...
