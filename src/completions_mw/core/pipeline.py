@@ -25,7 +25,7 @@ from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, pa
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
-from completions_mw.core.dispatch import Catalog, CatalogModel, Dispatcher
+from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
@@ -94,7 +94,7 @@ class Pipeline:
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
-        self._dispatch = observer.around("dispatch", Dispatcher(observer).answer)
+        self._dispatch = observer.around("dispatch", Dispatcher(Attempts(observer)).answer)
         self._settle = observer.around("settle", charges.settle)
 
     async def handle(self, request: Request) -> Response[StreamBody]:
@@ -254,7 +254,7 @@ class Pipeline:
         if connection is not None and streaming.finishing is not None:
             connection = patient = PatientConnection(connection, streaming.finishing, self._clock)
         try:
-            answer = await self._dispatch(context, model.targets, model.name, chat, caller, connection)
+            answer = await self._dispatch(context, model.route, model.name, chat, caller, connection)
         except BaseException as error:
             if charge is not None:
                 # There is a usage where a target reported it for an answer that was cut.

@@ -7,6 +7,7 @@ from typing import TypeVar
 from completions_mw.core.costs.media import rules_of
 from completions_mw.core.costs.prices import FREE
 from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.ports import Model, ModelFunction, Transport
@@ -67,7 +68,7 @@ class ModelRegistry:
         ceiling = highest_price([FREE, *prices.values()])
         paid = [target for target in targets if prices.get(target.name, FREE) != FREE] or targets
         media = tuple(rules_of(target.model, model.image_tokens, model.audio_tokens, model.file_tokens) for target in paid)
-        return CatalogModel(name, targets, model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media)
+        return CatalogModel(name, Route(targets), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media)
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""

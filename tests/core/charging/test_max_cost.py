@@ -11,6 +11,7 @@ from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.costs.prices import FREE, Price
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import InProcessTarget
 from completions_mw.gateway.backends import BlockingBackends
 
@@ -22,7 +23,7 @@ COST = 1000 * 1000 + 500 * 8000
 
 
 def model(ceiling: Price | None) -> CatalogModel:
-    return CatalogModel("m", (TARGET,), 0, "tests", {} if ceiling is None else {TARGET.name: ceiling}, ceiling or FREE)
+    return CatalogModel("m", Route((TARGET,)), 0, "tests", {} if ceiling is None else {TARGET.name: ceiling}, ceiling or FREE)
 
 
 def caller(max_cost: str | None = None) -> Caller:

@@ -1,14 +1,18 @@
 """From a model's name to an answer.
 
 catalog.py       `Catalog`: the models that clients can name, and who may use them
-dispatch.py      `Dispatcher`: asks a model's targets in order, until one begins to answer
+route.py         `Route`: the targets of a model, in the order in which they are asked
+attempts.py      `Attempts`: asks the targets of a route until one begins to answer
+dispatch.py      `Dispatcher`: the answers to chat requests
 targets.py       `Target`: a model of an upstream, or a model in this process
 stream_start.py  recognises a stream whose content type does not say so
 client_words.py  errors of an upstream that name no parameter which the client did not send
 """
 
+from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
 from completions_mw.core.dispatch.dispatch import Dispatcher
+from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 
-__all__ = ["Catalog", "CatalogModel", "Dispatcher", "Target"]
+__all__ = ["Attempts", "Catalog", "CatalogModel", "Dispatcher", "Route", "Target"]

@@ -7,6 +7,7 @@ from typing import Final
 from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.prices import FREE, Price
 from completions_mw.core.costs.tokens import ANY_MODEL
+from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller
 from completions_mw.errors import NotFoundError
@@ -22,8 +23,8 @@ class CatalogModel:
 
     name: str
     """Name that clients send."""
-    targets: tuple[Target, ...]
-    """Targets in the order in which they are asked."""
+    route: Route
+    """Targets, and the order in which they are asked."""
     created: int
     """Seconds since the epoch, for `GET /models`."""
     owned_by: str
@@ -41,6 +42,11 @@ class CatalogModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_priced", len(self.prices) == len({target.name for target in self.targets}))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets, in the order of the settings."""
+        return self.route.targets
 
     def card(self) -> ModelCard:
         """Return the model's object in `GET /models` (docs/contract.md, Models)."""

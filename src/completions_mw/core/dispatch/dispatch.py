@@ -1,7 +1,6 @@
-"""Dispatch: asks targets in order until one begins to answer (docs/promises.md, Targets and fallback)."""
+"""Dispatch of chat requests: from a model's targets to a completion, or to a stream that has begun."""
 
 import secrets
-from collections.abc import Sequence
 from functools import partial
 
 from completions_mw.core.answers.completion import complete_answer, is_interrupted
@@ -9,33 +8,32 @@ from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
-from completions_mw.core.dispatch.targets import InProcessTarget, Target
+from completions_mw.core.dispatch.attempts import Attempts
+from completions_mw.core.dispatch.route import Route
+from completions_mw.core.dispatch.targets import Asking, InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.chunks import OpenedAnswer, opened
 from completions_mw.core.streaming.grammar import ChunkGrammar
-from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.validation.request import Chat
-from completions_mw.errors import ClientDisconnectedError, GatewayError
+from completions_mw.errors import GatewayError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
 
 class Dispatcher:
-    """Asks targets in order until one begins to answer.
-
-    No target is asked after the first byte of an answer has arrived, so that one request is billed for at most one answer.
+    """Gets the answers to chat requests from the targets of their models.
 
     Args:
-        observer: observer of targets that fail.
+        attempts: asks targets until one answers.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
 
     async def answer(
         self,
         context: RequestContext,
-        targets: Sequence[Target],
+        route: Route,
         name: str,
         chat: Chat,
         caller: Caller | None,
@@ -45,7 +43,7 @@ class Dispatcher:
 
         Args:
             context: request context; its `target`, `usage`, `finish_reason` and `first_ms` are set.
-            targets: targets in the order in which they are asked; at least one.
+            route: targets that may be asked.
             name: model name that the client asked for.
             chat: the request.
             caller: the caller; None for the host app itself.
@@ -54,28 +52,21 @@ class Dispatcher:
         Raises:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
-        asker = "" if caller is None else f"{caller.scope}:{caller.id}"
-        for target in targets:
-            context.ask(target.name)
+        asking = Asking(connection, "" if caller is None else f"{caller.scope}:{caller.id}")
+
+        async def ask(target: Target) -> Completion | OpenedAnswer:
             if target.is_local and caller is not None:
                 chat.request.asked_by(nested(caller, context))
             if isinstance(target, InProcessTarget):
                 context.note_ignored(sorted(target.ignored & chat.fields.keys()))
-            try:
-                if chat.stream:
-                    return await _stream(context, target, name, chat, connection, asker)
-                return _finished(context, await target.complete(chat, connection, asker), target, name, chat)
-            except GatewayError as error:
-                if not isinstance(error, ClientDisconnectedError):
-                    self._observer.failed("target", context, error)
-                if target is targets[-1] or not error.next_target:
-                    raise
-        raise AssertionError("a model has at least one target")
+            if chat.stream:
+                return await _stream(context, target, name, chat, asking)
+            return _finished(context, await target.complete(chat, asking), target, name, chat)
+
+        return await self._attempts.answer(context, route, ask)
 
 
-async def _stream(
-    context: RequestContext, target: Target, name: str, chat: Chat, connection: ClientConnection | None, asker: str
-) -> OpenedAnswer:
+async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, asking: Asking) -> OpenedAnswer:
     grammar = ChunkGrammar(
         id=_new_id(),
         created=int(context.clock.time()),
@@ -87,7 +78,7 @@ async def _stream(
         estimate=partial(estimate_usage, chat.request),
     )
     deadline = context.clock.monotonic() + target.total
-    source = await target.open(chat, connection, asker)
+    source = await target.open(chat, asking)
     try:
         answer = await opened(source, grammar, deadline)
     except GatewayError as error:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
@@ -22,6 +22,15 @@ _STREAM_OPTIONS: Final = re.compile("stream_options|include_usage")
 ERROR_SECONDS: Final = 2.0
 """Seconds of silence for which the body of an upstream's error is awaited."""
 TOO_LARGE_CODE: Final = "upstream_too_large"
+
+
+class Asking(NamedTuple):
+    """For whom a target is asked."""
+
+    connection: ClientConnection | None = None
+    """Connection of the client, who may leave meanwhile."""
+    caller: str = ""
+    """Scope and id of the caller, who may have a share of the connections; empty for the host app itself."""
 
 
 class Target(Protocol):
@@ -47,26 +56,24 @@ class Target(Protocol):
         """Seconds that an answer may take."""
         ...
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
+    async def complete(self, chat: Chat, asking: Asking) -> Completion:
         """Return a whole answer.
 
         Args:
             chat: the request.
-            connection: connection of the client, who may leave meanwhile.
-            caller: scope and id of the caller; empty for the host app itself.
+            asking: for whom.
 
         Raises:
             GatewayError: the target gives no answer.
         """
         ...
 
-    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
+    async def open(self, chat: Chat, asking: Asking) -> EventSource:
         """Return the events of a streamed answer.
 
         Args:
             chat: the request.
-            connection: connection of the client, who may leave meanwhile.
-            caller: scope and id of the caller; empty for the host app itself.
+            asking: for whom.
 
         Raises:
             GatewayError: the target gives no answer.
@@ -87,10 +94,10 @@ class InProcessTarget:
     ignored: frozenset[str] = frozenset()
     """Parameters that change nothing at this model, of which its clients are told."""
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
+    async def complete(self, chat: Chat, asking: Asking) -> Completion:
         return Completion(await self.port.complete(chat.request))
 
-    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
+    async def open(self, chat: Chat, asking: Asking) -> EventSource:
         return await self.port.stream(chat.request)
 
 
@@ -120,8 +127,8 @@ class UpstreamTarget:
     def total(self) -> float:
         return self.upstream.endpoint.timeouts.total
 
-    async def complete(self, chat: Chat, connection: ClientConnection | None, caller: str) -> Completion:
-        response = await self._send(chat, connection, caller)
+    async def complete(self, chat: Chat, asking: Asking) -> Completion:
+        response = await self._send(chat, asking)
         try:
             body = await read_whole(response.body, self.max_response_bytes)
         except GatewayError as error:
@@ -135,8 +142,8 @@ class UpstreamTarget:
             self.complete_error(error, response.status)
             raise
 
-    async def open(self, chat: Chat, connection: ClientConnection | None, caller: str) -> EventSource:
-        response = await self._send(chat, connection, caller)
+    async def open(self, chat: Chat, asking: Asking) -> EventSource:
+        response = await self._send(chat, asking)
         expected = self.upstream.wire_format.stream_content_type
         body = response.body
         if not (response.header("content-type") or expected).lower().startswith(expected):
@@ -162,7 +169,7 @@ class UpstreamTarget:
         self.complete_error(error, response.status)
         return error
 
-    async def _send(self, chat: Chat, connection: ClientConnection | None, caller: str) -> UpstreamResponse:
+    async def _send(self, chat: Chat, asking: Asking) -> UpstreamResponse:
         """Return the response to a request, which is sent once more without `stream_options` if the upstream refuses these.
 
         Raises:
@@ -172,19 +179,19 @@ class UpstreamTarget:
         if self.habits.refuses_stream_options:
             capabilities = capabilities.without("stream_options")
         try:
-            return await self._ask(chat, connection, caller, capabilities)
+            return await self._ask(chat, asking, capabilities)
         except InvalidRequestError as error:
             without = capabilities.without("stream_options")
             if capabilities == without or not chat.stream or not _STREAM_OPTIONS.search(f"{error.message} {error.param}"):
                 raise
-        response = await self._ask(chat, connection, caller, without)
+        response = await self._ask(chat, asking, without)
         self.habits.refuses_stream_options = True
         return response
 
-    async def _ask(self, chat: Chat, connection: ClientConnection | None, caller: str, capabilities: Capabilities) -> UpstreamResponse:
+    async def _ask(self, chat: Chat, asking: Asking, capabilities: Capabilities) -> UpstreamResponse:
         upstream = self.upstream
         request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap)
-        request.connection, request.caller = connection, caller
+        request.connection, request.caller = asking
         response = await self.transport.send(request)
         if response.status in _ANSWERED:
             return response
