@@ -1,0 +1,160 @@
+"""Every wire format over the corpus: requests, whole answers, streams, and what is left of a stream that was split or cut."""
+
+import json
+from typing import Any
+
+import pytest
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from completions_mw.core.streaming.grammar import ChunkGrammar
+from completions_mw.errors import GatewayError
+from completions_mw.providers.base import Translator
+from completions_mw.sse import DONE, Event
+from tests.providers.corpus import FORMATS
+from tests.providers.corpus.case import NAMES, Case, case
+from tests.providers.corpus.format import Format
+from tests.providers.corpus.replay import exchange, upstream
+from tests.support.envelope import check_error
+from tests.support.grammar import check_completion, check_failed_stream, check_stream
+
+MAX_EVENT_BYTES = 64 * 1024
+EVERYWHERE = 1500
+"""Bytes of a stream that is cut at each of its bytes; a longer one is cut at so many places."""
+
+every_case = pytest.mark.parametrize(("api", "name"), [(api, name) for api in FORMATS for name in NAMES])
+answered = pytest.mark.parametrize(("api", "name"), [(api, name) for api in FORMATS for name in NAMES if name != "error"])
+every_format = pytest.mark.parametrize("api", FORMATS)
+
+
+@every_case
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+def test_requests(api: str, name: str, stream: bool) -> None:
+    format, one = FORMATS[api], case(api, name)
+    asked = exchange(format, one, stream=stream)
+    assert asked.url == format.url(one.model, stream=stream)
+    assert asked.sent == (format.streamed_request(one.sent) if stream else one.sent)
+    format.check_request(asked.sent)
+
+
+@answered
+def test_whole_answers(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    answer = exchange(format, one, stream=False)
+    assert answer.status == 200, answer.body
+    completion = check_completion(answer.body)
+    del completion["created"]
+    assert completion == one.completion
+    ChatCompletion.model_validate_json(answer.body, strict=True)
+
+
+@answered
+def test_streams(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    answer = exchange(format, one, stream=True)
+    assert answer.status == 200, answer.body
+    streamed = check_stream(answer.body, include_usage=True)
+    assert one.completion is not None
+    state = ChatCompletionStreamState()
+    for chunk in [*streamed.chunks, {**streamed.chunks[-1], "choices": [], "usage": streamed.usage}]:
+        state.handle_chunk(ChatCompletionChunk.model_validate(chunk, strict=True))
+    assert _comparable(state.current_completion_snapshot.to_dict()) == _comparable(_streamed(one))
+
+
+@every_format
+def test_an_error(api: str) -> None:
+    format, one = FORMATS[api], case(api, "error")
+    assert one.error is not None
+    answer = exchange(format, one, stream=False)
+    body = json.loads(answer.body)
+    check_error(body)
+    assert answer.status == one.error["status"]
+    assert one.error.get("headers", {}).items() <= answer.headers.items()
+    assert one.error["members"].items() <= body["error"].items()
+
+
+@every_format
+def test_an_error_in_a_stream(api: str) -> None:
+    format, one = FORMATS[api], case(api, "error")
+    answer = exchange(format, one, stream=True)
+    assert answer.status == 200, answer.body
+    assert check_failed_stream(answer.body) == one.event_error
+    *blocks, _, _ = answer.body.split(b"\n\n")
+    choices = [choice for block in blocks for choice in json.loads(block.removeprefix(b"data: "))["choices"]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices) == one.text
+
+
+@answered
+def test_the_sdk_of_the_vendor_reads_the_fixtures(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    assert format.read_stream(format.encode(one.events)) == format.read(one.body)
+
+
+@every_case
+def test_any_split_gives_the_same_events(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    raw = format.encode(one.events)
+    whole = _translated(format, raw)
+    assert _translated(format, *(raw[at : at + 1] for at in range(len(raw)))) == whole
+    for at in range(1, len(raw), max(1, len(raw) // 100)):
+        assert _translated(format, raw[:at], raw[at:]) == whole
+
+
+@every_case
+def test_no_cut_is_taken_for_a_whole_answer(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    raw = format.encode(one.events)
+    whole = _heard(format, raw)
+    assert (whole is None) == (name == "error")
+    for at in range(0, len(raw), max(1, len(raw) // EVERYWHERE)):
+        assert _heard(format, raw[:at]) in (None, whole), raw[:at]
+
+
+def _translated(format: Format, *pieces: bytes) -> tuple[list[Event], str | None]:
+    """Return the events of a stream that comes in `pieces`, and the text of its fault."""
+    translator = upstream(format).wire_format.open_stream(MAX_EVENT_BYTES)
+    events = _feed(translator, *pieces)
+    return events, None if translator.fault is None else translator.fault.message
+
+
+def _feed(translator: Translator, *pieces: bytes) -> list[Event]:
+    events: list[Event] = []
+    for piece in pieces:
+        events += translator.feed(piece)
+        if translator.fault is not None or (events and events[-1] is DONE):
+            return events
+    return events + translator.end()
+
+
+def _heard(format: Format, raw: bytes) -> list[dict[str, Any]] | None:
+    """Return what a client is told that is told of an end: the steps of the choice; None if the stream is an error."""
+    translator = upstream(format).wire_format.open_stream(MAX_EVENT_BYTES)
+    grammar = ChunkGrammar(id="chatcmpl-1", created=1, model="m", renamed=True, include_usage=False, estimate=lambda _: {})
+    try:
+        chunks = grammar.follow(_feed(translator, raw))
+        if translator.fault is not None:
+            return None
+        if not chunks or chunks[-1] is not DONE:
+            chunks += grammar.end(done=False)
+    except GatewayError:
+        return None
+    return [choice for chunk in chunks if chunk is not DONE for choice in chunk.data["choices"]]
+
+
+def _streamed(one: Case) -> dict[str, Any]:
+    """Return the answer that a case's stream adds up to."""
+    assert one.completion is not None
+    [choice] = one.completion["choices"]
+    return {**one.completion, "choices": [{**choice, "message": {**choice["message"], **one.streamed}}]}
+
+
+def _comparable(value: Any) -> Any:
+    """Return an answer without what only streams have, or only whole answers: indexes of lists, nulls, and what the SDK adds."""
+    if isinstance(value, list):
+        return [
+            _comparable({name: item for name, item in one.items() if name != "index"}) if isinstance(one, dict) else one for one in value
+        ]
+    if isinstance(value, dict):
+        left_out = ("created", "object", "parsed", "parsed_arguments")
+        return {name: _comparable(item) for name, item in value.items() if item is not None and name not in left_out}
+    return value
