@@ -16,7 +16,7 @@ def registry() -> Iterator[ModelRegistry]:
         providers={"up": {"api": "openai"}, "echo": {"api": "echo"}},
         models={"a": {"targets": ["up/m", "echo/m"]}, "b": {"targets": ["up/m", "echo/m"]}, "c": {"targets": ["up/other"]}},
     )
-    made = ModelRegistry(settings, {"f": lambda request: "hi"}, BlockingBackends(), None)
+    made = ModelRegistry(settings, {"models": {"f": lambda request: "hi"}}, BlockingBackends())
     yield made
     run_sync(made.aclose())
 

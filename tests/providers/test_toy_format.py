@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from completions_mw import Settings
 from completions_mw.sse import DONE, Event
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
-from tests.support import toy_format
-from tests.support.toy_format import ToySettings, frame
+from tests.support.toy_format import ToyFormat, frame
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
@@ -30,6 +29,7 @@ FRAMES = [
 ]
 STREAM = b"".join(FRAMES)
 WHOLE: dict[str, Any] = {"answer": "toy-1", "said": TEXT, "used": [3, 5]}
+FORMATS = {"toy": ToyFormat()}
 FAULT = {"text": f"no more, {PASSWORD}", "number": 77}
 
 
@@ -84,18 +84,18 @@ def upstream() -> Iterator[MockUpstream]:
 
 def settings_with(upstream: MockUpstream, **more: Any) -> Settings:
     names = [*SCENARIOS, *CUTS]
-    settings = Settings.from_mapping(
+    return Settings.from_mapping(
         {
-            "providers": {"toy": {"api": "echo"}, "echo": {"api": "echo"}},
+            "providers": {
+                "toy": {"api": "custom", "base_url": upstream.url, "api_key": PASSWORD},
+                "echo": {"api": "echo"},
+            },
             "models": {**{name: {"targets": [f"toy/{name}"]} for name in names}, "rescued": {"targets": ["toy/failing", "echo/any"]}},
             "keys": {"client": {"secret": KEY}},
             "max_event_bytes": 1000,
             **more,
         }
     )
-    # Validated settings know the kinds of this version only.
-    toy = ToySettings(base_url=upstream.url, password=PASSWORD)
-    return settings.model_copy(update={"providers": {**settings.providers, "toy": toy}})
 
 
 Client = BlockingClient | AsyncClient
@@ -103,7 +103,7 @@ Client = BlockingClient | AsyncClient
 
 @pytest.fixture(scope="module", params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
 def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[Client]:
-    made = request.param(settings_with(upstream))
+    made = request.param(settings_with(upstream), providers=FORMATS)
     yield made
     made.close()
 
@@ -178,7 +178,9 @@ def test_no_cut_is_a_success(client: Client) -> None:
 def test_it_is_not_free(upstream: MockUpstream, model: str, status: int) -> None:
     targets = {"at-once": {"targets": ["toy/at-once"]}, "priced": {"targets": ["toy/at-once"], "prices": {"input": 10, "output": 20}}}
     key: Mapping[str, Any] = {"secret": KEY, "budget": {"usd": 1, "period": "total"}}
-    client = BlockingClient(settings_with(upstream, models=targets, keys={"client": key}, stores={"ledger": "memory://"}))
+    client = BlockingClient(
+        settings_with(upstream, models=targets, keys={"client": key}, stores={"ledger": "memory://"}), providers=FORMATS
+    )
     assert client.post(model).status == status
     spent = [balance.spent for balance in client.gateway.balances("client")]
     assert bool(sum(spent)) == (status == 200)
@@ -189,7 +191,7 @@ def test_it_is_not_free(upstream: MockUpstream, model: str, status: int) -> None
 
 def translated(*pieces: bytes) -> tuple[list[Event], str | None]:
     """Return the events of a stream that comes in `pieces`, and the code of its fault."""
-    translator = toy_format.open_stream(1000)
+    translator = ToyFormat().open_stream(1000)
     events: list[Event] = []
     for piece in pieces:
         events += translator.feed(piece)

@@ -132,7 +132,7 @@ class Charging:
             settings,
             ChatCompletions(lambda _: REJECT, Bounds()),
             Authenticator([SettingsKeys(settings.keys)], clock),
-            Catalog(ModelRegistry(settings, {"m": function}, BlockingBackends(), None).models),
+            Catalog(ModelRegistry(settings, {"models": {"m": function}}, BlockingBackends()).models),
             Charges(
                 limiter,
                 MaxCost(settings),

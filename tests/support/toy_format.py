@@ -11,28 +11,20 @@ A frame is the length of its payload (4 bytes, big-endian), a letter, and the pa
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
-from completions_mw.http import Headers, Timeouts, UpstreamRequest
-from completions_mw.providers import registry
-from completions_mw.providers.base import Completion, Translator, Upstream
-from completions_mw.providers.endpoint import Endpoint, secrets_of
+from completions_mw.http import Headers, UpstreamRequest
+from completions_mw.providers.base import Completion, Translator
+from completions_mw.providers.custom import CustomFormat
+from completions_mw.providers.endpoint import Endpoint, endpoint_of
 from completions_mw.settings.compatible import Capabilities
-from completions_mw.settings.providers import UpstreamSettings
+from completions_mw.settings.providers import CustomSettings
 from completions_mw.sse import DONE, Event
 
-stream_content_type: Final = "application/vnd.toy.frames"
 _HEAD: Final = 5
-
-
-class ToySettings(UpstreamSettings):
-    """`[providers.<name>]` with `api = "toy"`."""
-
-    api: Literal["toy"] = "toy"
-    password: str
 
 
 def frame(kind: bytes, payload: object) -> bytes:
@@ -40,42 +32,52 @@ def frame(kind: bytes, payload: object) -> bytes:
     return len(body).to_bytes(4, "big") + kind + body
 
 
-def build_request(
-    endpoint: Endpoint,
-    capabilities: Capabilities,
-    model: str,
-    fields: Mapping[str, Any],
-    max_tokens: int | None = None,
-) -> UpstreamRequest:
-    said = [[message["role"], message["content"]] for message in fields["messages"]]
-    live = fields.get("stream", False)
-    body = to_json({"model": model, "said": said, "live": live, **({} if max_tokens is None else {capabilities.max_tokens: max_tokens})})
-    url = f"{endpoint.url}/{'live' if live else 'whole'}"
-    return UpstreamRequest(url, endpoint.headers, body, timeouts=endpoint.timeouts)
+class ToyFormat(CustomFormat):
+    stream_content_type = "application/vnd.toy.frames"
+    capabilities = Capabilities(max_tokens="most")
 
+    def build_endpoint(self, settings: CustomSettings) -> Endpoint:
+        assert settings.api_key is not None
+        return endpoint_of(settings, settings.base_url, {"x-password": settings.api_key.get_secret_value()})
 
-def parse_completion(body: bytes) -> Completion:
-    try:
-        data = from_json(body)
-        choice = {"index": 0, "message": {"role": "assistant", "content": data["said"]}, "finish_reason": "stop"}
-        return Completion({"id": data["answer"], "choices": [choice], "usage": usage(*data["used"])})
-    except (ValueError, LookupError, TypeError):
-        raise _unusable() from None
+    def build_request(
+        self,
+        endpoint: Endpoint,
+        capabilities: Capabilities,
+        model: str,
+        fields: Mapping[str, Any],
+        max_tokens: int | None = None,
+    ) -> UpstreamRequest:
+        said = [[message["role"], message["content"]] for message in fields["messages"]]
+        live = fields.get("stream", False)
+        body = to_json(
+            {"model": model, "said": said, "live": live, **({} if max_tokens is None else {capabilities.max_tokens: max_tokens})}
+        )
+        url = f"{endpoint.url}/{'live' if live else 'whole'}"
+        return UpstreamRequest(url, endpoint.headers, body, timeouts=endpoint.timeouts)
 
+    def parse_completion(self, body: bytes) -> Completion:
+        try:
+            data = from_json(body)
+            choice = {"index": 0, "message": {"role": "assistant", "content": data["said"]}, "finish_reason": "stop"}
+            return Completion({"id": data["answer"], "choices": [choice], "usage": usage(*data["used"])})
+        except (ValueError, LookupError, TypeError):
+            raise _unusable() from None
 
-def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
-    try:
-        report = from_json(body)
-        text, number = report["text"], str(report["number"])
-    except (ValueError, LookupError, TypeError):
-        text, number = "no reason", None
-    error = InvalidRequestError(text, code=number) if status == 400 else UpstreamError(f"The upstream provider failed (status {status}).")
-    error.upstream_code = number
-    return error
+    def parse_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
+        try:
+            report = from_json(body)
+            text, number = report["text"], str(report["number"])
+        except (ValueError, LookupError, TypeError):
+            text, number = "no reason", None
+        error = (
+            InvalidRequestError(text, code=number) if status == 400 else UpstreamError(f"The upstream provider failed (status {status}).")
+        )
+        error.upstream_code = number
+        return error
 
-
-def open_stream(max_event_bytes: int) -> Translator:
-    return _Frames(max_event_bytes)
+    def open_stream(self, max_event_bytes: int) -> Translator:
+        return _Frames(max_event_bytes)
 
 
 class _Frames(Translator):
@@ -141,14 +143,3 @@ def usage(prompt: int, completion: int) -> dict[str, int]:
 
 def _unusable() -> UpstreamError:
     return UpstreamError("The upstream provider sent no frames.", code="upstream_protocol_error")
-
-
-def _upstream(provider: ToySettings) -> Upstream:
-    from tests.support import toy_format
-
-    headers = (("content-type", "application/json"), ("x-password", provider.password))
-    endpoint = Endpoint(provider.base_url, headers, Timeouts(), secrets_of(provider.base_url, (provider.password,)))
-    return Upstream(toy_format, endpoint, Capabilities(max_tokens="most"))
-
-
-registry.register("toy", _upstream)

@@ -1,6 +1,7 @@
 """The only code that does I/O: the implementations of the ports in `completions_mw.core.ports`, one folder a technology.
 
     http/              calls to upstreams
+    credentials.py     tokens of upstreams, from functions of the host app
     models/            models in this process: Python functions, llama.cpp, echo
     memory/            rate limits, cached answers and the cache of key look-ups, in this process
     redis/             rate limits and cached answers shared by workers and hosts

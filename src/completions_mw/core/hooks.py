@@ -4,12 +4,12 @@ import inspect
 from functools import partial
 
 
-def uncallable_reason(function: object, what: str = "request") -> str | None:
+def uncallable_reason(function: object, what: str | None = "request") -> str | None:
     """Return why `function` cannot be called with one argument, None if it can or its signature is unknown.
 
     Args:
         function: a hook of the host app.
-        what: name of the argument in the returned text.
+        what: name of the argument in the returned text; None for a function that is called without any.
     """
     if not callable(function):
         return f"should be a function, not {type(function).__name__}"
@@ -18,9 +18,9 @@ def uncallable_reason(function: object, what: str = "request") -> str | None:
     except (TypeError, ValueError):
         return None
     try:
-        signature.bind(None)
+        signature.bind(*(() if what is None else (None,)))
     except TypeError:
-        return f"{_name(function)} should take the {what} as its one positional argument"
+        return f"{_name(function)} should take {'no argument' if what is None else f'the {what} as its one positional argument'}"
     return None
 
 

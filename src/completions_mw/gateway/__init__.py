@@ -5,6 +5,7 @@ base.py            what both gateways can do
 wiring.py          joins settings and backends to one pipeline
 backends.py        makes the backends of either kind
 models.py          models and their targets, from the settings
+custom_formats.py  wire formats of the host app and of installed packages
 prices.py          prices of targets, from the settings or a price table
 stores.py          stores of limits, budgets and keys, from the settings
 last_rows.py       writes what is left when a process ends without closing its gateway

@@ -29,6 +29,8 @@ class AsyncGateway(GatewayBase):
             - models: Python functions as models, by the name that clients send; blocking functions run in threads.
             - authenticate: the host app's own login, sync or async, called with a `Request` that has no valid API key; returns a
               `Caller`, an id, or None to refuse.
+            - providers: wire formats of the host app, instances of `CustomFormat`, by the `format` of their providers.
+            - credentials: functions that return a bearer token, by the name of the provider that gets it; sync ones run in threads.
             - transport: used for all calls to upstreams instead of the built-in HTTP client; the gateway does not close it.
             - on_budget: sync or async function, called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and
               when it refuses its first request.

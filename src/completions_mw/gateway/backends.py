@@ -1,21 +1,27 @@
 """Makers of blocking and async backends, which are imported on first use: the package itself imports no HTTP client and no database."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from completions_mw.core.ports import Background, Clock, Flights, Model, ModelFunction, SharedResponseStore, Transport
+from completions_mw.core.hooks import is_async
+from completions_mw.core.ports import Background, Clock, Credentials, Flights, Model, ModelFunction, SharedResponseStore, Transport
 from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
     from completions_mw.backends.admission import CheckedAdmissionStore
+    from completions_mw.backends.credentials import TokenFunction
     from completions_mw.backends.models.threads import ModelThreads
     from completions_mw.backends.sql.database import Database
     from completions_mw.core.budgets.spool import SpoolFile
+
+_TOKEN_THREADS: Final = 8
+"""Threads of a provider in which an `AsyncGateway` calls a function that gives tokens and is not async."""
 
 
 class Backends(Protocol):
     """Makes all backends of a gateway, either blocking or async."""
 
     def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport: ...
+    def token_credentials(self, provider: str, function: "TokenFunction", settings: Settings) -> Credentials: ...
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None": ...
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model: ...
@@ -40,6 +46,12 @@ class BlockingBackends:
         from completions_mw.backends.http.httpx2 import BlockingHttpx2Transport
 
         return BlockingHttpx2Transport(*pool, proxy=proxy)
+
+    def token_credentials(self, provider: str, function: "TokenFunction", settings: Settings) -> Credentials:
+        from completions_mw.backends.credentials import TokenCredentials
+        from completions_mw.backends.runners import run_inline
+
+        return TokenCredentials(provider, function, run_inline, debug=settings.debug is True)
 
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         return None
@@ -98,6 +110,13 @@ class AsyncBackends:
         from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport
 
         return AsyncHttpx2Transport(*pool, proxy=proxy)
+
+    def token_credentials(self, provider: str, function: "TokenFunction", settings: Settings) -> Credentials:
+        from completions_mw.backends.credentials import TokenCredentials, call_on_loop
+        from completions_mw.backends.runners import WorkerThreads
+
+        call = call_on_loop if is_async(function) else WorkerThreads(_TOKEN_THREADS)
+        return TokenCredentials(provider, function, call, debug=settings.debug is True)
 
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         from completions_mw.backends.models.threads import AsyncModelThreads

@@ -33,6 +33,8 @@ class Gateway(GatewayBase):
             - models: Python functions as models, by the name that clients send.
             - authenticate: the host app's own login, called with a `Request` that has no valid API key; returns a `Caller`, an id, or
               None to refuse.
+            - providers: wire formats of the host app, instances of `CustomFormat`, by the `format` of their providers.
+            - credentials: functions that return a bearer token, by the name of the provider that gets it.
             - transport: used for all calls to upstreams instead of the built-in HTTP client; the gateway does not close it.
             - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
               request.
@@ -47,6 +49,9 @@ class Gateway(GatewayBase):
         for name in ("authenticate", "on_budget"):
             if is_async(options.get(name)):
                 raise ConfigurationError(f"{name}: an async function needs an AsyncGateway")
+        for provider, function in (options.get("credentials") or {}).items():
+            if is_async(function):
+                raise ConfigurationError(f"credentials.{provider}: an async function needs an AsyncGateway")
         semantic = options.get("semantic_cache")
         if any(is_async(getattr(semantic, name, None)) for name in ("lookup", "store")):
             raise ConfigurationError("semantic_cache: async methods need an AsyncGateway")

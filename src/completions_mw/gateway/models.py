@@ -10,12 +10,15 @@ from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.core.hooks import uncallable_reason
-from completions_mw.core.ports import Model, ModelFunction, Transport
+from completions_mw.core.ports import Credentials, Model, ModelFunction, Transport
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.custom_formats import custom_formats
+from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import upstream_of
 from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, UpstreamSettings
+from completions_mw.settings.base import suggestion
 
 FUNCTION_SETTINGS = ModelSettings(owned_by="python")
 """Settings of a model that is a Python function and has no table in the settings."""
@@ -27,9 +30,8 @@ class ModelRegistry:
 
     Args:
         settings: all settings.
-        functions: Python functions as models, by name.
+        options: keyword arguments of the gateway.
         backends: makes the backends.
-        transport: used instead of a transport from `backends`, and closed by its owner; None to make one.
         share: part of the connections to an upstream, and of the threads of models, that one caller may have.
 
     Raises:
@@ -39,23 +41,25 @@ class ModelRegistry:
     def __init__(
         self,
         settings: Settings,
-        functions: Mapping[str, ModelFunction],
+        options: GatewayOptions,
         backends: Backends,
-        transport: Transport | None,
         share: float = 1.0,
     ) -> None:
         self._settings = settings
         self._backends = backends
-        self._injected = transport
+        self._injected = options.get("transport")
+        self._tokens = options.get("credentials") or {}
+        functions = options.get("models") or {}
         self._share = share
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings, share)
         self._backends_to_close: list[Transport | Model] = []
-        self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
-        self._price = price_source(settings)
-        faults = list(_faults(settings, functions, is_injected=transport is not None))
+        faults = list(_faults(settings, options))
         if faults:
             raise ConfigurationError("\n".join(faults))
+        self._custom = custom_formats(settings, options.get("providers") or {})
+        self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
+        self._price = price_source(settings)
         self.models = {name: self._model(name, model, functions) for name, model in settings.models.items()}
         self.models |= {name: self._model(name, FUNCTION_SETTINGS, functions) for name in functions if name not in settings.models}
 
@@ -76,12 +80,18 @@ class ModelRegistry:
             port, total = self._owned(self._local_model(provider)), self._settings.timeouts.total
             ignored = _ignored(provider)
             return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total, ignored))
-        upstream, transport, settings = upstream_of(provider), self._transport(provider), self._settings
+        upstream, transport, settings = upstream_of(provider, self._custom), self._transport(provider), self._settings
+        credentials = self._credentials(name)
         return cache(
             lambda model: UpstreamTarget(
-                f"{name}/{model}", model, upstream, transport, settings.max_response_bytes, settings.max_event_bytes
+                f"{name}/{model}", model, upstream, transport, settings.max_response_bytes, settings.max_event_bytes, credentials
             )
         )
+
+    def _credentials(self, name: str) -> Credentials | None:
+        """Return what proves who sends a provider's requests; None if that is a constant header."""
+        function = self._tokens.get(name)
+        return None if function is None else self._backends.token_credentials(name, function, self._settings)
 
     def _transport(self, provider: UpstreamSettings) -> Transport:
         """Return the transport of a provider, which it shares with all that are reached in the same way."""
@@ -127,7 +137,8 @@ def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:
     return IGNORED_PARAMS
 
 
-def _faults(settings: Settings, functions: Mapping[str, ModelFunction], *, is_injected: bool) -> Iterator[str]:
+def _faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
+    functions = options.get("models") or {}
     if not (settings.models or functions):
         yield "models: at least one is needed, here or as a Python function"
     for name, model in settings.models.items():
@@ -136,9 +147,16 @@ def _faults(settings: Settings, functions: Mapping[str, ModelFunction], *, is_in
         if not model.targets and name not in functions:
             yield f"models.{name}.targets: at least one is needed, or a Python function of this name"
     yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := uncallable_reason(function)))
-    if is_injected:
+    if options.get("transport") is not None:
         proxied = [name for name, provider in settings.providers.items() if not provider.is_local and provider.proxy is not None]
         yield from (f"providers.{name}.proxy: is not used by the `transport` that the gateway was given" for name in proxied)
+    for name, function in (options.get("credentials") or {}).items():
+        if name not in settings.providers:
+            yield f"credentials: `{name}` is not a provider; {suggestion(name, settings.providers)}"
+        elif (provider := settings.providers[name]).is_local or provider.api_key is not None:
+            yield f"credentials.{name}: the provider {'needs none' if provider.is_local else 'has an `api_key` already'}"
+        elif fault := uncallable_reason(function, None):
+            yield f"credentials.{name}: {fault}"
     known = settings.models.keys() | functions.keys()
     for id, key in settings.keys.items():
         yield from (f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in known)

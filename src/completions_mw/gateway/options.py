@@ -1,7 +1,7 @@
 """Options of a gateway: the keyword arguments of `Gateway` and `AsyncGateway`, and of adapters that build one."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from completions_mw.core.budgets.budgets import OnBudget
 from completions_mw.core.cache import SemanticCache
@@ -9,12 +9,20 @@ from completions_mw.core.keys.authentication import Authenticate
 from completions_mw.core.ports import ModelFunction, Transport
 from completions_mw.settings.base import suggestion
 
+if TYPE_CHECKING:
+    from completions_mw.backends.credentials import TokenFunction
+    from completions_mw.providers.custom import CustomFormat
+
 
 class GatewayOptions(TypedDict, total=False):
     """Keyword arguments of a gateway, for its type checks. Each may be left out, or be None."""
 
     models: Mapping[str, ModelFunction] | None
     """Python functions as models, by the name that clients send."""
+    providers: "Mapping[str, CustomFormat] | None"
+    """Wire formats of the host app, by the `format` of the providers with `api = "custom"` (docs/extending.md, A wire format)."""
+    credentials: "Mapping[str, TokenFunction] | None"
+    """Functions that return a bearer token, by the name of the provider that gets it: for tokens that expire."""
     authenticate: Authenticate | None
     """The host app's own login: called with a `Request` that has no valid API key; returns a `Caller`, an id, or None to refuse."""
     transport: Transport | None

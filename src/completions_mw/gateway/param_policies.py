@@ -4,7 +4,6 @@ from typing import Final
 
 from completions_mw.core.validation.vendor_params import ParamPolicies, ParamPolicy
 from completions_mw.settings import ModelSettings, Settings
-from completions_mw.settings.compatible import safe_params_at
 from completions_mw.settings.types import UnknownParams
 
 _STRICTEST_FIRST: Final[tuple[UnknownParams, ...]] = ("reject", "ignore", "forward")
@@ -26,7 +25,7 @@ def _policy(settings: Settings, model: ModelSettings) -> ParamPolicy:
         found: UnknownParams | None = None
         if not provider.is_local:
             found = provider.unknown_params
-            names = safe_params_at(provider.base_url) if provider.forward_params is None else provider.forward_params
+            names = provider.safe_params if provider.forward_params is None else provider.forward_params
         unknown.add(found or settings.unknown_params)
         forwarded = names if forwarded is None else forwarded & names
     strictest = next((one for one in _STRICTEST_FIRST if one in unknown), settings.unknown_params)

@@ -45,7 +45,7 @@ class Wiring:
         authenticate = options.get("authenticate")
         has_one_caller = len(settings.keys) <= 1 and settings.stores.ledger is None and authenticate is None
         share = 1.0 if has_one_caller else settings.connections.share
-        self.models = ModelRegistry(settings, options.get("models") or {}, backends, options.get("transport"), share)
+        self.models = ModelRegistry(settings, options, backends, share)
         self.finishing = Finishing() if settings.abandoned == "finish" else None
         """Answers that are read to their end without their clients; None where they are stopped."""
         self.stores = stores = Stores(settings, backends, SYSTEM_CLOCK)

@@ -1,13 +1,14 @@
 """The endpoint of an upstream, and the secrets that its errors must not show to clients."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, Timeouts
+from completions_mw.settings.providers import UpstreamSettings
 
 MIN_SECRET_CHARS: Final = 4
 """Characters from which on a credential is removed from error texts: removing a header value such as `a` would leave no text."""
@@ -35,22 +36,49 @@ class Endpoint:
         total = self.timeouts.total
         object.__setattr__(self, "whole_timeouts", replace(self.timeouts, first_byte=total, between_events=total))
 
-    def redact(self, error: GatewayError) -> None:
-        """Replace this endpoint's secrets in every text of `error`, and cut the texts to their bounds (docs/promises.md, Secrets)."""
-        error.message = self._without_secrets(error.message)[:MAX_MESSAGE_CHARS]
+    def redact(self, error: GatewayError, more: Iterable[str] = ()) -> None:
+        """Replace secrets in every text of `error`, and cut the texts to their bounds (docs/promises.md, Secrets).
+
+        Args:
+            error: error of this upstream.
+            more: secrets that were sent in one request, beside those of the endpoint.
+        """
+        secrets = (*more, *self.secrets)
+        error.message = _without(secrets, error.message)[:MAX_MESSAGE_CHARS]
         # `str(error)` and tracebacks show these.
         error.args = (error.message,)
-        error.type = self._without_secrets(error.type)[:MAX_NAME_CHARS]
+        error.type = _without(secrets, error.type)[:MAX_NAME_CHARS]
         for name in ("code", "param", "upstream_code"):
             text = getattr(error, name)
             if text is not None:
                 # Cut last: half a secret would not be found and replaced.
-                setattr(error, name, self._without_secrets(text)[:MAX_NAME_CHARS])
+                setattr(error, name, _without(secrets, text)[:MAX_NAME_CHARS])
 
-    def _without_secrets(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+
+def endpoint_of(settings: UpstreamSettings, url: str, headers: Mapping[str, str], accounts: Iterable[str] = ()) -> Endpoint:
+    """Return the endpoint of a provider in the settings.
+
+    Args:
+        settings: settings of the provider, whose own `headers` are sent too.
+        url: URL of every request, or the beginning of the URLs, as the wire format needs it.
+        headers: headers of the wire format by name; those with an empty value are left out.
+        accounts: names of accounts and the like in `headers`, which are secrets as the API key is.
+    """
+    extra = {name: value.get_secret_value() for name, value in settings.headers.items()}
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers, **extra}
+    timeouts = settings.timeouts
+    return Endpoint(
+        url=url,
+        headers=tuple((name, value) for name, value in sent.items() if value),
+        timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
+        secrets=secrets_of(settings.base_url, (key, *accounts, *extra.values())),
+    )
+
+
+def bearer(settings: UpstreamSettings) -> str:
+    """Return the value of the header `authorization` with the API key of a provider; empty if the provider has none."""
+    return f"Bearer {settings.api_key.get_secret_value()}" if settings.api_key else ""
 
 
 def secrets_of(base_url: str, credentials: Iterable[str]) -> tuple[str, ...]:
@@ -66,3 +94,9 @@ def secrets_of(base_url: str, credentials: Iterable[str]) -> tuple[str, ...]:
     found = {text for text in (base_url, parts.netloc, path, *credentials) if len(text) >= MIN_SECRET_CHARS}
     # The longest first, since an address contains its host.
     return tuple(sorted(found, key=lambda text: (-len(text), text)))
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

@@ -11,17 +11,26 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from completions_mw.errors import UpstreamError
-from completions_mw.http import Timeouts, UpstreamRequest
+from completions_mw.http import UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
-from completions_mw.providers.endpoint import Endpoint, secrets_of
+from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.error_reports import is_report
 from completions_mw.providers.lenient_json import is_json_object, read_lenient
 from completions_mw.providers.openai_errors import parse_error, reported_error
 from completions_mw.settings import OpenAISettings
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.compatible import Capabilities, capabilities_at
 from completions_mw.sse import DONE, EVENT_STREAM, Decoder, Event, ServerSentEvent
 
-__all__ = ["build_endpoint", "build_request", "open_stream", "parse_completion", "parse_error", "parse_event", "stream_content_type"]
+__all__ = [
+    "build_endpoint",
+    "build_request",
+    "capabilities_of",
+    "open_stream",
+    "parse_completion",
+    "parse_error",
+    "parse_event",
+    "stream_content_type",
+]
 
 stream_content_type: Final = EVENT_STREAM
 _MESSAGE_TYPES: Final = (dict, str, NoneType)
@@ -29,23 +38,15 @@ _MESSAGE_TYPES: Final = (dict, str, NoneType)
 
 def build_endpoint(settings: OpenAISettings) -> Endpoint:
     """Return the endpoint of a provider in the settings."""
-    secret = settings.api_key.get_secret_value() if settings.api_key else ""
-    extra = {name: value.get_secret_value() for name, value in settings.headers.items()}
-    headers = {
-        "content-type": "application/json",
-        "accept": "application/json, text/event-stream",
-        "authorization": f"Bearer {secret}" if secret else "",
-        "openai-organization": settings.organization or "",
-        "openai-project": settings.project or "",
-        **extra,
-    }
-    timeouts = settings.timeouts
-    return Endpoint(
-        url=settings.base_url.rstrip("/") + "/chat/completions",
-        headers=tuple((name, value) for name, value in headers.items() if value),
-        timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.between_events, timeouts.total),
-        secrets=secrets_of(settings.base_url, (secret, settings.organization or "", settings.project or "", *extra.values())),
-    )
+    accounts = {"openai-organization": settings.organization or "", "openai-project": settings.project or ""}
+    headers = {"authorization": bearer(settings), **accounts}
+    return endpoint_of(settings, settings.base_url.rstrip("/") + "/chat/completions", headers, accounts.values())
+
+
+def capabilities_of(settings: OpenAISettings) -> Capabilities:
+    """Return what a provider in the settings supports."""
+    capabilities = capabilities_at(settings.base_url)
+    return capabilities if settings.stream_options else capabilities.without("stream_options")
 
 
 def build_request(

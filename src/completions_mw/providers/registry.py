@@ -1,38 +1,32 @@
 """Makes the upstream of a provider from its settings. Imports only the wire formats in use."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
-from completions_mw.settings.compatible import capabilities_at
-from completions_mw.settings.providers import OpenAISettings, UpstreamSettings
+from completions_mw.settings.providers import CustomSettings, OpenAISettings, UpstreamSettings
 
-UpstreamMaker = Callable[[Any], Upstream]
-"""Function that makes the upstream of a provider from its settings, an instance of the settings class of its `api`."""
-
-
-def upstream_of(provider: UpstreamSettings) -> Upstream:
-    """Return the upstream of a provider that is reached over HTTP."""
-    return _MAKERS[provider.api](provider)
+if TYPE_CHECKING:
+    from completions_mw.providers.custom import CustomFormat
 
 
-def register(api: str, make: UpstreamMaker) -> None:
-    """Register a wire format for all gateways that this process builds afterwards.
+def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]) -> Upstream:
+    """Return the upstream of a provider that is reached over HTTP.
 
     Args:
-        api: value of `api` in the settings of providers that speak it.
-        make: returns the upstream of a provider; called once for each provider.
+        provider: settings of the provider.
+        custom: wire formats of the host app and of installed packages by name.
+
+    Raises:
+        ConfigurationError: the wire format cannot work with these settings.
+        LookupError: a custom wire format is not in `custom`.
     """
-    _MAKERS[api] = make
+    match provider:
+        case OpenAISettings():
+            from completions_mw.providers import openai
 
-
-def _openai(provider: OpenAISettings) -> Upstream:
-    from completions_mw.providers import openai
-
-    capabilities = capabilities_at(provider.base_url)
-    if not provider.stream_options:
-        capabilities = capabilities.without("stream_options")
-    return Upstream(openai, openai.build_endpoint(provider), capabilities)
-
-
-_MAKERS: dict[str, UpstreamMaker] = {"openai": _openai}
+            return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider))
+        case CustomSettings():
+            format = custom[provider.format]
+            return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))
+    raise LookupError(f"`{provider.api}` is no wire format")

@@ -1,7 +1,7 @@
 """The settings of an operator: one frozen tree, the same in TOML, in Python and in environment variables. docs/settings.md has them all.
 
 settings.py   the root of the tree, `Settings`
-providers.py  [providers.<name>]: upstreams and models in this process
+providers/    [providers.<name>]: upstreams and models in this process, one file for each kind
 compatible.py servers that speak OpenAI's API: their base URLs and capabilities
 models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
@@ -21,6 +21,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
 from completions_mw.settings.providers import (
+    CustomSettings,
     EchoSettings,
     LlamaCppSettings,
     OpenAISettings,
@@ -37,6 +38,7 @@ __all__ = [
     "Budget",
     "CacheSettings",
     "Connections",
+    "CustomSettings",
     "EchoSettings",
     "KeySettings",
     "Limits",

@@ -58,7 +58,7 @@ def target(upstream: MockUpstream) -> Iterator[Targets]:
 
     def make(model: str) -> Target:
         settings = Settings(providers={"up": provider}, models={"m": {"targets": [f"up/{model}"]}})
-        return ModelRegistry(settings, {}, BlockingBackends(), transport).models["m"].targets[0]
+        return ModelRegistry(settings, {"transport": transport}, BlockingBackends()).models["m"].targets[0]
 
     yield make
     run_sync(transport.aclose())

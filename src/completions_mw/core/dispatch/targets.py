@@ -6,7 +6,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
-from completions_mw.core.ports import EventSource, Model, Transport
+from completions_mw.core.ports import Credentials, EventSource, Model, Transport
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamResponse
@@ -121,6 +121,8 @@ class UpstreamTarget:
     transport: Transport = field(repr=False)
     max_response_bytes: int
     max_event_bytes: int
+    credentials: Credentials | None = field(default=None, repr=False)
+    """What proves who sends a request; None if it is in the headers of the endpoint."""
     habits: Habits = field(default_factory=Habits, compare=False)
 
     @property
@@ -192,6 +194,8 @@ class UpstreamTarget:
         upstream = self.upstream
         request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap)
         request.connection, request.caller = asking
+        if self.credentials is not None:
+            await self.credentials.authorize(request)
         response = await self.transport.send(request)
         if response.status in _ANSWERED:
             return response
@@ -213,7 +217,7 @@ class UpstreamTarget:
     def complete_error(self, error: GatewayError, status: int) -> None:
         """Set the upstream status of an error, and remove the upstream's secrets from its texts."""
         error.upstream_status = status
-        self.upstream.endpoint.redact(error)
+        self.upstream.endpoint.redact(error, () if self.credentials is None else self.credentials.secrets)
 
 
 class UpstreamEvents:

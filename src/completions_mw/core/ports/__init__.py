@@ -5,7 +5,7 @@
     usage.py       queries of the ledger's rows
     keys.py        `KeyStore`: stored keys
     failures.py    errors of stores
-    upstreams.py   `Transport`: calls of upstreams, and the events of their answers
+    upstreams.py   `Transport`: calls of upstreams, their events, and `Credentials` that are made for each request
     models.py      `Model`: models in this process
     responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
     flights.py     `Flights`: how equal requests wait for one call
@@ -46,7 +46,7 @@ from completions_mw.core.ports.responses import (
     StoreContents,
     StoredAnswer,
 )
-from completions_mw.core.ports.upstreams import EventSource, Transport
+from completions_mw.core.ports.upstreams import Credentials, EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "CacheKey",
     "Claim",
     "Clock",
+    "Credentials",
     "Entry",
     "EventSource",
     "FlightLeases",

@@ -22,6 +22,26 @@ class Transport(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Credentials(Protocol):
+    """Adds to each request what proves who sends it, where that is no constant header: a token that expires, or a signature."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Strings in the latest requests that no error may show to a client."""
+        ...
+
+    async def authorize(self, request: UpstreamRequest) -> None:
+        """Change a finished request into one that its upstream accepts.
+
+        Args:
+            request: the request as the wire format made it; only its `headers` are replaced.
+
+        Raises:
+            UpstreamError: there are no credentials now.
+        """
+        ...
+
+
 class EventSource(Protocol):
     """The events of one answer, in batches as they arrive. An empty batch means that no event arrived for a while."""
 

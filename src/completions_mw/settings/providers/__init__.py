@@ -1,0 +1,36 @@
+"""The tables `[providers.<name>]`, one class for each value of `api`.
+
+The class of a provider says what the rest of the library must know of it: no code outside `providers/` compares `api`.
+
+base.py       what all providers have: base URL, API key, headers, timeouts
+openai.py     `api = "openai"`: OpenAI, and every server that speaks its API
+local.py      `api = "llama_cpp"` and `api = "echo"`: models in this process
+custom.py     `api = "custom"`: a wire format of the host app, or of an installed package
+
+A wire format that is added needs a class here, a place in `ProviderSettings`, and a case in `providers/registry.py`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from completions_mw.settings.providers.base import LocalSettings, TimeoutSettings, UpstreamSettings
+from completions_mw.settings.providers.custom import CustomSettings
+from completions_mw.settings.providers.local import EchoSettings, LlamaCppSettings
+from completions_mw.settings.providers.openai import OpenAISettings
+
+__all__ = [
+    "PLANNED_APIS",
+    "CustomSettings",
+    "EchoSettings",
+    "LlamaCppSettings",
+    "LocalSettings",
+    "OpenAISettings",
+    "ProviderSettings",
+    "TimeoutSettings",
+    "UpstreamSettings",
+]
+
+ProviderSettings = Annotated[OpenAISettings | CustomSettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
+PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")
+"""Values of `api` that a later version will support."""

@@ -1,0 +1,100 @@
+"""Base classes of the tables `[providers.<name>]`."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, Self
+
+from pydantic import Field, field_validator
+
+from completions_mw.settings.base import SettingsModel, faults
+from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
+from completions_mw.settings.types import BaseUrl, HeaderName, ParamName, Seconds, UnknownParams
+
+_FRAMING_HEADERS: Final = frozenset(
+    ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
+)
+_CONTENT_HEADERS: Final = frozenset(["accept", "accept-encoding", "content-encoding", "content-type"])
+_CREDENTIAL_HEADERS: Final = frozenset(["authorization", "proxy-authorization", "proxy-connection"])
+
+
+class TimeoutSettings(SettingsModel):
+    """Seconds that the phases of a call to an upstream may take (docs/promises.md, Bounds)."""
+
+    connect: Seconds = 3.0
+    """Seconds until the connection is open."""
+    first_byte: Seconds = 120.0
+    """Seconds from the end of the request to the first byte of a stream. A whole answer, which comes at its end, may take `total`."""
+    between_events: Seconds = 120.0
+    """Seconds without a byte of a stream."""
+    total: Seconds = 600.0
+    """Seconds from the start of the call to the end of the answer, streamed or not."""
+
+
+class UpstreamSettings(SettingsModel):
+    """Base class of the providers that are reached over HTTP. Their prices come from the settings or the price table, and are never 0."""
+
+    is_local: ClassVar[Literal[False]] = False
+    own_headers: ClassVar[frozenset[str]] = frozenset()
+    """Headers that the wire format sets itself, beside those of every request."""
+
+    api: str
+    base_url: BaseUrl = ""
+    """Base URL of the API; by default that of the provider. Never empty once the settings are built."""
+    api_key: ApiKey | None = None
+    headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Headers that are sent with every request, their names in lower case. The values are secrets, since many hold credentials."""
+    proxy: ProxyUrl | None = None
+    """URL of an HTTP proxy through which this provider is reached, by the transport `httpx2`. A secret, since it may hold a password."""
+    unknown_params: UnknownParams | None = None
+    """What happens to parameters that OpenAI's API does not have, where it differs from the general setting."""
+    forward_params: frozenset[ParamName] | None = None
+    """Names of such parameters that this provider gets in any case; by default those of `safe_params`."""
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
+    """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
+
+    @field_validator("headers")
+    @classmethod
+    def _refuse_own_headers(cls, headers: Mapping[str, HeaderValue]) -> Mapping[str, HeaderValue]:
+        own = headers.keys() & (_FRAMING_HEADERS | _CONTENT_HEADERS | _CREDENTIAL_HEADERS | cls.own_headers)
+        if own:
+            raise faults(((name,), "is a header that the gateway sets itself") for name in sorted(own))
+        return headers
+
+    def completed(self, name: str, general: TimeoutSettings) -> Self:
+        """Return this table with its base URL and timeouts filled in.
+
+        Args:
+            name: the provider's name in the settings.
+            general: the timeouts of all providers.
+
+        Raises:
+            ValidationError: the provider has no base URL, and none is known.
+        """
+        timeouts = general.model_copy(update=self.timeouts.model_dump(exclude_unset=True))
+        return self.model_copy(update={"base_url": self.base_url or self.default_base_url(name), "timeouts": timeouts})
+
+    def default_base_url(self, name: str) -> str:
+        """Return the base URL of a provider that names none.
+
+        Args:
+            name: the provider's name in the settings.
+
+        Raises:
+            ValidationError: there is none.
+        """
+        # Pydantic names the `api` in such paths too.
+        raise faults([((name, self.api, "base_url"), "is missing")])
+
+    @property
+    def safe_params(self) -> frozenset[str]:
+        """Parameters of vendors that requests may have without being asked for: none, unless the API is an extension of OpenAI's."""
+        return frozenset()
+
+
+class LocalSettings(SettingsModel):
+    """Base class of the providers whose models run in this process and cost nothing."""
+
+    is_local: ClassVar[Literal[True]] = True
+
+    def completed(self, name: str, general: TimeoutSettings) -> Self:
+        """Return this table unchanged: it has no base URL and no timeouts."""
+        return self

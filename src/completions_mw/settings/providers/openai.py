@@ -1,0 +1,28 @@
+"""The table of a provider that speaks OpenAI's API."""
+
+from typing import ClassVar, Literal
+
+from completions_mw.settings.compatible import known_base_url, safe_params_at
+from completions_mw.settings.providers.base import UpstreamSettings
+from completions_mw.settings.types import Identifier
+
+
+class OpenAISettings(UpstreamSettings):
+    """A provider that speaks OpenAI's chat completions API: OpenAI itself, and every compatible server."""
+
+    own_headers: ClassVar = frozenset({"openai-organization", "openai-project"})
+
+    api: Literal["openai"]
+    stream_options: bool = True
+    """Whether streams are asked for their usage with `stream_options`, which some servers refuse."""
+    organization: Identifier | None = None
+    project: Identifier | None = None
+
+    def default_base_url(self, name: str) -> str:
+        """Return the base URL of the known service called `name`, else that of OpenAI."""
+        return known_base_url(name)
+
+    @property
+    def safe_params(self) -> frozenset[str]:
+        """Parameters of vendors that change only how the model writes; none at OpenAI and Azure, which refuse them."""
+        return safe_params_at(self.base_url)
