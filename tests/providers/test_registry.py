@@ -17,7 +17,7 @@ OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_j
 def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
     provider = Settings(providers={"openai": {"api": "openai"}}).providers["openai"]
     assert isinstance(provider, OpenAISettings)
-    upstream = upstream_of(provider, {})
+    upstream = upstream_of(provider)
     assert upstream.wire_format is openai
     assert upstream.endpoint == openai.build_endpoint(provider)
     assert upstream.capabilities == Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)

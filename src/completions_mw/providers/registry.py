@@ -1,6 +1,7 @@
 """Makes the upstream of a provider from its settings. Imports only the wire formats in use."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from completions_mw.providers.custom import CustomFormat
 
 
-def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]) -> Upstream:
+def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"] = MappingProxyType({})) -> Upstream:
     """Return the upstream of a provider that is reached over HTTP.
 
     Args:
