@@ -60,6 +60,8 @@ class GatewayError(Exception):
     """Whether the provider may bill the request, which was sent and has no answer that can be used (docs/promises.md, Money)."""
     upstream_status: int | None = None
     """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
+    target: str | None = None
+    """`provider/model` of the target that failed or refused the request, for the log and for direct calls; None if there is none."""
     model: str | None = None
     """Model name in a request that was refused before the model was looked up, for the log."""
     upstream_code: str | None = None

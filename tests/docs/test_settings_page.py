@@ -117,7 +117,7 @@ def fields_in(tables: dict[str, dict[str, Any]]) -> set[str]:
     return {name for table in tables.values() for name in table}
 
 
-PARAMS = {"unknown_params", "forward_params"}
+PARAMS = {"unknown_params", "forward_params", "unsupported_params"}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,6 @@ def test_a_stream_is_always_asked_for_its_usage(asked: dict[str, Any]) -> None:
 STREAM: dict[str, Any] = {**FIELDS, "stream": True, "stream_options": {"include_usage": True}}
 CAPABILITIES: dict[str, tuple[Capabilities, dict[str, Any]]] = {
     "everything": (EVERYTHING, {**STREAM, "max_tokens": 7}),
-    "no top_k": (Capabilities(unsupported=frozenset({"top_k"})), {**STREAM, "max_tokens": 7, "top_k": None}),
     "no usage in streams": (Capabilities(unsupported=frozenset({"stream_options"})), {**STREAM, "max_tokens": 7, "stream_options": None}),
     "another name for the maximum": (Capabilities(max_tokens="max_completion_tokens"), {**STREAM, "max_completion_tokens": 7}),
 }

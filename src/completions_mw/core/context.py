@@ -57,6 +57,8 @@ class RequestContext:
     """Value of the response header `x-cache`; None if the model's answers are not cached."""
     saved: dict[str, Any] | None = None
     """The `usage` object of an answer that has cost nothing, because it came from the cache."""
+    dropped: tuple[str, ...] = ()
+    """Names of the client's parameters that `target` does not get, or gets with another value."""
     first_ms: int | None = None
     """Milliseconds from the request's arrival to the first event of a stream."""
     headers: Headers = ()
@@ -97,4 +99,5 @@ class RequestContext:
             ("openai-processing-ms", str(self.milliseconds())),
             ("openai-version", "2020-10-01"),
             *self.headers,
+            *((("x-completions-dropped", ", ".join(self.dropped)),) if self.dropped else ()),
         )

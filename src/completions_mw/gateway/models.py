@@ -1,12 +1,14 @@
 """Models and their targets, from the settings and from Python functions."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
 from completions_mw.core.costs.media import rules_of
 from completions_mw.core.costs.prices import FREE
 from completions_mw.core.dispatch.catalog import CatalogModel
+from completions_mw.core.dispatch.parameters import TargetParams, limited_params
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.core.hooks import uncallable_reason
@@ -17,8 +19,9 @@ from completions_mw.gateway.custom_formats import custom_formats
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import upstream_of
-from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, UpstreamSettings
+from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, TargetName, UpstreamSettings
 from completions_mw.settings.base import suggestion
+from completions_mw.settings.types import UnsupportedParams
 
 FUNCTION_SETTINGS = ModelSettings(owned_by="python")
 """Settings of a model that is a Python function and has no table in the settings."""
@@ -54,6 +57,7 @@ class ModelRegistry:
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings, share)
         self._backends_to_close: list[Transport | Model] = []
+        self._limited: dict[tuple[TargetName, UnsupportedParams], Target] = {}
         faults = list(_faults(settings, options))
         if faults:
             raise ConfigurationError("\n".join(faults))
@@ -64,7 +68,7 @@ class ModelRegistry:
         self.models |= {name: self._model(name, FUNCTION_SETTINGS, functions) for name in functions if name not in settings.models}
 
     def _model(self, name: str, model: ModelSettings, functions: Mapping[str, ModelFunction]) -> CatalogModel:
-        targets: tuple[Target, ...] = tuple(self._makers[target.provider](target.model) for target in model.targets)
+        targets: tuple[Target, ...] = tuple(self._target(target, model) for target in model.targets)
         if not targets:
             port = self._owned(self._backends.function(functions[name], self._settings, self._threads))
             targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total),)
@@ -73,6 +77,16 @@ class ModelRegistry:
         paid = [target for target in targets if prices.get(target.name, FREE) != FREE] or targets
         media = tuple(rules_of(target.model, model.image_tokens, model.audio_tokens, model.file_tokens) for target in paid)
         return CatalogModel(name, Route(targets), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media)
+
+    def _target(self, name: TargetName, model: ModelSettings) -> Target:
+        """Return a target of a model, which all models share whose policy for parameters that the target does not take is the same."""
+        target, provider = self._makers[name.provider](name.model), self._settings.providers[name.provider]
+        if provider.is_local or not isinstance(target, UpstreamTarget) or not limited_params(target.upstream.capabilities):
+            return target
+        policy = model.unsupported_params or provider.unsupported_params or self._settings.unsupported_params
+        if (name, policy) not in self._limited:
+            self._limited[name, policy] = replace(target, params=TargetParams(target.name, target.upstream.capabilities, policy))
+        return self._limited[name, policy]
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""

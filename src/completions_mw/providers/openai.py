@@ -57,8 +57,7 @@ def build_request(
     max_tokens: int | None = None,
 ) -> UpstreamRequest:
     """Return the HTTP request for `fields`. A stream asks for its usage too, unless the upstream does not support `stream_options`."""
-    body = {name: value for name, value in fields.items() if name not in capabilities.unsupported}
-    body["model"] = model
+    body = {**fields, "model": model}
     _rename_maximum(body, capabilities.max_tokens, max_tokens)
     if not capabilities.developer_role:
         body["messages"] = [{**said, "role": "system"} if said["role"] == "developer" else said for said in body["messages"]]
@@ -70,8 +69,9 @@ def build_request(
     timeouts = endpoint.whole_timeouts
     if body.get("stream"):
         timeouts = endpoint.timeouts
+        options = body.pop("stream_options", {})
         if "stream_options" not in capabilities.unsupported:
-            body["stream_options"] = {**body.get("stream_options", {}), "include_usage": True}
+            body["stream_options"] = {**options, "include_usage": True}
     return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts)
 
 

@@ -8,7 +8,17 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
-from completions_mw.settings.types import NOT_EMPTY, Count, ParamName, Text, Timestamp, UnknownParams, UsdPerMillion, model_name
+from completions_mw.settings.types import (
+    NOT_EMPTY,
+    Count,
+    ParamName,
+    Text,
+    Timestamp,
+    UnknownParams,
+    UnsupportedParams,
+    UsdPerMillion,
+    model_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class ModelSettings(SettingsModel):
     """What happens to parameters that OpenAI's API does not have, where it differs from the setting of the model's providers."""
     forward_params: frozenset[ParamName] = frozenset()
     """Names of such parameters that all targets of this model get, beside those of their providers."""
+    unsupported_params: UnsupportedParams | None = None
+    """What happens to parameters that a target does not take, where it differs from the setting of the target's provider."""
     prices: Prices | None = None
     """Prices of all targets; by default those in the `price_table`."""
     max_output_tokens: Count = 4096

@@ -30,6 +30,7 @@ from completions_mw.settings.types import (
     Prefix,
     Seconds,
     UnknownParams,
+    UnsupportedParams,
     file_path,
 )
 
@@ -51,6 +52,9 @@ class Settings(SettingsModel):
     """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/models` and `{prefix}/models/{id}`."""
     unknown_params: UnknownParams = "reject"
     """What happens to parameters that OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
+    unsupported_params: UnsupportedParams = "reject"
+    """What happens to parameters that a target does not take: the request is refused, or goes to the model's next target; the parameter is
+    left out; or the nearest value that the target takes is sent. The header `x-completions-dropped` names what was left out or changed."""
     max_body_bytes: Count = 10_485_760
     """Bytes that the body of a request may have at most."""
     max_buffered_bytes: Count = 134_217_728

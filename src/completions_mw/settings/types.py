@@ -159,5 +159,7 @@ KeepAliveForm = Literal["chunk", "comment"]
 
 UnknownParams = Literal["reject", "forward", "ignore"]
 """What happens to parameters that OpenAI's API does not have."""
+UnsupportedParams = Literal["reject", "drop", "clamp"]
+"""What happens to parameters of OpenAI's API that a target does not take (docs/settings.md, Unsupported parameters)."""
 ParamName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,63}$")]
 """Name of a parameter; of a part of one its path, as `stream_options.continuous_usage_stats`."""

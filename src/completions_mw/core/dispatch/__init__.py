@@ -5,6 +5,7 @@ route.py         `Route`: the targets of a model, in the order in which they are
 attempts.py      `Attempts`: asks the targets of a route until one begins to answer
 dispatch.py      `Dispatcher`: the answers to chat requests
 targets.py       `Target`: a model of an upstream, or a model in this process
+parameters.py    `TargetParams`: parameters that a target does not take, and what happens to them
 stream_start.py  recognises a stream whose content type does not say so
 client_words.py  errors of an upstream that name no parameter which the client did not send
 """

@@ -1,6 +1,6 @@
 """The attempts of a request: asks targets until one begins to answer, whatever kind of answer it is (docs/routing.md)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from completions_mw.core.context import RequestContext
@@ -30,23 +30,27 @@ class Attempts:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    async def answer(self, context: RequestContext, route: Route, ask: Ask[T]) -> T:
+    async def answer(self, context: RequestContext, route: Route, ask: Ask[T], skipped: Sequence[Target] = ()) -> T:
         """Return the first answer that a target gives.
 
         Args:
             context: request context; its `target` is set.
             route: targets that may be asked.
             ask: asks one of them.
+            skipped: targets of the route that are not asked, because they do not take the request; never all.
 
         Raises:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         targets = route.candidates()
+        if skipped:
+            targets = [target for target in targets if target not in skipped]
         for target in targets:
             context.ask(target.name)
             try:
                 return await ask(target)
             except GatewayError as error:
+                error.target = target.name
                 if not isinstance(error, ClientDisconnectedError):
                     self._observer.failed("target", context, error)
                 if target is targets[-1] or not error.next_target:

@@ -9,6 +9,7 @@ from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
 from completions_mw.core.dispatch.attempts import Attempts
+from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
@@ -50,8 +51,10 @@ class Dispatcher:
             connection: connection of the client, who may leave while a target is asked.
 
         Raises:
+            InvalidRequestError: no target takes the request's parameters.
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
+        skipped = unable(route.targets, chat)
         asking = Asking(connection, "" if caller is None else f"{caller.scope}:{caller.id}")
 
         async def ask(target: Target) -> Completion | OpenedAnswer:
@@ -59,11 +62,13 @@ class Dispatcher:
                 chat.request.asked_by(nested(caller, context))
             if isinstance(target, InProcessTarget):
                 context.note_ignored(sorted(target.ignored & chat.fields.keys()))
+            fitted = chat if target.params is None else target.params.fit(chat)
+            context.dropped = fitted.dropped
             if chat.stream:
-                return await _stream(context, target, name, chat, asking)
-            return _finished(context, await target.complete(chat, asking), target, name, chat)
+                return await _stream(context, target, name, fitted, asking)
+            return _finished(context, await target.complete(fitted, asking), target, name, fitted)
 
-        return await self._attempts.answer(context, route, ask)
+        return await self._attempts.answer(context, route, ask, skipped)
 
 
 async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, asking: Asking) -> OpenedAnswer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.client_words import put_in_client_words
+from completions_mw.core.dispatch.parameters import TargetParams
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
 from completions_mw.core.ports import Credentials, EventSource, Model, Transport
 from completions_mw.core.validation.request import Chat
@@ -56,11 +57,16 @@ class Target(Protocol):
         """Seconds that an answer may take."""
         ...
 
+    @property
+    def params(self) -> TargetParams | None:
+        """The parameters that the target does not take; None if it takes all."""
+        ...
+
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
         """Return a whole answer.
 
         Args:
-            chat: the request.
+            chat: the request, with parameters that fit the target.
             asking: for whom.
 
         Raises:
@@ -86,6 +92,7 @@ class InProcessTarget:
     """A target in this process: a Python function, echo, llama.cpp."""
 
     is_local: ClassVar = True
+    params: ClassVar = None
 
     name: str
     model: str
@@ -123,6 +130,7 @@ class UpstreamTarget:
     max_event_bytes: int
     credentials: Credentials | None = field(default=None, repr=False)
     """What proves who sends a request; None if it is in the headers of the endpoint."""
+    params: TargetParams | None = None
     habits: Habits = field(default_factory=Habits, compare=False)
 
     @property

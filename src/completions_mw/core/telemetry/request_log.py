@@ -50,7 +50,7 @@ def _log_access(request: ObservedRequest, status: int, code: str | None, error: 
         caller=request.caller,
         tenant=request.tenant,
         model=request.model or (error.model if error is not None else None),
-        target=request.target,
+        target=request.target or (error.target if error is not None else None),
         stream=request.stream,
         cache=request.cache,
         ms=request.milliseconds(),

@@ -34,6 +34,8 @@ class Chat:
     """Number of choices that the client asked for."""
     ignored: tuple[str, ...] = ()
     """Names of the client's fields that no target gets, because the API does not have them."""
+    dropped: tuple[str, ...] = ()
+    """Names of the client's fields that the target does not get, or gets with another value, because it does not take them."""
     cap: int | None = None
     """Maximum of completion tokens for the upstream, for which money is reserved; None for the client's own maximum."""
 
@@ -71,7 +73,8 @@ class Chat:
         """Return the request with `max_tokens` as its only maximum of completion tokens."""
         update = {"max_completion_tokens": max_tokens, "max_tokens": None}
         fields = {name: value for name, value in self.fields.items() if name not in update}
-        return Chat(self.request.model_copy(update=update), fields, self.model, self.stream, self.n, self.ignored, max_tokens)
+        request = self.request.model_copy(update=update)
+        return Chat(request, fields, self.model, self.stream, self.n, self.ignored, self.dropped, max_tokens)
 
     def without_usage(self) -> "Chat":
         """Return the request without the wish for usage at the end of the stream."""

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from completions_mw.settings.base import SettingsModel, faults
 from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
-from completions_mw.settings.types import BaseUrl, HeaderName, ParamName, Seconds, UnknownParams
+from completions_mw.settings.types import BaseUrl, HeaderName, ParamName, Seconds, UnknownParams, UnsupportedParams
 
 _FRAMING_HEADERS: Final = frozenset(
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
@@ -48,6 +48,8 @@ class UpstreamSettings(SettingsModel):
     """What happens to parameters that OpenAI's API does not have, where it differs from the general setting."""
     forward_params: frozenset[ParamName] | None = None
     """Names of such parameters that this provider gets in any case; by default those of `safe_params`."""
+    unsupported_params: UnsupportedParams | None = None
+    """What happens to parameters that this provider's models do not take, where it differs from the general setting."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
 
