@@ -1,33 +1,42 @@
 """Parameters that a target does not take, from the settings to the upstream and to the client, through both gateways."""
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from completions_mw import InvalidRequestError, Settings
-from completions_mw.providers import openai, registry
-from completions_mw.providers.base import Upstream
-from completions_mw.settings import OpenAISettings, UpstreamSettings
+from completions_mw.http import UpstreamRequest
+from completions_mw.providers import openai
+from completions_mw.providers.base import Completion, Translator
+from completions_mw.providers.custom import CustomFormat
+from completions_mw.providers.endpoint import Endpoint, endpoint_of
 from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.providers import CustomSettings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
 from tests.support.upstream import MockUpstream
 
 HEADER = "x-completions-dropped"
 
 
-class NarrowSettings(UpstreamSettings):
-    """`[providers.<name>]` with `api = "narrow"`: OpenAI's API without seeds, with half of the temperatures and with one choice."""
+class NarrowFormat(CustomFormat):
+    """OpenAI's API without seeds, with half of the temperatures and with one choice."""
 
-    api: Literal["narrow"] = "narrow"
-
-
-def _narrow(provider: NarrowSettings) -> Upstream:
     capabilities = Capabilities(unsupported=frozenset({"seed"}), ranges={"temperature": (0, 1)}, max_choices=1)
-    return Upstream(openai, openai.build_endpoint(OpenAISettings(api="openai", base_url=provider.base_url)), capabilities)
 
+    def build_endpoint(self, settings: CustomSettings) -> Endpoint:
+        return endpoint_of(settings, settings.base_url + "/chat/completions", {})
 
-registry.register("narrow", _narrow)
+    def build_request(
+        self, endpoint: Endpoint, capabilities: Capabilities, model: str, fields: Mapping[str, Any], max_tokens: int | None = None
+    ) -> UpstreamRequest:
+        return openai.build_request(endpoint, capabilities, model, fields, max_tokens)
+
+    def parse_completion(self, body: bytes) -> Completion:
+        return openai.parse_completion(body)
+
+    def open_stream(self, max_event_bytes: int) -> Translator:
+        return openai.open_stream(max_event_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,11 @@ def upstream() -> Iterator[MockUpstream]:
 def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[BlockingClient | AsyncClient]:
     settings = Settings.from_mapping(
         {
-            "providers": {"narrow": {"api": "echo"}, "clamping": {"api": "echo"}, "wide": {"api": "openai", "base_url": upstream.url}},
+            "providers": {
+                "narrow": {"api": "custom", "base_url": upstream.url},
+                "clamping": {"api": "custom", "base_url": upstream.url, "format": "narrow", "unsupported_params": "clamp"},
+                "wide": {"api": "openai", "base_url": upstream.url},
+            },
             "models": {
                 "strict": {"targets": ["narrow/ok"]},
                 "dropping": {"targets": ["narrow/ok"], "unsupported_params": "drop"},
@@ -52,9 +65,7 @@ def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[B
             "keys": {"client": {"secret": KEY}},
         }
     )
-    narrow = NarrowSettings(base_url=upstream.url)
-    own = {"narrow": narrow, "clamping": narrow.model_copy(update={"unsupported_params": "clamp"})}
-    made = request.param(settings.model_copy(update={"providers": {**settings.providers, **own}}))
+    made = request.param(settings, providers={"narrow": NarrowFormat()})
     yield made
     made.close()
 
