@@ -2,10 +2,12 @@
 
 function.py       `BlockingFunctionModel` and `AsyncFunctionModel`: a Python function or generator as a model
 echo.py           `echo`: a model that repeats the client's text
+echo_embeddings.py  `echo_embeddings`: an embeddings model that counts words
 example.py        the smallest value that a JSON schema allows, for `echo`
 forced_calls.py   tool calls that a request forces on the model
 llama_cpp/        a model file that llama.cpp runs
 stream.py         from the items of a model to events, or to one completion
+vectors.py        from the items of an embeddings model to one answer
 chunks.py         from an item to chunks
 checks.py         checks of items that are dicts
 inbox.py          the queue between a model and its reader on an event loop

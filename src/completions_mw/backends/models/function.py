@@ -1,7 +1,8 @@
-"""A Python function or generator as a model: `Gateway(settings, models={"my-bot": function})`.
+"""A Python function or generator as a model: `Gateway(settings, models={"my-bot": function}, embeddings={"my-embed": function})`.
 
-The function is called with the `ChatRequest`. It may return one, or yield any number of: text; a dict (a whole completion, a chunk, a delta
-or `{"usage": ...}`); pydantic objects of the same shapes, of this library or of openai. A `GatewayError` that the function raises reaches
+A chat model is called with the `ChatRequest`. It may return one, or yield any number of: text; a dict (a whole completion, a chunk, a delta
+or `{"usage": ...}`); pydantic objects of the same shapes, of this library or of openai. An embeddings model is called with the
+`EmbeddingRequest`, and returns or yields vectors, or returns a whole answer. A `GatewayError` that the function raises reaches
 the client; any other exception is a fault of the host app's code, which the pipeline reports.
 """
 
@@ -17,16 +18,18 @@ from completions_mw.backends.models.stream import ItemSource, ModelStream, colle
 from completions_mw.backends.models.task_source import AsyncEmit, AsyncTaskSource
 from completions_mw.backends.models.thread_source import AsyncThreadSource, Emit
 from completions_mw.backends.models.threads import ModelThreads, caller_of
+from completions_mw.backends.models.vectors import collect_vectors
 from completions_mw.blocking import run_sync
 from completions_mw.core.hooks import is_async
 from completions_mw.core.ports import EventSource, ModelFunction
-from completions_mw.schemas import ChatRequest
+from completions_mw.schemas import ChatRequest, EmbeddingRequest
+from completions_mw.schemas.base import ModelRequest
 
 
 class BlockingFunctionModel:
-    """The `Model` port over a function, for a blocking gateway. It runs inline, so there are no keep-alive ticks while it computes.
+    """The `Model` port over a function, for a blocking gateway.
 
-    An async function is accepted as long as it waits for nothing.
+    It runs inline, so there are no keep-alive ticks while it computes. An async function is accepted as long as it waits for nothing.
 
     Args:
         function: the model.
@@ -44,6 +47,9 @@ class BlockingFunctionModel:
 
     async def stream(self, request: ChatRequest) -> EventSource:
         return ModelStream(BlockingFunctionSource(self._function, request), request)
+
+    async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
+        return await collect_vectors(BlockingFunctionSource(self._function, request), request)
 
     async def aclose(self) -> None:
         """Do nothing: a function has nothing to free."""
@@ -74,10 +80,13 @@ class AsyncFunctionModel:
     async def stream(self, request: ChatRequest) -> EventSource:
         return ModelStream(self._start(request), request)
 
+    async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
+        return await collect_vectors(self._start(request), request)
+
     async def aclose(self) -> None:
         """Do nothing: a function has nothing to free."""
 
-    def _start(self, request: ChatRequest) -> ItemSource:
+    def _start(self, request: ModelRequest) -> ItemSource:
         async def in_task(emit: AsyncEmit) -> None:
             await _produce_async(self._function(request), emit)
 
@@ -94,7 +103,7 @@ class BlockingFunctionSource:
 
     __slots__ = ("_close", "_function", "_request", "_step")
 
-    def __init__(self, function: ModelFunction, request: ChatRequest) -> None:
+    def __init__(self, function: ModelFunction, request: ModelRequest) -> None:
         self._function = function
         self._request = request
         self._step: Callable[[], Any] | None = None

@@ -8,7 +8,7 @@ from completions_mw.backends.async_turns import acquire
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.backends.pool import Connection, Pool
-from completions_mw.schemas import ChatRequest
+from completions_mw.schemas.base import ModelRequest
 
 
 class ModelThreads(Protocol):
@@ -49,7 +49,7 @@ def _give_back(pool: Pool[Connection], caller: str) -> None:
     pool.release(None, caller, SYSTEM_CLOCK.monotonic())
 
 
-def caller_of(request: ChatRequest) -> str:
+def caller_of(request: ModelRequest) -> str:
     """Return for whom a request is made, as `ModelThreads` takes it."""
     caller = request.caller
     return "" if caller is None else f"{caller.scope}:{caller.id}"

@@ -20,6 +20,9 @@ class LlamaCppSettings(LocalSettings):
     """Threads that compute answers."""
     parallel: Count = 1
     """Answers that are computed at the same time."""
+    pooling: Literal["mean", "cls", "last"] | None = None
+    """How the vectors of the tokens of a text become the one of an embedding; by default as the model file says. Files of chat models say
+    nothing, and need it."""
 
 
 class EchoSettings(LocalSettings):

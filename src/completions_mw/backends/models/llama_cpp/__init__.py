@@ -2,6 +2,7 @@
 
 model.py    `BlockingLlamaCppModel` and `AsyncLlamaCppModel`: the `Model` port
 request.py  from a chat request to the request of llama.cpp, and from its chunks to ours
+embeddings.py  from an embeddings request to the request of llama.cpp, and from its answer to ours
 server.py   the loaded weights, shared by all answers of a process
 """
 

@@ -7,15 +7,17 @@ Closing an answer's stream stops the generation at its next token.
 from collections.abc import Callable
 from typing import Any
 
+from completions_mw.backends.models.llama_cpp.embeddings import embedding
 from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
 from completions_mw.backends.models.threads import ModelThreads, caller_of
+from completions_mw.backends.models.vectors import collect_vectors
 from completions_mw.core.ports import EventSource
 from completions_mw.core.streaming.pieces import usage_chunk
 from completions_mw.errors import InvalidRequestError, UpstreamError
-from completions_mw.schemas import ChatRequest
+from completions_mw.schemas import ChatRequest, EmbeddingRequest
 from completions_mw.settings import LlamaCppSettings
 
 
@@ -24,6 +26,7 @@ class _LlamaCppModel:
 
     def __init__(self, settings: LlamaCppSettings, source: Callable[[Produce, str], ItemSource]) -> None:
         self._server = LlamaServer(settings)
+        self._embedding_server = LlamaServer(settings, embeddings=True)
         self._source = source
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
@@ -32,9 +35,13 @@ class _LlamaCppModel:
     async def stream(self, request: ChatRequest) -> EventSource:
         return ModelStream(self._start(request), request)
 
+    async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
+        return await collect_vectors(self._source(embedding(self._embedding_server, request), caller_of(request)), request)
+
     async def aclose(self) -> None:
         """Free the weights; the next request loads them again."""
         self._server.close()
+        self._embedding_server.close()
 
     def _start(self, request: ChatRequest) -> ItemSource:
         return self._source(generation(self._server, request), caller_of(request))

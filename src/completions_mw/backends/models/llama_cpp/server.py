@@ -40,16 +40,18 @@ class LlamaServer(PerProcess):
 
     Args:
         settings: the weights, and how they run.
+        embeddings: whether the server makes embeddings, instead of text.
 
     Raises:
         ConfigurationError: the file or the package xllamacpp is missing.
     """
 
-    def __init__(self, settings: LlamaCppSettings) -> None:
+    def __init__(self, settings: LlamaCppSettings, *, embeddings: bool = False) -> None:
         if find_spec("xllamacpp") is None:
             raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
         self._weights = _weights(settings.path)
         self._settings = settings
+        self._embeddings = embeddings
         super().__init__()
         _servers.add(self)
 
@@ -89,6 +91,12 @@ class LlamaServer(PerProcess):
         params.n_ctx = settings.context * settings.parallel
         params.n_parallel = settings.parallel
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+        if self._embeddings:
+            params.embedding = True
+            # An input is computed as a whole, however long it is.
+            params.n_batch = params.n_ubatch = settings.context
+            if settings.pooling is not None:
+                params.pooling_type = xllamacpp.llama_pooling_type[f"LLAMA_POOLING_TYPE_{settings.pooling.upper()}"]
         # llama.cpp's own log goes to the standard error of the host app.
         params.verbosity = -1
         try:
