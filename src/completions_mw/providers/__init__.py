@@ -1,10 +1,11 @@
 """Wire formats of upstreams: how each API of chat models spells requests, answers, streams and errors. Pure, no I/O.
 
-base.py           the interface of a wire format: `WireFormat`, its `Translator` of streams, and `Upstream`, the API of one provider
+base.py           the interfaces of wire formats: `WireFormat`, `Translator`, `EmbeddingFormat`; and `Upstream`, the API of one provider
 endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider, from its settings
 registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
 custom.py         `CustomFormat`, the base class of wire formats that host apps and installed packages bring
 openai.py         OpenAI's chat completions API, which every compatible server speaks too
+openai_embeddings.py  OpenAI's embeddings API
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape
 retry_advice.py   an upstream's advice on retries, as a client may have it

@@ -14,7 +14,10 @@ from completions_mw.sse import Event
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: a `chat.completion` object, and the bytes that it was parsed from if the client may get them unchanged."""
+    """A whole answer, and the bytes that it was parsed from if the client may get them unchanged.
+
+    The answer is a `chat.completion` object, or the `list` object of an answer with embeddings.
+    """
 
     data: dict[str, Any]
     raw: bytes | None = None
@@ -120,6 +123,38 @@ class WireFormat(Protocol):
         ...
 
 
+class EmbeddingFormat(Protocol):
+    """Interface of an API of embedding models. Its errors are those of the provider's `WireFormat`."""
+
+    @property
+    def max_inputs(self) -> int:
+        """Inputs that one request to the upstream may have. The gateway sends more inputs in several requests, one after another."""
+        ...
+
+    def build_embedding_request(self, endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
+        """Return the HTTP request that asks the upstream for vectors.
+
+        Args:
+            endpoint: URL, headers and timeouts of the upstream.
+            model: name of the model at the upstream.
+            fields: a validated embeddings request, without nulls. It is shared: a wire format must not change it.
+
+        Raises:
+            InvalidRequestError: the upstream cannot take a field of the request.
+        """
+        ...
+
+    def parse_embeddings(self, body: bytes) -> Completion:
+        """Return OpenAI's `list` object with the vectors in the body of an answer with status 200.
+
+        The vectors may be numbers or base64, whatever was asked for, and `usage`, `model`, `index` and `object` may be missing.
+
+        Raises:
+            GatewayError: the body reports an error, or is not an answer of this API.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """The API of one provider: its wire format, its endpoint and its capabilities."""
@@ -127,3 +162,5 @@ class Upstream:
     wire_format: WireFormat
     endpoint: Endpoint
     capabilities: Capabilities
+    embeddings: EmbeddingFormat | None = None
+    """The provider's API of embedding models; None if it has none."""

@@ -24,9 +24,9 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
     """
     match provider:
         case OpenAISettings():
-            from completions_mw.providers import openai
+            from completions_mw.providers import openai, openai_embeddings
 
-            return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider))
+            return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider), openai_embeddings)
         case CustomSettings():
             format = custom[provider.format]
             return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))

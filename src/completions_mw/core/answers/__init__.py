@@ -1,5 +1,6 @@
 """What servers send in place of what OpenAI sends, put right: one code for whole answers and for streams.
 
+embeddings.py      `complete_embeddings`: an answer with embeddings, in the form that the client asked for
 completion.py      `complete_answer`: a whole answer with all that OpenAI's schema requires
 message.py         the message of a whole answer, or its pieces in a stream, wherever they stand
 content.py         text and thoughts of content that is no text

@@ -4,6 +4,8 @@ catalog.py       `Catalog`: the models that clients can name, and who may use th
 route.py         `Route`: the targets of a model, in the order in which they are asked
 attempts.py      `Attempts`: asks the targets of a route until one begins to answer
 dispatch.py      `Dispatcher`: the answers to chat requests
+embedder.py      `Embedder`: the answers to embeddings requests
+batches.py       embeddings requests that an upstream takes only in parts
 targets.py       `Target`: a model of an upstream, or a model in this process
 parameters.py    `TargetParams`: parameters that a target does not take, and what happens to them
 stream_start.py  recognises a stream whose content type does not say so
@@ -13,7 +15,8 @@ client_words.py  errors of an upstream that name no parameter which the client d
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
 from completions_mw.core.dispatch.dispatch import Dispatcher
+from completions_mw.core.dispatch.embedder import Embedder
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 
-__all__ = ["Attempts", "Catalog", "CatalogModel", "Dispatcher", "Route", "Target"]
+__all__ = ["Attempts", "Catalog", "CatalogModel", "Dispatcher", "Embedder", "Route", "Target"]

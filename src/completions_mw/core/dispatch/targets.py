@@ -1,16 +1,19 @@
 """Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple, Protocol
 
+from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.parameters import TargetParams
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
 from completions_mw.core.ports import Credentials, EventSource, Model, Transport
+from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
-from completions_mw.http import ClientConnection, UpstreamBody, UpstreamResponse
+from completions_mw.http import ClientConnection, UpstreamBody, UpstreamRequest, UpstreamResponse
 from completions_mw.providers.base import Completion, Upstream
 from completions_mw.settings.compatible import Capabilities
 from completions_mw.sse import EVENT_STREAM, Event
@@ -74,6 +77,18 @@ class Target(Protocol):
         """
         ...
 
+    async def embed(self, request: Embed, asking: Asking) -> Completion:
+        """Return an answer with a vector for each input.
+
+        Args:
+            request: the request.
+            asking: for whom.
+
+        Raises:
+            GatewayError: the target gives no answer.
+        """
+        ...
+
     async def open(self, chat: Chat, asking: Asking) -> EventSource:
         """Return the events of a streamed answer.
 
@@ -103,6 +118,9 @@ class InProcessTarget:
 
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
         return Completion(await self.port.complete(chat.request))
+
+    async def embed(self, request: Embed, asking: Asking) -> Completion:
+        return Completion(await self.port.embed(request.request))
 
     async def open(self, chat: Chat, asking: Asking) -> EventSource:
         return await self.port.stream(chat.request)
@@ -138,19 +156,16 @@ class UpstreamTarget:
         return self.upstream.endpoint.timeouts.total
 
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
-        response = await self._send(chat, asking)
-        try:
-            body = await read_whole(response.body, self.max_response_bytes)
-        except GatewayError as error:
-            # The answer had begun and is billed, so no other target may be asked.
-            error.next_target = False
-            raise
-        try:
-            return self.upstream.wire_format.parse_completion(body)
-        except GatewayError as error:
-            error.maybe_billed = True
-            self.complete_error(error, response.status)
-            raise
+        return await self._whole(await self._send(chat, asking), self.upstream.wire_format.parse_completion)
+
+    async def embed(self, request: Embed, asking: Asking) -> Completion:
+        upstream, api = self.upstream, self.upstream.embeddings
+        assert api is not None  # The gateway was not built if a model needs what its provider has not.
+        answers: list[Completion] = []
+        for fields in batches_of(request.fields, api.max_inputs):
+            call = api.build_embedding_request(upstream.endpoint, self.model, fields)
+            answers.append(await self._whole(await self._call(call, asking), api.parse_embeddings))
+        return joined(answers)
 
     async def open(self, chat: Chat, asking: Asking) -> EventSource:
         response = await self._send(chat, asking)
@@ -162,6 +177,21 @@ class UpstreamTarget:
                 raise await self._no_stream_error(response, start)
             body = RejoinedBody(start, body)
         return UpstreamEvents(body, self)
+
+    async def _whole(self, response: UpstreamResponse, parse: Callable[[bytes], Completion]) -> Completion:
+        """Return the whole answer in a response."""
+        try:
+            body = await read_whole(response.body, self.max_response_bytes)
+        except GatewayError as error:
+            # The answer had begun and is billed, so no other target may be asked.
+            error.next_target = False
+            raise
+        try:
+            return parse(body)
+        except GatewayError as error:
+            error.maybe_billed = True
+            self.complete_error(error, response.status)
+            raise
 
     async def _start_of(self, response: UpstreamResponse) -> tuple[bytes, bool]:
         if self.upstream.wire_format.stream_content_type != EVENT_STREAM:
@@ -201,6 +231,18 @@ class UpstreamTarget:
     async def _ask(self, chat: Chat, asking: Asking, capabilities: Capabilities) -> UpstreamResponse:
         upstream = self.upstream
         request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap)
+        try:
+            return await self._call(request, asking)
+        except GatewayError as error:
+            put_in_client_words(error, chat)
+            raise
+
+    async def _call(self, request: UpstreamRequest, asking: Asking) -> UpstreamResponse:
+        """Send a request and return its response, whose status is that of an answer.
+
+        Raises:
+            GatewayError: the upstream gives no answer.
+        """
         request.connection, request.caller = asking
         if self.credentials is not None:
             await self.credentials.authorize(request)
@@ -213,8 +255,7 @@ class UpstreamTarget:
         except (UpstreamError, UpstreamTimeoutError):
             # The error can be made from the status alone.
             body = b""
-        error = upstream.wire_format.parse_error(response.status, response.headers, body)
-        put_in_client_words(error, chat)
+        error = self.upstream.wire_format.parse_error(response.status, response.headers, body)
         self.complete_error(error, response.status)
         try:
             raise error

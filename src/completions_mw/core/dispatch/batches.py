@@ -1,0 +1,32 @@
+"""Embeddings requests with more inputs than an upstream takes at once: split into several, whose answers are joined."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from completions_mw.core.answers.usage import find_usage
+from completions_mw.providers.base import Completion
+from completions_mw.schemas.embeddings import inputs_of
+
+
+def batches_of(fields: Mapping[str, Any], max_inputs: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the fields of requests with at most `max_inputs` inputs each; `fields` itself if it has no more."""
+    inputs = inputs_of(fields["input"])
+    if len(inputs) <= max_inputs:
+        yield fields
+        return
+    for start in range(0, len(inputs), max_inputs):
+        yield {**fields, "input": inputs[start : start + max_inputs]}
+
+
+def joined(answers: Sequence[Completion]) -> Completion:
+    """Return one answer with the vectors of several, and the sum of their usage if all report it; a single answer as it is."""
+    if len(answers) == 1:
+        return answers[0]
+    data = [item for answer in answers for item in answer.data["data"]]
+    usages = [usage for answer in answers if (usage := find_usage(answer.data)) is not None]
+    whole = {**answers[0].data, "data": [{**item, "index": position} for position, item in enumerate(data)]}
+    if len(usages) == len(answers):
+        whole["usage"] = {name: sum(usage[name] for usage in usages) for name in ("prompt_tokens", "total_tokens")}
+    else:
+        whole.pop("usage", None)
+    return Completion(whole)

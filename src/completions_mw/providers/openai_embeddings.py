@@ -1,0 +1,57 @@
+"""OpenAI's embeddings API, which most compatible servers speak too.
+
+Requests are sent as they were validated, and answers are relayed as they were received. Source: OpenAI's API reference,
+https://platform.openai.com/docs/api-reference/embeddings.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from completions_mw.errors import UpstreamError
+from completions_mw.http import UpstreamRequest
+from completions_mw.providers.base import Completion
+from completions_mw.providers.endpoint import Endpoint
+from completions_mw.providers.error_reports import is_report
+from completions_mw.providers.openai_errors import reported_error
+
+__all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
+
+max_inputs: Final = 2048
+_CHAT_PATH, _PATH = "/chat/completions", "/embeddings"
+
+
+def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
+    """Return the HTTP request for `fields`. Its URL differs from that of chat completions in the last part of the path."""
+    url = endpoint.url.replace(_CHAT_PATH, _PATH)
+    return UpstreamRequest(url, endpoint.headers, to_json({**fields, "model": model}), timeouts=endpoint.whole_timeouts)
+
+
+def parse_embeddings(body: bytes) -> Completion:
+    """Return the `list` object of embeddings in the body of an answer.
+
+    Raises:
+        UpstreamError: the body reports an error, or is not a list of embeddings.
+    """
+    try:
+        data = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise unusable_embeddings_error() from None
+    if not isinstance(data, dict):
+        raise unusable_embeddings_error()
+    found = data.get("data")
+    if isinstance(found, list) and found and all(map(_is_embedding, found)) and not data.get("error"):
+        return Completion(data, body)
+    if data.get("error") or is_report(data):
+        raise reported_error(data)
+    raise unusable_embeddings_error()
+
+
+def _is_embedding(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("embedding"), list | str)
+
+
+def unusable_embeddings_error() -> UpstreamError:
+    """Return the error for an answer that is no list of embeddings."""
+    return UpstreamError("The upstream provider sent an answer that is not a list of embeddings.", code="upstream_protocol_error")
