@@ -6,6 +6,7 @@ registry.py       makes the upstream of a provider from its settings; imports on
 custom.py         `CustomFormat`, the base class of wire formats that host apps and installed packages bring
 openai.py         OpenAI's chat completions API, which every compatible server speaks too
 openai_embeddings.py  OpenAI's embeddings API
+azure.py          Azure OpenAI: OpenAI's API with deployments, versions and a content filter
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape
 retry_advice.py   an upstream's advice on retries, as a client may have it

@@ -1,5 +1,7 @@
 """Errors of OpenAI and of compatible servers, translated into the errors that a client gets (docs/contract.md, Errors)."""
 
+from typing import Final
+
 from completions_mw.errors import (
     GatewayError,
     InvalidRequestError,
@@ -12,6 +14,9 @@ from completions_mw.errors import (
 from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report, find_report, read_report
 from completions_mw.providers.retry_advice import retry_advice
+
+_UNKNOWN_MODEL: Final = frozenset({"model_not_found", "DeploymentNotFound"})
+"""Codes of errors for a model that the upstream does not have: of OpenAI, and of Azure OpenAI."""
 
 
 def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
@@ -43,7 +48,7 @@ def _meaning(status: int, headers: Headers, report: Report) -> GatewayError:
     code = report.code
     if status in (400, 422):
         return InvalidRequestError(message, code=code, param=report.param)
-    if status == 404 and code == "model_not_found":
+    if status == 404 and code in _UNKNOWN_MODEL:
         unknown = NotFoundError("The upstream provider does not know this model.", code=code)
         unknown.next_target = True
         return unknown

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
-from completions_mw.settings.providers import CustomSettings, OpenAISettings, UpstreamSettings
+from completions_mw.settings.providers import AzureSettings, CustomSettings, OpenAISettings, UpstreamSettings
 
 if TYPE_CHECKING:
     from completions_mw.providers.custom import CustomFormat
@@ -27,6 +27,10 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
             from completions_mw.providers import openai, openai_embeddings
 
             return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider), openai_embeddings)
+        case AzureSettings():
+            from completions_mw.providers import azure
+
+            return Upstream(azure, azure.build_endpoint(provider), azure.capabilities_of(provider))
         case CustomSettings():
             format = custom[provider.format]
             return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))

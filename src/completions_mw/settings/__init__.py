@@ -21,6 +21,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
 from completions_mw.settings.providers import (
+    AzureSettings,
     CustomSettings,
     EchoSettings,
     LlamaCppSettings,
@@ -35,6 +36,7 @@ from completions_mw.settings.stores import Connections, StoreSettings
 
 __all__ = [
     "Allowance",
+    "AzureSettings",
     "Budget",
     "CacheSettings",
     "Connections",

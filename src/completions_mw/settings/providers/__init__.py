@@ -4,6 +4,7 @@ The class of a provider says what the rest of the library must know of it: no co
 
 base.py       what all providers have: base URL, API key, headers, timeouts
 openai.py     `api = "openai"`: OpenAI, and every server that speaks its API
+azure.py      `api = "azure"`: Azure OpenAI
 local.py      `api = "llama_cpp"` and `api = "echo"`: models in this process
 custom.py     `api = "custom"`: a wire format of the host app, or of an installed package
 
@@ -14,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from completions_mw.settings.providers.azure import AzureSettings
 from completions_mw.settings.providers.base import LocalSettings, TimeoutSettings, UpstreamSettings
 from completions_mw.settings.providers.custom import CustomSettings
 from completions_mw.settings.providers.local import EchoSettings, LlamaCppSettings
@@ -21,6 +23,7 @@ from completions_mw.settings.providers.openai import OpenAISettings
 
 __all__ = [
     "PLANNED_APIS",
+    "AzureSettings",
     "CustomSettings",
     "EchoSettings",
     "LlamaCppSettings",
@@ -31,6 +34,6 @@ __all__ = [
     "UpstreamSettings",
 ]
 
-ProviderSettings = Annotated[OpenAISettings | CustomSettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
-PLANNED_APIS = ("azure", "anthropic", "gemini", "bedrock")
+ProviderSettings = Annotated[OpenAISettings | AzureSettings | CustomSettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
+PLANNED_APIS = ("anthropic", "gemini", "bedrock")
 """Values of `api` that a later version will support."""

@@ -1,0 +1,76 @@
+"""The wire format of Azure OpenAI: OpenAI's, with deployments for models, versions of the API, and a content filter.
+
+Sources, below https://learn.microsoft.com/azure/ai-foundry/openai/: api-version-lifecycle (paths, versions, authentication),
+concepts/content-streaming (events of the filter, charges), concepts/content-filter (errors of the filter).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from completions_mw.errors import GatewayError, InvalidRequestError
+from completions_mw.http import Headers, UpstreamRequest
+from completions_mw.providers import openai, openai_errors
+from completions_mw.providers.endpoint import Endpoint, endpoint_of
+from completions_mw.providers.openai import open_stream, parse_completion, stream_content_type
+from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.providers.azure import AzureSettings
+
+__all__ = [
+    "build_endpoint",
+    "build_request",
+    "capabilities_of",
+    "open_stream",
+    "parse_completion",
+    "parse_error",
+    "stream_content_type",
+]
+
+CAPABILITIES: Final = Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)
+_FIRST_WITH_USAGE: Final = "2024-09-01"
+"""First dated version with `max_completion_tokens`, `stream_options` and `parallel_tool_calls`."""
+_BEFORE_USAGE: Final = Capabilities(unsupported=frozenset({"top_k", "stream_options", "parallel_tool_calls"}))
+_DEPLOYMENT: Final = "{deployment}"
+
+
+def build_endpoint(settings: AzureSettings) -> Endpoint:
+    """Return the endpoint of a provider in the settings; with a dated version its URL has a place for the deployment."""
+    root = settings.base_url.removesuffix("/v1").removesuffix("/openai")
+    match settings.api_version:
+        case "v1":
+            path = "/openai/v1/chat/completions"
+        case "preview":
+            path = "/openai/v1/chat/completions?api-version=preview"
+        case date:
+            path = f"/openai/deployments/{_DEPLOYMENT}/chat/completions?api-version={date}"
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return endpoint_of(settings, root + path, {"api-key": key})
+
+
+def capabilities_of(settings: AzureSettings) -> Capabilities:
+    """Return what the version of the API supports."""
+    is_old = settings.api_version[:1].isdigit() and settings.api_version < _FIRST_WITH_USAGE
+    return _BEFORE_USAGE if is_old else CAPABILITIES
+
+
+def build_request(
+    endpoint: Endpoint,
+    capabilities: Capabilities,
+    model: str,
+    fields: Mapping[str, Any],
+    max_tokens: int | None = None,
+) -> UpstreamRequest:
+    """Return the HTTP request for `fields` to the deployment `model`."""
+    request = openai.build_request(endpoint, capabilities, model, fields, max_tokens)
+    request.url = request.url.replace(_DEPLOYMENT, quote(model, safe=""))
+    return request
+
+
+def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
+    """Return the client's error for an answer whose status is not 200. A prompt that the content filter has stopped is billed."""
+    error = openai_errors.parse_error(status, headers, body)
+    if isinstance(error, InvalidRequestError) and error.code == "content_filter":
+        error.received = 0
+        # The client sent no `prompt`.
+        error.param = "messages"
+    return error
