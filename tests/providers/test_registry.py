@@ -11,7 +11,7 @@ from completions_mw.settings import OpenAISettings, Settings
 from completions_mw.settings.compatible import Capabilities
 
 ALWAYS = {"base", "endpoint", "registry"}
-OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_json"}
+OPENAI = {"openai", "openai_embeddings", "openai_errors", "error_reports", "retry_advice", "lenient_json"}
 
 
 def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
