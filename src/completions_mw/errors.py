@@ -25,7 +25,7 @@
 Over HTTP, the pipeline turns every GatewayError into OpenAI's error envelope (docs/contract.md, Errors). Direct calls raise them.
 """
 
-from typing import Any, ClassVar, Final, TypedDict
+from typing import Any, ClassVar, Final, Literal, TypedDict
 
 from pydantic_core import to_json
 
@@ -36,6 +36,8 @@ NO_RETRY_HEADERS: Final = (("x-should-retry", "false"),)
 MAX_RETRY_MS: Final = 60_000
 """Longest `retry-after-ms` that is sent: openai-node waits as long as the header says, even a day (docs/contract.md, Client retries)."""
 _MAX_NAME_CHARS: Final = 256
+ErrorSource = Literal["gateway", "upstream"]
+"""Who did not answer: this server, or the model's provider; a model in this process counts as its own provider."""
 
 
 class GatewayError(Exception):
@@ -52,6 +54,8 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     type: str = "server_error"
     code: str | None = None
+    source: ErrorSource = "gateway"
+    """Who refused the request or failed: the gateway, or the upstream. Clients get it as the header `x-completions-error-source`."""
     next_target: bool = False
     """Whether the model's next target may answer instead: nothing was sent to the client, and no upstream is still answering."""
     received: int | None = None
@@ -221,6 +225,7 @@ class UpstreamError(GatewayError):
 
     status = 502
     code = "upstream_error"
+    source = "upstream"
     next_target = True
 
 
@@ -236,6 +241,7 @@ class UpstreamTimeoutError(GatewayError):
 
     status = 504
     code = "upstream_timeout"
+    source = "upstream"
 
 
 class NotCachedError(GatewayError):
@@ -273,7 +279,7 @@ def error_response(error: GatewayError) -> Response[Any]:
         headers = (*headers, *NO_RETRY_HEADERS)
     return Response(
         status=error.status,
-        headers=(("content-type", "application/json"), *headers),
+        headers=(("content-type", "application/json"), ("x-completions-error-source", error.source), *headers),
         body=to_json(error_body(error)),
     )
 

@@ -100,11 +100,14 @@ def test_an_answer_that_cannot_be_used(client: Client, upstream: MockUpstream, m
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503, 504, 529])
-def test_an_error_status(client: Client, upstream: MockUpstream, status: int) -> None:
+def test_an_error_status(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, status: int) -> None:
     expected = {400: 400, 408: 504, 413: 413, 422: 400, 429: 429, 504: 504}
     answer = client.post(f"status-{status}")
     assert answer.status == expected.get(status, 502)
+    assert answer.headers["x-completions-error-source"] == "upstream"
     assert len(upstream.requests) == 1
+    [record] = [record for record in caplog.records if record.getMessage() == "upstream_failed"]
+    assert (line(record)["upstream_status"], record.levelname) == (status, "ERROR" if status in (401, 403) else "WARNING")
 
 
 @every_transport

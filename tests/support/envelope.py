@@ -23,6 +23,7 @@ def check_refusal(refusal: Refusal) -> None:
     """Check that a refusal is the envelope of OpenAI's API and nothing else."""
     assert re.fullmatch(r"req_[0-9a-f]{32}", refusal.headers["x-request-id"])
     assert refusal.headers["content-type"] == "application/json"
+    assert refusal.headers["x-completions-error-source"] in ("gateway", "upstream")
     if refusal.method == "HEAD":
         return
     check_error(json.loads(refusal.body))

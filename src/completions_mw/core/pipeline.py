@@ -273,6 +273,8 @@ class Pipeline:
         """Record the usage of an ended stream in its context, report its end, and settle it."""
         context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
         error = end.error
+        if isinstance(error, GatewayError):
+            error.target = context.target
         if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):
             self._observer.failed("target", context, error)
         self._end(context, error)

@@ -264,8 +264,8 @@ class UpstreamTarget:
             del error
 
     def complete_error(self, error: GatewayError, status: int) -> None:
-        """Set the upstream status of an error, and remove the upstream's secrets from its texts."""
-        error.upstream_status = status
+        """Set the source and the upstream status of an error, and remove the upstream's secrets from its texts."""
+        error.source, error.upstream_status = "upstream", status
         self.upstream.endpoint.redact(error, () if self.credentials is None else self.credentials.secrets)
 
 

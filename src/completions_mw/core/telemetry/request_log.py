@@ -1,11 +1,14 @@
 """The observer that logs requests and failures."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from completions_mw.core.telemetry.log import access_log, event_log, log_event, log_exception
 from completions_mw.core.telemetry.observer import ObservedRequest, Observer, Step
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
+
+_OPERATORS_STATUSES: Final = frozenset({401, 402, 403})
+"""Statuses by which an upstream refuses the key or the account of the operator, which no retry mends."""
 
 
 class RequestLog(Observer):
@@ -61,10 +64,11 @@ def _log_access(request: ObservedRequest, status: int, code: str | None, error: 
 
 
 def _log_upstream_failure(request: ObservedRequest, error: GatewayError) -> None:
-    if not event_log.isEnabledFor(logging.WARNING):
+    level = logging.ERROR if error.upstream_status in _OPERATORS_STATUSES else logging.WARNING
+    if not event_log.isEnabledFor(level):
         return
     log_event(
-        logging.WARNING,
+        level,
         "upstream_failed",
         request_id=request.id,
         target=request.target,
