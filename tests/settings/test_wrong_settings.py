@@ -65,7 +65,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("providers.up", {"providers": {"up": "openai"}}, "should be a table"),
     ("providers.up.api", {"providers": {"up": {}}}, "is missing"),
     ("providers.up.api", provider(api="anthropic"), "not built yet: anthropic"),
-    ("providers.up.api", provider(api=7), "'openai', 'azure', 'custom', 'llama_cpp', 'echo'"),
+    ("providers.up.api", provider(api=7), "'openai', 'azure', 'gemini', 'bedrock', 'custom', 'llama_cpp', 'echo'"),
     ("providers.a/b", {"providers": {"a/b": {"api": "echo"}}}, "letters, digits"),
     ("providers.", {"providers": {"": {"api": "echo"}}}, "1 to 128"),
     ("providers.up.apikey", provider(apikey=SECRET), "did you mean `api_key`?"),

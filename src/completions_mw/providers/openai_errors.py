@@ -25,7 +25,7 @@ def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
     Errors that the client can correct keep the upstream's text, code and param; errors that only the operator can correct get a fixed text.
     """
     report = find_report(body)
-    error = _meaning(status, headers, report)
+    error = client_error(status, headers, report)
     error.upstream_code = report.code
     return error
 
@@ -43,7 +43,8 @@ def reported_error(value: object) -> UpstreamError:
     return error
 
 
-def _meaning(status: int, headers: Headers, report: Report) -> GatewayError:
+def client_error(status: int, headers: Headers, report: Report) -> GatewayError:
+    """Return the client's error for a status and a report whose code, if it has one, is of OpenAI's."""
     message = report.message or "The upstream provider refused the request."
     code = report.code
     if status in (400, 422):

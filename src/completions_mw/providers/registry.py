@@ -5,7 +5,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
-from completions_mw.settings.providers import AzureSettings, CustomSettings, OpenAISettings, UpstreamSettings
+from completions_mw.settings.providers import (
+    AzureSettings,
+    BedrockSettings,
+    CustomSettings,
+    GeminiSettings,
+    OpenAISettings,
+    UpstreamSettings,
+)
 
 if TYPE_CHECKING:
     from completions_mw.providers.custom import CustomFormat
@@ -31,6 +38,14 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
             from completions_mw.providers import azure
 
             return Upstream(azure, azure.build_endpoint(provider), azure.capabilities_of(provider))
+        case GeminiSettings():
+            from completions_mw.providers import gemini
+
+            return Upstream(gemini, gemini.build_endpoint(provider), gemini.capabilities_of(provider))
+        case BedrockSettings():
+            from completions_mw.providers import bedrock
+
+            return Upstream(bedrock, bedrock.build_endpoint(provider), bedrock.capabilities_of(provider))
         case CustomSettings():
             format = custom[provider.format]
             return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))

@@ -22,8 +22,10 @@ from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
 from completions_mw.settings.providers import (
     AzureSettings,
+    BedrockSettings,
     CustomSettings,
     EchoSettings,
+    GeminiSettings,
     LlamaCppSettings,
     OpenAISettings,
     ProviderSettings,
@@ -37,11 +39,13 @@ from completions_mw.settings.stores import Connections, StoreSettings
 __all__ = [
     "Allowance",
     "AzureSettings",
+    "BedrockSettings",
     "Budget",
     "CacheSettings",
     "Connections",
     "CustomSettings",
     "EchoSettings",
+    "GeminiSettings",
     "KeySettings",
     "Limits",
     "LlamaCppSettings",

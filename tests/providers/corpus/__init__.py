@@ -24,8 +24,8 @@ A fixture is JSON. Its texts are ours, its shapes those of the vendor's document
 
 from typing import Final
 
-from tests.providers.corpus import azure, openai
+from tests.providers.corpus import azure, gemini, openai
 from tests.providers.corpus.format import Format
 
-FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT)}
+FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT, gemini.FORMAT)}
 """The wire formats by their `api`."""

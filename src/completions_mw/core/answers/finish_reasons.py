@@ -15,14 +15,14 @@ _WORDS: Final = {
     "modelcontextwindowexceeded",
     "tool_calls": "toolcalls toolcall tooluse",
     "content_filter": "contentfilter contentfiltered safety imagesafety refusal recitation imagerecitation blocklist prohibitedcontent "
-    "imageprohibitedcontent spii sensitive language blocked guardrailintervened moderation risk",
+    "imageprohibitedcontent spii sensitive language blocked guardrailintervened moderation risk modelarmor escalation",
     "function_call": "functioncall",
     INTERRUPTED: "abort aborted error errored insufficientsystemresource networkerror cancel canceled cancelled interrupted failed failure "
     "timeout timedout disconnected unavailable overloaded servererror internalerror malformedfunctioncall unexpectedtoolcall "
-    "malformedresponse toomanytoolcalls missingthoughtsignature",
+    "malformedresponse toomanytoolcalls missingthoughtsignature malformedmodeloutput malformedtooluse",
 }
 _REASONS: Final = {word: reason for reason, words in _WORDS.items() for word in words.split()}
-"""OpenAI's reason by the word of a vendor: Anthropic, Gemini, Cohere, DeepSeek, Mistral, OpenRouter, SGLang, TGI, vLLM."""
+"""OpenAI's reason by the word of a vendor: Anthropic, Bedrock, Gemini, Cohere, DeepSeek, Mistral, OpenRouter, SGLang, TGI, vLLM."""
 _SIGNS_OF_FAILURE: Final = re.compile("abort|error|fail|cancel|timeout|insufficient|interrupt|unavailable|overload|disconnect")
 
 

@@ -5,6 +5,8 @@ The class of a provider says what the rest of the library must know of it: no co
 base.py       what all providers have: base URL, API key, headers, timeouts
 openai.py     `api = "openai"`: OpenAI, and every server that speaks its API
 azure.py      `api = "azure"`: Azure OpenAI
+gemini.py     `api = "gemini"`: Google's Gemini API
+bedrock.py    `api = "bedrock"`: Amazon Bedrock
 local.py      `api = "llama_cpp"` and `api = "echo"`: models in this process
 custom.py     `api = "custom"`: a wire format of the host app, or of an installed package
 
@@ -16,16 +18,21 @@ from typing import Annotated
 from pydantic import Field
 
 from completions_mw.settings.providers.azure import AzureSettings
-from completions_mw.settings.providers.base import LocalSettings, TimeoutSettings, UpstreamSettings
+from completions_mw.settings.providers.base import AwsSignature, LocalSettings, TimeoutSettings, UpstreamSettings
+from completions_mw.settings.providers.bedrock import BedrockSettings
 from completions_mw.settings.providers.custom import CustomSettings
+from completions_mw.settings.providers.gemini import GeminiSettings
 from completions_mw.settings.providers.local import EchoSettings, LlamaCppSettings
 from completions_mw.settings.providers.openai import OpenAISettings
 
 __all__ = [
     "PLANNED_APIS",
+    "AwsSignature",
     "AzureSettings",
+    "BedrockSettings",
     "CustomSettings",
     "EchoSettings",
+    "GeminiSettings",
     "LlamaCppSettings",
     "LocalSettings",
     "OpenAISettings",
@@ -34,6 +41,9 @@ __all__ = [
     "UpstreamSettings",
 ]
 
-ProviderSettings = Annotated[OpenAISettings | AzureSettings | CustomSettings | LlamaCppSettings | EchoSettings, Field(discriminator="api")]
-PLANNED_APIS = ("anthropic", "gemini", "bedrock")
+ProviderSettings = Annotated[
+    OpenAISettings | AzureSettings | GeminiSettings | BedrockSettings | CustomSettings | LlamaCppSettings | EchoSettings,
+    Field(discriminator="api"),
+]
+PLANNED_APIS = ("anthropic",)
 """Values of `api` that a later version will support."""

@@ -1,7 +1,7 @@
 """Base classes of the tables `[providers.<name>]`."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator
 
@@ -27,6 +27,15 @@ class TimeoutSettings(SettingsModel):
     """Seconds without a byte of a stream."""
     total: Seconds = 600.0
     """Seconds from the start of the call to the end of the answer, streamed or not."""
+
+
+class AwsSignature(NamedTuple):
+    """How requests to AWS are signed (Signature Version 4)."""
+
+    service: str
+    region: str
+    profile: str | None
+    """Profile in AWS' configuration files with the credentials; None for the default."""
 
 
 class UpstreamSettings(SettingsModel):
@@ -90,6 +99,11 @@ class UpstreamSettings(SettingsModel):
     def safe_params(self) -> frozenset[str]:
         """Parameters of vendors that requests may have without being asked for: none, unless the API is an extension of OpenAI's."""
         return frozenset()
+
+    @property
+    def signature(self) -> AwsSignature | None:
+        """How requests are signed; None for a provider that gets a constant header, or a token."""
+        return None
 
 
 class LocalSettings(SettingsModel):

@@ -1,0 +1,131 @@
+"""The content of messages, taken apart for APIs that spell it otherwise: text, and the data of images, sounds and files."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final, NamedTuple
+
+from completions_mw.providers.untranslatable import untranslatable
+
+_data_uri: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE).match
+_MEDIA_TYPES: Final = {
+    "csv": "text/csv",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "html": "text/html",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "md": "text/markdown",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "webp": "image/webp",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""Media types by file extension. Not from `mimetypes`, whose answers depend on the machine."""
+
+Turn = tuple[str, list[Any]]
+"""A role and its parts, in the words of an API."""
+
+
+class Media(NamedTuple):
+    """An image, a sound or a file of a message: its data, or where to find it."""
+
+    kind: str
+    """Type of the content part: `image_url`, `input_audio` or `file`."""
+    param: str
+    """Path of the data or address in the request, for errors."""
+    media_type: str
+    """Media type, as `image/png`; empty if it is not known."""
+    data: str = ""
+    """The data in base64; empty if there is an address."""
+    url: str = ""
+    filename: str = ""
+
+
+def parts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the content of a message as a list of parts, without texts that are empty."""
+    content = message.get("content")
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    return [part for part in parts if part["type"] != "text" or part["text"]]
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, all of whose parts are text or refusals."""
+    return "".join(part.get("text") or part.get("refusal") or "" for part in parts_of(message))
+
+
+def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
+    """Return the instructions, and all other messages with their positions, for APIs that take instructions apart from the messages.
+
+    Instructions without any other message become the message of the user, since such APIs need one.
+    """
+    instructions: list[str] = []
+    others: list[tuple[int, dict[str, Any]]] = []
+    for position, message in enumerate(messages):
+        if message["role"] not in ("system", "developer"):
+            others.append((position, message))
+        elif text := text_of(message):
+            instructions.append(text)
+    if not others and instructions:
+        return [], [(0, {"role": "user", "content": "\n\n".join(instructions)})]
+    return instructions, others
+
+
+def merged(turns: Iterable[Turn]) -> list[Turn]:
+    """Return turns of which no two neighbours have the same role, and none is empty, for APIs whose roles alternate."""
+    whole: list[Turn] = []
+    for role, parts in turns:
+        if parts and whole and whole[-1][0] == role:
+            whole[-1][1].extend(parts)
+        elif parts:
+            whole.append((role, parts))
+    return whole
+
+
+def media_of(part: Mapping[str, Any], path: str) -> Media:
+    """Return the image, sound or file in a content part.
+
+    Args:
+        part: content part of a type other than `text`.
+        path: path of the part in the request.
+
+    Raises:
+        InvalidRequestError: the part holds neither data in base64 nor the URL of an image.
+    """
+    kind = part["type"]
+    given = part[kind]
+    if kind == "input_audio":
+        return Media(kind, f"{path}.input_audio", f"audio/{given['format']}", given["data"])
+    if kind == "image_url":
+        param, address = f"{path}.image_url.url", given["url"]
+        if address[:5].lower() != "data:":
+            return Media(kind, param, _media_type_of(address.partition("?")[0]), url=address)
+        return Media(kind, param, *_data_of(address, param))
+    data, filename = given.get("file_data"), given.get("filename") or ""
+    if not data:
+        raise untranslatable(f"{path}.file.file_id", "takes files only as 'file_data'", is_value=False)
+    param = f"{path}.file.file_data"
+    media_type, data = _data_of(data, param) if data[:5].lower() == "data:" else (_media_type_of(filename), data)
+    return Media(kind, param, media_type, data, filename=filename)
+
+
+def _data_of(address: str, param: str) -> tuple[str, str]:
+    """Return the media type and the base64 data of a data URI (RFC 2397)."""
+    found = _data_uri(address)
+    if found is None or not found[2].lower().endswith(";base64"):
+        raise untranslatable(param, "takes data URIs only in base64, as 'data:image/png;base64,…'")
+    return found[1].lower(), address[found.end() :]
+
+
+def _media_type_of(name: str) -> str:
+    return _MEDIA_TYPES.get(PurePosixPath(name).suffix[1:].lower(), "")
+
+
+def paths_of(parts: Iterable[dict[str, Any]], position: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the parts of the message at `position` with their paths in the request."""
+    return ((f"messages[{position}].content[{at}]", part) for at, part in enumerate(parts))

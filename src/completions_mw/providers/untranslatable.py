@@ -1,0 +1,19 @@
+"""Requests that an API cannot express, refused before it is asked."""
+
+from completions_mw.errors import InvalidRequestError
+
+
+def untranslatable(param: str, reason: str, *, is_value: bool = True) -> InvalidRequestError:
+    """Return the error for a part of a request that an API has no words for. Another target of the model may have them.
+
+    Args:
+        param: path of that part, as `messages[0].content[1].image_url.url`.
+        reason: rest of the sentence "The model's provider …".
+        is_value: whether another value of the parameter could be expressed.
+    """
+    code = "unsupported_value" if is_value else "unsupported_parameter"
+    error = InvalidRequestError(
+        f"Unsupported {'value' if is_value else 'parameter'}: '{param}'. The model's provider {reason}.", param=param, code=code
+    )
+    error.next_target = True
+    return error
