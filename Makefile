@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 # Where a private CA is installed system-wide, uv must be told to trust it; elsewhere this changes nothing.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON ?= $(PYTHON)
+# Some images tell Python to keep no bytecode. Each of the hundreds of processes of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # The tests wait for much of their time, so one process more than there are cores has enough to do.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 UV := .uv/bin/uv
