@@ -57,7 +57,7 @@ class ModelRegistry:
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings, share)
         self._backends_to_close: list[Transport | Model] = []
-        self._limited: dict[tuple[TargetName, UnsupportedParams], Target] = {}
+        self._limited: dict[tuple[TargetName, UnsupportedParams, int | None], Target] = {}
         faults = list(_faults(settings, options))
         if faults:
             raise ConfigurationError("\n".join(faults))
@@ -79,14 +79,19 @@ class ModelRegistry:
         return CatalogModel(name, Route(targets), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media)
 
     def _target(self, name: TargetName, model: ModelSettings) -> Target:
-        """Return a target of a model, which all models share whose policy for parameters that the target does not take is the same."""
+        """Return a target of a model, which all models share whose settings for it are the same."""
         target, provider = self._makers[name.provider](name.model), self._settings.providers[name.provider]
-        if provider.is_local or not isinstance(target, UpstreamTarget) or not limited_params(target.upstream.capabilities):
+        if provider.is_local or not isinstance(target, UpstreamTarget):
+            return target
+        capabilities = target.upstream.capabilities
+        maximum = model.max_output_tokens if capabilities.needs_maximum else None
+        if maximum is None and not limited_params(capabilities):
             return target
         policy = model.unsupported_params or provider.unsupported_params or self._settings.unsupported_params
-        if (name, policy) not in self._limited:
-            self._limited[name, policy] = replace(target, params=TargetParams(target.name, target.upstream.capabilities, policy))
-        return self._limited[name, policy]
+        if (name, policy, maximum) not in self._limited:
+            params = TargetParams(target.name, capabilities, policy)
+            self._limited[name, policy, maximum] = replace(target, params=params, maximum=maximum)
+        return self._limited[name, policy, maximum]
 
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
         """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""

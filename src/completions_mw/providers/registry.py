@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
 from completions_mw.settings.providers import (
+    AnthropicSettings,
     AzureSettings,
     BedrockSettings,
     CustomSettings,
@@ -46,6 +47,10 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
             from completions_mw.providers import bedrock
 
             return Upstream(bedrock, bedrock.build_endpoint(provider), bedrock.capabilities_of(provider))
+        case AnthropicSettings():
+            from completions_mw.providers import anthropic
+
+            return Upstream(anthropic, anthropic.build_endpoint(provider), anthropic.capabilities_of(provider))
         case CustomSettings():
             format = custom[provider.format]
             return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))

@@ -21,6 +21,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
 from completions_mw.settings.providers import (
+    AnthropicSettings,
     AzureSettings,
     BedrockSettings,
     CustomSettings,
@@ -38,6 +39,7 @@ from completions_mw.settings.stores import Connections, StoreSettings
 
 __all__ = [
     "Allowance",
+    "AnthropicSettings",
     "AzureSettings",
     "BedrockSettings",
     "Budget",

@@ -27,6 +27,8 @@ class Capabilities:
     """Largest `n`; None for that of OpenAI's API."""
     max_stop: int | None = None
     """Maximum of `stop` sequences; None for that of OpenAI's API."""
+    needs_maximum: bool = False
+    """Whether each request needs a maximum of completion tokens; it is the model's `max_output_tokens` if the client sets none."""
     max_tokens: str = "max_tokens"
     """Parameter in which the service takes a maximum of completion tokens."""
     developer_role: bool = False

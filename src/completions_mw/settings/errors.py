@@ -3,8 +3,6 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from completions_mw.settings.providers import PLANNED_APIS
-
 _MAX_PART_CHARS = 80
 """Characters of one part of a path that an error shows at most."""
 
@@ -36,7 +34,7 @@ def _reason(fault: ErrorDetails) -> str:
         case "missing" | "union_tag_not_found":
             return "is missing"
         case "union_tag_invalid":
-            return f"should be {fault['ctx']['expected_tags']}; not built yet: {', '.join(PLANNED_APIS)}"
+            return f"should be {fault['ctx']['expected_tags']}"
         case "tuple_type":
             return "should be a list"
         case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":

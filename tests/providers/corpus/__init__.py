@@ -1,7 +1,7 @@
 """The corpus of wire formats: 14 cases for each, in `tests/providers/fixtures/<api>/<case>.json`, whole and streamed.
 
 case.py     `Case`: a fixture, and the names of all cases
-format.py   `Format`: what the checks must know of a wire format; `SseFormat` data of streams as server-sent events
+format.py   `Format`: what the checks must know of a wire format; `sse`: streams as server-sent events
 replay.py   a gateway whose transport answers with fixtures
 <api>.py    the `FORMAT` of a wire format, by the vendor's own SDK
 
@@ -24,8 +24,8 @@ A fixture is JSON. Its texts are ours, its shapes those of the vendor's document
 
 from typing import Final
 
-from tests.providers.corpus import azure, gemini, openai
+from tests.providers.corpus import anthropic, azure, gemini, openai
 from tests.providers.corpus.format import Format
 
-FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT, gemini.FORMAT)}
+FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT, anthropic.FORMAT, gemini.FORMAT)}
 """The wire formats by their `api`."""

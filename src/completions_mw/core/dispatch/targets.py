@@ -149,6 +149,8 @@ class UpstreamTarget:
     credentials: Credentials | None = field(default=None, repr=False)
     """What proves who sends a request; None if it is in the headers of the endpoint."""
     params: TargetParams | None = None
+    maximum: int | None = None
+    """Maximum of completion tokens for a request that sets none; None if the upstream needs none."""
     habits: Habits = field(default_factory=Habits, compare=False)
 
     @property
@@ -230,7 +232,8 @@ class UpstreamTarget:
 
     async def _ask(self, chat: Chat, asking: Asking, capabilities: Capabilities) -> UpstreamResponse:
         upstream = self.upstream
-        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, chat.cap)
+        cap = self.maximum if chat.cap is None and self.maximum is not None and chat.max_tokens is None else chat.cap
+        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, cap)
         try:
             return await self._call(request, asking)
         except GatewayError as error:

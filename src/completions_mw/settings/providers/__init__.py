@@ -5,6 +5,7 @@ The class of a provider says what the rest of the library must know of it: no co
 base.py       what all providers have: base URL, API key, headers, timeouts
 openai.py     `api = "openai"`: OpenAI, and every server that speaks its API
 azure.py      `api = "azure"`: Azure OpenAI
+anthropic.py  `api = "anthropic"`: Anthropic, and servers that have its API beside OpenAI's
 gemini.py     `api = "gemini"`: Google's Gemini API
 bedrock.py    `api = "bedrock"`: Amazon Bedrock
 local.py      `api = "llama_cpp"` and `api = "echo"`: models in this process
@@ -17,6 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from completions_mw.settings.providers.anthropic import AnthropicSettings
 from completions_mw.settings.providers.azure import AzureSettings
 from completions_mw.settings.providers.base import AwsSignature, LocalSettings, TimeoutSettings, UpstreamSettings
 from completions_mw.settings.providers.bedrock import BedrockSettings
@@ -26,7 +28,7 @@ from completions_mw.settings.providers.local import EchoSettings, LlamaCppSettin
 from completions_mw.settings.providers.openai import OpenAISettings
 
 __all__ = [
-    "PLANNED_APIS",
+    "AnthropicSettings",
     "AwsSignature",
     "AzureSettings",
     "BedrockSettings",
@@ -42,8 +44,13 @@ __all__ = [
 ]
 
 ProviderSettings = Annotated[
-    OpenAISettings | AzureSettings | GeminiSettings | BedrockSettings | CustomSettings | LlamaCppSettings | EchoSettings,
+    OpenAISettings
+    | AzureSettings
+    | AnthropicSettings
+    | GeminiSettings
+    | BedrockSettings
+    | CustomSettings
+    | LlamaCppSettings
+    | EchoSettings,
     Field(discriminator="api"),
 ]
-PLANNED_APIS = ("anthropic",)
-"""Values of `api` that a later version will support."""
