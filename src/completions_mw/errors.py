@@ -66,6 +66,8 @@ class GatewayError(Exception):
     """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
     target: str | None = None
     """`provider/model` of the target that failed or refused the request, for the log and for direct calls; None if there is none."""
+    upstream_key: int | None = None
+    """Position of the API key that the upstream was sent, from 1 on, for the log; None if its provider has only one."""
     model: str | None = None
     """Model name in a request that was refused before the model was looked up, for the log."""
     upstream_code: str | None = None

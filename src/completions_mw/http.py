@@ -4,7 +4,7 @@ Header names are in lower case. Header values are text with one character for ea
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 StreamT = TypeVar("StreamT")
@@ -100,6 +100,10 @@ class Timeouts:
     """Seconds without a byte of the response's body."""
     total: float = 600.0
     """Seconds from the start of the call to the end of the response."""
+
+    def within(self, seconds: float) -> "Timeouts":
+        """Return these timeouts with no more than `seconds` for the whole call."""
+        return replace(self, total=min(self.total, seconds))
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ PAIRS = (
     "Storage",
     "ThreadSource",
     "Transport",
+    "Waiting",
 )
 CALLED_BY_LOOPS = {"HttpConnection", "Httpx2Connection"}
 """Pairs of which one has methods for its event loop, too."""

@@ -157,6 +157,8 @@ def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = Mapping
             "models": {**{name: {"targets": [target]} for name, target in targets.items()}, "alias": {"targets": ["up/ok"]}},
             "keys": {"client": {"secret": KEY}},
             "keep_alive": 0.1,
+            "retries": {"attempts": 1},
+            "breaker": {"enabled": False},
             "max_response_bytes": 2 * 1024 * 1024,
             **more,
         }

@@ -18,7 +18,7 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
-from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import SettingsKeys
@@ -146,6 +146,7 @@ class Charging:
             clock,
             observers,
             StreamRules(clock, self.background, settings.keep_alive, settings.send_timeout),
+            Attempts(observers, BlockingBackends().waiting(), settings.retries),
             cache=cache,
             dialects=dialects,
         )

@@ -41,8 +41,12 @@ class RequestContext:
     """Model name that the client asked for."""
     target: str | None = None
     """`provider/model` of the target that was asked last."""
-    asked: float | None = None
-    """Time at which `target` was asked, in seconds of the monotonic clock."""
+    asked: float = 0.0
+    """Time at which `target` was asked, in seconds of the monotonic clock; 0 before."""
+    attempts: int = 0
+    """Number of times that a target was asked."""
+    deadline: float | None = None
+    """Time by which the request must be answered, in seconds of the monotonic clock; None where only the timeouts of its targets count."""
     heard: float | None = None
     """Seconds from then to the first visible text of a stream; None before it, and for whole answers."""
     stream: bool = False
@@ -77,14 +81,22 @@ class RequestContext:
     def ask(self, target: str) -> None:
         """Note that a target, `provider/model`, is asked now."""
         self.target, self.asked, self.heard = target, self.clock.monotonic(), None
+        self.attempts += 1
 
     def seconds_of_target(self) -> float:
         """Return the seconds since the target was asked; 0 if none was."""
-        return 0.0 if self.asked is None else self.clock.monotonic() - self.asked
+        return self.clock.monotonic() - self.asked if self.attempts else 0.0
 
     def milliseconds(self) -> int:
         """Return the milliseconds since the request arrived."""
         return round((self.clock.monotonic() - self.started) * 1000)
+
+    def note_attempts(self, target: str | None, *, has_choice: bool) -> None:
+        """Tell the client which target answered and how often one was asked; nothing where one was asked once, and there was no choice."""
+        if not has_choice and self.attempts <= 1:
+            return
+        named = () if target is None else (("x-completions-target", target),)
+        self.headers = (*self.headers, *named, ("x-completions-attempts", str(self.attempts)))
 
     def note_ignored(self, names: Iterable[str]) -> None:
         """Tell the client which of its parameters no target gets. Names that a header cannot carry are left out."""

@@ -58,6 +58,7 @@ class Pipeline:
         clock: time, for request contexts.
         observer: observer of each step.
         streaming: bounds of streams.
+        attempts: asks the targets of models.
         cache: response cache; None where answers are not cached.
         dialects: dialects of further routes.
     """
@@ -72,6 +73,7 @@ class Pipeline:
         clock: Clock,
         observer: Observer,
         streaming: StreamRules,
+        attempts: Attempts,
         *,
         cache: ResponseCache | None = None,
         dialects: Sequence[Dialect] = (),
@@ -94,7 +96,7 @@ class Pipeline:
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
-        self._dispatch = observer.around("dispatch", Dispatcher(Attempts(observer)).answer)
+        self._dispatch = observer.around("dispatch", Dispatcher(attempts).answer)
         self._settle = observer.around("settle", charges.settle)
 
     async def handle(self, request: Request) -> Response[StreamBody]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from completions_mw.core.hooks import is_async
-from completions_mw.core.ports import Background, Clock, Credentials, Flights, Model, ModelFunction, SharedResponseStore, Transport
+from completions_mw.core.ports import Background, Clock, Credentials, Flights, Model, ModelFunction, SharedResponseStore, Transport, Waiting
 from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Backends(Protocol):
     def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database": ...
     def spool_file(self, path: str) -> "SpoolFile": ...
     def flights(self) -> Flights: ...
+    def waiting(self) -> Waiting: ...
     def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore: ...
 
 
@@ -90,6 +91,11 @@ class BlockingBackends:
         from completions_mw.backends.flights.blocking import BlockingFlights
 
         return BlockingFlights()
+
+    def waiting(self) -> Waiting:
+        from completions_mw.backends.waiting.blocking import BlockingWaiting
+
+        return BlockingWaiting()
 
     def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
         from completions_mw.backends.responses import shared_responses
@@ -157,6 +163,11 @@ class AsyncBackends:
         from completions_mw.backends.flights.asynchronous import AsyncFlights
 
         return AsyncFlights()
+
+    def waiting(self) -> Waiting:
+        from completions_mw.backends.waiting.asynchronous import AsyncWaiting
+
+        return AsyncWaiting()
 
     def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore:
         from completions_mw.backends.responses import shared_responses

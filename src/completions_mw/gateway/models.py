@@ -1,24 +1,26 @@
 """Models and their targets, from the settings and from Python functions."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
+from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.costs.media import rules_of
 from completions_mw.core.costs.prices import FREE
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.parameters import TargetParams, limited_params
-from completions_mw.core.dispatch.route import Route
+from completions_mw.core.dispatch.route import Route, Weighted
 from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
 from completions_mw.core.hooks import uncallable_reason
-from completions_mw.core.ports import Credentials, Model, ModelFunction, Transport
+from completions_mw.core.ports import Clock, Credentials, Model, ModelFunction, Transport
+from completions_mw.core.resilience import TargetHealth
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.custom_formats import custom_formats
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
-from completions_mw.providers.registry import upstream_of
+from completions_mw.providers.registry import endpoints_of, upstream_of
 from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, TargetName, UpstreamSettings
 from completions_mw.settings.base import suggestion
 from completions_mw.settings.types import UnsupportedParams
@@ -36,6 +38,7 @@ class ModelRegistry:
         options: keyword arguments of the gateway.
         backends: makes the backends.
         share: part of the connections to an upstream, and of the threads of models, that one caller may have.
+        clock: time, for what is known of the targets' health.
 
     Raises:
         ConfigurationError: a provider or model in the settings cannot work, or a function cannot be called.
@@ -47,8 +50,10 @@ class ModelRegistry:
         options: GatewayOptions,
         backends: Backends,
         share: float = 1.0,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._backends = backends
         self._injected = options.get("transport")
         self._tokens = options.get("credentials") or {}
@@ -71,12 +76,14 @@ class ModelRegistry:
         targets: tuple[Target, ...] = tuple(self._target(target, model) for target in model.targets)
         if not targets:
             port = self._owned(self._backends.function(functions[name], self._settings, self._threads))
-            targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total),)
+            targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total, self._health()),)
         prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
         ceiling = highest_price([FREE, *prices.values()])
         paid = [target for target in targets if prices.get(target.name, FREE) != FREE] or targets
         media = tuple(rules_of(target.model, model.image_tokens, model.audio_tokens, model.file_tokens) for target in paid)
-        return CatalogModel(name, Route(targets), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media)
+        return CatalogModel(
+            name, self._route(targets, model), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media
+        )
 
     def _target(self, name: TargetName, model: ModelSettings) -> Target:
         """Return a target of a model, which all models share whose settings for it are the same."""
@@ -98,13 +105,41 @@ class ModelRegistry:
         if provider.is_local:
             port, total = self._owned(self._local_model(provider)), self._settings.timeouts.total
             ignored = _ignored(provider)
-            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total, ignored))
+            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total, self._health(), ignored))
         upstream, transport, settings = upstream_of(provider, self._custom), self._transport(provider), self._settings
+        endpoints = endpoints_of(provider, upstream, self._custom)
         credentials = self._credentials(name)
         return cache(
             lambda model: UpstreamTarget(
-                f"{name}/{model}", model, upstream, transport, settings.max_response_bytes, settings.max_event_bytes, credentials
+                f"{name}/{model}",
+                model,
+                upstream,
+                endpoints,
+                transport,
+                self._health(len(endpoints)),
+                settings.max_response_bytes,
+                settings.max_event_bytes,
+                credentials,
             )
+        )
+
+    def _health(self, keys: int = 1) -> TargetHealth:
+        return TargetHealth(self._clock, self._settings.retries, self._settings.breaker, keys)
+
+    def _route(self, targets: Sequence[Target], model: ModelSettings) -> Route:
+        """Return the route of a model: neighbours with weights form a group."""
+        weights = [name.weight for name in model.targets] or [None]
+        groups: list[list[Weighted]] = []
+        for target, weight, before in zip(targets, weights, [None, *weights], strict=False):
+            if weight is None or before is None:
+                groups.append([])
+            groups[-1].append(Weighted(target, weight or 1.0))
+        settings = self._settings
+        return Route(
+            tuple(map(tuple, groups)),
+            fallback_on=model.fallback_on,
+            patience=settings.timeouts.total,
+            is_exposed=settings.expose_targets,
         )
 
     def _credentials(self, name: str) -> Credentials | None:
@@ -172,7 +207,7 @@ def _faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
     for name, function in (options.get("credentials") or {}).items():
         if name not in settings.providers:
             yield f"credentials: `{name}` is not a provider; {suggestion(name, settings.providers)}"
-        elif (provider := settings.providers[name]).is_local or provider.api_key is not None:
+        elif (provider := settings.providers[name]).is_local or provider.api_key is not None or provider.api_keys:
             yield f"credentials.{name}: the provider {'needs none' if provider.is_local else 'has an `api_key` already'}"
         elif fault := uncallable_reason(function, None):
             yield f"credentials.{name}: {fault}"

@@ -9,7 +9,7 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
-from completions_mw.core.dispatch.catalog import Catalog
+from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
@@ -75,6 +75,7 @@ class Wiring:
             SYSTEM_CLOCK,
             observer,
             StreamRules(SYSTEM_CLOCK, stores.background, settings.keep_alive or inf, settings.send_timeout, self.finishing),
+            Attempts(observer, backends.waiting(), settings.retries),
             cache=self.cache,
         )
         self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)

@@ -63,5 +63,6 @@ def client_error(status: int, headers: Headers, report: Report) -> GatewayError:
         late = UpstreamTimeoutError("The upstream provider did not answer in time.")
         # A proxy of the upstream no longer waits for a model that may be at work; 408 says that the request has not arrived.
         late.maybe_billed = status == 504
+        late.next_target = status == 408
         return late
-    return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error")
+    return UpstreamError(f"The upstream provider failed (status {status}).", code="upstream_error", headers=retry_advice(headers))

@@ -1,10 +1,12 @@
 """Makes the upstream of a provider from its settings. Imports only the wire formats in use."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
+from completions_mw.providers.endpoint import Endpoint
 from completions_mw.settings.providers import (
     AnthropicSettings,
     AzureSettings,
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"] = MappingProxyType({})) -> Upstream:
-    """Return the upstream of a provider that is reached over HTTP.
+    """Return the upstream of a provider that is reached over HTTP, with the first of its API keys.
 
     Args:
         provider: settings of the provider.
@@ -30,6 +32,7 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
         ConfigurationError: the wire format cannot work with these settings.
         LookupError: a custom wire format is not in `custom`.
     """
+    provider = provider.with_each_key()[0]
     match provider:
         case OpenAISettings():
             from completions_mw.providers import openai, openai_embeddings
@@ -55,3 +58,21 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
             format = custom[provider.format]
             return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))
     raise LookupError(f"`{provider.api}` is no wire format")
+
+
+def endpoints_of(
+    provider: UpstreamSettings, upstream: Upstream, custom: Mapping[str, "CustomFormat"] = MappingProxyType({})
+) -> tuple[Endpoint, ...]:
+    """Return the endpoint of a provider with each of its API keys. None of them shows any of the keys in an error.
+
+    Args:
+        provider: settings of the provider.
+        upstream: upstream of the provider, with its first key.
+        custom: wire formats of the host app and of installed packages by name.
+    """
+    if len(provider.api_keys) <= 1:
+        return (upstream.endpoint,)
+    endpoints = [upstream_of(one, custom).endpoint for one in provider.with_each_key()]
+    secrets = {secret for endpoint in endpoints for secret in endpoint.secrets}
+    longest_first = tuple(sorted(secrets, key=lambda secret: (-len(secret), secret)))
+    return tuple(replace(endpoint, secrets=longest_first) for endpoint in endpoints)

@@ -7,6 +7,7 @@ models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
 cache.py      [cache] and [models.<name>.cache]
 limits.py     rate limits and budgets of keys, tenants, callers and models
+routing.py    [retries] and [breaker]: targets that fail
 stores.py     [stores] and [connections]
 base.py       the base class of all tables
 types.py      types of single values
@@ -34,6 +35,7 @@ from completions_mw.settings.providers import (
     UpstreamSettings,
 )
 from completions_mw.settings.rates import Rate
+from completions_mw.settings.routing import BreakerSettings, FallbackOn, RetrySettings
 from completions_mw.settings.settings import Settings
 from completions_mw.settings.stores import Connections, StoreSettings
 
@@ -42,11 +44,13 @@ __all__ = [
     "AnthropicSettings",
     "AzureSettings",
     "BedrockSettings",
+    "BreakerSettings",
     "Budget",
     "CacheSettings",
     "Connections",
     "CustomSettings",
     "EchoSettings",
+    "FallbackOn",
     "GeminiSettings",
     "KeySettings",
     "Limits",
@@ -57,6 +61,7 @@ __all__ = [
     "Prices",
     "ProviderSettings",
     "Rate",
+    "RetrySettings",
     "Settings",
     "StoreSettings",
     "TargetName",

@@ -1,13 +1,15 @@
 """The tables `[models.<name>]`."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from completions_mw.settings.base import SettingsModel
 from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
+from completions_mw.settings.routing import FallbackOn
 from completions_mw.settings.types import (
     NOT_EMPTY,
     Count,
@@ -17,6 +19,7 @@ from completions_mw.settings.types import (
     UnknownParams,
     UnsupportedParams,
     UsdPerMillion,
+    Weight,
     model_name,
 )
 
@@ -27,18 +30,38 @@ class TargetName:
 
     provider: str
     model: str
+    weight: float | None = None
+    """Share of the requests, in proportion to the weights of the targets beside it; None for a target that is tried in its turn."""
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
 
 
-def _target(value: object) -> TargetName:
-    if isinstance(value, TargetName):
-        return value
+def _target_name(value: object) -> TargetName:
     provider, _, model = value.partition("/") if isinstance(value, str) else ("", "", "")
     if not (provider and model):
         raise ValueError("should be `provider/model`")
     return TargetName(provider, model_name(model))
+
+
+class _TargetTable(SettingsModel):
+    """A target that is written as a table."""
+
+    target: Annotated[TargetName, BeforeValidator(_target_name)]
+    weight: Weight | None = None
+
+
+def _target(value: object) -> TargetName:
+    if isinstance(value, TargetName):
+        return value
+    if isinstance(value, Mapping):
+        table = _TargetTable.model_validate(value)
+        return replace(table.target, weight=table.weight)
+    return _target_name(value)
+
+
+def _plain(target: TargetName) -> Any:
+    return str(target) if target.weight is None else {"target": str(target), "weight": target.weight}
 
 
 class Prices(SettingsModel):
@@ -53,8 +76,11 @@ class Prices(SettingsModel):
 class ModelSettings(SettingsModel):
     """A model, under the name that clients send."""
 
-    targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(str)], ...], NOT_EMPTY] = ()
-    """Targets in the order in which they are tried; none for a Python function of the same name."""
+    targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(_plain)], ...], NOT_EMPTY] = ()
+    """Targets in the order in which they are tried; none for a Python function of the same name. Neighbours with a weight share the
+    requests: `{ target = "openai/gpt-4o-mini", weight = 70 }`."""
+    fallback_on: frozenset[FallbackOn] = frozenset()
+    """Failures after which the next target is asked too, beside those after which it always is (docs/routing.md)."""
     unknown_params: UnknownParams | None = None
     """What happens to parameters that OpenAI's API does not have, where it differs from the setting of the model's providers."""
     forward_params: frozenset[ParamName] = frozenset()

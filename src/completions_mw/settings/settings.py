@@ -15,6 +15,7 @@ from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
 from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
+from completions_mw.settings.routing import BreakerSettings, RetrySettings
 from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE
 from completions_mw.settings.sources import read_environment, read_toml
 from completions_mw.settings.stores import Connections, StoreSettings
@@ -88,6 +89,15 @@ class Settings(SettingsModel):
     mode of the host app."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of the providers that set none of their own."""
+    request_timeout: Seconds | None = None
+    """Seconds in which a request must be answered, all attempts and the whole stream together. By default the longest `total` of the
+    timeouts of its model. A client may want it sooner, by the header `x-request-timeout-ms`."""
+    retries: RetrySettings = Field(default_factory=RetrySettings)
+    """Retries of targets that fail."""
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings)
+    """Circuit breaker of each target."""
+    expose_targets: bool = True
+    """Whether answers of models with several targets name the one that answered, in `x-completions-target`."""
     connections: Connections = Field(default_factory=Connections)
     transport: Literal["httptools", "httpx2"] = "httptools"
     """HTTP client of all calls to upstreams. `httpx2` speaks HTTP/2 too, and is several times as slow. Providers with a `proxy` have it."""

@@ -134,8 +134,12 @@ Timestamp = Annotated[_Integer, Field(ge=0, le=2**53)]
 """Seconds since 1970."""
 Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
 Interval = Annotated[_Number, Field(ge=0, le=300)]
-Share = Annotated[_Number, Field(gt=0, le=1)]
 """Seconds, or 0 for never."""
+Share = Annotated[_Number, Field(gt=0, le=1)]
+PartOrNone = Annotated[_Number, Field(ge=0, le=1)]
+"""Part of a whole; 0 for nothing of it."""
+Weight = Annotated[_Number, Field(gt=0, le=1_000_000)]
+"""Share of requests, in proportion to the other weights."""
 UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]
 """USD per million tokens."""
 Amount = Annotated[_Money, Field(gt=0, le=1_000_000_000, decimal_places=9)]

@@ -13,17 +13,21 @@ from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import InProcessTarget
+from completions_mw.core.resilience import TargetHealth
 from completions_mw.gateway.backends import BlockingBackends
+from completions_mw.settings import BreakerSettings, RetrySettings
+from tests.support.fake_clock import FakeClock
 
 ESTIMATE = TokenEstimate(prompt=250, prompt_bound=1000, completion=500, per_choice=500, client_set_max=True)
-TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings(), None), 600.0)
+HEALTH = TargetHealth(FakeClock().clock(), RetrySettings(), BreakerSettings())
+TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings(), None), 600.0, HEALTH)
 PRICE = Price(input=10**9, output=4 * 10**9, cached_input=10**8, reasoning=8 * 10**9)
 COST = 1000 * 1000 + 500 * 8000
 """Nano-dollars: every byte of the prompt a token, and all of the answer the dearest kind."""
 
 
 def model(ceiling: Price | None) -> CatalogModel:
-    return CatalogModel("m", Route((TARGET,)), 0, "tests", {} if ceiling is None else {TARGET.name: ceiling}, ceiling or FREE)
+    return CatalogModel("m", Route.in_order(TARGET), 0, "tests", {} if ceiling is None else {TARGET.name: ceiling}, ceiling or FREE)
 
 
 def caller(max_cost: str | None = None) -> Caller:

@@ -55,9 +55,10 @@ class Dispatcher:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         skipped = unable(route.targets, chat)
-        asking = Asking(connection, "" if caller is None else f"{caller.scope}:{caller.id}")
+        scope = "" if caller is None else f"{caller.scope}:{caller.id}"
 
-        async def ask(target: Target) -> Completion | OpenedAnswer:
+        async def ask(target: Target, seconds: float | None) -> Completion | OpenedAnswer:
+            asking = Asking(connection, scope, seconds)
             if target.is_local and caller is not None:
                 chat.request.asked_by(nested(caller, context))
             if isinstance(target, InProcessTarget):
@@ -68,7 +69,7 @@ class Dispatcher:
                 return await _stream(context, target, name, fitted, asking)
             return _finished(context, await target.complete(fitted, asking), target, name, fitted)
 
-        return await self._attempts.answer(context, route, ask, skipped)
+        return await self._attempts.answer(context, route, connection, ask, skipped)
 
 
 async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, asking: Asking) -> OpenedAnswer:
@@ -82,7 +83,7 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
         is_forced=chat.forces_call,
         estimate=partial(estimate_usage, chat.request),
     )
-    deadline = context.clock.monotonic() + target.total
+    deadline = context.clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
     source = await target.open(chat, asking)
     try:
         answer = await opened(source, grammar, deadline)

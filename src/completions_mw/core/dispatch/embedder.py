@@ -45,14 +45,15 @@ class Embedder:
         Raises:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
-        asking = Asking(connection, "" if caller is None else f"{caller.scope}:{caller.id}")
+        scope = "" if caller is None else f"{caller.scope}:{caller.id}"
 
-        async def ask(target: Target) -> Completion:
+        async def ask(target: Target, seconds: float | None) -> Completion:
+            asking = Asking(connection, scope, seconds)
             if target.is_local and caller is not None:
                 request.request.asked_by(nested(caller, context))
             return _finished(context, await target.embed(request, asking), target, name, request)
 
-        return await self._attempts.answer(context, route, ask)
+        return await self._attempts.answer(context, route, connection, ask)
 
 
 def _finished(context: RequestContext, answer: Completion, target: Target, name: str, request: Embed) -> Completion:

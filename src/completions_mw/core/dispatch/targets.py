@@ -10,11 +10,13 @@ from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.parameters import TargetParams
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
 from completions_mw.core.ports import Credentials, EventSource, Model, Transport
+from completions_mw.core.resilience import TargetHealth
 from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamRequest, UpstreamResponse
 from completions_mw.providers.base import Completion, Upstream
+from completions_mw.providers.endpoint import Endpoint
 from completions_mw.settings.compatible import Capabilities
 from completions_mw.sse import EVENT_STREAM, Event
 
@@ -29,12 +31,14 @@ TOO_LARGE_CODE: Final = "upstream_too_large"
 
 
 class Asking(NamedTuple):
-    """For whom a target is asked."""
+    """For whom a target is asked, and how long it may take."""
 
     connection: ClientConnection | None = None
     """Connection of the client, who may leave meanwhile."""
     caller: str = ""
     """Scope and id of the caller, who may have a share of the connections; empty for the host app itself."""
+    seconds: float | None = None
+    """Seconds that the answer may take; None for the target's own `total`. A model in this process answers as long as it likes."""
 
 
 class Target(Protocol):
@@ -63,6 +67,11 @@ class Target(Protocol):
     @property
     def params(self) -> TargetParams | None:
         """The parameters that the target does not take; None if it takes all."""
+        ...
+
+    @property
+    def health(self) -> TargetHealth:
+        """What this process knows of its failures, and of how soon it answers."""
         ...
 
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
@@ -102,7 +111,7 @@ class Target(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class InProcessTarget:
     """A target in this process: a Python function, echo, llama.cpp."""
 
@@ -113,6 +122,7 @@ class InProcessTarget:
     model: str
     port: Model
     total: float
+    health: TargetHealth
     ignored: frozenset[str] = frozenset()
     """Parameters that change nothing at this model, of which its clients are told."""
 
@@ -134,7 +144,7 @@ class Habits:
     """Whether it answers a stream only if it is not asked for usage."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UpstreamTarget:
     """A target behind HTTP: the upstream's wire format translates requests and answers, the transport sends them."""
 
@@ -143,7 +153,10 @@ class UpstreamTarget:
     name: str
     model: str
     upstream: Upstream
+    endpoints: tuple[Endpoint, ...]
+    """The upstream's endpoint with each of its API keys, which take turns."""
     transport: Transport = field(repr=False)
+    health: TargetHealth
     max_response_bytes: int
     max_event_bytes: int
     credentials: Credentials | None = field(default=None, repr=False)
@@ -151,7 +164,7 @@ class UpstreamTarget:
     params: TargetParams | None = None
     maximum: int | None = None
     """Maximum of completion tokens for a request that sets none; None if the upstream needs none."""
-    habits: Habits = field(default_factory=Habits, compare=False)
+    habits: Habits = field(default_factory=Habits)
 
     @property
     def total(self) -> float:
@@ -161,12 +174,13 @@ class UpstreamTarget:
         return await self._whole(await self._send(chat, asking), self.upstream.wire_format.parse_completion)
 
     async def embed(self, request: Embed, asking: Asking) -> Completion:
-        upstream, api = self.upstream, self.upstream.embeddings
+        api = self.upstream.embeddings
         assert api is not None  # The gateway was not built if a model needs what its provider has not.
         answers: list[Completion] = []
         for fields in batches_of(request.fields, api.max_inputs):
-            call = api.build_embedding_request(upstream.endpoint, self.model, fields)
-            answers.append(await self._whole(await self._call(call, asking), api.parse_embeddings))
+            key = self._next_key()
+            call = api.build_embedding_request(self.endpoints[key], self.model, fields)
+            answers.append(await self._whole(await self._call(call, key, asking), api.parse_embeddings))
         return joined(answers)
 
     async def open(self, chat: Chat, asking: Asking) -> EventSource:
@@ -231,22 +245,27 @@ class UpstreamTarget:
         return response
 
     async def _ask(self, chat: Chat, asking: Asking, capabilities: Capabilities) -> UpstreamResponse:
-        upstream = self.upstream
+        key, build = self._next_key(), self.upstream.wire_format.build_request
         cap = self.maximum if chat.cap is None and self.maximum is not None and chat.max_tokens is None else chat.cap
-        request = upstream.wire_format.build_request(upstream.endpoint, capabilities, self.model, chat.fields, cap)
+        request = build(self.endpoints[key], capabilities, self.model, chat.fields, cap)
         try:
-            return await self._call(request, asking)
+            return await self._call(request, key, asking)
         except GatewayError as error:
             put_in_client_words(error, chat)
             raise
 
-    async def _call(self, request: UpstreamRequest, asking: Asking) -> UpstreamResponse:
-        """Send a request and return its response, whose status is that of an answer.
+    def _next_key(self) -> int:
+        return self.health.next_key() if len(self.endpoints) > 1 else 0
+
+    async def _call(self, request: UpstreamRequest, key: int, asking: Asking) -> UpstreamResponse:
+        """Send a request, which has one of the API keys, and return its response, whose status is that of an answer.
 
         Raises:
             GatewayError: the upstream gives no answer.
         """
-        request.connection, request.caller = asking
+        request.connection, request.caller = asking.connection, asking.caller
+        if asking.seconds is not None:
+            request.timeouts = request.timeouts.within(asking.seconds)
         if self.credentials is not None:
             await self.credentials.authorize(request)
         response = await self.transport.send(request)
@@ -260,6 +279,7 @@ class UpstreamTarget:
             body = b""
         error = self.upstream.wire_format.parse_error(response.status, response.headers, body)
         self.complete_error(error, response.status)
+        error.upstream_key = key + 1 if len(self.endpoints) > 1 else None
         try:
             raise error
         finally:

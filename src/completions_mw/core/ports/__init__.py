@@ -10,6 +10,7 @@
     responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
     flights.py     `Flights`: how equal requests wait for one call
     background.py  `Background`: work beside requests
+    waiting.py     `Waiting`: waits within a request
     clock.py       `Clock`: time
 
 Each port has a blocking and an async implementation in `backends/`, with the same method names. Blocking ones do their I/O inside
@@ -48,6 +49,7 @@ from completions_mw.core.ports.responses import (
 )
 from completions_mw.core.ports.upstreams import Credentials, EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
+from completions_mw.core.ports.waiting import Waiting
 
 __all__ = [
     "THRESHOLDS",
@@ -96,6 +98,7 @@ __all__ = [
     "UsageBy",
     "UsageQuery",
     "UsageRow",
+    "Waiting",
     "Watched",
     "Window",
 ]

@@ -1,4 +1,4 @@
-"""Circuit breaker of a store: requests do not wait for a store that is down (docs/promises.md, Stores that fail)."""
+"""Circuit breaker: requests do not wait for a store or an upstream that is down (docs/promises.md, Stores that fail; docs/routing.md)."""
 
 from collections import deque
 from typing import Final
@@ -11,47 +11,67 @@ MAX_FAILURES: Final = 5
 WINDOW_SECONDS: Final = 10.0
 """Seconds in which that many failures open a breaker."""
 PROBE_SECONDS: Final = 1.0
-"""Seconds between two probes. Constant, so that a store that is back is used within 2 s; a probe delays one request by 50 ms."""
+"""Seconds between two probes of a store. Constant, so that a store that is back is used within 2 s; a probe delays one request by 50 ms."""
 
 
 class Breaker:
-    """Opens after 5 failures in 10 s without a success between them, then lets one probe through each second, until one succeeds.
+    """Opens after some failures in 10 s without a success between them, then lets one probe through now and then, until one succeeds.
 
     A success resets the count, so that a store that loses one answer in twenty does not open the breaker. A probe whose request was
     cancelled counts neither as a success nor as a failure.
+
+    Args:
+        clock: time.
+        max_failures: number of failures that open the breaker.
+        probe_seconds: seconds between two probes.
     """
 
-    __slots__ = ("_clock", "_failures", "_probes", "is_in_doubt")
+    __slots__ = ("_clock", "_failures", "_probe_seconds", "_probes", "is_in_doubt", "opened_at")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, max_failures: int = MAX_FAILURES, probe_seconds: float = PROBE_SECONDS) -> None:
         self._clock = clock
-        self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
+        self._failures: deque[float] = deque(maxlen=max_failures)
+        self._probe_seconds = probe_seconds
         self._probes: Throttle | None = None
         self.is_in_doubt = False
-        """Whether the store has not answered since its last failure. If not, the breaker is closed and no other method need be called."""
+        """Whether there was no answer since the last failure. If not, the breaker is closed and no other method need be called."""
+        self.opened_at = 0.0
+        """When the breaker opened last, in seconds of the monotonic clock."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker is open: only probes reach the store."""
+        """Whether the breaker is open: only probes are let through."""
         return self._probes is not None
 
     def allows(self) -> bool:
-        """Tell whether the store may be asked. While the breaker is open, the request that gets True is the probe."""
+        """Tell whether a request is let through. While the breaker is open, the request that gets True is the probe."""
         probes = self._probes
         return probes is None or probes.ready(self._clock.monotonic())
 
+    def seconds_closed(self) -> float:
+        """Return the seconds for which nobody is let through; 0 if a request would be."""
+        probes = self._probes
+        return 0.0 if probes is None else max(0.0, probes.due - self._clock.monotonic())
+
     def succeeded(self) -> None:
-        """Record that the store answered, and close the breaker."""
+        """Record an answer, and close the breaker."""
         self._failures.clear()
         self._probes = None
         self.is_in_doubt = False
 
     def failed(self) -> None:
-        """Record a failure of the store, which may open the breaker."""
+        """Record a failure, which may open the breaker."""
         now = self._clock.monotonic()
         self.is_in_doubt = True
         self._failures.append(now)
         # A copy, because a success in another thread may empty the deque.
         recent = tuple(self._failures)
-        if self._probes is None and len(recent) == MAX_FAILURES and recent[0] >= now - WINDOW_SECONDS:
-            self._probes = Throttle(PROBE_SECONDS, now + PROBE_SECONDS)
+        if len(recent) == self._failures.maxlen and recent[0] >= now - WINDOW_SECONDS:
+            self.open()
+
+    def open(self) -> None:
+        """Open the breaker, unless it is open."""
+        if self._probes is None:
+            now = self._clock.monotonic()
+            self.is_in_doubt, self.opened_at = True, now
+            self._probes = Throttle(self._probe_seconds, now + self._probe_seconds)

@@ -21,6 +21,11 @@ class Throttle:
         self._next = [first]
         _all.add(self)
 
+    @property
+    def due(self) -> float:
+        """Time of the next turn. While another thread takes one, there is none."""
+        return next(iter(self._next), float("inf"))
+
     def ready(self, now: float) -> bool:
         """Tell whether a turn is due at `now` (seconds of the monotonic clock), and take it."""
         try:

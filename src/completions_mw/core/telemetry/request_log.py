@@ -76,6 +76,7 @@ def _log_upstream_failure(request: ObservedRequest, error: GatewayError) -> None
         code=error.code,
         upstream_status=error.upstream_status,
         upstream_code=error.upstream_code,
+        key=error.upstream_key,
         cause=type(error.__cause__).__name__ if error.__cause__ else None,
         maybe_billed=error.maybe_billed or None,
     )

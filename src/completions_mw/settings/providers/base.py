@@ -1,9 +1,9 @@
 """Base classes of the tables `[providers.<name>]`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from completions_mw.settings.base import SettingsModel, faults
 from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
@@ -49,6 +49,8 @@ class UpstreamSettings(SettingsModel):
     base_url: BaseUrl = ""
     """Base URL of the API; by default that of the provider. Never empty once the settings are built."""
     api_key: ApiKey | None = None
+    api_keys: tuple[ApiKey, ...] = ()
+    """Several API keys instead, which take turns. One that is refused or at its rate limit is passed over for a while."""
     headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers that are sent with every request, their names in lower case. The values are secrets, since many hold credentials."""
     proxy: ProxyUrl | None = None
@@ -69,6 +71,17 @@ class UpstreamSettings(SettingsModel):
         if own:
             raise faults(((name,), "is a header that the gateway sets itself") for name in sorted(own))
         return headers
+
+    @field_validator("api_keys")
+    @classmethod
+    def _refuse_two_settings(cls, keys: tuple[ApiKey, ...], info: ValidationInfo) -> tuple[ApiKey, ...]:
+        if keys and info.data.get("api_key") is not None:
+            raise ValueError("should not be set beside `api_key`")
+        return keys
+
+    def with_each_key(self) -> Sequence[Self]:
+        """Return this table once for each of its `api_keys`, which is the only `api_key` there; itself if it has none."""
+        return [self.model_copy(update={"api_key": key, "api_keys": ()}) for key in self.api_keys] or [self]
 
     def completed(self, name: str, general: TimeoutSettings) -> Self:
         """Return this table with its base URL and timeouts filled in.

@@ -1,0 +1,23 @@
+"""Waits of threads and greenlets."""
+
+import select
+import time
+
+from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.backends.polling import new_poll
+from completions_mw.errors import ClientDisconnectedError
+from completions_mw.http import ClientConnection
+
+
+class BlockingWaiting:
+    """The `Waiting` port for threads and greenlets."""
+
+    async def pause(self, seconds: float, connection: ClientConnection | None) -> None:
+        until = SYSTEM_CLOCK.monotonic() + seconds
+        if connection is not None and (watched := connection.fileno()) >= 0:
+            poll = new_poll()
+            poll.register(watched, select.POLLIN)
+            if poll.poll(seconds * 1000) and connection.is_gone():
+                raise ClientDisconnectedError
+        # A client that has sent its next request already can be read, and is not gone.
+        time.sleep(max(0.0, until - SYSTEM_CLOCK.monotonic()))  # noqa: ASYNC251 - nothing suspends here; gevent patches it

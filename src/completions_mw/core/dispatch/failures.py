@@ -1,0 +1,93 @@
+"""What the failure of a target says: who may be asked next, and whether the target is to blame (docs/routing.md, Failures)."""
+
+import re
+from collections.abc import Set
+from typing import Final
+
+from completions_mw.errors import GatewayError, UpstreamError, UpstreamTimeoutError
+from completions_mw.settings import FallbackOn
+
+_REPEATED_STATUSES: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 529})
+"""Statuses of refusals that may pass. With 504 the upstream may be at work."""
+_REPEATED_CODES: Final = frozenset({"upstream_unreachable", "upstream_timeout"})
+"""Codes of calls that ended without any answer, and were not billed."""
+_REFUSED_STATUSES: Final = frozenset({401, 402, 403})
+"""Statuses that refuse the API key, or its empty account."""
+_ADVISING_STATUSES: Final = frozenset({429, 503, 529})
+"""Statuses whose `Retry-After` says when the upstream wants to be asked again."""
+_NO_QUOTA: Final = "insufficient_quota"
+_CONTENT_FILTER: Final = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+_CONTEXT_LENGTH: Final = re.compile(r"context[_ ](length|window|size)", re.IGNORECASE)
+"""Some servers say it in their message alone."""
+REFUSED_KEY_SECONDS: Final = 60.0
+"""Seconds for which an API key is passed over that the upstream refused."""
+LIMITED_KEY_SECONDS: Final = 1.0
+"""Seconds for which one of several API keys is passed over that is at its rate limit, if the upstream does not say for how long."""
+MAX_COOLDOWN: Final = 60.0
+
+
+def leads_on(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
+    """Tell whether the next target may be asked after a failure.
+
+    Args:
+        error: the failure.
+        fallback_on: failures after which the settings want it.
+    """
+    return error.next_target or (bool(fallback_on) and error.received is None and not fallback_on.isdisjoint(_kinds(error)))
+
+
+def may_pass(error: GatewayError, *, maybe_billed: bool) -> bool:
+    """Tell whether the same target may be asked once more after a failure.
+
+    Args:
+        error: the failure.
+        maybe_billed: whether the settings want that also if the failed attempt may be billed.
+    """
+    if error.received is not None or dict(error.headers).get("x-should-retry") == "false":
+        return False
+    if error.maybe_billed:
+        return maybe_billed
+    if error.upstream_status is None:
+        return error.code in _REPEATED_CODES
+    return error.upstream_status in _REPEATED_STATUSES and error.upstream_code != _NO_QUOTA
+
+
+def is_fault(error: GatewayError) -> bool:
+    """Tell whether a failure speaks against the target: it was not reached, broke off, or answered with a status other than 2xx and 4xx."""
+    if error.upstream_status is None:
+        return isinstance(error, UpstreamError | UpstreamTimeoutError)
+    return not 400 <= error.upstream_status < 500
+
+
+def refuses_key(error: GatewayError) -> bool:
+    """Tell whether an upstream refused the API key, so that only the operator can help."""
+    return error.upstream_status in _REFUSED_STATUSES or (error.upstream_status == 429 and error.upstream_code == _NO_QUOTA)
+
+
+def cooldown(error: GatewayError, keys: int) -> float:
+    """Return the seconds for which the API key that a request had should be passed over; 0 for none.
+
+    Args:
+        error: failure of the request.
+        keys: number of keys that the target has.
+    """
+    if refuses_key(error):
+        return REFUSED_KEY_SECONDS
+    if error.upstream_status not in _ADVISING_STATUSES:
+        return 0.0
+    advice = dict(error.headers).get("retry-after-ms")
+    if advice is not None:
+        return min(int(advice) / 1000, MAX_COOLDOWN)
+    return LIMITED_KEY_SECONDS if keys > 1 and error.upstream_status == 429 else 0.0
+
+
+def _kinds(error: GatewayError) -> set[FallbackOn]:
+    kinds: set[FallbackOn] = set()
+    if isinstance(error, UpstreamTimeoutError):
+        kinds.add("timeout")
+    elif 400 <= (error.upstream_status or 0) < 500:
+        if error.code in _CONTENT_FILTER:
+            kinds.add("content_filter")
+        if _CONTEXT_LENGTH.search(f"{error.code} {error.message}"):
+            kinds.add("context_length")
+    return kinds

@@ -1,0 +1,55 @@
+"""How soon a target answers (docs/routing.md, Weights and latency)."""
+
+from collections import deque
+from math import exp
+from typing import Final
+
+DECAY_SECONDS: Final = 10.0
+"""Seconds in which what was measured loses two thirds of its weight."""
+REMEMBERED: Final = 200
+"""Measurements of which the 95th percentile is taken."""
+ENOUGH: Final = 20
+"""Measurements without which there is no 95th percentile."""
+
+
+class Latency:
+    """Seconds from a request to the first byte of its answer: a moving average, which rises at once and falls slowly.
+
+    With time the average falls to 0, also without any measurement, so that a target that was slow is asked again now and then. Source: the
+    Peak EWMA load metric of Finagle, https://twitter.github.io/finagle/guide/Clients.html#power-of-two-choices-p2c-least-loaded.
+    """
+
+    __slots__ = ("_average", "_measured", "_measured_at", "_open")
+
+    def __init__(self) -> None:
+        self._average = 0.0
+        self._measured_at = 0.0
+        self._measured: deque[float] = deque(maxlen=REMEMBERED)
+        self._open = 0
+
+    def began(self) -> None:
+        """Note that the target is asked."""
+        self._open += 1
+
+    def ended(self) -> None:
+        """Note that the target has begun to answer, or has failed."""
+        self._open -= 1
+
+    def learn(self, now: float, seconds: float) -> None:
+        """Take in that an answer began after so many seconds."""
+        faded = self._faded(now)
+        kept = exp(-(now - self._measured_at) / DECAY_SECONDS)
+        self._average, self._measured_at = max(seconds, faded + seconds * (1 - kept)), now
+        self._measured.append(seconds)
+
+    def cost(self, now: float) -> float:
+        """Return what one more request to the target costs in time: the average, for each request that waits there."""
+        return self._faded(now) * (self._open + 1)
+
+    def percentile_95(self) -> float | None:
+        """Return the seconds within which 95 of 100 answers begin; None if too few were measured."""
+        measured = sorted(self._measured)
+        return measured[len(measured) * 95 // 100] if len(measured) >= ENOUGH else None
+
+    def _faded(self, now: float) -> float:
+        return self._average * exp(-(now - self._measured_at) / DECAY_SECONDS)
