@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from completions_mw.gateway import AsyncGateway, Gateway, GatewayOptions
     from completions_mw.http import Request, Response
-    from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+    from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, Explanation
     from completions_mw.settings import Budget, Limits, Settings
 
 __version__ = "0.1.0"
@@ -77,6 +77,7 @@ __all__ = [
     "ChatRequest",
     "ClientDisconnectedError",
     "ConfigurationError",
+    "Explanation",
     "Gateway",
     "GatewayError",
     "GatewayOptions",
@@ -142,7 +143,7 @@ _MODULES = {
     ),
     "completions_mw.gateway": ("AsyncGateway", "Gateway", "GatewayOptions"),
     "completions_mw.http": ("Request", "Response"),
-    "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest"),
+    "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest", "Explanation"),
     "completions_mw.settings": ("Budget", "Limits", "Settings"),
 }
 

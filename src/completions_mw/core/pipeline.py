@@ -26,6 +26,7 @@ from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher
+from completions_mw.core.explain import explain
 from completions_mw.core.inbound import ChatCompletions, Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
@@ -40,6 +41,7 @@ from completions_mw.errors import ClientDisconnectedError, GatewayError, Interna
 from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
+from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
 
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
@@ -197,6 +199,10 @@ class Pipeline:
         chat = await self._read(context, request, headers.content_length, dialect)
         context.note_ignored(chat.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
+        if headers.is_dry_run:
+            explanation = await self._explain(context, chat, caller, control)
+            self._end(context, None)
+            return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
         answer = await self._answer(context, chat, caller, request, control, self._streaming)
         if isinstance(answer, ChunkStream | FlightReader):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
@@ -211,6 +217,28 @@ class Pipeline:
         body = await read_body(request, length, self._max_body_bytes)
         context.has_body = True
         return dialect.parse(body)
+
+    async def explain(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Explanation:
+        """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.
+
+        Args:
+            fields: fields of the request.
+            caller: the caller; None for the host app itself.
+            control: what the call wants of the cache.
+
+        Raises:
+            GatewayError: the request would be refused before its limits and budgets are asked.
+        """
+        return await self._explain(RequestContext.begin(self._clock), self._chat.parse_fields(fields), caller, control)
+
+    async def _explain(self, context: RequestContext, chat: Chat, caller: Caller | None, control: CacheControl) -> Explanation:
+        model = self._catalog.resolve(chat.model, caller)
+        context.model, context.stream = model.name, chat.stream
+        charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
+        estimate = estimate_request(chat, model.max_output_tokens, model.media) if charge is None else charge.estimate
+        cached = self._cached_answers
+        plan = None if cached is None else cached.foresee(chat, caller, charge, control)
+        return await explain(self._charges, model, chat, caller, charge, estimate, plan)
 
     async def _answer(
         self,

@@ -22,6 +22,7 @@ from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.setup_warnings import SetupWarning
 from completions_mw.gateway.wiring import Wiring
 from completions_mw.schemas import ChatCompletion, ModelList
+from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
 
 SCOPES = ("key", "caller", "tenant")
@@ -113,6 +114,10 @@ class GatewayBase:
         who = await self._caller(key, caller)
         with as_gateway_errors():
             return await self._pipeline.stream(fields, who, control)
+
+    async def _explain(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> Explanation:
+        control = _cache_control(cache)
+        return await self._pipeline.explain(fields, await self._caller(key, caller), control)
 
     def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkReader:
         return ChunkReader(partial(self._open, fields, key, caller, cache))

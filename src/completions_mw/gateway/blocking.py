@@ -17,7 +17,7 @@ from completions_mw.gateway.cache import Cache
 from completions_mw.gateway.keys import Keys
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
-from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ModelList
+from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, Explanation, ModelList
 from completions_mw.settings import Settings
 
 
@@ -119,6 +119,37 @@ class Gateway(GatewayBase):
             GatewayError: raised by the iterator: the request failed, or the answer was cut off.
         """
         return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller, cache))
+
+    def explain(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Any],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
+    ) -> Explanation:
+        """Return what would happen to a request: its targets, tokens, maximum cost, limits, budgets and cache key (docs/dry-runs.md).
+
+        No target is asked, and nothing is counted or charged. A request with the header `X-Dry-Run: 1` gets the same.
+
+        Args:
+            model: name of a model in the settings.
+            messages: messages as in OpenAI's API, each a dict or the message of an earlier answer.
+            key: API key of the caller, whose models, limits and budget apply.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
+                every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
+            **params: further parameters of OpenAI's API.
+
+        Raises:
+            GatewayError: the request would be refused before its limits and budgets are asked.
+        """
+        call = self._explain({"model": model, "messages": messages, **params}, key, caller, cache)
+        del messages, key, params
+        with private_locals():
+            return run_sync(call)
 
     def models(self, *, key: str | None = None, caller: CallerLike | None = None) -> ModelList:
         """Return the models that a caller may use.

@@ -8,6 +8,7 @@ parameters.py  objects that single parameters hold: response formats, stream opt
 response.py    a whole answer, `ChatCompletion`
 chunk.py       the pieces of a streamed answer, `ChatCompletionChunk`
 embeddings.py  requests and answers of embeddings, `EmbeddingRequest` and `EmbeddingResponse`
+explanation.py answers to dry runs, `Explanation`
 models.py      the answers of the routes for models
 
 The names handed on here are those that other packages need.
@@ -15,6 +16,7 @@ The names handed on here are those that other packages need.
 
 from completions_mw.schemas.chunk import ChatCompletionChunk, ChunkChoice, Delta, ToolCallDelta
 from completions_mw.schemas.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse, EmbeddingUsage
+from completions_mw.schemas.explanation import Explanation
 from completions_mw.schemas.messages import (
     AssistantMessage,
     DeveloperMessage,
@@ -50,6 +52,7 @@ __all__ = [
     "EmbeddingRequest",
     "EmbeddingResponse",
     "EmbeddingUsage",
+    "Explanation",
     "FunctionMessage",
     "Message",
     "ModelCard",

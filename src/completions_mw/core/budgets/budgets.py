@@ -13,7 +13,8 @@ from completions_mw.core.costs.prices import NANO, nano
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.scopes import own_scope, tenant_scope
-from completions_mw.core.ports import Account, BudgetChange, Clock, Entry, Ledger, Refusal
+from completions_mw.core.ports import Account, Balance, BudgetChange, Clock, Entry, Ledger, Refusal, StoreError
+from completions_mw.core.resilience.store_health import unavailable_error
 from completions_mw.core.telemetry.log import log_event, log_exception
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
 from completions_mw.settings import Settings
@@ -121,6 +122,22 @@ class Budgets:
         if refusal is not None:
             period = next(budget.period for budget in budgets if budget.account == refusal.account)
             raise await self._refused(refusal, amount, period, context)
+
+    async def balances(self, budgets: tuple[AppliedBudget, ...]) -> list[Balance]:
+        """Return the state of budgets in their periods.
+
+        Raises:
+            ServiceUnavailableError: the ledger does not answer.
+        """
+        balances: list[Balance] = []
+        for account, _ in budgets:
+            try:
+                found = [] if self._ledger is None else await self._ledger.balances(account.scope, account.name)
+            except StoreError as error:
+                raise unavailable_error("Budgets cannot be checked at the moment. Please try again.", "budget_unavailable") from error
+            unused = Balance(account.scope, account.name, account.period, account.limit, 0, 0)
+            balances.append(next((one._replace(limit=account.limit) for one in found if one.period == account.period), unused))
+        return balances
 
     async def notify(self, changes: list[BudgetChange], context: RequestContext | None) -> None:
         """Call the operator's hook for each threshold that settlements have reached."""

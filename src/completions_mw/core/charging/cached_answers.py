@@ -54,16 +54,19 @@ class CachedAnswers:
     def plan(
         self, context: RequestContext, chat: Chat, caller: Caller | None, charge: Charge | None, control: CacheControl
     ) -> CachePlan | None:
-        """Return what the cache may do for a request; None if the request goes past the cache."""
-        cache = self._cache
-        if not cache.covers(chat.model):
+        """Return what the cache may do for a request, None if the request goes past the cache; that is noted and counted."""
+        if not self._cache.covers(chat.model):
             return None
-        is_capped = charge is not None and charge.is_priced
-        max_output_tokens = 0 if charge is None else charge.estimate.per_choice
-        plan = cache.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+        plan = self.foresee(chat, caller, charge, control)
         if plan is None:
             self._note(context, "bypass")
         return plan
+
+    def foresee(self, chat: Chat, caller: Caller | None, charge: Charge | None, control: CacheControl) -> CachePlan | None:
+        """Return what the cache may do for a request, as `plan` does, and leave no trace."""
+        is_capped = charge is not None and charge.is_priced
+        max_output_tokens = 0 if charge is None else charge.estimate.per_choice
+        return self._cache.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
 
     async def answer(
         self,

@@ -15,7 +15,7 @@ from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.scopes import own_scope
 from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
-from completions_mw.core.ports import Background, Entry, Ledger, Outcome, Settlement
+from completions_mw.core.ports import Background, Balance, Entry, Ledger, Outcome, Settlement
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import GatewayError
 
@@ -111,7 +111,7 @@ class Charges:
             id, limits = f"{id}:tokens", split(limits)[1] if limits.counts_tokens else None
         try:
             if charge.is_priced:
-                charge.amount = self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
+                charge.amount = self.price(charge)
             if limits is not None:
                 await self._grant(charge, id, limits)
         except BaseException:
@@ -129,6 +129,23 @@ class Charges:
                 raise
             charge.reserved = charge.amount
         self._maintenance.watch(charge)
+
+    def price(self, charge: Charge) -> int:
+        """Return the nano-dollars that a request may cost at most.
+
+        Raises:
+            InvalidRequestError: the request may cost more than the maximum of one request.
+            PermissionDeniedError: the model has no price, and the settings refuse such requests.
+        """
+        return self._max_cost.amount(charge.model, charge.estimate, charge.caller, budgeted=bool(charge.budgets))
+
+    async def balances(self, charge: Charge) -> list[Balance]:
+        """Return the state of the budgets that a request is charged to.
+
+        Raises:
+            ServiceUnavailableError: the ledger does not answer.
+        """
+        return await self._budgets.balances(charge.budgets)
 
     async def release(self, charge: Charge) -> None:
         """Give back everything that a refused request holds; the ledger keeps no row of it."""

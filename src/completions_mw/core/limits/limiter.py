@@ -123,9 +123,7 @@ class RateLimiter:
             RateLimitError: a limit is exceeded and nothing is charged, or the request could never be admitted.
             ServiceUnavailableError: the store does not answer, and the settings say that requests are refused then.
         """
-        windows = limits.windows
-        if limits.counts_tokens:
-            windows = tuple([_with_cost(window, estimate) if window.refundable else window for window in windows])
+        windows = windows_of(limits, estimate)
         admission = await self._store.admit(id, windows, limits.leases, self._lease_ms)
         headers = rate_limit_headers(zip(limits.families, map(_limit_of, windows), admission.windows, strict=True))
         if not admission.admitted:
@@ -157,6 +155,13 @@ class RateLimiter:
 
 
 _limit_of: Final = attrgetter("limit")
+
+
+def windows_of(limits: LimitSet, estimate: TokenEstimate) -> tuple[Window, ...]:
+    """Return the limits on requests and tokens, with what a request costs of each."""
+    if not limits.counts_tokens:
+        return limits.windows
+    return tuple([_with_cost(window, estimate) if window.refundable else window for window in limits.windows])
 
 
 def _with_cost(window: Window, estimate: TokenEstimate) -> Window:

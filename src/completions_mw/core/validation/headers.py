@@ -11,10 +11,11 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
 
 _SINGLE_HEADERS: Final = frozenset(
-    {"cache-control", "content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id"}
+    {"cache-control", "content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id", "x-dry-run"}
 )
 CLOSE_HEADERS: Final[Headers] = (("connection", "close"),)
 """Headers of answers after which the end of the request is in doubt, or unread: what follows must not be read as another request."""
+_SWITCH: Final = {"0": False, "1": True}
 _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
 _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
@@ -31,6 +32,8 @@ class RequestHeaders:
     client_request_id: str | None
     cache_control: str | None = None
     """Value of `Cache-Control`; of repeated headers joined by commas."""
+    is_dry_run: bool = False
+    """Whether the client only wants to know what would happen to its request (docs/dry-runs.md)."""
 
 
 def parse_headers(headers: Headers) -> RequestHeaders:
@@ -60,9 +63,17 @@ def parse_headers(headers: Headers) -> RequestHeaders:
     if id is not None and (len(id) > MAX_CLIENT_REQUEST_ID_LENGTH or not id.isascii()):
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
-    size = None if length is None else int(length)
+    size, dry_run = None if length is None else int(length), named.get("x-dry-run", "0")
+    if dry_run not in _SWITCH:
+        raise InvalidRequestError("The X-Dry-Run header must be 1 or 0.", code="invalid_dry_run")
     return RequestHeaders(
-        authorization, named.get("content-type") or None, named.get("content-encoding"), size, id, named.get("cache-control")
+        authorization,
+        named.get("content-type") or None,
+        named.get("content-encoding"),
+        size,
+        id,
+        named.get("cache-control"),
+        _SWITCH[dry_run],
     )
 
 

@@ -1,0 +1,109 @@
+"""Dry runs: what would happen to a request, told by the parts that would answer it (docs/dry-runs.md)."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from urllib.parse import unquote
+
+from completions_mw.core.cache.policy import CachePlan
+from completions_mw.core.charging import Charge, Charges
+from completions_mw.core.costs.prices import NANO, ceiling
+from completions_mw.core.costs.tokens import TokenEstimate
+from completions_mw.core.dispatch import CatalogModel, Target
+from completions_mw.core.dispatch.parameters import unable
+from completions_mw.core.keys.caller import Caller
+from completions_mw.core.limits.limiter import LimitSet, windows_of
+from completions_mw.core.ports import Balance
+from completions_mw.core.validation.request import Chat
+from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, ExplainedTarget, ExplainedTokens, Explanation
+
+
+async def explain(
+    charges: Charges,
+    model: CatalogModel,
+    chat: Chat,
+    caller: Caller | None,
+    charge: Charge | None,
+    estimate: TokenEstimate,
+    plan: CachePlan | None,
+) -> Explanation:
+    """Return what would happen to a request. No target is asked, and nothing is counted, reserved or kept.
+
+    Args:
+        charges: where the request would be admitted and charged.
+        model: the model that the client asked for.
+        chat: the request.
+        caller: the caller; None for the host app itself.
+        charge: charge of the request, which holds nothing; None where requests are not counted.
+        estimate: tokens that the request may use.
+        plan: what the cache may do for the request; None if the request goes past the cache.
+
+    Raises:
+        InvalidRequestError: no target takes the request, or it may cost more than the maximum of one request.
+        PermissionDeniedError: the model has no price, and the settings refuse such requests.
+        ServiceUnavailableError: the ledger does not answer.
+    """
+    if charge is not None and charge.is_priced:
+        cost: int | None = charges.price(charge)
+    else:
+        cost = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion) if model.is_priced else None
+    return Explanation(
+        model=model.name,
+        stream=chat.stream,
+        caller=None if caller is None else caller.id,
+        tenant=None if caller is None else caller.tenant or None,
+        targets=_targets(model.route.targets, chat),
+        tokens=ExplainedTokens(prompt=estimate.prompt, prompt_bound=estimate.prompt_bound, completion=estimate.completion),
+        max_cost_usd=None if cost is None else _usd(cost),
+        limits=[] if charge is None or charge.limits is None else _limits(charge.limits, estimate),
+        budgets=[] if charge is None else [_budget(balance) for balance in await charges.balances(charge)],
+        cache_key=None if plan is None else plan.key.digest.hex(),
+        ignored_params=list(chat.ignored),
+    )
+
+
+def _targets(targets: Sequence[Target], chat: Chat) -> list[ExplainedTarget]:
+    skipped = unable(targets, chat)
+    explained: list[ExplainedTarget] = []
+    for target in targets:
+        refusal = target.params.refusal(chat) if target.params is not None and target in skipped else None
+        dropped = target.params.fit(chat).dropped if target.params is not None and refusal is None else ()
+        explained.append(ExplainedTarget(target=target.name, refusal=None if refusal is None else refusal.message, dropped=list(dropped)))
+    return explained
+
+
+def _limits(limits: LimitSet, estimate: TokenEstimate) -> list[ExplainedLimit]:
+    windows = [
+        ExplainedLimit(
+            owner=_owner(window.bucket),
+            counts="tokens" if window.refundable else "requests",
+            limit=window.limit,
+            seconds=window.seconds,
+            cost=window.cost,
+        )
+        for window in windows_of(limits, estimate)
+    ]
+    leases = [
+        ExplainedLimit(owner=_owner(lease.bucket), counts="concurrency", limit=lease.limit, seconds=None, cost=1) for lease in limits.leases
+    ]
+    return windows + leases
+
+
+def _owner(bucket: str) -> str:
+    """Return the kind and id of a bucket's owner: `key:team-a` for `key:team-a:requests:60`."""
+    kind, id, *_ = bucket.split(":")
+    return f"{kind}:{unquote(id)}"
+
+
+def _budget(balance: Balance) -> ExplainedBudget:
+    return ExplainedBudget(
+        owner=f"{balance.scope}:{balance.name}",
+        period=balance.period,
+        limit_usd=_usd(balance.limit),
+        spent_usd=_usd(balance.spent),
+        reserved_usd=_usd(balance.reserved),
+        left_usd=_usd(max(0, balance.limit - balance.spent - balance.reserved)),
+    )
+
+
+def _usd(amount: int) -> Decimal:
+    return Decimal(amount) / NANO
