@@ -12,9 +12,12 @@ from completions_mw.providers import anthropic
 from completions_mw.providers.registry import upstream_of
 from completions_mw.settings import AnthropicSettings, Settings
 from completions_mw.sse import DONE
-from tests.providers.corpus.anthropic import ASKED, sdk
+from tests.faults.conftest import KEY, AsyncClient, BlockingClient
+from tests.providers.corpus.anthropic import ASKED, FORMAT, sdk
 from tests.providers.corpus.case import case
 from tests.providers.corpus.format import sse
+from tests.providers.corpus.replay import reply
+from tests.support.canned import CannedTransport
 
 SECRET = "sk-canary-upstream"
 HELLO = [{"role": "user", "content": "hé"}]
@@ -321,3 +324,49 @@ def test_blocks_that_begin_with_their_content() -> None:
 def test_blocks_of_the_providers_own_tools_are_no_calls() -> None:
     use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     assert told(use, {"type": "input_json_delta", "partial_json": "{}"}, {"type": "new_delta"}) == []
+
+
+def gateway_settings(**more: Any) -> Settings:
+    return Settings.from_mapping(
+        {
+            "providers": {"up": {"api": "anthropic", "api_key": SECRET}, "echo": {"api": "echo"}},
+            "models": {
+                "m": {"targets": ["up/claude-sonnet-5-5"], "max_output_tokens": 77, "prices": PRICES},
+                "rescued": {"targets": ["up/claude-sonnet-5-5", "echo/any"], "prices": PRICES},
+            },
+            "keys": {"client": {"secret": KEY, **more}},
+            "stores": {"ledger": "memory://"},
+        }
+    )
+
+
+PRICES = {"input": 3, "output": 15, "cached_input": 0.3}
+both_gateways = pytest.mark.parametrize("kind", [BlockingClient, AsyncClient])
+
+
+def replaying(name: str) -> CannedTransport:
+    """Return a transport that answers each request with a case, in the form that it asks for."""
+    return CannedTransport(lambda request: reply(FORMAT, case("anthropic", name), stream=b'"stream":true' in request.body))
+
+
+@both_gateways
+def test_a_budget_moves_by_the_usage_with_the_tokens_of_the_cache(kind: type[BlockingClient | AsyncClient]) -> None:
+    transport = replaying("usage")
+    client = kind(gateway_settings(budget={"usd": 1, "period": "total"}), transport=transport)
+    answers = [client.post("m", stream=stream) for stream in (False, True)]
+    assert [(answer.status, answer.text) for answer in answers] == [(200, "Again.")] * 2
+    assert [from_json(request.body)["max_tokens"] for request in transport.requests] == [77, 77]
+    balances = client.gateway.balances("client")
+    [balance] = client.runner.run(balances) if isinstance(client, AsyncClient) else balances
+    # Of 50 tokens of the prompt 12 were cached, and 6 were answered: in nano-dollars, twice.
+    assert balance.spent == 2 * (38 * 3000 + 12 * 300 + 6 * 15000)
+    client.close()
+
+
+@both_gateways
+def test_another_target_answers_for_an_overloaded_one(kind: type[BlockingClient | AsyncClient]) -> None:
+    client = kind(gateway_settings(), transport=replaying("error"))
+    refused = client.post("m")
+    assert (refused.status, refused.error["code"], refused.headers["retry-after"]) == (503, "upstream_overloaded", "7")
+    assert client.post("rescued").text == "one two three"
+    client.close()

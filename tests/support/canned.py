@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
-from completions_mw.http import UpstreamRequest, UpstreamResponse
+from completions_mw.http import Headers, UpstreamRequest, UpstreamResponse
 
 
 class Reply(NamedTuple):
@@ -14,6 +14,7 @@ class Reply(NamedTuple):
     pieces: Sequence[bytes]
     content_type: str = "application/json"
     status: int = 200
+    headers: Headers = ()
 
 
 def whole(data: object, status: int = 200) -> Reply:
@@ -49,6 +50,7 @@ class CannedTransport:
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         self.requests.append(request)
         reply = self._reply(request)
-        return UpstreamResponse(reply.status, (("content-type", reply.content_type),), _Body(reply.pieces))
+        headers = (("content-type", reply.content_type), *reply.headers)
+        return UpstreamResponse(reply.status, headers, _Body(reply.pieces))
 
     async def aclose(self) -> None: ...

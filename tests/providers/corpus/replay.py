@@ -1,62 +1,17 @@
-"""A gateway whose transport answers with the fixtures of one wire format."""
+"""A gateway whose upstream answers with the fixtures of one wire format."""
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
 from completions_mw import Gateway, Request, Settings
-from completions_mw.http import UpstreamRequest, UpstreamResponse
 from completions_mw.providers.base import Upstream
 from completions_mw.providers.registry import upstream_of
 from tests.providers.corpus.case import Case, cases
 from tests.providers.corpus.format import Format
+from tests.support.canned import CannedTransport, Reply
 
 _KEY: Final = "sk-corpus-client"
-
-
-class Pieces:
-    """The body of an upstream's answer, which is there already."""
-
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces: Iterator[bytes] = iter(pieces)
-
-    async def __anext__(self) -> bytes:
-        try:
-            return next(self._pieces)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    def detach(self, tick: float) -> None:
-        pass
-
-    async def finish(self) -> None:
-        pass
-
-    async def aclose(self) -> None:
-        self._pieces = iter(())
-
-
-class Fixtures:
-    """A transport that answers every request with the case that is set."""
-
-    def __init__(self, format: Format) -> None:
-        self.format = format
-        self.case: Case | None = None
-        self.stream = False
-        self.requests: list[UpstreamRequest] = []
-
-    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        assert self.case is not None
-        self.requests.append(request)
-        case, content_type = self.case, "application/json"
-        if not self.stream:
-            return UpstreamResponse(case.status, (("content-type", content_type), *case.headers.items()), Pieces(case.body))
-        content_type = upstream(self.format).wire_format.stream_content_type
-        return UpstreamResponse(200, (("content-type", content_type),), Pieces(self.format.encode(case.events)))
-
-    async def aclose(self) -> None:
-        pass
 
 
 class Exchange(NamedTuple):
@@ -85,23 +40,36 @@ def upstream(format: Format) -> Upstream:
     return upstream_of(provider)
 
 
-@cache
-def _gateway(format: Format) -> tuple[Gateway, Fixtures]:
-    fixtures = Fixtures(format)
-    return Gateway(settings(format), transport=fixtures), fixtures
+def reply(format: Format, case: Case, *, stream: bool) -> Reply:
+    """Return the vendor's answer in a case."""
+    if stream:
+        return Reply([format.encode(case.events)], upstream(format).wire_format.stream_content_type)
+    return Reply([case.body], status=case.status, headers=tuple(case.headers.items()))
+
+
+class _Replay:
+    """The gateway of a format, and what its upstream answers next."""
+
+    def __init__(self, format: Format) -> None:
+        self.reply: Reply
+        self.transport = CannedTransport(lambda request: self.reply)
+        self.gateway = Gateway(settings(format), transport=self.transport)
+
+
+_replay_of = cache(_Replay)
 
 
 def exchange(format: Format, case: Case, *, stream: bool) -> Exchange:
     """Send a case's request through the gateway, and return what became of it on both sides."""
-    gateway, fixtures = _gateway(format)
-    fixtures.case, fixtures.stream = case, stream
+    replay = _replay_of(format)
+    replay.reply = reply(format, case, stream=stream)
     fields = {**case.request, "stream": True, "stream_options": {"include_usage": True}} if stream else case.request
     headers = (("content-type", "application/json"), ("authorization", f"Bearer {_KEY}"))
-    response = gateway.handle(Request("POST", "/api/v1/chat/completions", headers, json.dumps(fields).encode()))
+    response = replay.gateway.handle(Request("POST", "/api/v1/chat/completions", headers, json.dumps(fields).encode()))
     body = response.body
     if not isinstance(body, bytes):
         with body:
             body = b"".join(body)
-    assert fixtures.requests, body
-    asked = fixtures.requests.pop()
+    assert replay.transport.requests, body
+    asked = replay.transport.requests.pop()
     return Exchange(asked.url, json.loads(asked.body), response.status, dict(response.headers), body)
