@@ -356,8 +356,10 @@ def test_a_budget_moves_by_the_usage_with_the_tokens_of_the_cache(kind: type[Blo
     answers = [client.post("m", stream=stream) for stream in (False, True)]
     assert [(answer.status, answer.text) for answer in answers] == [(200, "Again.")] * 2
     assert [from_json(request.body)["max_tokens"] for request in transport.requests] == [77, 77]
-    balances = client.gateway.balances("client")
-    [balance] = client.runner.run(balances) if isinstance(client, AsyncClient) else balances
+    if isinstance(client, AsyncClient):
+        [balance] = client.runner.run(client.gateway.balances("client"))
+    else:
+        [balance] = client.gateway.balances("client")
     # Of 50 tokens of the prompt 12 were cached, and 6 were answered: in nano-dollars, twice.
     assert balance.spent == 2 * (38 * 3000 + 12 * 300 + 6 * 15000)
     client.close()
