@@ -58,7 +58,14 @@ if TYPE_CHECKING:
     )
     from completions_mw.gateway import AsyncGateway, Gateway, GatewayOptions
     from completions_mw.http import Request, Response
-    from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, Explanation
+    from completions_mw.schemas import (
+        ChatCompletion,
+        ChatCompletionChunk,
+        ChatRequest,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        Explanation,
+    )
     from completions_mw.settings import Budget, Limits, Settings
 
 __version__ = "0.1.0"
@@ -77,6 +84,8 @@ __all__ = [
     "ChatRequest",
     "ClientDisconnectedError",
     "ConfigurationError",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "Explanation",
     "Gateway",
     "GatewayError",
@@ -143,7 +152,14 @@ _MODULES = {
     ),
     "completions_mw.gateway": ("AsyncGateway", "Gateway", "GatewayOptions"),
     "completions_mw.http": ("Request", "Response"),
-    "completions_mw.schemas": ("ChatCompletion", "ChatCompletionChunk", "ChatRequest", "Explanation"),
+    "completions_mw.schemas": (
+        "ChatCompletion",
+        "ChatCompletionChunk",
+        "ChatRequest",
+        "EmbeddingRequest",
+        "EmbeddingResponse",
+        "Explanation",
+    ),
     "completions_mw.settings": ("Budget", "Limits", "Settings"),
 }
 

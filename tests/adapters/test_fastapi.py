@@ -11,7 +11,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException,
 from completions_mw import AsyncGateway
 from completions_mw.adapters.fastapi import router
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, settings, upstream_settings
-from tests.hosts.base import CHAT, MODELS, PREFIX, Host
+from tests.hosts.base import CHAT, EMBEDDINGS, MODELS, PREFIX, Host
 from tests.support.asgi_driver import ASGIServer
 from tests.support.grammar import check_stream
 from tests.support.upstream import MockUpstream
@@ -29,7 +29,8 @@ def docs() -> dict[str, Any]:
 
 
 def test_the_docs_name_our_paths_and_verbs_only(docs: dict[str, Any]) -> None:
-    assert {path: [*verbs] for path, verbs in docs["paths"].items()} == {CHAT: ["post"], MODELS: ["get"], f"{MODELS}/{{model}}": ["get"]}
+    paths = {CHAT: ["post"], EMBEDDINGS: ["post"], MODELS: ["get"], f"{MODELS}/{{model}}": ["get"]}
+    assert {path: [*verbs] for path, verbs in docs["paths"].items()} == paths
 
 
 def test_the_docs_say_what_a_request_is(docs: dict[str, Any]) -> None:
@@ -47,6 +48,17 @@ def test_the_docs_say_what_the_answers_are(docs: dict[str, Any]) -> None:
     assert responses["200"]["content"]["text/event-stream"]["schema"]["title"] == "ChatCompletionChunk"
     error = docs["components"]["schemas"]["GatewayErrorObject"]
     assert sorted(error["required"]) == ["code", "message", "param", "type"]
+
+
+def test_the_docs_say_what_embeddings_are(docs: dict[str, Any]) -> None:
+    create = docs["paths"][EMBEDDINGS]["post"]
+    schema = create["requestBody"]["content"]["application/json"]["schema"]
+    assert (schema["required"], schema["properties"].keys()) == (
+        ["model", "input"],
+        {"model", "input", "dimensions", "encoding_format", "user"},
+    )
+    answer = create["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer == {"$ref": "#/components/schemas/EmbeddingResponse"}
 
 
 def test_the_docs_ask_for_a_key(docs: dict[str, Any]) -> None:

@@ -95,3 +95,30 @@ ROWS: Final = (
     _type("user", {"user": 7}, "user", "a string", "an integer"),
 )
 """Requests that are refused for what they say, in whatever model."""
+
+OTHER_KINDS: Final = (
+    (
+        "/api/v1/embeddings",
+        "m",
+        403,
+        {
+            "message": "You are not allowed to generate embeddings from this model",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        },
+    ),
+    (
+        "/api/v1/chat/completions",
+        "embed",
+        404,
+        {
+            "message": "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
+            "Did you mean to use v1/embeddings?",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": None,
+        },
+    ),
+)
+"""Path, model, status and error of requests to a model that gives something else."""

@@ -19,6 +19,7 @@ UPSTREAM_MODELS: Final = (
     *("ok", "stall-2", "ttfb", "endless", "errorevent", "firsterror", "trunc", "hang", "status-500"),
     *("nousage", "usage-every-chunk", "overbilled", *(f"badusage-{name}" for name in BAD_USAGE)),
 )
+EMBEDDING_MODELS: Final = ("embed", "embed-up", "embed-wrong", "embed-none", "embed-silent", "embed-down")
 MESSAGES: Final = [{"role": "user", "content": "one two three"}]
 PROMPT_TOKENS: Final = 9
 """What those are estimated at beforehand: a quarter of their bytes, with the role and what a template adds."""
@@ -42,7 +43,22 @@ async def overbilled(x: RequestContext) -> None:
     await x.end()
 
 
-SCENARIOS: Final[dict[str, Scenario]] = {"overbilled": overbilled}
+def embeds(**wrong: Any) -> Scenario:
+    """Return a scenario that answers embeddings with some members of the answer changed; one of None is left out."""
+
+    async def answer(x: RequestContext) -> None:
+        changed = {**answers.embeddings(x.body), **wrong}
+        await x.reply_json({name: value for name, value in changed.items() if value is not None})
+
+    return answer
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    "overbilled": overbilled,
+    "embed-wrong": embeds(data=[{"object": "embedding", "index": 0, "embedding": [0.5]}] * 7),
+    "embed-none": embeds(data=None),
+    "embed-silent": embeds(usage=None, object=None),
+}
 """Of the upstream, beside those that it has."""
 
 
@@ -57,6 +73,12 @@ def settings(upstream_url: str, ledger: str) -> Settings:
     models: dict[str, Any] = {name: {"targets": [target]} for name, target in echoes.items()}
     models["rare"] = {"targets": ["echo/rare"], "limits": {"requests": "2/hour"}}
     paid = {"prices": {"input": INPUT_NANO / 1000, "output": OUTPUT_NANO / 1000}, "max_output_tokens": MAX_OUTPUT}
+    models["embed"] = {"targets": ["echo/embed"]}
+    embedding = {"embed-up": "embed", "embed-down": "status-500", **{name: name for name in ("embed-wrong", "embed-none", "embed-silent")}}
+    models |= {
+        name: {"targets": [f"up/{model}"], "kind": "embeddings", "prices": {"input": INPUT_NANO / 1000}}
+        for name, model in embedding.items()
+    }
     models["unpriced"] = {"targets": ["up/ok"]}
     models |= {name: {"targets": [f"up/{name}"], **paid} for name in UPSTREAM_MODELS}
     return Settings(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.given import KEY, LIMITED_KEY, UPSTREAM_MODELS
+from tests.conformance.given import EMBEDDING_MODELS, KEY, LIMITED_KEY, UPSTREAM_MODELS
 from tests.hosts.base import MODELS, Host, bearer
 
 
@@ -13,8 +13,10 @@ def card(name: str) -> dict[str, object]:
 def test_a_key_sees_every_model(host: Host) -> None:
     response = host.request("GET", MODELS, bearer(KEY))
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
-    names = ("m", "org/model", "unlisted", "rare", "unpriced", *UPSTREAM_MODELS)
-    assert response.json() == {"object": "list", "data": [card(name) for name in names]}
+    names = {"m", "org/model", "unlisted", "rare", "unpriced", *EMBEDDING_MODELS, *UPSTREAM_MODELS}
+    listed = response.json()
+    assert listed == {"object": "list", "data": [card(found["id"]) for found in listed["data"]]}
+    assert {found["id"] for found in listed["data"]} == names
 
 
 def test_a_limited_key_sees_what_it_may_use(host: Host) -> None:

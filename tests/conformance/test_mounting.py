@@ -24,7 +24,7 @@ def test_the_pages_of_the_app_stay_its_own(host: Host) -> None:
         "/nowhere",
         PREFIX,
         f"{PREFIX}/chat",
-        f"{PREFIX}/embeddings",
+        f"{PREFIX}/embeddings/",
         f"{CHAT}/",
         f"/{CHAT}",
         f"{PREFIX}//chat/completions",

@@ -15,6 +15,7 @@ from completions_mw.settings import (
     CacheSettings,
     Connections,
     EchoSettings,
+    EmbeddingSettings,
     KeySettings,
     LlamaCppSettings,
     ModelCacheSettings,
@@ -107,6 +108,7 @@ def test_the_settings_show_every_field() -> None:
     assert tree["providers"]["local"].keys() == EchoSettings.model_fields.keys()
     assert fields_in(tree["models"]) == ModelSettings.model_fields.keys()
     assert tree["cache"].keys() == CacheSettings.model_fields.keys()
+    assert tree["embeddings"].keys() == EmbeddingSettings.model_fields.keys()
     assert tree["models"]["local-model"]["cache"].keys() == ModelCacheSettings.model_fields.keys()
     assert tree["stores"].keys() == StoreSettings.model_fields.keys()
     assert fields_in(tree["tenants"]) == tree["callers"].keys() == Allowance.model_fields.keys()
@@ -131,8 +133,9 @@ PARAMS = {"unknown_params", "forward_params", "unsupported_params"}
             OpenAISettings,
             {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts", *PARAMS},
         ),
-        (("providers", "llama"), LlamaCppSettings, {"path"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, {"targets", "prices", "image_tokens", "audio_tokens", "file_tokens", *PARAMS}),
+        (("providers", "llama"), LlamaCppSettings, {"path", "pooling"}),
+        (("models", "gpt-3.5-turbo"), ModelSettings, {"kind", "targets", "prices", "image_tokens", "audio_tokens", "file_tokens", *PARAMS}),
+        (("embeddings",), EmbeddingSettings, set[str]()),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
         (("cache",), CacheSettings, set[str]()),
         (("stores",), StoreSettings, {"admission", "ledger", "cache", "spool", "retention_days"}),

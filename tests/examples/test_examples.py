@@ -169,7 +169,7 @@ def test_a_wrong_key(url: str, program: requests.Session) -> None:
 
 
 def test_paths_that_are_not_ours_are_the_apps(url: str, program: requests.Session) -> None:
-    response = program.get(f"{url}/api/v1/embeddings")
+    response = program.get(f"{url}/api/v1/images")
     assert response.status_code == 404
     assert "json" not in response.headers["content-type"]
 

@@ -17,6 +17,7 @@ from tests.support.exchange import Answer, HeaderPairs, Sent, Server
 HELLO: Final = b"hello from the app"
 PREFIX: Final = "/api/v1"
 CHAT: Final = f"{PREFIX}/chat/completions"
+EMBEDDINGS: Final = f"{PREFIX}/embeddings"
 MODELS: Final = f"{PREFIX}/models"
 
 

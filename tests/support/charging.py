@@ -19,7 +19,7 @@ from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch import Attempts, Catalog
-from completions_mw.core.inbound import ChatCompletions, Dialect
+from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import SettingsKeys
 from completions_mw.core.limits.guarded_store import GuardedAdmission
@@ -131,6 +131,7 @@ class Charging:
         self.pipeline = Pipeline(
             settings,
             ChatCompletions(lambda _: REJECT, Bounds()),
+            Embeddings(lambda _: REJECT, Bounds(), settings.embeddings.max_inputs, settings.embeddings.max_tokens),
             Authenticator([SettingsKeys(settings.keys)], clock),
             Catalog(ModelRegistry(settings, {"models": {"m": function}}, BlockingBackends()).models),
             Charges(

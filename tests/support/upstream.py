@@ -55,7 +55,7 @@ class MockUpstream(LoopThread):
 
     Args:
         scenarios: further behaviours, by the name of the model.
-        path: the only path that answers; any, if None (for wire formats other than OpenAI's).
+        path: the only path that answers beside that of embeddings; any, if None (for wire formats other than OpenAI's).
         tls: makes it an HTTPS server.
     """
 
@@ -164,7 +164,8 @@ class MockUpstream(LoopThread):
             writer.transport.abort()
 
     def _scenario(self, request: Received) -> Scenario:
-        if request.method != "POST" or self._path not in (None, request.path.partition("?")[0]):
+        path = request.path.partition("?")[0]
+        if request.method != "POST" or (self._path is not None and path not in (self._path, "/v1/embeddings")):
             return _unknown_path
         name = request.model if request.model in self._scenarios else re.sub(r"-\d+$", "", request.model)
         return self._scenarios.get(name, _unknown_model)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
@@ -67,6 +69,21 @@ def tool_chunks(body: Json) -> list[Json]:
     calls = [first, *({"index": 0, "function": {"arguments": part}} for part in (arguments[:5], arguments[5:]))]
     deltas: list[Json] = [{"role": "assistant", "content": None}, *({"tool_calls": [call]} for call in calls)]
     return _chunks(body, [*(_step(0, delta) for delta in deltas), _step(0, {}, "tool_calls")])
+
+
+def embeddings(body: Json) -> Json:
+    """Return a vector for each input, which says how long it is; a token for each word, or those that were sent."""
+    given = body["input"]
+    inputs = [given] if isinstance(given, str) or isinstance(given[0], int) else given
+    vectors = [[len(one) / 8, *[0.25] * (body.get("dimensions", 3) - 1)] for one in inputs]
+    if body.get("encoding_format") == "base64":
+        encoded: list[Any] = [b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
+    else:
+        encoded = vectors
+    tokens = sum(len(one.split()) if isinstance(one, str) else len(one) for one in inputs)
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(encoded)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 
 
 def error(message: str, *, kind: str = "server_error", code: str | None = None) -> Json:

@@ -25,6 +25,10 @@ async def ok(x: RequestContext) -> None:
     await _answer(x, answers.completion(x.body), answers.chunks(x.body))
 
 
+async def embed(x: RequestContext) -> None:
+    await x.reply_json(answers.embeddings(x.body))
+
+
 async def tools(x: RequestContext) -> None:
     """Call the first tool; with its result, answer."""
     if x.body["messages"][-1]["role"] == "tool":
@@ -339,6 +343,7 @@ def _bomb() -> bytes:
 SCENARIOS: dict[str, Scenario] = {
     "ok": ok,
     "n": ok,
+    "embed": embed,
     "tools": tools,
     "slow": ttfb,
     "ttfb": ttfb,

@@ -14,7 +14,15 @@ from completions_mw.adapters.asgi_client import Message, Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway
-from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest, ModelCard, ModelList
+from completions_mw.schemas import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    ModelCard,
+    ModelList,
+)
 
 with needs("fastapi"):
     from fastapi import APIRouter, HTTPException, Request, Response, Security
@@ -69,6 +77,13 @@ def router(gateway: AsyncGateway) -> APIRouter:
         """
         return GatewayResponse(gateway, request, paths.chat)
 
+    async def create_embeddings(request: Request) -> Response:
+        """Create a vector for each input.
+
+        Reference: https://platform.openai.com/docs/api-reference/embeddings/create
+        """
+        return GatewayResponse(gateway, request, paths.embeddings)
+
     async def list_models(request: Request) -> Response:
         """List the models that the caller may use."""
         return GatewayResponse(gateway, request, paths.models)
@@ -81,12 +96,15 @@ def router(gateway: AsyncGateway) -> APIRouter:
     streamed_docs = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
     completion_docs = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed_docs}
     api.post(paths.chat, responses={200: completion_docs}, openapi_extra={"requestBody": request_docs})(create_chat_completion)
+    inputs_docs = {"required": True, "content": {"application/json": {"schema": self_contained(EmbeddingRequest)}}}
+    api.post(paths.embeddings, responses={200: {"model": EmbeddingResponse}}, openapi_extra={"requestBody": inputs_docs})(create_embeddings)
     api.get(paths.models, responses={200: {"model": ModelList}})(list_models)
     api.get(paths.models + MODEL, responses={200: {"model": ModelCard}})(retrieve_model)
     api.api_route(paths.chat, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_chat_completion)
+    api.api_route(paths.embeddings, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_embeddings)
     api.api_route(paths.models, methods=[*METHODS_BUT_GET], include_in_schema=False)(list_models)
     api.api_route(paths.models + MODEL, methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
-    for path in (paths.chat, paths.models, paths.models + MODEL):
+    for path in (paths.chat, paths.embeddings, paths.models, paths.models + MODEL):
         api.routes.append(Route(path, OtherMethods(gateway, path), include_in_schema=False))
     return api
 

@@ -48,6 +48,7 @@ class Completions:
         **options: options of the gateways that are built, any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send.
+            - embeddings: Python functions as embeddings models, by the name that clients send.
             - authenticate: the app's own login, such as `lambda request: current_user.get_id()`.
             - transport: used for all calls to upstreams instead of the built-in HTTP client.
             - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
@@ -90,7 +91,8 @@ class Completions:
         routes = Routes(gateway.settings.prefix)
         app.teardown_request(close_stream)
         app.url_map.converters[CONVERTER] = ModelConverter
-        for name, path in (("chat", routes.chat), ("models", routes.models), ("model", f"{routes.models}/<{CONVERTER}:model>")):
+        paths = {"chat": routes.chat, "embeddings": routes.embeddings, "models": routes.models}
+        for name, path in (*paths.items(), ("model", f"{routes.models}/<{CONVERTER}:model>")):
             # Not by `add_url_rule`, which needs a list of methods: the gateway refuses all others itself, as OpenAI does. A path with two
             # slashes is another path, and must not be redirected to this one.
             app.url_map.add(app.url_rule_class(path, endpoint=f"completions_mw_{name}", merge_slashes=False))

@@ -51,6 +51,7 @@ def routes(gateway: AsyncGateway) -> list[BaseRoute]:
     paths = Routes(gateway.settings.prefix)
     return [
         GatewayRoute(gateway, paths.chat, "completions_mw_chat"),
+        GatewayRoute(gateway, paths.embeddings, "completions_mw_embeddings"),
         GatewayRoute(gateway, paths.models, "completions_mw_models"),
         GatewayRoute(gateway, paths.models + MODEL, "completions_mw_model"),
     ]

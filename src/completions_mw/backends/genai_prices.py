@@ -9,6 +9,7 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.core.costs.prices import Price, price_of
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.models import Prices
+from completions_mw.settings.types import ModelKind
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -18,7 +19,7 @@ _TIME_STEP: Final = timedelta(minutes=30)
 _STEPS_PER_DAY: Final = 48
 
 
-def genai_price(provider_name: str, api_base: str, model: str) -> Price | None:
+def genai_price(provider_name: str, api_base: str, model: str, kind: ModelKind = "chat") -> Price | None:
     """Return the price of a model at a provider, or None if the price is unknown or does not depend on tokens alone.
 
     Where a price depends on the length of the prompt or on the time of day, the highest is returned, so that a budget holds in every case.
@@ -28,6 +29,7 @@ def genai_price(provider_name: str, api_base: str, model: str) -> Price | None:
         provider_name: the provider's name in the settings, used if the table does not know the URL.
         api_base: the URL of the provider's API.
         model: the provider's name for the model.
+        kind: what the model is asked for; only chat models need a price of output.
 
     Raises:
         ConfigurationError: the extra is not installed.
@@ -38,8 +40,10 @@ def genai_price(provider_name: str, api_base: str, model: str) -> Price | None:
     # All prices of one day: some are lower at night.
     midnight = datetime.fromtimestamp(SYSTEM_CLOCK.time(), UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     offers = [found.get_prices(midnight + step * _TIME_STEP) for step in range(_STEPS_PER_DAY)]
-    if any(offer.input_mtok is None or offer.output_mtok is None or offer.requests_kcount is not None for offer in offers):
+    if any(offer.input_mtok is None or offer.requests_kcount is not None for offer in offers):
         return None
+    if any(offer.output_mtok is None for offer in offers):
+        return price_of(Prices(input=_highest([offer.input_mtok for offer in offers]))) if kind == "embeddings" else None
     cached = [offer.input_mtok if offer.cache_read_mtok is None else offer.cache_read_mtok for offer in offers]
     reasoning = [offer.output_mtok if offer.output_reasoning_mtok is None else offer.output_reasoning_mtok for offer in offers]
     return price_of(

@@ -14,13 +14,14 @@ from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import LimitSet, windows_of
 from completions_mw.core.ports import Balance
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, ExplainedTarget, ExplainedTokens, Explanation
 
 
 async def explain(
     charges: Charges,
     model: CatalogModel,
-    chat: Chat,
+    request: ValidRequest,
     caller: Caller | None,
     charge: Charge | None,
     estimate: TokenEstimate,
@@ -31,7 +32,7 @@ async def explain(
     Args:
         charges: where the request would be admitted and charged.
         model: the model that the client asked for.
-        chat: the request.
+        request: the request.
         caller: the caller; None for the host app itself.
         charge: charge of the request, which holds nothing; None where requests are not counted.
         estimate: tokens that the request may use.
@@ -48,20 +49,23 @@ async def explain(
         cost = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion) if model.is_priced else None
     return Explanation(
         model=model.name,
-        stream=chat.stream,
+        stream=request.stream,
         caller=None if caller is None else caller.id,
         tenant=None if caller is None else caller.tenant or None,
-        targets=_targets(model.route.targets, chat),
+        targets=_targets(model.route.targets, request),
         tokens=ExplainedTokens(prompt=estimate.prompt, prompt_bound=estimate.prompt_bound, completion=estimate.completion),
         max_cost_usd=None if cost is None else _usd(cost),
         limits=[] if charge is None or charge.limits is None else _limits(charge.limits, estimate),
         budgets=[] if charge is None else [_budget(balance) for balance in await charges.balances(charge)],
         cache_key=None if plan is None else plan.key.digest.hex(),
-        ignored_params=list(chat.ignored),
+        ignored_params=list(request.ignored),
     )
 
 
-def _targets(targets: Sequence[Target], chat: Chat) -> list[ExplainedTarget]:
+def _targets(targets: Sequence[Target], request: ValidRequest) -> list[ExplainedTarget]:
+    if not isinstance(request, Chat):
+        return [ExplainedTarget(target=target.name, refusal=None, dropped=[]) for target in targets]
+    chat = request
     skipped = unable(targets, chat)
     explained: list[ExplainedTarget] = []
     for target in targets:

@@ -13,7 +13,7 @@
 Without a cache, `admit` and `reserve` are one call.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, Final
@@ -24,17 +24,18 @@ from completions_mw.core.cache import FlightReader, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs import estimate_request
-from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher
+from completions_mw.core.costs import TokenEstimate, estimate_embeddings, estimate_request
+from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
 from completions_mw.core.explain import explain
-from completions_mw.core.inbound import ChatCompletions, Dialect
+from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import GET, MODELS, Route, Routes
 from completions_mw.core.streaming import ChunkSource, ChunkStream, PatientConnection, StreamBody, StreamEnd, StreamRules
+from completions_mw.core.streaming.chunks import OpenedAnswer
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
-from completions_mw.core.validation import Chat, parse_headers
+from completions_mw.core.validation import ValidRequest, parse_headers
 from completions_mw.core.validation.body import discard_body, read_body
 from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError
@@ -43,9 +44,13 @@ from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
+from completions_mw.settings.types import ModelKind
 
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
 """Headers of answers that depend on the caller, so that no proxy or browser gives them to another."""
+
+_ESTIMATES: Final[dict[ModelKind, Callable[..., TokenEstimate]]] = {"chat": estimate_request, "embeddings": estimate_embeddings}
+"""Functions that tell the tokens that a request may use, by its kind."""
 
 
 class Pipeline:
@@ -53,7 +58,8 @@ class Pipeline:
 
     Args:
         settings: prefix of the routes, maximum size of a body, and whether logs may quote exceptions.
-        dialect: dialect of chat completions and direct calls, and of the errors of routes without a dialect.
+        dialect: dialect of chat completions and their direct calls, and of the errors of routes without a dialect.
+        embeddings: dialect of embeddings and their direct calls.
         authenticator: finds callers.
         catalog: finds models.
         charges: admits, reserves and settles.
@@ -69,6 +75,7 @@ class Pipeline:
         self,
         settings: Settings,
         dialect: ChatCompletions,
+        embeddings: Embeddings,
         authenticator: Authenticator,
         catalog: Catalog,
         charges: Charges,
@@ -81,7 +88,9 @@ class Pipeline:
         dialects: Sequence[Dialect] = (),
     ) -> None:
         self._chat = dialect
-        self._dialects: dict[str, Dialect] = {one.path: one for one in (dialect, *dialects)}
+        self._embeddings = embeddings
+        every: tuple[Dialect, ...] = (dialect, embeddings, *dialects)
+        self._dialects = {one.path: one for one in every}
         self.routes = Routes(settings.prefix, self._dialects)
         self.authenticator = authenticator
         self._catalog = catalog
@@ -98,7 +107,10 @@ class Pipeline:
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
-        self._dispatch = observer.around("dispatch", Dispatcher(attempts).answer)
+        self._dispatch: dict[ModelKind, Callable[..., Awaitable[Completion | OpenedAnswer]]] = {
+            "chat": observer.around("dispatch", Dispatcher(attempts).answer),
+            "embeddings": observer.around("dispatch", Embedder(attempts).answer),
+        }
         self._settle = observer.around("settle", charges.settle)
 
     async def handle(self, request: Request) -> Response[StreamBody]:
@@ -139,7 +151,22 @@ class Pipeline:
         Raises:
             GatewayError: the request failed; the error is the one that an HTTP client would get.
         """
-        answer = await self._call({**fields, "stream": False}, caller, control)
+        answer = await self._call(self._chat, {**fields, "stream": False}, caller, control)
+        assert isinstance(answer, Completion)
+        return answer
+
+    async def embed(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Completion:
+        """Answer a direct call from Python with embeddings.
+
+        Args:
+            fields: fields of the request.
+            caller: the caller; None for the host app itself.
+            control: what the call wants of the cache.
+
+        Raises:
+            GatewayError: the request failed; the error is the one that an HTTP client would get.
+        """
+        answer = await self._call(self._embeddings, fields, caller, control)
         assert isinstance(answer, Completion)
         return answer
 
@@ -154,7 +181,7 @@ class Pipeline:
         Raises:
             GatewayError: the request failed before its first chunk; the error is the one that an HTTP client would get.
         """
-        answer = await self._call({**fields, "stream": True}, caller, control)
+        answer = await self._call(self._chat, {**fields, "stream": True}, caller, control)
         assert not isinstance(answer, Completion)
         return answer
 
@@ -162,15 +189,17 @@ class Pipeline:
         """Return the models that a caller may use; all for None, the host app itself."""
         return self._catalog.visible(caller)
 
-    async def _call(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl) -> Completion | ChunkSource:
+    async def _call(
+        self, dialect: ChatCompletions | Embeddings, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl
+    ) -> Completion | ChunkSource:
         context = RequestContext.begin(self._clock, debug=bool(self._debug))
         if self._observer.observes_steps:
             self._observer.started("request", context)
         if caller is not None:
             context.caller, context.tenant = caller.id, caller.tenant or None
         try:
-            chat = self._chat.parse_fields(fields)
-            answer = await self._answer(context, chat, caller, None, control, self._direct_streaming)
+            parsed: ValidRequest = dialect.parse_fields(fields)
+            answer = await self._answer(context, parsed, caller, None, control, self._direct_streaming)
         except BaseException as error:
             self._end(context, error)
             raise
@@ -179,8 +208,8 @@ class Pipeline:
         self._end(context, None)
         if isinstance(answer, Completion):
             return answer
-        if chat.stream:
-            return Replay(answer, include_usage=chat.include_usage)
+        if parsed.stream:
+            return Replay(answer, include_usage=parsed.include_usage)
         return Completion(from_json(answer.body), answer.body, is_cached=context.is_from_cache)
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
@@ -196,24 +225,24 @@ class Pipeline:
             self._end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
-        chat = await self._read(context, request, headers.content_length, dialect)
-        context.note_ignored(chat.ignored)
+        parsed = await self._read(context, request, headers.content_length, dialect)
+        context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
         if headers.is_dry_run:
-            explanation = await self._explain(context, chat, caller, control)
+            explanation = await self._explain(context, parsed, caller, control)
             self._end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
-        answer = await self._answer(context, chat, caller, request, control, self._streaming)
+        answer = await self._answer(context, parsed, caller, request, control, self._streaming)
         if isinstance(answer, ChunkStream | FlightReader):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
         if isinstance(answer, Completion):
             body = dialect.render(answer)
         else:
-            body = dialect.replay(answer, stream=chat.stream, include_usage=chat.include_usage)
+            body = dialect.replay(answer, stream=parsed.stream, include_usage=parsed.include_usage)
         self._end(context, None)
-        return Response(200, dialect.stream_headers if chat.stream else dialect.headers, body)
+        return Response(200, dialect.stream_headers if parsed.stream else dialect.headers, body)
 
-    async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> Chat:
+    async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> ValidRequest:
         body = await read_body(request, length, self._max_body_bytes)
         context.has_body = True
         return dialect.parse(body)
@@ -231,39 +260,41 @@ class Pipeline:
         """
         return await self._explain(RequestContext.begin(self._clock), self._chat.parse_fields(fields), caller, control)
 
-    async def _explain(self, context: RequestContext, chat: Chat, caller: Caller | None, control: CacheControl) -> Explanation:
-        model = self._catalog.resolve(chat.model, caller)
-        context.model, context.stream = model.name, chat.stream
-        charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
-        estimate = estimate_request(chat, model.max_output_tokens, model.media) if charge is None else charge.estimate
+    async def _explain(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, control: CacheControl) -> Explanation:
+        model = self._catalog.resolve(parsed.model, caller)
+        model.check_kind(parsed.kind)
+        context.model, context.stream = model.name, parsed.stream
+        charge = self._charges.open(context, caller, model, partial(_ESTIMATES[parsed.kind], parsed))
+        estimate = _ESTIMATES[parsed.kind](parsed, model.max_output_tokens, model.media) if charge is None else charge.estimate
         cached = self._cached_answers
-        plan = None if cached is None else cached.foresee(chat, caller, charge, control)
-        return await explain(self._charges, model, chat, caller, charge, estimate, plan)
+        plan = None if cached is None else cached.foresee(parsed, caller, charge, control)
+        return await explain(self._charges, model, parsed, caller, charge, estimate, plan)
 
     async def _answer(
         self,
         context: RequestContext,
-        chat: Chat,
+        parsed: ValidRequest,
         caller: Caller | None,
         request: Request | None,
         control: CacheControl,
         streaming: StreamRules,
     ) -> Completion | ChunkStream | StoredAnswer | FlightReader:
         """Take a parsed request through the steps from `resolve` to its answer."""
-        model = self._catalog.resolve(chat.model, caller)
-        context.model, context.stream = model.name, chat.stream
-        charge = self._charges.open(context, caller, model, partial(estimate_request, chat))
+        model = self._catalog.resolve(parsed.model, caller)
+        model.check_kind(parsed.kind)
+        context.model, context.stream = model.name, parsed.stream
+        charge = self._charges.open(context, caller, model, partial(_ESTIMATES[parsed.kind], parsed))
         connection = None if request is None else request.connection
         ask = partial(self._ask, context, caller, model, charge, streaming)
         cached = self._cached_answers
-        plan = None if cached is None else cached.plan(context, chat, caller, charge, control)
+        plan = None if cached is None else cached.plan(context, parsed, caller, charge, control)
         if cached is not None and plan is not None:
-            return await cached.answer(context, chat, charge, plan, ask, connection)
+            return await cached.answer(context, parsed, charge, plan, ask, connection)
         if control.only_if_cached:
             raise NotCachedError
         if charge is not None:
             await self._admit_and_reserve(context, charge)
-        return await ask(chat, connection, None if request is None else request.disconnect)
+        return await ask(parsed, connection, None if request is None else request.disconnect)
 
     async def _ask(
         self,
@@ -272,19 +303,19 @@ class Pipeline:
         model: CatalogModel,
         charge: Charge | None,
         streaming: StreamRules,
-        chat: Chat,
+        parsed: ValidRequest,
         connection: ClientConnection | None,
         disconnect: Callable[[], None] | None = None,
     ) -> Completion | ChunkStream:
         """Ask the targets. Settle the request, unless its answer is a stream, which settles it at its end."""
         if charge is not None and charge.amount:
             # The upstream may not use more tokens than money was reserved for.
-            chat = chat.capped(charge.estimate.per_choice)
+            parsed = parsed.capped(charge.estimate.per_choice)
         patient = None
         if connection is not None and streaming.finishing is not None:
             connection = patient = PatientConnection(connection, streaming.finishing, self._clock)
         try:
-            answer = await self._dispatch(context, model.route, model.name, chat, caller, connection)
+            answer = await self._dispatch[model.kind](context, model.route, model.name, parsed, caller, connection)
         except BaseException as error:
             if charge is not None:
                 # There is a usage where a target reported it for an answer that was cut.

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from completions_mw.errors import MethodNotAllowedError, NotFoundError
 
 CHAT_COMPLETIONS: Final = "/chat/completions"
+EMBEDDINGS: Final = "/embeddings"
 MODELS: Final = "/models"
 MODEL: Final = "/models/"
 POST: Final = ("POST",)
@@ -29,8 +30,9 @@ class Routes:
         posts: paths below the prefix to which requests are POSTed, one for each dialect.
     """
 
-    def __init__(self, prefix: str, posts: Iterable[str] = (CHAT_COMPLETIONS,)) -> None:
+    def __init__(self, prefix: str, posts: Iterable[str] = (CHAT_COMPLETIONS, EMBEDDINGS)) -> None:
         self.chat = prefix + CHAT_COMPLETIONS
+        self.embeddings = prefix + EMBEDDINGS
         self.models = prefix + MODELS
         self._exact = {prefix + path: Route(path, POST) for path in posts} | {self.models: Route(MODELS, GET)}
         self._model_prefix = prefix + MODEL

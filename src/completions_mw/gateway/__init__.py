@@ -4,6 +4,7 @@ blocking.py, asynchronous.py  the two gateways
 base.py            what both gateways can do
 wiring.py          joins settings and backends to one pipeline
 backends.py        makes the backends of either kind
+kinds.py           what each model is asked for: chat completions, or embeddings
 models.py          models and their targets, from the settings
 custom_formats.py  wire formats of the host app and of installed packages
 prices.py          prices of targets, from the settings or a price table

@@ -1,6 +1,6 @@
 """The gateway for async code: `AsyncGateway`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self, Unpack
 
@@ -15,18 +15,19 @@ from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.cache import AsyncCache
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
-from completions_mw.schemas import ChatCompletion, Explanation, ModelList
+from completions_mw.schemas import ChatCompletion, EmbeddingResponse, Explanation, ModelList
 from completions_mw.settings import Settings
 
 
 class AsyncGateway(GatewayBase):
-    """Answers chat completions in async code: ASGI apps and asyncio scripts. It has the same methods as `Gateway`.
+    """Answers chat completions and embeddings in async code: ASGI apps and asyncio scripts. It has the same methods as `Gateway`.
 
     Args:
         settings: from `Settings.from_toml`, `Settings.from_mapping`, `Settings.from_env` or `Settings(...)`; see docs/settings.md.
         **options: any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send; blocking functions run in threads.
+            - embeddings: Python functions as embeddings models, by the name that clients send.
             - authenticate: the host app's own login, sync or async, called with a `Request` that has no valid API key; returns a
               `Caller`, an id, or None to refuse.
             - providers: wire formats of the host app, instances of `CustomFormat`, by the `format` of their providers.
@@ -134,6 +135,35 @@ class AsyncGateway(GatewayBase):
         """
         call = self._explain({"model": model, "messages": messages, **params}, key, caller, cache)
         del messages, key, params
+        with private_locals():
+            return await call
+
+    async def embed(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
+    ) -> EmbeddingResponse:
+        """Return a vector for each input.
+
+        Args:
+            model: name of an embeddings model in the settings.
+            input: a text, texts, the tokens of a text, or the tokens of several texts.
+            key: API key of the caller, whose models, limits and budget apply.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
+                every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
+            **params: further parameters of OpenAI's API: `dimensions`, `encoding_format`, `user`.
+
+        Raises:
+            GatewayError: the request failed; over HTTP, the same error would be the response.
+        """
+        call = self._embed({"model": model, "input": input, **params}, key, caller, cache)
+        del input, key, params
         with private_locals():
             return await call
 

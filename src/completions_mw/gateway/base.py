@@ -21,7 +21,7 @@ from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.setup_warnings import SetupWarning
 from completions_mw.gateway.wiring import Wiring
-from completions_mw.schemas import ChatCompletion, ModelList
+from completions_mw.schemas import ChatCompletion, EmbeddingResponse, ModelList
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
 
@@ -105,6 +105,16 @@ class GatewayBase:
         with as_gateway_errors():
             completion = await self._pipeline.complete({**fields, "stream": False}, who, control)
             answer = typed(ChatCompletion, completion.data)
+            if completion.is_cached:
+                answer.note_cached()
+            return answer
+
+    async def _embed(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> EmbeddingResponse:
+        control = _cache_control(cache)
+        who = await self._caller(key, caller)
+        with as_gateway_errors():
+            completion = await self._pipeline.embed(fields, who, control)
+            answer = typed(EmbeddingResponse, completion.data)
             if completion.is_cached:
                 answer.note_cached()
             return answer

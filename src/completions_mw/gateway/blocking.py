@@ -1,6 +1,6 @@
 """The gateway for blocking code: `Gateway`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self, Unpack
 
@@ -17,12 +17,12 @@ from completions_mw.gateway.cache import Cache
 from completions_mw.gateway.keys import Keys
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
-from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, Explanation, ModelList
+from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, EmbeddingResponse, Explanation, ModelList
 from completions_mw.settings import Settings
 
 
 class Gateway(GatewayBase):
-    """Answers chat completions in blocking code: WSGI apps, scripts, threads, greenlets.
+    """Answers chat completions and embeddings in blocking code: WSGI apps, scripts, threads, greenlets.
 
     One gateway serves all threads. It opens no connection before the first request, so it may be built before a fork.
 
@@ -31,6 +31,7 @@ class Gateway(GatewayBase):
         **options: any of `GatewayOptions`:
 
             - models: Python functions as models, by the name that clients send.
+            - embeddings: Python functions as embeddings models, by the name that clients send.
             - authenticate: the host app's own login, called with a `Request` that has no valid API key; returns a `Caller`, an id, or
               None to refuse.
             - providers: wire formats of the host app, instances of `CustomFormat`, by the `format` of their providers.
@@ -148,6 +149,35 @@ class Gateway(GatewayBase):
         """
         call = self._explain({"model": model, "messages": messages, **params}, key, caller, cache)
         del messages, key, params
+        with private_locals():
+            return run_sync(call)
+
+    def embed(
+        self,
+        *,
+        model: str,
+        input: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        key: str | None = None,
+        caller: CallerLike | None = None,
+        cache: str | None = None,
+        **params: Any,
+    ) -> EmbeddingResponse:
+        """Return a vector for each input.
+
+        Args:
+            model: name of an embeddings model in the settings.
+            input: a text, texts, the tokens of a text, or the tokens of several texts.
+            key: API key of the caller, whose models, limits and budget apply.
+            caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
+                every model.
+            cache: what the call wants of the cache, as the header `Cache-Control`: `no-store`, `no-cache`, `max-age=60`.
+            **params: further parameters of OpenAI's API: `dimensions`, `encoding_format`, `user`.
+
+        Raises:
+            GatewayError: the request failed; over HTTP, the same error would be the response.
+        """
+        call = self._embed({"model": model, "input": input, **params}, key, caller, cache)
+        del input, key, params
         with private_locals():
             return run_sync(call)
 

@@ -8,6 +8,7 @@ from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.ports import Clock
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
+from completions_mw.gateway.kinds import functions_of
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.stores import Stores
 from completions_mw.settings import ModelCacheSettings, Settings
@@ -36,7 +37,7 @@ def response_cache(
     Raises:
         ConfigurationError: the host app has a cache of its own, and the settings enable no caching.
     """
-    semantic, functions = options.get("semantic_cache"), options.get("models") or {}
+    semantic, functions = options.get("semantic_cache"), functions_of(options)
     if stores.responses is None:
         if semantic is not None:
             raise ConfigurationError("semantic_cache: needs `enabled` in the table [cache], or in that of a model")

@@ -18,12 +18,13 @@ from completions_mw.core.resilience import TargetHealth
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.custom_formats import custom_formats
+from completions_mw.gateway.kinds import functions_of, kind_faults, kind_of
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import endpoints_of, upstream_of
 from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, TargetName, UpstreamSettings
 from completions_mw.settings.base import suggestion
-from completions_mw.settings.types import UnsupportedParams
+from completions_mw.settings.types import ModelKind, UnsupportedParams
 
 FUNCTION_SETTINGS = ModelSettings(owned_by="python")
 """Settings of a model that is a Python function and has no table in the settings."""
@@ -57,7 +58,7 @@ class ModelRegistry:
         self._backends = backends
         self._injected = options.get("transport")
         self._tokens = options.get("credentials") or {}
-        functions = options.get("models") or {}
+        self._options = options
         self._share = share
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings, share)
@@ -69,26 +70,31 @@ class ModelRegistry:
         self._custom = custom_formats(settings, options.get("providers") or {})
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
         self._price = price_source(settings)
-        self.models = {name: self._model(name, model, functions) for name, model in settings.models.items()}
-        self.models |= {name: self._model(name, FUNCTION_SETTINGS, functions) for name in functions if name not in settings.models}
+        functions = functions_of(options)
+        tables = {**settings.models, **{name: FUNCTION_SETTINGS for name in functions if name not in settings.models}}
+        self.models = {name: self._model(name, model, functions.get(name)) for name, model in tables.items()}
 
-    def _model(self, name: str, model: ModelSettings, functions: Mapping[str, ModelFunction]) -> CatalogModel:
-        targets: tuple[Target, ...] = tuple(self._target(target, model) for target in model.targets)
-        if not targets:
-            port = self._owned(self._backends.function(functions[name], self._settings, self._threads))
+    def _model(self, name: str, model: ModelSettings, function: ModelFunction | None) -> CatalogModel:
+        kind = kind_of(name, model, self._options)
+        targets: tuple[Target, ...] = tuple(self._target(target, model, kind) for target in model.targets)
+        if function is not None:
+            port = self._owned(self._backends.function(function, self._settings, self._threads))
             targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total, self._health()),)
-        prices = {target.name: price for target in targets if (price := self._price(target.name, model)) is not None}
+        prices = {target.name: price for target in targets if (price := self._price(target.name, model, kind)) is not None}
         ceiling = highest_price([FREE, *prices.values()])
         paid = [target for target in targets if prices.get(target.name, FREE) != FREE] or targets
         media = tuple(rules_of(target.model, model.image_tokens, model.audio_tokens, model.file_tokens) for target in paid)
-        return CatalogModel(
-            name, self._route(targets, model), model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media
-        )
+        route = self._route(targets, model)
+        return CatalogModel(name, route, model.created, model.owned_by, prices, ceiling, model.max_output_tokens, media, kind)
 
-    def _target(self, name: TargetName, model: ModelSettings) -> Target:
+    def _target(self, name: TargetName, model: ModelSettings, kind: ModelKind) -> Target:
         """Return a target of a model, which all models share whose settings for it are the same."""
-        target, provider = self._makers[name.provider](name.model), self._settings.providers[name.provider]
+        target, provider = self._makers[name.provider](name.model, kind), self._settings.providers[name.provider]
         if provider.is_local or not isinstance(target, UpstreamTarget):
+            return target
+        if kind == "embeddings":
+            if target.upstream.embeddings is None:
+                raise ConfigurationError(f"models: `{name}` cannot make embeddings: the API `{provider.api}` has none")
             return target
         capabilities = target.upstream.capabilities
         maximum = model.max_output_tokens if capabilities.needs_maximum else None
@@ -100,24 +106,25 @@ class ModelRegistry:
             self._limited[name, policy, maximum] = replace(target, params=params, maximum=maximum)
         return self._limited[name, policy, maximum]
 
-    def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str], Target]:
-        """Return a function from the name of a provider's model to its target, which all models in the settings that name it share."""
+    def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str, ModelKind], Target]:
+        """Return a function from the name and kind of a provider's model to its target, which all models that name it share."""
         if provider.is_local:
-            port, total = self._owned(self._local_model(provider)), self._settings.timeouts.total
+            ports, total = self._local_models(provider), self._settings.timeouts.total
             ignored = _ignored(provider)
-            return cache(lambda model: InProcessTarget(f"{name}/{model}", model, port, total, self._health(), ignored))
+            return cache(lambda model, kind: InProcessTarget(f"{name}/{model}", model, ports[kind], total, self._health(), ignored))
         upstream, transport, settings = upstream_of(provider, self._custom), self._transport(provider), self._settings
         endpoints = endpoints_of(provider, upstream, self._custom)
         credentials = self._credentials(name)
+        max_bytes = {"chat": settings.max_response_bytes, "embeddings": settings.embeddings.max_response_bytes}
         return cache(
-            lambda model: UpstreamTarget(
+            lambda model, kind: UpstreamTarget(
                 f"{name}/{model}",
                 model,
                 upstream,
                 endpoints,
                 transport,
                 self._health(len(endpoints)),
-                settings.max_response_bytes,
+                max_bytes[kind],
                 settings.max_event_bytes,
                 credentials,
             )
@@ -156,14 +163,19 @@ class ModelRegistry:
             self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy, self._share))
         return self._transports[proxy]
 
-    def _local_model(self, provider: LlamaCppSettings | EchoSettings) -> Model:
+    def _local_models(self, provider: LlamaCppSettings | EchoSettings) -> Mapping[ModelKind, Model]:
+        """Return the model of a provider for each kind of requests."""
         match provider:
             case LlamaCppSettings():
-                return self._backends.llama_cpp(provider, self._settings, self._threads)
+                llama = self._owned(self._backends.llama_cpp(provider, self._settings, self._threads))
+                return {"chat": llama, "embeddings": llama}
             case EchoSettings():
                 from completions_mw.backends.models.echo import echo
+                from completions_mw.backends.models.echo_embeddings import echo_embeddings
 
-                return self._backends.function(echo, self._settings, self._threads)
+                functions: dict[ModelKind, ModelFunction] = {"chat": echo, "embeddings": echo_embeddings}
+                make = self._backends.function
+                return {kind: self._owned(make(function, self._settings, self._threads)) for kind, function in functions.items()}
 
     def _owned(self, backend: BackendT) -> BackendT:
         """Return `backend`, which `aclose` will close."""
@@ -192,7 +204,8 @@ def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:
 
 
 def _faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
-    functions = options.get("models") or {}
+    functions = functions_of(options)
+    yield from kind_faults(settings, options)
     if not (settings.models or functions):
         yield "models: at least one is needed, here or as a Python function"
     for name, model in settings.models.items():

@@ -19,6 +19,8 @@ class GatewayOptions(TypedDict, total=False):
 
     models: Mapping[str, ModelFunction] | None
     """Python functions as models, by the name that clients send."""
+    embeddings: Mapping[str, ModelFunction] | None
+    """Python functions as embeddings models, by the name that clients send (docs/embeddings.md)."""
     providers: "Mapping[str, CustomFormat] | None"
     """Wire formats of the host app, by the `format` of the providers with `api = "custom"` (docs/extending.md, A wire format)."""
     credentials: "Mapping[str, TokenFunction] | None"

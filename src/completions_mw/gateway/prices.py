@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection
 
 from completions_mw.core.costs.prices import FREE, Price, price_of
 from completions_mw.settings import ModelSettings, Settings
+from completions_mw.settings.types import ModelKind
 
-PriceSource = Callable[[str, ModelSettings], Price | None]
-"""Function from the name of a target, `provider/model`, and the settings of its model to its price; None if it has no price."""
+PriceSource = Callable[[str, ModelSettings, ModelKind], Price | None]
+"""Function from the name of a target, `provider/model`, and the settings and kind of its model to its price; None if it has no price."""
 
 
 def price_source(settings: Settings) -> PriceSource:
@@ -16,7 +17,7 @@ def price_source(settings: Settings) -> PriceSource:
         ConfigurationError: the settings name a price table that is not installed.
     """
 
-    def price(target: str, model: ModelSettings) -> Price | None:
+    def price(target: str, model: ModelSettings, kind: ModelKind) -> Price | None:
         if model.prices is not None:
             return price_of(model.prices)
         name, _, model_name = target.partition("/")
@@ -25,7 +26,7 @@ def price_source(settings: Settings) -> PriceSource:
             return None
         if provider.is_local:
             return FREE
-        return table(name, provider.base_url, model_name)
+        return table(name, provider.base_url, model_name, kind)
 
     table = _table(settings)
     return price
@@ -36,9 +37,9 @@ def highest_price(prices: Collection[Price]) -> Price:
     return Price(*map(max, zip(*prices, strict=True)))
 
 
-def _table(settings: Settings) -> Callable[[str, str, str], Price | None]:
+def _table(settings: Settings) -> Callable[[str, str, str, ModelKind], Price | None]:
     if settings.price_table is None:
-        return lambda provider, base_url, model: None
+        return lambda provider, base_url, model, kind: None
     from completions_mw.backends.genai_prices import genai_price
 
     return genai_price

@@ -10,7 +10,7 @@ from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch import Attempts, Catalog
-from completions_mw.core.inbound import ChatCompletions
+from completions_mw.core.inbound import ChatCompletions, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
 from completions_mw.core.limits.limiter import RateLimiter
@@ -62,13 +62,11 @@ class Wiring:
         if stores.key_store is not None:
             owners.append(StoredKeys(stores.key_store))
         self.cache = response_cache(settings, self.models.models, options, stores, backends, SYSTEM_CLOCK)
+        policies, bounds = param_policies(settings), Bounds(settings.max_depth, settings.max_items, settings.max_messages)
         self.pipeline = Pipeline(
             settings,
-            ChatCompletions(
-                param_policies(settings),
-                Bounds(settings.max_depth, settings.max_items, settings.max_messages),
-                settings.keep_alive_form,
-            ),
+            ChatCompletions(policies, bounds, settings.keep_alive_form),
+            Embeddings(policies, bounds, settings.embeddings.max_inputs, settings.embeddings.max_tokens),
             Authenticator(owners, SYSTEM_CLOCK, authenticate),
             Catalog(self.models.models),
             Charges(limiter, MaxCost(settings), UsedTokens(settings.abandoned), budgets, ledger, maintenance, stores.completing, observer),

@@ -54,6 +54,20 @@ class Output(BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)
 
 
+class WholeAnswer(Output):
+    """Base class of whole answers, which direct calls return."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether a direct call was answered from the cache, or by the call of an identical request. It is not serialized."""
+        return bool((self.__pydantic_private__ or {}).get("cached"))
+
+    def note_cached(self) -> None:
+        """Set `cached`."""
+        # Not declared as a private attribute, which would cost every answer, also those that are never cached.
+        object.__setattr__(self, "__pydantic_private__", {"cached": True})
+
+
 def at_most(limit: int) -> BeforeValidator:
     """Return a validator that refuses objects with more than `limit` members before it looks at them, so that not each costs an error."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from completions_mw.schemas.base import ModelRequest, Output
+from completions_mw.schemas.base import ModelRequest, Output, WholeAnswer
 
 EncodingFormat = Literal["float", "base64"]
 """Form of a vector in an answer: an array of numbers, or the base64 of its 32-bit floats in little-endian order."""
@@ -87,7 +87,7 @@ class EmbeddingUsage(Output):
     total_tokens: int
 
 
-class EmbeddingResponse(Output):
+class EmbeddingResponse(WholeAnswer):
     """The answer to an embeddings request: a vector for each input, in the order of the inputs."""
 
     object: str = "list"

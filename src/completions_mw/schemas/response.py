@@ -5,7 +5,7 @@ Members that a provider adds are kept, and `model_dump(exclude_unset=True)` retu
 
 from typing import Any
 
-from completions_mw.schemas.base import Output
+from completions_mw.schemas.base import Output, WholeAnswer
 
 
 class PromptTokensDetails(Output):
@@ -113,7 +113,7 @@ class Choice(Output):
     logprobs: Logprobs | None = None
 
 
-class ChatCompletion(Output):
+class ChatCompletion(WholeAnswer):
     """A whole answer to a chat completions request."""
 
     id: str
@@ -126,13 +126,3 @@ class ChatCompletion(Output):
     system_fingerprint: str | None = None
     metadata: dict[str, str] | None = None
     moderation: dict[str, Any] | None = None
-
-    @property
-    def cached(self) -> bool:
-        """Whether a direct call was answered from the cache, or by the call of an identical request. It is not serialized."""
-        return bool((self.__pydantic_private__ or {}).get("cached"))
-
-    def note_cached(self) -> None:
-        """Set `cached`."""
-        # Not declared as a private attribute, which would cost every answer, also those that are never cached.
-        object.__setattr__(self, "__pydantic_private__", {"cached": True})

@@ -6,6 +6,7 @@ compatible.py servers that speak OpenAI's API: their base URLs and capabilities
 models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
 cache.py      [cache] and [models.<name>.cache]
+embeddings.py [embeddings]
 limits.py     rate limits and budgets of keys, tenants, callers and models
 routing.py    [retries] and [breaker]: targets that fail
 stores.py     [stores] and [connections]
@@ -18,6 +19,7 @@ errors.py     texts of the errors for wrong settings
 """
 
 from completions_mw.settings.cache import CacheSettings, ModelCacheSettings, When
+from completions_mw.settings.embeddings import EmbeddingSettings
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
@@ -50,6 +52,7 @@ __all__ = [
     "Connections",
     "CustomSettings",
     "EchoSettings",
+    "EmbeddingSettings",
     "FallbackOn",
     "GeminiSettings",
     "KeySettings",

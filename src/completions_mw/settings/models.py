@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from completions_mw.settings.base import SettingsModel
+from completions_mw.settings.base import SettingsModel, faults
 from completions_mw.settings.cache import ModelCacheSettings
 from completions_mw.settings.limits import Limits
 from completions_mw.settings.routing import FallbackOn
 from completions_mw.settings.types import (
     NOT_EMPTY,
     Count,
+    ModelKind,
     ParamName,
     Text,
     Timestamp,
@@ -68,7 +69,8 @@ class Prices(SettingsModel):
     """Prices of a model, in USD per million tokens. Cached input and reasoning cost as much as other tokens unless they are given."""
 
     input: UsdPerMillion
-    output: UsdPerMillion
+    output: UsdPerMillion | None = None
+    """May be left out of the prices of an embeddings model only, whose answers have no tokens."""
     cached_input: UsdPerMillion | None = None
     reasoning: UsdPerMillion | None = None
 
@@ -76,6 +78,9 @@ class Prices(SettingsModel):
 class ModelSettings(SettingsModel):
     """A model, under the name that clients send."""
 
+    kind: ModelKind | None = None
+    """What the model is asked for: `chat` or `embeddings`. By default `embeddings` if the names of all its targets have `embed` in them, as
+    `openai/text-embedding-3-small`, or if it is a Python function that the gateway was given as `embeddings`."""
     targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(_plain)], ...], NOT_EMPTY] = ()
     """Targets in the order in which they are tried; none for a Python function of the same name. Neighbours with a weight share the
     requests: `{ target = "openai/gpt-4o-mini", weight = 70 }`."""
@@ -105,3 +110,16 @@ class ModelSettings(SettingsModel):
     """Owner of the model in the answers of `GET {prefix}/models` (docs/contract.md, Models)."""
     created: Timestamp = 0
     """Time of creation in the answers of `GET {prefix}/models`, in seconds since 1970."""
+
+    @property
+    def kind_of_targets(self) -> ModelKind | None:
+        """The `kind`, or else what the names of the targets say; None for a Python function without `kind`."""
+        if self.kind is not None or not self.targets:
+            return self.kind
+        return "embeddings" if all("embed" in target.model.lower() for target in self.targets) else "chat"
+
+    @model_validator(mode="after")
+    def _check_prices(self) -> Self:
+        if self.prices is not None and self.prices.output is None and self.kind_of_targets != "embeddings":
+            raise faults([(("prices", "output"), "is missing")])
+        return self

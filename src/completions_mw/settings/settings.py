@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings.base import Location, SettingsModel, faults, suggestion
 from completions_mw.settings.cache import CacheSettings
+from completions_mw.settings.embeddings import EmbeddingSettings
 from completions_mw.settings.errors import explain
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
@@ -50,7 +51,7 @@ class Settings(SettingsModel):
     """
 
     prefix: Prefix = "/api/v1"
-    """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/models` and `{prefix}/models/{id}`."""
+    """Prefix of the routes `{prefix}/chat/completions`, `{prefix}/embeddings`, `{prefix}/models` and `{prefix}/models/{id}`."""
     unknown_params: UnknownParams = "reject"
     """What happens to parameters that OpenAI's API does not have (docs/contract.md, Differences from OpenAI)."""
     unsupported_params: UnsupportedParams = "reject"
@@ -104,6 +105,7 @@ class Settings(SettingsModel):
     stores: StoreSettings = Field(default_factory=StoreSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     """Caching of answers; off by default."""
+    embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     max_cost: Amount | None = None
     """USD that one request of any caller may cost at most."""
     unpriced: Literal["deny", "free"] | None = None

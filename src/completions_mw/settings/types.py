@@ -156,6 +156,8 @@ def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
 
 NOT_EMPTY: Final = AfterValidator(_not_empty)
 
+ModelKind = Literal["chat", "embeddings"]
+"""What a model is asked for: chat completions, or embeddings."""
 Abandoned = Literal["estimate", "finish", "reserved"]
 """Charge for an answer that nobody waited for (docs/promises.md, Money)."""
 KeepAliveForm = Literal["chunk", "comment"]

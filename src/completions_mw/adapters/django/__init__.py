@@ -3,6 +3,7 @@
 - `settings.COMPLETIONS_MW`: a mapping, the path of a TOML file, or a `Settings`.
 - `settings.COMPLETIONS_MW_AUTHENTICATE` (optional): the project's own login, a function or its dotted path, sync or async. It is called
   with a `completions_mw.Request`, whose `native` is Django's request: `lambda request: request.native.user.get_username() or None`.
+- `settings.COMPLETIONS_MW_EMBEDDINGS` (optional): the same for embeddings models.
 - `settings.COMPLETIONS_MW_MODELS` (optional): Python functions as models, such as `{"my-bot": "myapp.bots.answer"}`.
 - `settings.COMPLETIONS_MW_ON_BUDGET` (optional): a function or its dotted path, sync or async, called with a `BudgetAlert` once when a
   budget reaches 50, 80 and 100 per cent, and when it refuses its first request.

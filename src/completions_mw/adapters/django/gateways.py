@@ -21,9 +21,10 @@ Hook = Callable[[Any], Any]
 
 SETTINGS: Final = "COMPLETIONS_MW"
 MODELS: Final = "COMPLETIONS_MW_MODELS"
+EMBEDDINGS: Final = "COMPLETIONS_MW_EMBEDDINGS"
 AUTHENTICATE: Final = "COMPLETIONS_MW_AUTHENTICATE"
 ON_BUDGET: Final = "COMPLETIONS_MW_ON_BUDGET"
-SETTING_NAMES: Final = (SETTINGS, MODELS, AUTHENTICATE, ON_BUDGET)
+SETTING_NAMES: Final = (SETTINGS, MODELS, EMBEDDINGS, AUTHENTICATE, ON_BUDGET)
 """Names of all Django settings that the adapter reads."""
 
 
@@ -44,14 +45,13 @@ def gateways() -> Gateways:
     for name in dir(settings):
         if name.startswith(SETTINGS) and name not in SETTING_NAMES:
             raise ConfigurationError(f"settings.{name}: is not a setting of completions_mw; {suggestion(name, SETTING_NAMES)}")
-    functions = getattr(settings, MODELS, None) or {}
-    if not isinstance(functions, Mapping):
-        raise ConfigurationError(f"settings.{MODELS}: should be a mapping of names to functions")
-    models = {name: _function(value, f"{MODELS}[{name!r}]") for name, value in functions.items()}
+    models, embeddings = _functions(MODELS), _functions(EMBEDDINGS)
     authenticate, on_budget, own_settings = _hook(AUTHENTICATE), _hook(ON_BUDGET), project_settings()
     return Gateways(
-        Gateway(own_settings, models=models, authenticate=_blocking(authenticate), on_budget=_blocking(on_budget)),
-        AsyncGateway(own_settings, models=models, authenticate=_awaitable(authenticate), on_budget=_awaitable(on_budget)),
+        Gateway(own_settings, models=models, embeddings=embeddings, authenticate=_blocking(authenticate), on_budget=_blocking(on_budget)),
+        AsyncGateway(
+            own_settings, models=models, embeddings=embeddings, authenticate=_awaitable(authenticate), on_budget=_awaitable(on_budget)
+        ),
     )
 
 
@@ -62,6 +62,13 @@ def project_settings() -> Settings:
         ConfigurationError: the setting is missing or of another type, or its content cannot work.
     """
     return settings_of(getattr(settings, SETTINGS, None), f"settings.{SETTINGS}")
+
+
+def _functions(name: str) -> dict[str, Hook]:
+    functions = getattr(settings, name, None) or {}
+    if not isinstance(functions, Mapping):
+        raise ConfigurationError(f"settings.{name}: should be a mapping of names to functions")
+    return {model: _function(value, f"{name}[{model!r}]") for model, value in functions.items()}
 
 
 def _hook(name: str) -> Hook | None:

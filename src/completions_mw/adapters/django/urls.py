@@ -40,6 +40,7 @@ def _patterns(prefix: str) -> list[URLPattern]:
     routes = Routes(prefix)
     return [
         path(routes.chat[1:], answer, {"path": routes.chat}, name="chat"),
+        path(routes.embeddings[1:], answer, {"path": routes.embeddings}, name="embeddings"),
         path(routes.models[1:], answer, {"path": routes.models}, name="models"),
         # Not by the converter `path`, which knows no line feeds.
         re_path(rf"^{re.escape(routes.models[1:])}/(?P<model>[\s\S]+)\Z", answer, {"path": f"{routes.models}/"}, name="model"),

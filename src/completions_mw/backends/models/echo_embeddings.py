@@ -8,7 +8,6 @@ from math import sqrt
 from typing import Any, Final
 from zlib import crc32
 
-from completions_mw.core.costs.tokens import usage_object
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import EmbeddingRequest
 
@@ -27,10 +26,9 @@ def echo_embeddings(request: EmbeddingRequest) -> dict[str, Any]:
         text = f"integer above maximum value. Expected a value <= {MAX_DIMENSIONS}, but got {dimensions} instead."
         raise InvalidRequestError(f"Invalid 'dimensions': {text}", param="dimensions", code="integer_above_max_value")
     words = [one.split() or [one] if isinstance(one, str) else [str(token) for token in one] for one in request.inputs]
-    return {
-        "data": [{"embedding": _vector(said, dimensions)} for said in words],
-        "usage": usage_object(sum(map(len, words)), 0),
-    }
+    tokens = sum(map(len, words))
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"data": [{"embedding": _vector(said, dimensions)} for said in words], "usage": usage}
 
 
 def _vector(words: list[str], dimensions: int) -> list[float]:

@@ -41,7 +41,9 @@ def complete_embeddings(answer: Completion, request: Embed, name: str) -> Comple
         return answer
     if is_right and answer.raw is not None and (raw := _renamed(answer.raw, data.get("model"), name)) is not None:
         return Completion({**data, "model": name}, raw)
-    return Completion({**data, "object": LIST_OBJECT, "data": completed, "model": name})
+    whole = {"object": LIST_OBJECT, "data": completed, "model": name}
+    # Twice: first for OpenAI's order of members, then to replace the target's values.
+    return Completion({**whole, **data, **whole})
 
 
 def _in_order(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -69,7 +71,8 @@ def _completed(item: dict[str, Any], position: int, request: Embed) -> dict[str,
         vector = list(struct.unpack(f"<{length}f", packed))
     elif item.get("index") == position and item.get("object") == "embedding":
         return item
-    return {**item, "object": "embedding", "index": position, "embedding": vector}
+    whole = {"object": "embedding", "index": position, "embedding": vector}
+    return {**whole, **item, **whole}
 
 
 def _packed(text: str) -> bytes:

@@ -19,6 +19,7 @@ from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.settings import CacheSettings
 
@@ -108,13 +109,13 @@ class ResponseCache:
         return model in self._policies
 
     def plan(
-        self, chat: Chat, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+        self, request: ValidRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
     ) -> CachePlan | None:
         """Return the plan of a request; None if the cache may not be used for it (see `CachePolicy.plan`)."""
-        policy = self._policies.get(chat.model)
+        policy = self._policies.get(request.model)
         if policy is None:
             return None
-        return policy.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+        return policy.plan(request, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
 
     async def look_up(self, plan: CachePlan) -> tuple[FoundAnswer | None, CacheStatus]:
         """Return the stored answer to a request, None if there is none that the client accepts, and the status of the look-up."""
@@ -133,12 +134,14 @@ class ResponseCache:
         with self._flights.lock:
             self.counts[status] += 1
 
-    async def share(self, plan: CachePlan, chat: Chat, call: LeadingCall, on_end: OnEnd, connection: LeaderConnection | None) -> Shared:
+    async def share(
+        self, plan: CachePlan, request: ValidRequest, call: LeadingCall, on_end: OnEnd, connection: LeaderConnection | None
+    ) -> Shared:
         """Answer a request by the call of an identical one, or by its own, which others then share.
 
         Args:
             plan: plan of the request.
-            chat: the request.
+            request: the request.
             call: the call that the request makes if there is none to share.
             on_end: told of the end of a stream that another request's call gives.
             connection: connection of the client that the call watches.
@@ -158,20 +161,20 @@ class ResponseCache:
             try:
                 seconds = None if seat.is_leader else max(0.0, deadline - self._clock.monotonic())
                 has_begun = await flight.begin(seconds)
-                if has_begun and not chat.stream:
+                if has_begun and not request.stream:
                     await flight.whole(None)
                 if flight.error is not None and (seat.is_leader or not may_begin_anew(flight)):
                     raise flight.failure()
                 if flight.error is None and has_begun:
                     is_own = seat.is_leader and not call.was_found
-                    if flight.answer is not None and not (chat.stream and flight.is_stream):
+                    if flight.answer is not None and not (request.stream and flight.is_stream):
                         return Shared(flight.answer, is_own)
-                    if chat.stream:
+                    if request.stream:
                         is_staying = True
                         end = None if is_own else on_end
                         return Shared(
                             FlightReader(
-                                seat, self._single_flight, include_usage=chat.include_usage, keep_alive=self._keep_alive, on_end=end
+                                seat, self._single_flight, include_usage=request.include_usage, keep_alive=self._keep_alive, on_end=end
                             ),
                             is_own,
                         )
@@ -218,15 +221,17 @@ class ResponseCache:
         """Extend the leases of the calls under way."""
         await self._store.renew(self._leases.copy(), self._lease_ms)
 
-    async def store(self, context: RequestContext, chat: Chat, plan: CachePlan, answer: StoredAnswer) -> None:
+    async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""
         await self._store.put(plan.key, answer, plan.policy.ttl_ms)
-        if self._semantic is not None:
-            await self._semantic.store(context, chat, plan, from_json(answer.body))
+        if self._semantic is not None and isinstance(request, Chat):
+            await self._semantic.store(context, request, plan, from_json(answer.body))
 
-    async def look_up_similar(self, context: RequestContext, chat: Chat, plan: CachePlan) -> StoredAnswer | None:
+    async def look_up_similar(self, context: RequestContext, request: ValidRequest, plan: CachePlan) -> StoredAnswer | None:
         """Return the answer to a similar request, if the host app finds one."""
-        return None if self._semantic is None else await self._semantic.lookup(context, chat, plan)
+        if self._semantic is None or not isinstance(request, Chat):
+            return None
+        return await self._semantic.lookup(context, request, plan)
 
     async def pause(self, seconds: float) -> None:
         """Wait."""

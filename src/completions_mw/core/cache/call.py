@@ -11,6 +11,7 @@ from completions_mw.core.context import RequestContext
 from completions_mw.core.ports import Claim, StoredAnswer
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.providers.base import Completion
 from completions_mw.sse import Event
@@ -36,7 +37,7 @@ class CallRegister(Protocol):
         """
         ...
 
-    async def store(self, context: RequestContext, chat: Chat, plan: CachePlan, answer: StoredAnswer) -> None:
+    async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""
         ...
 
@@ -52,7 +53,7 @@ class LeadingCall:
         register: the cache.
         plan: plan of the request.
         context: context of the request.
-        chat: the request.
+        request: the request.
         reserve: reserves tokens and money; its failure is the request's own.
         ask: asks the targets, and settles the request if it fails or the answer is whole.
     """
@@ -62,14 +63,14 @@ class LeadingCall:
         register: CallRegister,
         plan: CachePlan,
         context: RequestContext,
-        chat: Chat,
+        request: ValidRequest,
         reserve: Callable[[], Awaitable[None]],
         ask: Callable[[], Awaitable[Completion | ChunkStream]],
     ) -> None:
         self._register = register
         self._plan = plan
         self._context = context
-        self._chat = chat
+        self._request = request
         self._reserve = reserve
         self._ask = ask
         self._owner = ""
@@ -104,13 +105,14 @@ class LeadingCall:
         answer = await self._ask()
         if isinstance(answer, ChunkStream):
             return answer
-        stored = whole_answer(answer, self._chat, self.target)
-        await self._finish(stored, [choice.get("finish_reason") for choice in answer.data["choices"]])
+        stored = whole_answer(answer, self._request, self.target)
+        await self._finish(stored, [choice.get("finish_reason") for choice in answer.data.get("choices", ())])
         return stored
 
     async def completed(self, events: list[Event], usage: Event) -> StoredAnswer | None:
+        assert isinstance(self._request, Chat)
         try:
-            stored = streamed_answer(events, usage, self._chat, self.target) if events else None
+            stored = streamed_answer(events, usage, self._request, self.target) if events else None
         except (TypeError, KeyError, ValueError, AttributeError):
             # Chunks of an upstream that cannot be added up are streamed as they are, and not stored.
             stored = None
@@ -137,8 +139,8 @@ class LeadingCall:
 
     async def _finish(self, answer: StoredAnswer | None, reasons: list[str]) -> None:
         policy = self._plan.policy
-        is_stored = answer is not None and answer.size <= policy.max_bytes and policy.stores(reasons, self._chat.n)
+        is_stored = answer is not None and answer.size <= policy.max_bytes and policy.stores(reasons, self._request.n)
         if is_stored and answer is not None:
-            await self._register.store(self._context, self._chat, self._plan, answer)
+            await self._register.store(self._context, self._request, self._plan, answer)
         if self._owner:
             await self._register.give_back(self._plan, self._owner, is_shareable=is_stored)

@@ -10,7 +10,7 @@ from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import CacheKey
-from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.settings import CacheSettings, ModelCacheSettings, When
 
 COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls"})
@@ -45,22 +45,22 @@ class CachePolicy:
     """Values of `finish_reason` with which every choice of a stored answer ended."""
 
     def plan(
-        self, chat: Chat, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+        self, request: ValidRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
     ) -> CachePlan | None:
         """Return the plan of a request; None if the cache may not be used for it.
 
         Args:
-            chat: the request.
+            request: the request.
             caller: the caller; None for the host app itself.
             control: what the client wants of the cache.
             is_capped: whether the gateway sets a maximum of completion tokens if the request has none.
             max_output_tokens: that maximum.
         """
-        if control.no_store or not self._covers(chat, control):
+        if control.no_store or not self._covers(request, control):
             return None
         scope = sharing_label(caller, self.sharing)
-        cap = max_output_tokens if is_capped and chat.max_tokens is None else None
-        return CachePlan(CacheKey(digest_of(self.prefix, scope, chat.fields, cap), scope, self.model), self, control)
+        cap = max_output_tokens if is_capped and request.max_tokens is None else None
+        return CachePlan(CacheKey(digest_of(self.prefix, scope, request.fields, cap), scope, self.model), self, control)
 
     def stores(self, reasons: Sequence[str | None], n: int) -> bool:
         """Tell whether an answer is complete, so that it may be stored.
@@ -71,14 +71,14 @@ class CachePolicy:
         """
         return len(reasons) == n and self.reasons.issuperset(reasons)
 
-    def _covers(self, chat: Chat, control: CacheControl) -> bool:
+    def _covers(self, request: ValidRequest, control: CacheControl) -> bool:
         match self.when:
             case "always":
                 return True
             case "asked":
                 return control.asks
             case "deterministic":
-                return chat.request.seed is not None or chat.request.temperature == 0
+                return request.is_deterministic
 
 
 def policy_of(general: CacheSettings, own: ModelCacheSettings, model: CatalogModel, *, is_function: bool) -> CachePolicy | None:

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.costs.tokens import estimate_usage
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.accumulator import Accumulator
 from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.core.streaming.pieces import split
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.providers.base import Completion
 from completions_mw.sse import DONE, Event, encode
 
@@ -19,15 +21,23 @@ _FIRST_MEMBERS: Final = ("id", "object", "created", "model", "choices", "usage")
 """The order of members in OpenAI's answers."""
 
 
-def whole_answer(completion: Completion, chat: Chat, target: str) -> StoredAnswer:
-    """Return the stored answer of a whole completion, whose stream has one chunk for each part of a choice.
+def whole_answer(answer: Completion, request: ValidRequest, target: str) -> StoredAnswer:
+    """Return the stored answer of a whole answer.
 
     Args:
-        completion: the completion as clients get it.
-        chat: the request.
+        answer: the answer as clients get it.
+        request: the request.
         target: name of the target that gave the answer.
     """
-    data = completion.data
+    body = answer.raw or to_json(answer.data, inf_nan_mode="null")
+    if isinstance(request, Chat):
+        return StoredAnswer(body, *_streamed(answer.data, request), target)
+    # Embeddings are not streamed. Their usage is kept where that of a stream is.
+    return StoredAnswer(body, b"", encode(Event({"usage": find_usage(answer.data)})), target)
+
+
+def _streamed(data: dict[str, Any], chat: Chat) -> tuple[bytes, bytes]:
+    """Return the stream of a whole completion, with one chunk for each part of a choice, and its chunk with the usage."""
     grammar = ChunkGrammar(
         id=data["id"],
         created=data["created"],
@@ -39,9 +49,7 @@ def whole_answer(completion: Completion, chat: Chat, target: str) -> StoredAnswe
     )
     events = [event for part in split(data) for event in grammar.feed(Event(part))]
     events += grammar.end(done=True)[:-1]
-    body = completion.raw or to_json(data, inf_nan_mode="null")
-    usage = usage_event(events[0], data["usage"])
-    return StoredAnswer(body, b"".join(map(encode, events)), encode(usage), target)
+    return b"".join(map(encode, events)), encode(usage_event(events[0], data["usage"]))
 
 
 def streamed_answer(events: Iterable[Event], usage: Event, chat: Chat, target: str) -> StoredAnswer:

@@ -19,12 +19,12 @@ from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.telemetry.observer import Observer
-from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import NotCachedError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
-Ask = Callable[[Chat, ClientConnection | None], Awaitable[Completion | ChunkStream]]
+Ask = Callable[[ValidRequest, ClientConnection | None], Awaitable[Completion | ChunkStream]]
 """Asks the targets for an answer. Settles the request, unless the answer is a stream, which settles it at its end."""
 End = Callable[[RequestContext, BaseException | None], None]
 """Reports the end of a request."""
@@ -52,26 +52,26 @@ class CachedAnswers:
         self._settle = observer.around("settle", charges.settle)
 
     def plan(
-        self, context: RequestContext, chat: Chat, caller: Caller | None, charge: Charge | None, control: CacheControl
+        self, context: RequestContext, request: ValidRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
     ) -> CachePlan | None:
         """Return what the cache may do for a request, None if the request goes past the cache; that is noted and counted."""
-        if not self._cache.covers(chat.model):
+        if not self._cache.covers(request.model):
             return None
-        plan = self.foresee(chat, caller, charge, control)
+        plan = self.foresee(request, caller, charge, control)
         if plan is None:
             self._note(context, "bypass")
         return plan
 
-    def foresee(self, chat: Chat, caller: Caller | None, charge: Charge | None, control: CacheControl) -> CachePlan | None:
+    def foresee(self, request: ValidRequest, caller: Caller | None, charge: Charge | None, control: CacheControl) -> CachePlan | None:
         """Return what the cache may do for a request, as `plan` does, and leave no trace."""
         is_capped = charge is not None and charge.is_priced
         max_output_tokens = 0 if charge is None else charge.estimate.per_choice
-        return self._cache.plan(chat, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+        return self._cache.plan(request, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
 
     async def answer(
         self,
         context: RequestContext,
-        chat: Chat,
+        request: ValidRequest,
         charge: Charge | None,
         plan: CachePlan,
         ask: Ask,
@@ -81,7 +81,7 @@ class CachedAnswers:
 
         Args:
             context: request context; its `cache` and response headers are set.
-            chat: the request.
+            request: the request.
             charge: charge of the request; None where requests are not counted.
             plan: what the cache may do for the request.
             ask: asks the targets.
@@ -93,7 +93,7 @@ class CachedAnswers:
         if charge is not None:
             await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
         try:
-            found = await self._look_up(context, chat, plan)
+            found = await self._look_up(context, request, plan)
         except BaseException as error:
             if charge is not None:
                 await self._settle(context, charge, None, error)
@@ -101,17 +101,23 @@ class CachedAnswers:
         if found is not None:
             await self._settle_served(context, charge, plan, found)
             return found
-        return await self._share(context, chat, charge, plan, ask, None if connection is None else LeaderConnection(connection))
+        return await self._share(context, request, charge, plan, ask, None if connection is None else LeaderConnection(connection))
 
     async def _share(
-        self, context: RequestContext, chat: Chat, charge: Charge | None, plan: CachePlan, ask: Ask, connection: LeaderConnection | None
+        self,
+        context: RequestContext,
+        request: ValidRequest,
+        charge: Charge | None,
+        plan: CachePlan,
+        ask: Ask,
+        connection: LeaderConnection | None,
     ) -> StoredAnswer | FlightReader:
         """Answer a request by the call of an identical one, or by its own."""
         reserve = partial(self._reserve_for_call, context, None if plan.policy.charge_hits else charge)
-        call = LeadingCall(self._cache, plan, context, chat, reserve, partial(ask, chat.without_usage(), connection))
+        call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection))
         try:
             on_end = partial(self._end_follower, context, charge, plan, call)
-            shared = await self._cache.share(plan, chat, call, on_end, connection)
+            shared = await self._cache.share(plan, request, call, on_end, connection)
         except BaseException as error:
             await self._give_up(context, charge, call, error)
             raise
@@ -121,13 +127,13 @@ class CachedAnswers:
             await self._settle_served(context, charge, plan, shared.answer)
         return shared.answer
 
-    async def _look_up_answer(self, context: RequestContext, chat: Chat, plan: CachePlan) -> StoredAnswer | None:
+    async def _look_up_answer(self, context: RequestContext, request: ValidRequest, plan: CachePlan) -> StoredAnswer | None:
         found, status = await self._cache.look_up(plan)
         if found is not None:
             self._note(context, "hit")
             context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
             return found.answer
-        similar = await self._cache.look_up_similar(context, chat, plan)
+        similar = await self._cache.look_up_similar(context, request, plan)
         if similar is not None:
             self._note(context, "hit")
             return similar

@@ -35,8 +35,9 @@ def nano(usd: Decimal) -> int:
 def price_of(prices: Prices) -> Price:
     """Return the price of a model from its settings. Cached input costs as input and reasoning as output, unless they have own prices."""
     cached = prices.input if prices.cached_input is None else prices.cached_input
-    reasoning = prices.output if prices.reasoning is None else prices.reasoning
-    return Price(nano(prices.input), nano(prices.output), nano(cached), nano(reasoning))
+    output = prices.output or Decimal(0)
+    reasoning = output if prices.reasoning is None else prices.reasoning
+    return Price(nano(prices.input), nano(output), nano(cached), nano(reasoning))
 
 
 def cost(price: Price, tokens: Tokens) -> int:

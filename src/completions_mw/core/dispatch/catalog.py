@@ -10,8 +10,9 @@ from completions_mw.core.costs.tokens import ANY_MODEL
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller
-from completions_mw.errors import NotFoundError
+from completions_mw.errors import NotFoundError, PermissionDeniedError
 from completions_mw.schemas import ModelCard, ModelList
+from completions_mw.settings.types import ModelKind
 
 MAX_SHOWN_LENGTH: Final = 64
 """Maximum of characters of an unknown model's name in an error."""
@@ -37,6 +38,8 @@ class CatalogModel:
     media: tuple[MediaRules, ...] = ANY_MODEL
     """Rules for the tokens of images, sounds and files, of all targets."""
 
+    kind: ModelKind = "chat"
+    """What the model is asked for."""
     is_priced: bool = field(init=False)
     """Whether the price of every target is known."""
 
@@ -47,6 +50,21 @@ class CatalogModel:
     def targets(self) -> tuple[Target, ...]:
         """All targets, in the order of the settings."""
         return self.route.targets
+
+    def check_kind(self, kind: ModelKind) -> None:
+        """Check that the model is asked for what it gives.
+
+        Raises:
+            NotFoundError: it is an embeddings model, and is asked for a chat completion.
+            PermissionDeniedError: it is a chat model, and is asked for embeddings.
+        """
+        if self.kind == kind:
+            return
+        # The statuses and texts of OpenAI's API (docs/contract.md, Embeddings).
+        if kind == "embeddings":
+            raise PermissionDeniedError("You are not allowed to generate embeddings from this model")
+        text = "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use v1/embeddings?"
+        raise NotFoundError(text, param="model")
 
     def card(self) -> ModelCard:
         """Return the model's object in `GET /models` (docs/contract.md, Models)."""

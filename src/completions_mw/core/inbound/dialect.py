@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.body import Framing
-from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, Response
 from completions_mw.providers.base import Completion
@@ -28,7 +28,7 @@ class Dialect(Framing, Protocol):
         """Response headers of a streamed answer."""
         ...
 
-    def parse(self, body: bytes) -> Chat:
+    def parse(self, body: bytes) -> ValidRequest:
         """Return the request in a body.
 
         Raises:

@@ -10,6 +10,7 @@ from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import EmbeddingRequest
 from completions_mw.schemas.embeddings import inputs_of
+from completions_mw.settings.types import ModelKind
 
 _DECLARED_FIELDS: Final = frozenset(EmbeddingRequest.model_fields)
 
@@ -18,10 +19,12 @@ _DECLARED_FIELDS: Final = frozenset(EmbeddingRequest.model_fields)
 class Embed:
     """A valid embeddings request."""
 
+    kind: ClassVar[ModelKind] = "embeddings"
     stream: ClassVar = False
     include_usage: ClassVar = False
     is_deterministic: ClassVar = True
     max_tokens: ClassVar = 0
+    n: ClassVar = 0
 
     request: EmbeddingRequest = field(repr=False)
     fields: dict[str, Any] = field(repr=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from completions_mw.core.validation.checking import check, first_error, of_request
 from completions_mw.core.validation.error_texts import unknown_parameter
@@ -12,6 +12,7 @@ from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy, fo
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest, Message
 from completions_mw.schemas.tools import FunctionToolChoice
+from completions_mw.settings.types import ModelKind
 
 _DECLARED_FIELDS: Final = frozenset(ChatRequest.model_fields)
 _NO_CALL_TEXT: Final = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
@@ -22,6 +23,8 @@ _UNANSWERED_TEXT: Final = "An assistant message with 'tool_calls' must be follow
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A valid chat request."""
+
+    kind: ClassVar[ModelKind] = "chat"
 
     request: ChatRequest = field(repr=False)
     fields: dict[str, Any] = field(repr=False)

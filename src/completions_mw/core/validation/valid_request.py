@@ -3,10 +3,16 @@
 from typing import Any, Protocol, Self
 
 from completions_mw.schemas.base import ModelRequest
+from completions_mw.settings.types import ModelKind
 
 
 class ValidRequest(Protocol):
     """A valid request of any kind: a `Chat`, or an `Embed`. Steps that serve one kind only take its own class."""
+
+    @property
+    def kind(self) -> ModelKind:
+        """Kind of the models that can answer the request."""
+        ...
 
     @property
     def request(self) -> ModelRequest:
@@ -26,6 +32,11 @@ class ValidRequest(Protocol):
     @property
     def stream(self) -> bool:
         """Whether the client asked for a stream."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Number of choices that the client asked for; 0 where an answer has none."""
         ...
 
     @property

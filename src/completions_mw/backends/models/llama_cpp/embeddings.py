@@ -9,8 +9,6 @@ from completions_mw.backends.models.thread_source import Emit, Produce
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError
 from completions_mw.schemas import EmbeddingRequest
 
-IGNORED_PARAMS: Final = frozenset({"user"})
-"""Parameters of the API that change nothing here."""
 _TOO_LONG: Final = re.compile(r"input \((\d+) tokens\) is too large to process.*batch size: (\d+)")
 
 
