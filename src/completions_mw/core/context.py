@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from completions_mw.core.ports import Clock
 from completions_mw.http import Headers
@@ -12,6 +12,17 @@ from completions_mw.http import Headers
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_IGNORED: Final = 32
 """Maximum of names in `x-ignored-params`."""
+
+
+class LostAttempt(NamedTuple):
+    """An attempt that failed and may be billed, and was followed by another one."""
+
+    target: str
+    """`provider/model` of the target."""
+    seconds: float
+    """Seconds that were waited for the answer."""
+    received: int | None
+    """Bytes received of the answer; None if the target may have gone on writing it."""
 
 
 @dataclass(slots=True)
@@ -45,8 +56,10 @@ class RequestContext:
     """Time at which `target` was asked, in seconds of the monotonic clock; 0 before."""
     attempts: int = 0
     """Number of times that a target was asked."""
+    lost: tuple[LostAttempt, ...] = ()
+    """Attempts before the last one that are charged too."""
     deadline: float | None = None
-    """Time by which the request must be answered, in seconds of the monotonic clock; None where only the timeouts of its targets count."""
+    """Time by which the client wants its answer, in seconds of the monotonic clock; None if it has not said so."""
     heard: float | None = None
     """Seconds from then to the first visible text of a stream; None before it, and for whole answers."""
     stream: bool = False

@@ -22,7 +22,16 @@ from completions_mw.gateway.kinds import functions_of, kind_faults, kind_of
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import endpoints_of, upstream_of
-from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSettings, ProviderSettings, Settings, TargetName, UpstreamSettings
+from completions_mw.settings import (
+    EchoSettings,
+    LlamaCppSettings,
+    ModelSettings,
+    ProviderSettings,
+    RetrySettings,
+    Settings,
+    TargetName,
+    UpstreamSettings,
+)
 from completions_mw.settings.base import suggestion
 from completions_mw.settings.types import ModelKind, UnsupportedParams
 
@@ -145,7 +154,8 @@ class ModelRegistry:
         return Route(
             tuple(map(tuple, groups)),
             fallback_on=model.fallback_on,
-            patience=settings.timeouts.total,
+            limit=settings.request_timeout or max(settings.timeouts.total, *(target.total for target in targets)),
+            answers=_max_answers(len(targets), model, settings.retries),
             is_exposed=settings.expose_targets,
         )
 
@@ -193,6 +203,13 @@ class ModelRegistry:
     async def aclose(self) -> None:
         for backend in self._backends_to_close:
             await backend.aclose()
+
+
+def _max_answers(targets: int, model: ModelSettings, retries: RetrySettings) -> int:
+    """Return how many answers a request may be billed for: where targets are asked while others may be at work, one of each."""
+    if retries.maybe_billed:
+        return targets * retries.attempts
+    return targets if "timeout" in model.fallback_on else 1
 
 
 def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:

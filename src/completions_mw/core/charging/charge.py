@@ -1,12 +1,13 @@
 """A charge: the leases, tokens and money that one request holds, and the usage that it is charged for."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from completions_mw.core.budgets.budgets import AppliedBudget
+from completions_mw.core.charging.used import Bill
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.prices import FREE, cost, tokens_of
+from completions_mw.core.costs.prices import FREE, Price, cost, tokens_of
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
@@ -158,24 +159,29 @@ class Charge:
         if self.reserved is not None and self.context.target is not None and (self._chunks or not self._is_noted):
             await self._note()
 
-    def outcome(self, tokens: Tokens, estimated: bool, error: BaseException | None) -> Outcome:
-        """Return the outcome of the request for the ledger."""
+    def outcome(self, bills: Sequence[Bill], estimated: bool, error: BaseException | None) -> Outcome:
+        """Return the outcome of the request for the ledger.
+
+        Args:
+            bills: tokens of the answer, and of each attempt before it that is charged.
+            estimated: whether any of them are an estimate.
+            error: error with which the request ended; None for a complete answer.
+        """
         context = self.context
         reason = context.finish_reason
-        price = self.model.prices.get(context.target or "", FREE)
         status, code = (200, None) if error is None else verdict(error)
         return Outcome(
             status=status,
             code=code,
             target=context.target,
             finish_reason=reason if isinstance(reason, str) and _FINISH_REASON.fullmatch(reason) else None,
-            tokens=tokens,
-            cost=cost(price, tokens),
+            tokens=bills[0].tokens if len(bills) == 1 else Tokens(*map(sum, zip(*[bill.tokens for bill in bills], strict=True))),
+            cost=sum([cost(self._price(bill.target), bill.tokens) for bill in bills]),
             estimated=estimated,
             first_ms=context.first_ms,
             total_ms=context.milliseconds(),
             from_cache=context.is_from_cache,
-            saved=0 if context.saved is None else cost(price, tokens_of(context.saved)),
+            saved=0 if context.saved is None else cost(self._price(context.target), tokens_of(context.saved)),
         )
 
     async def _note(self) -> None:
@@ -186,8 +192,10 @@ class Charge:
         self._chunks = 0
         self.checkpointed = self.context.clock.monotonic()
         if self._ledger is not None:
-            price = self.model.prices.get(self.context.target or "", FREE)
-            await self._ledger.checkpoint(self.entry.request_id, cost(price, tokens), tokens)
+            await self._ledger.checkpoint(self.entry.request_id, cost(self._price(self.context.target), tokens), tokens)
+
+    def _price(self, target: str | None) -> Price:
+        return self.model.prices.get(target or "", FREE)
 
 
 def _always() -> bool:

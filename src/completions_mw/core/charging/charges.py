@@ -7,7 +7,7 @@ from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
-from completions_mw.core.charging.used import UsedTokens
+from completions_mw.core.charging.used import Bill, UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.media import MediaRules
 from completions_mw.core.costs.tokens import TokenEstimate
@@ -166,16 +166,19 @@ class Charges:
             return
         charge.is_open = False
         tokens, estimated = self._used.of(context, charge.estimate, usage, error)
-        total = tokens.prompt + tokens.completion
+        bills = [Bill(context.target, tokens)]
+        if context.lost:
+            bills, estimated = bills + self._used.lost(context, charge.estimate), True
+        total = sum([bill.tokens.prompt + bill.tokens.completion for bill in bills])
         if self._ledger is not None and charge.budgets and charge.amount:
-            await self._complete(self._post(self._ledger, charge, total, charge.outcome(tokens, estimated, error)))
+            await self._complete(self._post(self._ledger, charge, total, charge.outcome(bills, estimated, error)))
             return
         try:
             if charge.holds_limits:
                 await self._complete(self._limiter.finish_all(charge.grants, total))
         finally:
             if self._ledger is not None:
-                await self._ledger.record([Settlement(charge.entry, charge.outcome(tokens, estimated, error))])
+                await self._ledger.record([Settlement(charge.entry, charge.outcome(bills, estimated, error))])
 
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
         entry = charge.entry

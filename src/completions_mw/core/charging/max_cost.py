@@ -46,7 +46,7 @@ class MaxCost:
             raise unpriced_error(f"{model.name} (service_tier {estimate.service_tier})")
         if not model.is_priced and (self._unpriced == "deny" or (budgeted and self._unpriced is None)):
             raise unpriced_error(model.name)
-        amount = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion)
+        amount = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion) * model.route.answers
         limit = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
         if limit is not None and amount > nano(limit):
             raise max_cost_exceeded_error(nano(limit), amount)

@@ -1,10 +1,10 @@
 """The tokens that a request is charged for, however it ended (docs/promises.md, Money)."""
 
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from completions_mw.core.charging.pace import Pace
-from completions_mw.core.context import RequestContext
+from completions_mw.core.context import LostAttempt, RequestContext
 from completions_mw.core.costs.prices import tokens_of
 from completions_mw.core.costs.tokens import TokenEstimate, estimate_tokens
 from completions_mw.core.ports import Tokens
@@ -14,6 +14,14 @@ from completions_mw.settings.types import Abandoned
 FIRST_TOKEN_SECONDS: Final = 1.0
 """Seconds before the first visible text in which a target is assumed to read the prompt; in what is longer it writes what nobody sees."""
 _NO_TOKENS: Final = Tokens()
+
+
+class Bill(NamedTuple):
+    """Tokens that one target used for a request."""
+
+    target: str | None
+    """`provider/model`; None if no target was asked."""
+    tokens: Tokens
 
 
 class UsedTokens:
@@ -34,7 +42,7 @@ class UsedTokens:
     def of(
         self, context: RequestContext, estimate: TokenEstimate, usage: dict[str, Any] | None, error: BaseException | None
     ) -> tuple[Tokens, bool]:
-        """Return the tokens that a request is charged for, and whether they are an estimate.
+        """Return the tokens that the last attempt of a request is charged for, and whether they are an estimate.
 
         Args:
             context: request context.
@@ -52,28 +60,57 @@ class UsedTokens:
         if usage is not None:
             seen = tokens_of(usage)
         elif received is not None:
-            # Not more than was reserved, since much of a body is not text.
-            seen = Tokens(completion=min(estimate_tokens(received), estimate.completion))
+            seen = _received(received, estimate)
         elif is_abandoned:
             seen = _NO_TOKENS
         else:
             return _NO_TOKENS, False
-        if is_abandoned and self._abandoned == "reserved":
-            return Tokens(estimate.prompt_bound, estimate.completion), True
-        completion = self._with_unseen(context, estimate, seen.completion) if is_abandoned else seen.completion
+        written = seen.completion
+        if is_abandoned:
+            if self._abandoned == "reserved":
+                return _reserved(estimate), True
+            written = self._written(context.target or "", context.seconds_of_target(), context.heard, seen.completion, estimate)
         # The estimate of the prompt counts more than the messages' text.
-        return seen._replace(prompt=max(seen.prompt, estimate.prompt), completion=completion), True
+        return seen._replace(prompt=max(seen.prompt, estimate.prompt), completion=written), True
 
-    def _with_unseen(self, context: RequestContext, estimate: TokenEstimate, seen: int) -> int:
-        """Return the tokens of an abandoned answer of which `seen` are visible."""
-        assert context.target is not None
-        pace = self._pace.of(context.target)
-        if context.heard is None:
-            # Visible only by their number of bytes, if at all.
-            written = max(seen, ceil(context.seconds_of_target() * pace))
-        else:
-            written = seen + ceil(max(0.0, context.heard - FIRST_TOKEN_SECONDS) * pace)
+    def lost(self, context: RequestContext, estimate: TokenEstimate) -> list[Bill]:
+        """Return the tokens that the attempts of a request before the last one are charged for: estimates.
+
+        Args:
+            context: request context.
+            estimate: tokens that each attempt could have used.
+        """
+        return [Bill(attempt.target, self._of_lost(attempt, estimate)) for attempt in context.lost]
+
+    def _of_lost(self, attempt: LostAttempt, estimate: TokenEstimate) -> Tokens:
+        if attempt.received is not None:
+            return _received(attempt.received, estimate)._replace(prompt=estimate.prompt)
+        if self._abandoned == "reserved":
+            return _reserved(estimate)
+        return Tokens(estimate.prompt, self._written(attempt.target, attempt.seconds, None, 0, estimate))
+
+    def _written(self, target: str, seconds: float, heard: float | None, seen: int, estimate: TokenEstimate) -> int:
+        """Return the completion tokens of an abandoned answer.
+
+        Args:
+            target: `provider/model` of the target.
+            seconds: time since it was asked.
+            heard: time from then to the first visible text; None if there was none, or only a number of bytes.
+            seen: visible tokens.
+            estimate: tokens that the request could have used.
+        """
+        pace = self._pace.of(target)
+        written = max(seen, ceil(seconds * pace)) if heard is None else seen + ceil(max(0.0, heard - FIRST_TOKEN_SECONDS) * pace)
         return max(seen, min(written, estimate.completion))
+
+
+def _received(size: int, estimate: TokenEstimate) -> Tokens:
+    # Not more than was reserved, since much of a body is not text.
+    return Tokens(completion=min(estimate_tokens(size), estimate.completion))
+
+
+def _reserved(estimate: TokenEstimate) -> Tokens:
+    return Tokens(estimate.prompt_bound, estimate.completion)
 
 
 def _may_go_on(error: BaseException | None) -> bool:

@@ -1,10 +1,10 @@
 """The attempts of a request: asks targets until one begins to answer, whatever kind of answer it is (docs/routing.md)."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from completions_mw.core.context import RequestContext
-from completions_mw.core.dispatch.failures import cooldown, is_fault, leads_on, may_pass
+from completions_mw.core.context import LostAttempt, RequestContext
+from completions_mw.core.dispatch.failures import cooldown, is_fault, leads_on, leaves_bill, may_pass
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.ports import Waiting
@@ -25,6 +25,19 @@ FIRST_BACKOFF: Final = 0.5
 """Longest wait before the second attempt, in seconds; it doubles with each further one."""
 MIN_SECONDS: Final = 0.05
 """Seconds without which no further attempt is made."""
+
+
+class _Failure(NamedTuple):
+    """A target that has failed, why, and after how many seconds."""
+
+    target: Target
+    error: GatewayError
+    seconds: float
+
+    def note(self, context: RequestContext) -> None:
+        """Note that the attempt is charged, although another one follows it."""
+        if leaves_bill(self.error):
+            context.lost = (*context.lost, LostAttempt(self.target.name, self.seconds, self.error.received))
 
 
 class Attempts:
@@ -67,7 +80,7 @@ class Attempts:
             GatewayError: the last target failed, or a target failed in a way that no other attempt can mend.
         """
         targets = route.candidates(context.clock.monotonic(), skipped)
-        failures: list[tuple[Target, GatewayError]] = []
+        failures: list[_Failure] = []
         attempt = 1
         try:
             while targets:
@@ -77,10 +90,12 @@ class Attempts:
                         break
                     if target.health.breaker.is_open and not target.health.breaker.allows():
                         continue
+                    if failures:
+                        failures[-1].note(context)
                     try:
                         answer = await self._ask(context, route, target, ask, is_retry=attempt > 1)
                     except GatewayError as error:
-                        failures.append((target, error))
+                        failures.append(_Failure(target, error, context.seconds_of_target()))
                         if not leads_on(error, route.fallback_on):
                             break
                     else:
@@ -90,7 +105,7 @@ class Attempts:
                 if targets:
                     await self._waiting.pause(wait, connection)
                 attempt += 1
-            raise failures[-1][1] if failures else _unavailable(route)
+            raise failures[-1].error if failures else _unavailable(route)
         except GatewayError:
             context.note_attempts(None, has_choice=False)
             raise
@@ -143,7 +158,7 @@ class Attempts:
         return answer
 
     def _repeatable(
-        self, context: RequestContext, route: Route, failures: Sequence[tuple[Target, GatewayError]], attempt: int
+        self, context: RequestContext, route: Route, failures: Sequence[_Failure], attempt: int
     ) -> tuple[float, Sequence[Target]]:
         """Return the targets that are asked once more, and the seconds before that.
 
@@ -155,7 +170,7 @@ class Attempts:
         """
         if not failures or attempt >= self._rules.attempts:
             return 0.0, ()
-        if not leads_on(failures[-1][1], route.fallback_on):
+        if not leads_on(failures[-1].error, route.fallback_on):
             # No other attempt can mend this one.
             failures = failures[-1:]
         # Full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
@@ -163,7 +178,7 @@ class Attempts:
         longest = min(self._rules.max_wait, self._seconds_left(context, route) - MIN_SECONDS)
         waits = {
             target: wait
-            for target, error in failures
+            for target, error, _ in failures
             if may_pass(error, maybe_billed=self._rules.maybe_billed) and (wait := max(backoff, error.retry_after or 0.0)) <= longest
         }
         soonest = min(waits.values(), default=0.0)
@@ -172,12 +187,14 @@ class Attempts:
 
     @staticmethod
     def _seconds_left(context: RequestContext, route: Route) -> float:
-        deadline = context.started + route.seconds if context.deadline is None else context.deadline
+        deadline = context.started + route.seconds
+        if context.deadline is not None:
+            deadline = min(deadline, context.deadline)
         return deadline - context.clock.monotonic()
 
     def _seconds_of(self, context: RequestContext, route: Route, target: Target) -> float | None:
         """Return the seconds that a target has, if they are fewer than its own timeout."""
-        if context.deadline is None and context.attempts == 1:
+        if context.deadline is None and context.attempts == 1 and not route.is_shorter:
             return None
         left = self._seconds_left(context, route)
         return max(left, 0.001) if left < target.total else None

@@ -33,7 +33,7 @@ def leads_on(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
         error: the failure.
         fallback_on: failures after which the settings want it.
     """
-    return error.next_target or (bool(fallback_on) and error.received is None and not fallback_on.isdisjoint(_kinds(error)))
+    return error.next_target or (bool(fallback_on) and not error.received and not fallback_on.isdisjoint(_kinds(error)))
 
 
 def may_pass(error: GatewayError, *, maybe_billed: bool) -> bool:
@@ -57,6 +57,11 @@ def is_fault(error: GatewayError) -> bool:
     if error.upstream_status is None:
         return isinstance(error, UpstreamError | UpstreamTimeoutError)
     return not 400 <= error.upstream_status < 500
+
+
+def leaves_bill(error: GatewayError) -> bool:
+    """Tell whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
+    return error.received is not None or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))
 
 
 def refuses_key(error: GatewayError) -> bool:

@@ -32,8 +32,10 @@ class Route:
     """At least one, each with at least one target."""
     fallback_on: Set[FallbackOn] = frozenset()
     """Failures after which the next target is asked too."""
-    patience: float = 0.0
-    """Seconds for all attempts of a request together; at least those that one answer of any target may take."""
+    limit: float | None = None
+    """Seconds for all attempts of a request together; None for those of the target that may take longest."""
+    answers: int = 1
+    """Answers that a request may be billed for at most: further ones where it is sent again though the first attempt may go on."""
     is_exposed: bool = True
     """Whether clients are told which target answered."""
     draw: Callable[[], float] = field(default=draw, compare=False)
@@ -41,7 +43,9 @@ class Route:
     targets: tuple[Target, ...] = field(init=False)
     """All targets, in the order of the settings."""
     seconds: float = field(init=False)
-    """Seconds that a request may take with all of its attempts, if nothing else bounds it."""
+    """Seconds for all attempts of a request together."""
+    is_shorter: bool = field(init=False)
+    """Whether these are fewer than a target may take for one answer."""
     is_single: bool = field(init=False)
     """Whether there is only one target, so that nothing has to be chosen."""
     is_in_order: bool = field(init=False)
@@ -50,7 +54,9 @@ class Route:
     def __post_init__(self) -> None:
         targets = tuple(weighted.target for group in self.groups for weighted in group)
         object.__setattr__(self, "targets", targets)
-        object.__setattr__(self, "seconds", max(self.patience, *(target.total for target in targets)))
+        longest = max(target.total for target in targets)
+        object.__setattr__(self, "seconds", longest if self.limit is None else self.limit)
+        object.__setattr__(self, "is_shorter", self.seconds < longest)
         object.__setattr__(self, "is_single", len(targets) == 1)
         object.__setattr__(self, "is_in_order", len(targets) == len(self.groups))
         for group in self.groups:
