@@ -14,7 +14,7 @@ A fixture is JSON. Its texts are ours, its shapes those of the vendor's document
     status       status of the vendor's whole answer; 200 if left out
     headers      headers of the vendor's whole answer; none if left out
     answer       the body of the vendor's whole answer
-    completion   the client's whole answer, without `created`. OpenAI's SDK makes the same of the stream
+    completion   the client's whole answer, without `created`; without `id` if that is the gateway's. OpenAI's SDK makes the same of streams
     streamed     members of the stream's message that differ from those of the whole answer; none if left out
     error        the client's error, in place of `completion`: `status`, `headers`, and `members` of the error object
     events       the vendor's stream, event by event
@@ -24,8 +24,8 @@ A fixture is JSON. Its texts are ours, its shapes those of the vendor's document
 
 from typing import Final
 
-from tests.providers.corpus import anthropic, azure, gemini, openai
+from tests.providers.corpus import anthropic, azure, bedrock, gemini, openai
 from tests.providers.corpus.format import Format
 
-FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT, anthropic.FORMAT, gemini.FORMAT)}
+FORMATS: Final[dict[str, Format]] = {one.api: one for one in (openai.FORMAT, azure.FORMAT, anthropic.FORMAT, gemini.FORMAT, bedrock.FORMAT)}
 """The wire formats by their `api`."""
