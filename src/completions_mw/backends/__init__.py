@@ -2,6 +2,7 @@
 
     http/              calls to upstreams
     credentials.py     tokens of upstreams, from functions of the host app
+    aws_signature.py   signatures of requests to AWS, by botocore
     models/            models in this process: Python functions, llama.cpp, echo
     memory/            rate limits, cached answers and the cache of key look-ups, in this process
     redis/             rate limits and cached answers shared by workers and hosts

@@ -45,11 +45,22 @@ class TokenCredentials:
             if not isinstance(token, str) or not _is_token(token):
                 raise TypeError(f"the function should return a token, printable ASCII without spaces, and returned {type(token).__name__}")
         except Exception as error:
-            log_exception("credentials_failed", error, debug=self._debug, provider=self._provider)
-            raise UpstreamError("The gateway has no credentials for the upstream provider.", code="upstream_credentials_error") from error
+            raise credentials_error(self._provider, error, debug=self._debug) from error
         if token not in self._tokens:
             self._tokens.append(token)
         request.headers = (*request.headers, ("authorization", f"Bearer {token}"))
+
+
+def credentials_error(provider: str, error: Exception, *, debug: bool) -> UpstreamError:
+    """Log why there are no credentials for a request, and return the client's error.
+
+    Args:
+        provider: name of the provider in the settings.
+        error: what failed.
+        debug: whether the log may quote it.
+    """
+    log_exception("credentials_failed", error, debug=debug, provider=provider)
+    return UpstreamError("The gateway has no credentials for the upstream provider.", code="upstream_credentials_error")
 
 
 async def call_on_loop(function: Callable[[], Any]) -> Any:

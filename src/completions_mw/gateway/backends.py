@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from completions_mw.core.hooks import is_async
 from completions_mw.core.ports import Background, Clock, Credentials, Flights, Model, ModelFunction, SharedResponseStore, Transport, Waiting
-from completions_mw.settings import CacheSettings, LlamaCppSettings, Settings, StoreSettings
+from completions_mw.settings import AwsSignature, CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
     from completions_mw.backends.admission import CheckedAdmissionStore
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from completions_mw.core.budgets.spool import SpoolFile
 
 _TOKEN_THREADS: Final = 8
-"""Threads of a provider in which an `AsyncGateway` calls a function that gives tokens and is not async."""
+"""Threads of a provider in which an `AsyncGateway` gets tokens from a function that is not async, or signs requests."""
 
 
 class Backends(Protocol):
@@ -22,6 +22,7 @@ class Backends(Protocol):
 
     def transport(self, settings: Settings, proxy: str | None, share: float) -> Transport: ...
     def token_credentials(self, provider: str, function: "TokenFunction", settings: Settings) -> Credentials: ...
+    def aws_credentials(self, provider: str, signature: AwsSignature, settings: Settings) -> Credentials: ...
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None": ...
     def function(self, function: ModelFunction, settings: Settings, threads: "ModelThreads | None") -> Model: ...
     def llama_cpp(self, provider: LlamaCppSettings, settings: Settings, threads: "ModelThreads | None") -> Model: ...
@@ -53,6 +54,12 @@ class BlockingBackends:
         from completions_mw.backends.runners import run_inline
 
         return TokenCredentials(provider, function, run_inline, debug=settings.debug is True)
+
+    def aws_credentials(self, provider: str, signature: AwsSignature, settings: Settings) -> Credentials:
+        from completions_mw.backends.aws_signature import AwsCredentials
+        from completions_mw.backends.runners import run_inline
+
+        return AwsCredentials(provider, signature, run_inline, debug=settings.debug is True)
 
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         return None
@@ -123,6 +130,12 @@ class AsyncBackends:
 
         call = call_on_loop if is_async(function) else WorkerThreads(_TOKEN_THREADS)
         return TokenCredentials(provider, function, call, debug=settings.debug is True)
+
+    def aws_credentials(self, provider: str, signature: AwsSignature, settings: Settings) -> Credentials:
+        from completions_mw.backends.aws_signature import AwsCredentials
+        from completions_mw.backends.runners import WorkerThreads
+
+        return AwsCredentials(provider, signature, WorkerThreads(_TOKEN_THREADS), debug=settings.debug is True)
 
     def model_threads(self, settings: Settings, share: float) -> "ModelThreads | None":
         from completions_mw.backends.models.threads import AsyncModelThreads

@@ -123,7 +123,7 @@ class ModelRegistry:
             return cache(lambda model, kind: InProcessTarget(f"{name}/{model}", model, ports[kind], total, self._health(), ignored))
         upstream, transport, settings = upstream_of(provider, self._custom), self._transport(provider), self._settings
         endpoints = endpoints_of(provider, upstream, self._custom)
-        credentials = self._credentials(name)
+        credentials = self._credentials(name, provider)
         max_bytes = {"chat": settings.max_response_bytes, "embeddings": settings.embeddings.max_response_bytes}
         return cache(
             lambda model, kind: UpstreamTarget(
@@ -159,10 +159,13 @@ class ModelRegistry:
             is_exposed=settings.expose_targets,
         )
 
-    def _credentials(self, name: str) -> Credentials | None:
+    def _credentials(self, name: str, provider: UpstreamSettings) -> Credentials | None:
         """Return what proves who sends a provider's requests; None if that is a constant header."""
-        function = self._tokens.get(name)
-        return None if function is None else self._backends.token_credentials(name, function, self._settings)
+        if (function := self._tokens.get(name)) is not None:
+            return self._backends.token_credentials(name, function, self._settings)
+        if (signature := provider.signature) is not None:
+            return self._backends.aws_credentials(name, signature, self._settings)
+        return None
 
     def _transport(self, provider: UpstreamSettings) -> Transport:
         """Return the transport of a provider, which it shares with all that are reached in the same way."""

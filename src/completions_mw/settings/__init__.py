@@ -25,6 +25,7 @@ from completions_mw.settings.limits import Allowance, Budget, Limits
 from completions_mw.settings.models import ModelSettings, Prices, TargetName
 from completions_mw.settings.providers import (
     AnthropicSettings,
+    AwsSignature,
     AzureSettings,
     BedrockSettings,
     CustomSettings,
@@ -44,6 +45,7 @@ from completions_mw.settings.stores import Connections, StoreSettings
 __all__ = [
     "Allowance",
     "AnthropicSettings",
+    "AwsSignature",
     "AzureSettings",
     "BedrockSettings",
     "BreakerSettings",

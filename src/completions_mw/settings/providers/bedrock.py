@@ -36,7 +36,8 @@ class BedrockSettings(UpstreamSettings):
             ValidationError: there is a profile, whose credentials are of no use beside an API key.
         """
         if self.api_key is not None and self.profile is not None:
-            raise faults([((name, "profile"), "is not used by a provider with an `api_key`")])
+            # Pydantic names the `api` in such paths too.
+            raise faults([((name, self.api, "profile"), "is not used by a provider with an `api_key`")])
         return super().completed(name, general)
 
     def default_base_url(self, name: str) -> str:
