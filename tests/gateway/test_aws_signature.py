@@ -129,7 +129,12 @@ class _Raw(BytesIO):
 def test_an_async_gateway_signs_in_a_thread(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     find = aws_signature._find_credentials
-    monkeypatch.setattr(aws_signature, "_find_credentials", lambda profile: threads.append(threading.get_ident()) or find(profile))
+
+    def noted(profile: str | None) -> Any:
+        threads.append(threading.get_ident())
+        return find(profile)
+
+    monkeypatch.setattr(aws_signature, "_find_credentials", noted)
     made = AsyncClient(settings(), transport=CannedTransport(answering))
     assert [made.post("m0").status, made.post("m0").status] == [200, 200]
     assert len(threads) == 1

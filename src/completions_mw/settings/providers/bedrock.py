@@ -35,7 +35,7 @@ class BedrockSettings(UpstreamSettings):
         Raises:
             ValidationError: there is a profile, whose credentials are of no use beside an API key.
         """
-        if self.api_key is not None and self.profile is not None:
+        if self.profile is not None and self.signature is None:
             # Pydantic names the `api` in such paths too.
             raise faults([((name, self.api, "profile"), "is not used by a provider with an `api_key`")])
         return super().completed(name, general)
@@ -47,4 +47,5 @@ class BedrockSettings(UpstreamSettings):
     @property
     def signature(self) -> AwsSignature | None:
         """How requests are signed; None for a provider with an API key."""
-        return None if self.api_key is not None else AwsSignature("bedrock", self.region, self.profile)
+        has_key = self.api_key is not None or self.api_keys
+        return None if has_key else AwsSignature("bedrock", self.region, self.profile)
