@@ -1,17 +1,21 @@
-"""langchain-openai against a real server."""
+"""langchain-openai against a real server.
+
+It is imported where it is used: it takes more than a second, and each process of the tests collects this file.
+"""
 
 import asyncio
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import openai
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
 from tests.clients.support import Endpoint
 from tests.support.upstream import MockUpstream
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+    from langchain_openai import ChatOpenAI
 
 TEXT = "Hello to all of you"
 USAGE = {"input_tokens": 5, "output_tokens": 5, "total_tokens": 10}
@@ -24,17 +28,18 @@ class Weather(BaseModel):
     degrees: int
 
 
-@tool
 def get_weather(text: str) -> str:
     """Look the weather up."""
     return f"21 degrees in {text}"
 
 
-def chat(endpoint: Endpoint, model: str = "gpt-3.5-turbo") -> ChatOpenAI:
+def chat(endpoint: Endpoint, model: str = "gpt-3.5-turbo") -> "ChatOpenAI":
+    from langchain_openai import ChatOpenAI
+
     return ChatOpenAI(model=model, base_url=endpoint.base_url, api_key=SecretStr(endpoint.api_key), stream_usage=True)
 
 
-def counts(message: AIMessage) -> dict[str, int]:
+def counts(message: "AIMessage") -> dict[str, int]:
     usage = message.usage_metadata
     assert usage is not None
     return {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"], "total_tokens": usage["total_tokens"]}
@@ -48,7 +53,14 @@ def test_invoke(endpoint: Endpoint) -> None:
 
 
 def test_ainvoke(endpoint: Endpoint) -> None:
-    message = asyncio.run(chat(endpoint).ainvoke(TEXT))
+    async def ask() -> "AIMessage":
+        model = chat(endpoint)
+        try:
+            return await model.ainvoke(TEXT)
+        finally:
+            await model.root_async_client.close()
+
+    message = asyncio.run(ask())
     assert (message.content, counts(message)) == (TEXT, USAGE)
 
 
@@ -64,10 +76,14 @@ def test_stream(endpoint: Endpoint, model: str) -> None:
 
 
 def test_tools_round_trip(endpoint: Endpoint, upstream: MockUpstream) -> None:
+    from langchain_core.messages import HumanMessage, ToolMessage
+    from langchain_core.tools import tool
+
     upstream.reset()
-    model = chat(endpoint, "gpt-tools").bind_tools([get_weather])
+    weather = tool(get_weather)
+    model = chat(endpoint, "gpt-tools").bind_tools([weather])
     asked = model.invoke("Paris")
-    result = get_weather.invoke(asked.tool_calls[0])
+    result = weather.invoke(asked.tool_calls[0])
     assert isinstance(result, ToolMessage)
     assert model.invoke([HumanMessage("Paris"), asked, result]).content == "21 degrees in Paris"
     assert [message["role"] for message in upstream.requests[-1].json["messages"]] == ["user", "assistant", "tool"]
