@@ -1,6 +1,8 @@
 """HTTP messages that enter and leave the core: requests and responses of the host app and of upstreams.
 
 Header names are in lower case. Header values are text with one character for each byte (latin-1), as in HTTP/1.1.
+
+Nothing changes a message once it is made. Those that each request has are not declared `frozen`: that makes them five times as slow.
 """
 
 from collections.abc import Awaitable, Callable
@@ -57,7 +59,7 @@ class ClientConnection(Protocol):
     def is_gone(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request to the host app, independent of its framework."""
 
@@ -79,7 +81,7 @@ class Request:
     """Whether the host app runs in debug mode, in which logs may quote exceptions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response(Generic[StreamT]):
     """A response to a client of the host app. A streamed body must be closed, also after it was read to its end."""
 
@@ -135,7 +137,7 @@ class UpstreamBody(ByteStream, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpstreamResponse:
     """Status and headers of an upstream's response, and its body, which has not been read yet."""
 

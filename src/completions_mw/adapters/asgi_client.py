@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from completions_mw.core.streaming.finishing import Finishing
-from completions_mw.core.validation.body_room import BodyRoom
+from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
 
@@ -92,7 +92,7 @@ class Client:
     async def _whole(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        with self._room.share() as share:
+        with BodyShare(self._room) as share:
             while self._more and size <= limit:
                 pieces.append(await self._next())
                 size += len(pieces[-1])

@@ -48,7 +48,7 @@ from completions_mw.settings.types import ModelKind
 
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
 """Headers of answers that depend on the caller, so that no proxy or browser gives them to another."""
-
+_STREAMS: Final = (ChunkStream, FlightReader)
 _ESTIMATES: Final[dict[ModelKind, Callable[..., TokenEstimate]]] = {"chat": estimate_request, "embeddings": estimate_embeddings}
 """Functions that tell the tokens that a request may use, by its kind."""
 
@@ -203,7 +203,7 @@ class Pipeline:
         except BaseException as error:
             self._end(context, error)
             raise
-        if isinstance(answer, ChunkStream | FlightReader):
+        if isinstance(answer, _STREAMS):
             return answer
         self._end(context, None)
         if isinstance(answer, Completion):
@@ -226,14 +226,15 @@ class Pipeline:
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         parsed = await self._read(context, request, headers.content_length, dialect)
-        context.note_ignored(parsed.ignored)
+        if parsed.ignored:
+            context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
         if headers.is_dry_run:
             explanation = await self._explain(context, parsed, caller, control)
             self._end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
         answer = await self._answer(context, parsed, caller, request, control, self._streaming)
-        if isinstance(answer, ChunkStream | FlightReader):
+        if isinstance(answer, _STREAMS):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
         if isinstance(answer, Completion):
             body = dialect.render(answer)

@@ -12,7 +12,7 @@ from completions_mw.settings.compatible import Capabilities
 from completions_mw.sse import Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """A whole answer, and the bytes that it was parsed from if the client may get them unchanged.
 

@@ -1,8 +1,5 @@
 """The memory for bodies that are being received."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from completions_mw.errors import overloaded_error
 
 
@@ -13,40 +10,31 @@ class BodyRoom:
         max_bytes: maximum of bytes.
     """
 
-    __slots__ = ("_left",)
+    __slots__ = ("left",)
 
     def __init__(self, max_bytes: int) -> None:
-        self._left = max_bytes
-
-    @contextmanager
-    def share(self) -> Iterator["BodyShare"]:
-        """Give a body a share of the room, until the end of the `with` block."""
-        share = BodyShare(self)
-        try:
-            yield share
-        finally:
-            self._left += share.size
-
-    def take(self, size: int) -> None:
-        """Take room for more bytes.
-
-        Raises:
-            ServiceUnavailableError: there is no room left.
-        """
-        if size > self._left:
-            raise overloaded_error()
-        self._left -= size
+        self.left = max_bytes
+        """Bytes that no body takes."""
 
 
 class BodyShare:
-    """What one body takes of the room."""
+    """What one body takes of the room, given back at the end of the `with` block.
 
-    __slots__ = ("_room", "size")
+    Args:
+        room: the room.
+    """
+
+    __slots__ = ("_room", "_size")
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room
-        self.size = 0
-        """Bytes that were taken."""
+        self._size = 0
+
+    def __enter__(self) -> "BodyShare":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.left += self._size
 
     def take(self, size: int) -> None:
         """Take room for a piece of the body.
@@ -54,5 +42,7 @@ class BodyShare:
         Raises:
             ServiceUnavailableError: there is no room left.
         """
-        self._room.take(size)
-        self.size += size
+        if size > self._room.left:
+            raise overloaded_error()
+        self._room.left -= size
+        self._size += size

@@ -20,7 +20,7 @@ _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
 _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHeaders:
     """The request headers that this endpoint reads."""
 

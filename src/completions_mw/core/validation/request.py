@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from completions_mw.core.validation.checking import check, first_error, of_request
 from completions_mw.core.validation.error_texts import unknown_parameter
 from completions_mw.core.validation.faults import CHAT_ORDER
-from completions_mw.core.validation.rules import RULES
+from completions_mw.core.validation.rules import RULED_FIELDS, RULES
 from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy, for_validation, hint, without_ignored
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest, Message
@@ -20,7 +20,7 @@ _UNKNOWN_CALL_TEXT: Final = "Invalid parameter: 'tool_call_id' was not found in 
 _UNANSWERED_TEXT: Final = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chat:
     """A valid chat request."""
 
@@ -116,7 +116,8 @@ def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
     if not sent.keys() <= _DECLARED_FIELDS:
         unknown = [name for name in sent if name not in _DECLARED_FIELDS and not policy.forwards(name)]
         faults += [unknown_parameter(name, hint(name)) for name in unknown[:1]]
-    faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
+    if not RULED_FIELDS.isdisjoint(sent):
+        faults += [rule.fault() for rule in RULES if rule.field in sent and rule.is_broken(sent)]
     if faults or request is None:
         try:
             raise first_error(faults, sent)

@@ -63,3 +63,5 @@ RULES: Final = (
         code="missing_required_parameter",
     ),
 )
+RULED_FIELDS: Final = frozenset(rule.field for rule in RULES)
+"""Fields that have rules: most requests have none of them."""
