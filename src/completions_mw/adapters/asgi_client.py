@@ -15,7 +15,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 WATCH_DELAY = 0.02
-"""Seconds after the body was read from which a client is watched: much less than any model takes."""
+"""Seconds after which a client is watched whose body was read: much less than any model takes."""
 
 
 class Client:
@@ -73,20 +73,21 @@ class Client:
             ServiceUnavailableError: the bodies of all requests together are too large.
             ClientDisconnectedError: the client left before it had sent the body.
         """
-        # The timer covers the first piece too: servers call the app before any of the body has come.
-        self._timer = self._loop.call_later(self._timeout, self._give_up)
+        # Servers call the app before any of the body has come. Most bodies come at once, so that one timer is enough for the request.
+        timer = self._timer = self._loop.call_later(min(WATCH_DELAY, self._timeout), self._look)
         try:
             body = await self._whole(limit)
-        except asyncio.CancelledError:
-            if not (self._late and self._take_cancellation()):
-                raise
-            text = f"The request body did not arrive within {self._timeout:g} seconds."
-            raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
-        finally:
+            if len(body) > limit:
+                raise body_too_large_error(limit)
+        except BaseException as error:
             self._timer.cancel()
-        if len(body) > limit:
-            raise body_too_large_error(limit)
-        self._timer = self._loop.call_later(WATCH_DELAY, self._start_watching)
+            if isinstance(error, asyncio.CancelledError) and self._late and self._take_cancellation():
+                text = f"The request body did not arrive within {self._timeout:g} seconds."
+                raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
+            raise
+        if self._timer is not timer:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(WATCH_DELAY, self._start_watching)
         return body
 
     async def _whole(self, limit: int) -> bytes:
@@ -119,6 +120,13 @@ class Client:
                 while self._more and size < limit:
                     size += len(await self._next())
         return not self._more
+
+    def _look(self) -> None:
+        """Watch the client if its body was read meanwhile; else give it the rest of its time."""
+        if self._more:
+            self._timer = self._loop.call_later(max(0.0, self._timeout - WATCH_DELAY), self._give_up)
+        else:
+            self._start_watching()
 
     def _give_up(self) -> None:
         self._late = True

@@ -54,7 +54,7 @@ def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRu
         media: rules for images, sounds and files of the models that may be asked.
     """
     size, parts = _prompt(chat.fields)
-    if forwarded := chat.request.model_extra:
+    if forwarded := chat.forwarded:
         # Some unknown fields become part of the prompt, as `documents` of vLLM.
         size += len(to_json(forwarded))
     maximum = chat.max_tokens
@@ -66,7 +66,7 @@ def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRu
         completion=per_choice * chat.n,
         per_choice=per_choice,
         client_set_max=maximum is not None,
-        service_tier=chat.request.service_tier,
+        service_tier=chat.fields.get("service_tier"),
     )
 
 
@@ -138,6 +138,11 @@ def estimate_usage(request: ChatRequest, characters: int) -> dict[str, Any]:
     """Return the estimated `usage` object of an answer to `request` with that many characters of text."""
     prompt = estimate_tokens(sum(len(message.text) for message in request.messages))
     return usage_object(prompt, estimate_tokens(characters))
+
+
+def estimate_answer(chat: Chat, characters: int) -> dict[str, Any]:
+    """Return the estimated `usage` object of an answer to `chat` with that many characters of text."""
+    return estimate_usage(chat.request, characters)
 
 
 def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, Any]:

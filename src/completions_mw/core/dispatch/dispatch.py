@@ -7,7 +7,7 @@ from completions_mw.core.answers.completion import complete_answer, is_interrupt
 from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
+from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_answer, size_of
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
@@ -56,20 +56,25 @@ class Dispatcher:
         """
         skipped = unable(route.targets, chat)
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
-
-        async def ask(target: Target, seconds: float | None) -> Completion | OpenedAnswer:
-            asking = Asking(connection, scope, seconds)
-            if target.is_local and caller is not None:
-                chat.request.asked_by(nested(caller, context))
-            if isinstance(target, InProcessTarget):
-                context.note_ignored(sorted(target.ignored & chat.fields.keys()))
-            fitted = chat if target.params is None else target.params.fit(chat)
-            context.dropped = fitted.dropped
-            if chat.stream:
-                return await _stream(context, target, name, fitted, asking)
-            return _finished(context, await target.complete(fitted, asking), target, name, fitted)
-
+        # Not a closure: its cells would wait for the answer with every request.
+        ask = partial(_ask, context, name, chat, caller, Asking(connection, scope))
         return await self._attempts.answer(context, route, connection, ask, skipped)
+
+
+async def _ask(
+    context: RequestContext, name: str, chat: Chat, caller: Caller | None, asking: Asking, target: Target, seconds: float | None
+) -> Completion | OpenedAnswer:
+    if seconds is not None:
+        asking = asking._replace(seconds=seconds)
+    if target.is_local and caller is not None:
+        chat.request.asked_by(nested(caller, context))
+    if isinstance(target, InProcessTarget):
+        context.note_ignored(sorted(target.ignored & chat.fields.keys()))
+    fitted = chat if target.params is None else target.params.fit(chat)
+    context.dropped = fitted.dropped
+    if chat.stream:
+        return await _stream(context, target, name, fitted, asking)
+    return _finished(context, await target.complete(fitted, asking), target, name, fitted)
 
 
 async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, asking: Asking) -> OpenedAnswer:
@@ -81,7 +86,7 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
         include_usage=chat.include_usage,
         n=chat.n,
         is_forced=chat.forces_call,
-        estimate=partial(estimate_usage, chat.request),
+        estimate=partial(estimate_answer, chat),
     )
     deadline = context.clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
     source = await target.open(chat, asking)
@@ -111,7 +116,7 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
         size = sum(size_of(choice["message"]) for choice in data["choices"])
         if size or usage is None:
             context.estimated = True
-            estimate = estimate_usage(chat.request, size)
+            estimate = estimate_answer(chat, size)
             usage = estimate if usage is None else at_least(usage, estimate)
     if data.get("usage") is not usage:
         data = {**data, "usage": usage}

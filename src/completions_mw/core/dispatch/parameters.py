@@ -92,7 +92,6 @@ class TargetParams:
         fields = {name: value for name, value in (chat.fields | sent).items() if value is not None}
         return replace(
             chat,
-            request=chat.request.model_copy(update=sent),
             fields=fields,
             n=fields.get("n", 1),
             dropped=tuple(sorted(sent.keys() - unreported)),

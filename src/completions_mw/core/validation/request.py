@@ -11,10 +11,10 @@ from completions_mw.core.validation.rules import RULED_FIELDS, RULES
 from completions_mw.core.validation.vendor_params import REJECT, ParamPolicy, for_validation, hint, without_ignored
 from completions_mw.errors import InvalidRequestError
 from completions_mw.schemas import ChatRequest, Message
-from completions_mw.schemas.tools import FunctionToolChoice
 from completions_mw.settings.types import ModelKind
 
 _DECLARED_FIELDS: Final = frozenset(ChatRequest.model_fields)
+_MAXIMUMS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 _NO_CALL_TEXT: Final = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
 _UNKNOWN_CALL_TEXT: Final = "Invalid parameter: 'tool_call_id' was not found in 'tool_calls' of the previous message."
 _UNANSWERED_TEXT: Final = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
@@ -26,7 +26,6 @@ class Chat:
 
     kind: ClassVar[ModelKind] = "chat"
 
-    request: ChatRequest = field(repr=False)
     fields: dict[str, Any] = field(repr=False)
     """Fields for the upstream: as they came, without nulls and ignored fields. Shared between targets; copy before a change."""
     model: str
@@ -41,17 +40,37 @@ class Chat:
     """Names of the client's fields that the target does not get, or gets with another value, because it does not take them."""
     cap: int | None = None
     """Maximum of completion tokens for the upstream, for which money is reserved; None for the client's own maximum."""
+    vendors: ParamPolicy | None = None
+    """Policy by which the fields hold vendors' own values of OpenAI's parameters; None if they hold none."""
+    _request: ChatRequest | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def request(self) -> ChatRequest:
+        """The request as an object, without vendors' values; made when a model in this process or a hook first asks for it."""
+        if self._request is None:
+            known = self.fields if self.vendors is None else for_validation(self.fields, self.vendors)
+            if self.cap is not None:
+                known = {**known, "max_completion_tokens": self.cap}
+            self._request = ChatRequest.__pydantic_validator__.validate_python(known)
+        return self._request
 
     @property
     def is_deterministic(self) -> bool:
         """Whether the client asked for an answer that is the same each time."""
-        return self.request.seed is not None or self.request.temperature == 0
+        return "seed" in self.fields or self.fields.get("temperature") == 0
 
     @property
     def include_usage(self) -> bool:
         """Whether the client asked for usage at the end of the stream (docs/contract.md, Streams)."""
-        options = self.request.stream_options
-        return options is not None and options.include_usage is True
+        options = self.fields.get("stream_options")
+        return options is not None and options.get("include_usage") is True
+
+    @property
+    def forwarded(self) -> dict[str, Any]:
+        """The fields that OpenAI's API does not have."""
+        if self.fields.keys() <= _DECLARED_FIELDS:
+            return {}
+        return {name: value for name, value in self.fields.items() if name not in _DECLARED_FIELDS}
 
     @property
     def asked(self) -> frozenset[str]:
@@ -61,12 +80,14 @@ class Chat:
     @property
     def forces_call(self) -> bool:
         """Whether the client forces the call of one function by its name."""
-        return isinstance(self.request.tool_choice, FunctionToolChoice)
+        choice = self.fields.get("tool_choice")
+        return type(choice) is dict and choice["type"] == "function"
 
     @property
     def max_tokens(self) -> int | None:
         """Maximum of completion tokens that the client set, with reasoning; None if it set none."""
-        newer, older = self.request.max_completion_tokens, self.request.max_tokens
+        newer: int | None = self.fields.get("max_completion_tokens")
+        older: int | None = self.fields.get("max_tokens")
         if newer is None or older is None:
             return older if newer is None else newer
         # Upstreams differ in which of the two they obey.
@@ -74,17 +95,15 @@ class Chat:
 
     def capped(self, max_tokens: int) -> "Chat":
         """Return the request with `max_tokens` as its only maximum of completion tokens."""
-        update = {"max_completion_tokens": max_tokens, "max_tokens": None}
-        fields = {name: value for name, value in self.fields.items() if name not in update}
-        request = self.request.model_copy(update=update)
-        return Chat(request, fields, self.model, self.stream, self.n, self.ignored, self.dropped, max_tokens)
+        fields = {name: value for name, value in self.fields.items() if name not in _MAXIMUMS}
+        return replace(self, fields=fields, cap=max_tokens)
 
     def without_usage(self) -> "Chat":
         """Return the request without the wish for usage at the end of the stream."""
         if not self.include_usage:
             return self
         fields = {name: value for name, value in self.fields.items() if name != "stream_options"}
-        return replace(self, request=self.request.model_copy(update={"stream_options": None}), fields=fields)
+        return replace(self, fields=fields)
 
 
 def prepare() -> None:
@@ -110,8 +129,10 @@ def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
     ignored: tuple[str, ...] = ()
     if policy.unknown == "ignore":
         sent, ignored = without_ignored(sent, policy)
+    vendors: ParamPolicy | None = None
     request, faults = check(ChatRequest, sent, CHAT_ORDER)
     if faults and (policy.unknown == "forward" or policy.forwarded):
+        vendors = policy
         request, faults = check(ChatRequest, for_validation(sent, policy), CHAT_ORDER)
     if not sent.keys() <= _DECLARED_FIELDS:
         unknown = [name for name in sent if name not in _DECLARED_FIELDS and not policy.forwards(name)]
@@ -129,7 +150,8 @@ def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
             raise of_request(error, sent)
         finally:
             del error
-    return Chat(request, sent, request.model, request.stream is True, request.n or 1, ignored)
+    # Without the object, which most requests do not need: it would wait for the upstream's answer with them.
+    return Chat(sent, sent["model"], sent.get("stream") is True, sent.get("n", 1), ignored, vendors=vendors)
 
 
 def _sequence_error(messages: Sequence[Message]) -> InvalidRequestError | None:
