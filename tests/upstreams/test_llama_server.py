@@ -9,12 +9,11 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.backends.models import default_weights
 from completions_mw.http import Request
 from tests.support.envelope import check_error
 from tests.support.examples import needs_local_model
 from tests.support.grammar import check_stream
-from tests.support.process import free_port
+from tests.support.llama_server import llama_server
 
 pytestmark = needs_local_model
 
@@ -77,21 +76,7 @@ every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio], ids=["blockin
 
 @pytest.fixture(scope="module")
 def server() -> Any:
-    """It serves from threads of its own for as long as somebody has it."""
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(default_weights())
-    params.model_alias = {"smollm2"}
-    params.n_ctx = 512
-    params.n_parallel = 1
-    # One thread is faster than two on a busy machine.
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.hostnames = ["127.0.0.1"]
-    params.port = free_port()
-    params.api_keys = [UPSTREAM_KEY]
-    params.verbosity = -1
-    return xllamacpp.Server(params)
+    return llama_server(UPSTREAM_KEY)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,8 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def envelope_of(message: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Return the id, object and model of an answer or of a chunk; `kind` is the object."""
-    return {"id": f"chatcmpl-{message['id']}", "object": kind, "model": message["model"]}
+    # Other servers with this API have OpenAI's prefix already.
+    return {"id": f"chatcmpl-{message['id'].removeprefix('chatcmpl-')}", "object": kind, "model": message["model"]}
 
 
 def call_of(block: Mapping[str, Any], arguments: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _OVERLOAD_MS: Final = 5000
 """Advice on retries where the API gives none: overload is rarely over within a second."""
 _is_of_operator: Final = re.compile(r"credit balance|usage limits?|spend limit", re.IGNORECASE).search
 """Matches errors with status 400 that are about the operator's account, and not about the request."""
-_is_too_long: Final = re.compile(r"prompt is too long|exceeds? (the )?context (limit|window)", re.IGNORECASE).search
+_is_too_long: Final = re.compile(r"prompt is too long|exceeds? (the )?(available )?context (limit|window|size)", re.IGNORECASE).search
 _PATH: Final = re.compile(r"^([a-z_]+)(?:\.[\w-]+)*(?=: )")
 _NAMES: Final = (
     (re.compile(r"\bthinking\.[\w.]*\w|\boutput_config\.effort\b"), "reasoning_effort"),
