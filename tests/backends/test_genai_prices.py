@@ -22,7 +22,7 @@ from completions_mw.backends import genai_prices
 from completions_mw.backends.genai_prices import genai_price
 from completions_mw.core.costs.prices import Price
 from completions_mw.errors import ConfigurationError
-from completions_mw.settings.compatible import OPENAI, known_base_url
+from completions_mw.settings.compatible import OPENAI, service_named
 
 URL = "https://api.example.com/v1"
 USD = 10**9
@@ -59,7 +59,9 @@ def test_the_real_table_knows_a_real_model() -> None:
 @pytest.mark.parametrize("provider", ["openai", "groq", "mistral", "xai", "deepseek", "openrouter", "together", "fireworks", "cerebras"])
 def test_the_real_table_knows_the_providers_that_we_know(provider: str) -> None:
     table = genai_prices._table()
-    assert table.find_provider(None, None, known_base_url(provider)).models
+    service = service_named(provider)
+    assert service is not None
+    assert table.find_provider(None, None, service.base_url).models
 
 
 def test_the_url_counts_before_the_name() -> None:

@@ -19,7 +19,7 @@ from tests.support.process import free_port, serve
 
 ROOT = Path(__file__).parents[2]
 FRONT = ROOT / "README.md"
-PAGES = [FRONT, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [FRONT, *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [block._replace(page=page.relative_to(ROOT).as_posix()) for page in PAGES for block in code_blocks(page)]
 DJANGO = "docs/django.md"
 
@@ -28,7 +28,20 @@ URL = "http://127.0.0.1:8000"
 CHAT = "/api/v1/chat/completions"
 KEY = "sk-team-a-not-a-secret"
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
-SECRETS = {"OPENAI_API_KEY": "sk-upstream-not-a-secret", "EGRESS_PROXY": "http://me:not-a-secret@proxy.example:3128", "TEAM_A_KEY": KEY}
+UPSTREAM_KEYS = (
+    "ANTHROPIC_API_KEY",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AZURE_OPENAI_API_KEY",
+    "GEMINI_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+)
+SECRETS = {
+    "OPENAI_API_KEY": "sk-upstream-not-a-secret",
+    "EGRESS_PROXY": "http://me:not-a-secret@proxy.example:3128",
+    "TEAM_A_KEY": KEY,
+    **dict.fromkeys(UPSTREAM_KEYS, "upstream-key-not-a-secret"),
+}
 ADDRESSES = {"gunicorn": "--bind={}", "hypercorn": "--bind={}", "waitress": "--listen={}"}
 """The option for host and port, of those servers that have no `--port`."""
 MODULES = {"waitress-serve": "waitress"}

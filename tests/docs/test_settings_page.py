@@ -1,6 +1,5 @@
 """The pages about settings, limits and budgets: their examples do what they say, and the full one shows every field and its default."""
 
-import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,8 +23,7 @@ from completions_mw.settings import (
     StoreSettings,
     TimeoutSettings,
 )
-from completions_mw.settings.compatible import SERVICES
-from tests.docs.pages import HELLO, KEY, ROOT, SECRETS, on
+from tests.docs.pages import HELLO, KEY, SECRETS, on
 from tests.support.process import free_port
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_scenarios import SCENARIOS
@@ -149,8 +147,3 @@ def test_the_settings_show_the_defaults(table: tuple[str, ...], model: type[Base
     fields = {name: field for name, field in model.model_fields.items() if name in shown and not field.is_required()}
     values = {name: field.default for name, field in fields.items() if field.default_factory is None and name not in examples}
     assert {name: shown[name] for name in values} == values
-
-
-def test_the_page_names_every_known_provider() -> None:
-    listed = re.findall(r"^\| `(\w+)` \| `(https?://[^`]+)` \|$", (ROOT / PAGE).read_text(), re.MULTILINE)
-    assert dict(listed) == {service.name: service.base_url for service in SERVICES if service.name}

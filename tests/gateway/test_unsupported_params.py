@@ -11,7 +11,7 @@ from completions_mw.providers import openai
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.custom import CustomFormat
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
 from tests.support.upstream import MockUpstream

@@ -9,7 +9,7 @@ import pytest
 from completions_mw import Gateway, InvalidRequestError, Settings
 from completions_mw.gateway.param_policies import param_policies
 from completions_mw.http import Request, Response
-from completions_mw.settings.compatible import SAFE_PARAMS
+from completions_mw.settings.safe_params import SAFE_PARAMS
 from tests.support.examples import needs_local_model
 from tests.support.logs import line
 from tests.support.upstream import MockUpstream

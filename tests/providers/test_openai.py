@@ -6,7 +6,7 @@ from pydantic_core import from_json, to_json
 from completions_mw.errors import GatewayError
 from completions_mw.providers import openai
 from completions_mw.settings import OpenAISettings, Settings
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.sse import DONE, Event, ServerSentEvent
 
 SECRET = "sk-canary-upstream"

@@ -8,7 +8,7 @@ import pytest
 from completions_mw.providers import openai
 from completions_mw.providers.registry import upstream_of
 from completions_mw.settings import OpenAISettings, Settings
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 
 ALWAYS = {"base", "endpoint", "registry"}
 OPENAI = {"openai", "openai_embeddings", "openai_errors", "error_reports", "retry_advice", "lenient_json"}

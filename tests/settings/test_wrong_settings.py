@@ -129,7 +129,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("breaker.failure_rate", {"breaker": {"failure_rate": 1.5}}, "less than or equal to 1"),
     ("providers.up.api_keys", {"providers": {"up": {"api": "openai", "api_key": "k", "api_keys": ["k"]}}}, "beside `api_key`"),
     ("models.gpt-3.5-turbo.targets[0]", model("gpt-3.5-turbo", targets=["upp/x"]), "`upp` is not a provider; did you mean `up`?"),
-    ("models.m.targets[1]", model(targets=["up/x", "openai/x"]), "known are `up`"),
+    ("models.m.targets[1]", model(targets=["up/x", "elsewhere/x"]), "known are `up`"),
     ("models.m.targets[0]", {"models": {"m": {"targets": ["up/x"]}}}, "there are none"),
     ("models.my model", model("my model"), "without spaces"),
     (r"models.m\x00", model("m\0"), "printable"),

@@ -20,7 +20,7 @@ from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.custom import CustomFormat
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from completions_mw.sse import DONE, Event
 

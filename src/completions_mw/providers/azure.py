@@ -13,7 +13,7 @@ from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers import openai, openai_errors
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
 from completions_mw.providers.openai import open_stream, parse_completion, stream_content_type
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.azure import AzureSettings
 
 __all__ = [

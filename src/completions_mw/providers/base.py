@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.endpoint import Endpoint
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.sse import Event
 
 

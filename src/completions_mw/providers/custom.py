@@ -9,7 +9,7 @@ from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.openai_errors import parse_error
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from completions_mw.sse import EVENT_STREAM
 

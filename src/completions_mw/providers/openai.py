@@ -18,7 +18,8 @@ from completions_mw.providers.error_reports import is_report
 from completions_mw.providers.lenient_json import is_json_object, read_lenient
 from completions_mw.providers.openai_errors import parse_error, reported_error
 from completions_mw.settings import OpenAISettings
-from completions_mw.settings.compatible import Capabilities, capabilities_at
+from completions_mw.settings.capabilities import Capabilities
+from completions_mw.settings.compatible import capabilities_at
 from completions_mw.sse import DONE, EVENT_STREAM, Decoder, Event, ServerSentEvent
 
 __all__ = [
@@ -59,6 +60,9 @@ def build_request(
     """Return the HTTP request for `fields`. A stream asks for its usage too, unless the upstream does not support `stream_options`."""
     body = {**fields, "model": model}
     _rename_maximum(body, capabilities.max_tokens, max_tokens)
+    for name, theirs in capabilities.renamed.items():
+        if name in body:
+            body[theirs] = body.pop(name)
     if not capabilities.developer_role:
         body["messages"] = [{**said, "role": "system"} if said["role"] == "developer" else said for said in body["messages"]]
     # These say the same as leaving them out, and some services refuse them.

@@ -2,7 +2,9 @@
 
 settings.py   the root of the tree, `Settings`
 providers/    [providers.<name>]: upstreams and models in this process, one file for each kind
-compatible.py servers that speak OpenAI's API: their base URLs and capabilities
+compatible.py  the services that speak OpenAI's API, one row for each
+capabilities.py  what an upstream supports of OpenAI's API
+safe_params.py   parameters of vendors that compatible servers get
 models.py     [models.<name>]: names that clients send, targets, prices
 keys.py       [keys.<name>]: API keys
 cache.py      [cache] and [models.<name>.cache]

@@ -22,10 +22,10 @@ def fault(at: Location, text: str) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError("settings", "{text}", {"text": text}), loc=at, input=None)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown `name`: the most similar of the `known` names, or all of them."""
+def suggestion(name: str, known: Iterable[str], more: Iterable[str] = ()) -> str:
+    """Return a hint for an unknown `name`: the most similar of the `known` names and of `more`, or all that are known."""
     names = list(known)
-    if close := get_close_matches(name, names, 1):
+    if close := get_close_matches(name, [*names, *more], 1):
         return f"{DID_YOU_MEAN} `{close[0]}`?"
     return "known are " + ", ".join(f"`{one}`" for one in names) if names else "there are none"
 

@@ -1,107 +1,19 @@
-"""Servers that speak OpenAI's API, one row for each: name, base URL and capabilities.
+"""Services and servers that speak OpenAI's API, one row for each: name, address, key and what they support.
 
-The settings read the base URLs, the providers read the capabilities.
+A row says what the page of the service says that it names. Parameters that only some models of a service ignore are not in it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from completions_mw.settings.capabilities import Capabilities
+from completions_mw.settings.safe_params import SAFE_PARAMS
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a service or model supports of OpenAI's API.
-
-    A wire format gets requests that fit these capabilities: `core.dispatch.parameters` refuses the others, or changes them as the setting
-    `unsupported_params` says. So each parameter that a wire format does not translate is named in `unsupported`.
-    """
-
-    unsupported: frozenset[str] = frozenset()
-    """Parameters that the service does not have. If `stream_options` is one, streams are not asked for usage."""
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Smallest and largest value of numeric parameters, where the range is narrower than OpenAI's."""
-    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Values that the service does not take, by parameter, as `{"tool_choice": {"required"}}`. An object is named by its `type`."""
-    max_choices: int | None = None
-    """Largest `n`; None for that of OpenAI's API."""
-    max_stop: int | None = None
-    """Maximum of `stop` sequences; None for that of OpenAI's API."""
-    needs_maximum: bool = False
-    """Whether each request needs a maximum of completion tokens; it is the model's `max_output_tokens` if the client sets none."""
-    max_tokens: str = "max_tokens"
-    """Parameter in which the service takes a maximum of completion tokens."""
-    developer_role: bool = False
-    """Whether the service knows the role `developer`; otherwise such messages are sent as `system`."""
-    min_top_k: int = 1
-    """Smallest `top_k` that the service takes; a smaller one, which stands for no limit, is left out."""
-
-    def without(self, *names: str) -> "Capabilities":
-        """Return these capabilities without the parameters `names`."""
-        return replace(self, unsupported=self.unsupported.union(names)) if not self.unsupported.issuperset(names) else self
-
-
-SAFE_PARAMS: Final = frozenset(
-    [
-        "add_generation_prompt",
-        "cache_prompt",
-        "chat_template_kwargs",
-        "continue_final_message",
-        "documents",
-        "dry_allowed_length",
-        "dry_base",
-        "dry_multiplier",
-        "enable_thinking",
-        "frequency_penalty_range",
-        "grammar",
-        "guided_choice",
-        "guided_grammar",
-        "guided_json",
-        "guided_regex",
-        "ignore_eos",
-        "include_reasoning",
-        "include_stop_str_in_output",
-        "length_penalty",
-        "min_p",
-        "min_tokens",
-        "mirostat",
-        "mirostat_eta",
-        "mirostat_tau",
-        "mm_processor_kwargs",
-        "prompt_mode",
-        "random_seed",
-        "reasoning",
-        "reasoning_format",
-        "repeat_last_n",
-        "repeat_penalty",
-        "repetition_penalty",
-        "safe_prompt",
-        "separate_reasoning",
-        "skip_special_tokens",
-        "spaces_between_special_tokens",
-        "stop_token_ids",
-        "structured_outputs",
-        "tfs_z",
-        "think",
-        "thinking",
-        "thinking_budget",
-        "timings_per_token",
-        "top_a",
-        "typical_p",
-        "xtc_probability",
-        "xtc_threshold",
-        "content.audio_url",
-        "content.input_video",
-        "content.video_url",
-        "input_audio.format",
-        "service_tier",
-        "stream_options.chunk_include_usage",
-        "stream_options.continuous_usage_stats",
-        "tools.type",
-    ]
-)
-"""Parameters of vendors that change only how the model writes. Not among them are those that name other models, addresses, keys or plugins,
-or that make an answer cost more, as `models`, `provider`, `plugins`, `fallbacks`, `best_of` and `api_base`."""
+_ALL: Final = Capabilities()
+_variable: Final = re.compile(r"\{([A-Z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,53 +21,223 @@ class Service:
     """A service that the settings know by its name, by its host or by both."""
 
     name: str
-    """Name of the provider that needs no `base_url`, as in `[providers.groq]`; empty if every customer has a base URL of their own."""
+    """Name of the provider that needs no `base_url`, as in `[providers.groq]`; empty for an address that is known by its host only."""
     base_url: str
-    """Base URL of the service; without a name, any URL on the domain of the customers' hosts."""
-    capabilities: Capabilities = Capabilities()
+    """Base URL of the service, in which `{NAME}` stands for an environment variable; without a name, any URL on the domain of the hosts."""
+    page: str
+    """Page of the service's documentation that the row is from."""
+    key_variable: str | None = None
+    """Environment variable with the API key of a provider that has no table in the settings; None for a service without keys."""
+    key_is_optional: bool = False
+    """Whether the service works without a key: a server of one's own."""
+    capabilities: Capabilities = _ALL
 
     def serves(self, base_url: str) -> bool:
         """Return whether `base_url` is on the host of this service or on a subdomain of it, and on its port if the row names one."""
+        if self.base_url.startswith("{"):
+            return False
         own, other = urlsplit(self.base_url), urlsplit(base_url)
         return own.port in (None, other.port) and f".{other.hostname}".endswith(f".{own.hostname}")
 
 
+def _without(*unsupported: str, **more: Any) -> Capabilities:
+    """Return the capabilities of a service that does not support some parameters."""
+    return Capabilities(unsupported=frozenset(unsupported), **more)
+
+
+_MODERN: Final = _without("top_k", max_tokens="max_completion_tokens", developer_role=True)
+"""Of OpenAI, whose reasoning models refuse `max_tokens`, the older name, which all other services support."""
+_ANY_TOP_K: Final = Capabilities(min_top_k=-1)
+"""Of servers that take all parameters of OpenAI's API, and `top_k` as vLLM and llama.cpp have it. Also of a server that has no row."""
+_TOGETHER: Final = _without("logprobs", "top_logprobs")
+"""Its `logprobs` is a number, and what it answers has another form than OpenAI's."""
+
 OPENAI: Final = Service(
-    "openai",
-    "https://api.openai.com/v1",
-    Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True),
+    "openai", "https://api.openai.com/v1", "https://platform.openai.com/docs/api-reference/chat", "OPENAI_API_KEY", capabilities=_MODERN
 )
 SERVICES: Final = (
     OPENAI,
-    # OpenAI's reasoning models refuse `max_tokens`, the older name, which all other services support.
-    Service("", "https://openai.azure.com", Capabilities(max_tokens="max_completion_tokens", developer_role=True)),
-    Service("cerebras", "https://api.cerebras.ai/v1"),
-    Service("deepseek", "https://api.deepseek.com/v1"),
-    Service("fireworks", "https://api.fireworks.ai/inference/v1"),
-    Service("groq", "https://api.groq.com/openai/v1"),
-    Service("lmstudio", "http://localhost:1234/v1"),
-    Service("mistral", "https://api.mistral.ai/v1"),
-    Service("ollama", "http://localhost:11434/v1"),
-    Service("openrouter", "https://openrouter.ai/api/v1"),
-    Service("together", "https://api.together.xyz/v1"),
-    Service("xai", "https://api.x.ai/v1"),
+    Service("", "https://openai.azure.com", "https://learn.microsoft.com/azure/ai-foundry/openai/reference", capabilities=_MODERN),
+    Service(
+        "cerebras",
+        "https://api.cerebras.ai/v1",
+        "https://inference-docs.cerebras.ai/resources/openai",
+        "CEREBRAS_API_KEY",
+        capabilities=_without("frequency_penalty", "logit_bias", "parallel_tool_calls", "presence_penalty", "service_tier"),
+    ),
+    Service(
+        "cloudflare",
+        "https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1",
+        "https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility",
+        "CLOUDFLARE_API_KEY",
+    ),
+    Service(
+        "cohere",
+        "https://api.cohere.ai/compatibility/v1",
+        "https://docs.cohere.com/docs/compatibility-api",
+        "COHERE_API_KEY",
+        capabilities=_without(
+            "audio",
+            "logit_bias",
+            "metadata",
+            "modalities",
+            "parallel_tool_calls",
+            "prediction",
+            "service_tier",
+            "store",
+            "top_logprobs",
+            max_choices=1,
+        ),
+    ),
+    Service(
+        "databricks",
+        "{DATABRICKS_HOST}/serving-endpoints",
+        "https://docs.databricks.com/machine-learning/foundation-model-apis/api-reference",
+        "DATABRICKS_TOKEN",
+    ),
+    Service(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        "https://api-docs.deepseek.com/api/create-chat-completion",
+        "DEEPSEEK_API_KEY",
+        capabilities=_without(
+            "logit_bias",
+            "seed",
+            "top_k",
+            refused={"response_format": frozenset({"json_schema"})},
+            max_choices=1,
+        ),
+    ),
+    Service(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
+        "FIREWORKS_API_KEY",
+    ),
+    Service(
+        "groq",
+        "https://api.groq.com/openai/v1",
+        "https://console.groq.com/docs/openai",
+        "GROQ_API_KEY",
+        capabilities=_without("logit_bias", "logprobs", "top_logprobs", max_choices=1),
+    ),
+    Service("huggingface", "https://router.huggingface.co/v1", "https://huggingface.co/docs/inference-providers", "HF_TOKEN"),
+    Service(
+        "litellm",
+        "http://localhost:4000/v1",
+        "https://docs.litellm.ai/docs/proxy/user_keys",
+        "LITELLM_API_KEY",
+        key_is_optional=True,
+    ),
+    Service(
+        "llama.cpp",
+        "http://localhost:8080/v1",
+        "https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+        "LLAMA_API_KEY",
+        key_is_optional=True,
+        capabilities=_ANY_TOP_K,
+    ),
+    Service(
+        "lmstudio",
+        "http://localhost:1234/v1",
+        "https://lmstudio.ai/docs/developer/openai-compat",
+        "LM_API_TOKEN",
+        key_is_optional=True,
+    ),
+    Service(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "https://docs.mistral.ai/api/endpoint/chat",
+        "MISTRAL_API_KEY",
+        capabilities=_without(
+            "audio",
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "modalities",
+            "service_tier",
+            "store",
+            "stream_options",
+            "top_k",
+            "top_logprobs",
+            "user",
+            "verbosity",
+            "web_search_options",
+            ranges={"temperature": (0, 1.5)},
+            renamed={"seed": "random_seed"},
+        ),
+    ),
+    Service("nvidia", "https://integrate.api.nvidia.com/v1", "https://docs.api.nvidia.com/nim/reference/llm-apis", "NVIDIA_API_KEY"),
+    Service(
+        "ollama",
+        "http://localhost:11434/v1",
+        "https://docs.ollama.com/api/openai-compatibility",
+        "OLLAMA_API_KEY",
+        key_is_optional=True,
+        capabilities=_without("logit_bias", "tool_choice", "top_k", "user", max_choices=1),
+    ),
+    Service("openrouter", "https://openrouter.ai/api/v1", "https://openrouter.ai/docs/api-reference/parameters", "OPENROUTER_API_KEY"),
+    Service(
+        "perplexity",
+        "https://api.perplexity.ai",
+        "https://docs.perplexity.ai/docs/sonar/openai-compatibility",
+        "PERPLEXITY_API_KEY",
+        capabilities=_without("logit_bias", "logprobs", "seed", "top_logprobs", max_choices=1),
+    ),
+    Service("sglang", "http://localhost:30000/v1", "https://docs.sglang.ai/basic_usage/openai_api_completions", capabilities=_ANY_TOP_K),
+    Service(
+        "together",
+        "https://api.together.xyz/v1",
+        "https://docs.together.ai/docs/inference/openai-compatibility",
+        "TOGETHER_API_KEY",
+        capabilities=_TOGETHER,
+    ),
+    Service("", "https://api.together.ai", "https://docs.together.ai/docs/inference/openai-compatibility", capabilities=_TOGETHER),
+    Service(
+        "vllm",
+        "http://localhost:8000/v1",
+        "https://docs.vllm.ai/en/latest/serving/openai_compatible_server",
+        "VLLM_API_KEY",
+        key_is_optional=True,
+        capabilities=_ANY_TOP_K,
+    ),
+    Service(
+        "xai",
+        "https://api.x.ai/v1",
+        "https://docs.x.ai/docs/api-reference",
+        "XAI_API_KEY",
+        capabilities=_without("logit_bias", "top_k"),
+    ),
 )
-"""Base URLs and differences, from the documentation of each service."""
-_OTHERS: Final = Capabilities(min_top_k=-1)
-"""Of a server that has no row: all parameters of OpenAI's API, and `top_k`, as vLLM and llama.cpp have them."""
+_NAMED: Final = {service.name: service for service in SERVICES if service.name}
 
 
-def known_base_url(name: str) -> str:
-    """Return the base URL of the service called `name`, else that of OpenAI.
+def service_named(name: str) -> Service | None:
+    """Return the service called `name`, in any case: the API key of a service is never sent to another one."""
+    return _NAMED.get(name.lower())
 
-    The case of `name` does not matter, so that the API key of a service is never sent to OpenAI.
+
+def resembles_service(name: str) -> bool:
+    """Return whether `name` has the name of a service in it, as `groq-eu` and `my_mistral`, so that it is hardly meant for OpenAI."""
+    return bool(_NAMED.keys() & set(re.split(r"[-_.]", name.lower())) - {OPENAI.name})
+
+
+def address_of(service: Service) -> str:
+    """Return the base URL of a service, with the environment variables in it.
+
+    Raises:
+        ValueError: a variable is not set.
     """
-    return next((service.base_url for service in SERVICES if service.name and service.name == name.lower()), OPENAI.base_url)
+    missing = [name for name in _variable.findall(service.base_url) if not os.environ.get(name)]
+    if missing:
+        raise ValueError(f"the environment variable {missing[0]} is not set")
+    return _variable.sub(lambda found: os.environ[found[1]].rstrip("/"), service.base_url)
 
 
 def capabilities_at(base_url: str) -> Capabilities:
     """Return the capabilities of the service at `base_url`."""
-    return next((service.capabilities for service in SERVICES if service.serves(base_url)), _OTHERS)
+    return next((service.capabilities for service in SERVICES if service.serves(base_url)), _ANY_TOP_K)
 
 
 def safe_params_at(base_url: str) -> frozenset[str]:

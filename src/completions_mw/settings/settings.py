@@ -15,7 +15,8 @@ from completions_mw.settings.errors import explain
 from completions_mw.settings.keys import KeySettings
 from completions_mw.settings.limits import Allowance
 from completions_mw.settings.models import ModelSettings
-from completions_mw.settings.providers import ProviderSettings, TimeoutSettings
+from completions_mw.settings.providers import UPSTREAM_KINDS, ProviderSettings, TimeoutSettings, UpstreamSettings
+from completions_mw.settings.providers.implied import implied_names, implied_provider
 from completions_mw.settings.routing import BreakerSettings, RetrySettings
 from completions_mw.settings.secrets import DEFAULT_LEDGER_FILE
 from completions_mw.settings.sources import read_environment, read_toml
@@ -205,12 +206,23 @@ class Settings(SettingsModel):
 
     @model_validator(mode="after")
     def _find_providers(self) -> Self:
-        missing: list[tuple[Location, str]] = [
-            (("models", name, "targets", index), f"`{target.provider}` is not a provider; {suggestion(target.provider, self.providers)}")
-            for name, model in self.models.items()
-            for index, target in enumerate(model.targets)
-            if target.provider not in self.providers
-        ]
+        """Add the providers that targets name and that need no table."""
+        implied: dict[str, UpstreamSettings] = {}
+        missing: list[tuple[Location, str]] = []
+        for model, table in self.models.items():
+            for index, target in enumerate(table.targets):
+                name = target.provider
+                if name in self.providers or name in implied:
+                    continue
+                try:
+                    implied[name] = implied_provider(name, UPSTREAM_KINDS).completed(name, self.timeouts)
+                except LookupError:
+                    hint = suggestion(name, self.providers, implied_names(UPSTREAM_KINDS))
+                    missing.append((("models", model, "targets", index), f"`{name}` is not a provider; {hint}"))
+                except ValueError as error:
+                    missing.append((("models", model, "targets", index), f"`{name}` has no table in the settings, and {error}"))
         if missing:
             raise faults(missing)
+        # Written past pydantic, since the model is frozen.
+        self.__dict__["providers"] = {**self.providers, **implied}
         return self

@@ -7,7 +7,7 @@ import pytest
 from completions_mw.core.dispatch.parameters import TargetParams, unable
 from completions_mw.core.validation.request import Chat, validate
 from completions_mw.errors import InvalidRequestError
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.types import UnsupportedParams
 
 CAPABILITIES = Capabilities(

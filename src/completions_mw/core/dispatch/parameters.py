@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import InvalidRequestError
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.types import UnsupportedParams
 
 _HINTS: Final = frozenset(

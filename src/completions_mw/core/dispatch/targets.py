@@ -17,7 +17,7 @@ from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamErr
 from completions_mw.http import ClientConnection, UpstreamBody, UpstreamRequest, UpstreamResponse
 from completions_mw.providers.base import Completion, Upstream
 from completions_mw.providers.endpoint import Endpoint
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.sse import EVENT_STREAM, Event
 
 MAX_ERROR_BYTES: Final = 64 * 1024

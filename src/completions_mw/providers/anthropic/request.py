@@ -12,7 +12,7 @@ from completions_mw.providers.anthropic.tools import tool_members
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields
 from completions_mw.providers.untranslatable import untranslatable
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.anthropic import AnthropicSettings
 
 _WITHOUT_SAMPLING: Final = "2026-10-21"

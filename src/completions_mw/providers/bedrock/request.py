@@ -14,7 +14,7 @@ from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields, without_nothing
 from completions_mw.providers.tools import tools_of
 from completions_mw.providers.untranslatable import untranslatable
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import BedrockSettings
 
 _CAPABILITIES: Final = Capabilities(

@@ -13,7 +13,7 @@ from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields, 
 from completions_mw.providers.gemini.thinking import call_signature, signature_of, thinking_config
 from completions_mw.providers.tools import called_names, calls_of, tools_of
 from completions_mw.providers.untranslatable import untranslatable
-from completions_mw.settings.compatible import Capabilities
+from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import GeminiSettings
 
 _CAPABILITIES: Final = Capabilities(

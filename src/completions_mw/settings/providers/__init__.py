@@ -9,12 +9,13 @@ anthropic.py  `api = "anthropic"`: Anthropic, and servers that have its API besi
 gemini.py     `api = "gemini"`: Google's Gemini API
 bedrock.py    `api = "bedrock"`: Amazon Bedrock
 local.py      `api = "llama_cpp"` and `api = "echo"`: models in this process
+implied.py    providers that need no table, such as `groq`
 custom.py     `api = "custom"`: a wire format of the host app, or of an installed package
 
 A wire format that is added needs a class here, a place in `ProviderSettings`, and a case in `providers/registry.py`.
 """
 
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
@@ -28,6 +29,7 @@ from completions_mw.settings.providers.local import EchoSettings, LlamaCppSettin
 from completions_mw.settings.providers.openai import OpenAISettings
 
 __all__ = [
+    "UPSTREAM_KINDS",
     "AnthropicSettings",
     "AwsSignature",
     "AzureSettings",
@@ -54,3 +56,7 @@ ProviderSettings = Annotated[
     | EchoSettings,
     Field(discriminator="api"),
 ]
+UPSTREAM_KINDS: Final[tuple[type[UpstreamSettings], ...]] = tuple(
+    kind for kind in get_args(get_args(ProviderSettings)[0]) if not kind.is_local
+)
+"""Classes of the providers that are reached over HTTP."""

@@ -11,6 +11,7 @@ class AnthropicSettings(UpstreamSettings):
     """A provider that speaks Anthropic's Messages API: Anthropic itself, and servers that have it beside OpenAI's."""
 
     own_headers: ClassVar = frozenset({"x-api-key", "anthropic-version"})
+    key_variable: ClassVar = "ANTHROPIC_API_KEY"
 
     api: Literal["anthropic"]
     auth: Literal["x-api-key", "bearer"] = "x-api-key"

@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
-from completions_mw.settings.base import faults
 from completions_mw.settings.providers.base import UpstreamSettings
 from completions_mw.settings.types import matching
 
@@ -37,6 +36,5 @@ class AzureSettings(UpstreamSettings):
             ValidationError: the settings name no resource.
         """
         if self.resource is None:
-            # Pydantic names the `api` in such paths too.
-            raise faults([((name, self.api, "resource"), "is missing, and there is no `base_url`")])
+            raise self.fault(name, "resource", "is missing, and there is no `base_url`")
         return f"https://{self.resource}.openai.azure.com"

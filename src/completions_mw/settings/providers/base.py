@@ -1,9 +1,9 @@
 """Base classes of the tables `[providers.<name>]`."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple, Self
+from typing import ClassVar, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from completions_mw.settings.base import SettingsModel, faults
 from completions_mw.settings.secrets import ApiKey, HeaderValue, ProxyUrl
@@ -44,6 +44,10 @@ class UpstreamSettings(SettingsModel):
     is_local: ClassVar[Literal[False]] = False
     own_headers: ClassVar[frozenset[str]] = frozenset()
     """Headers that the wire format sets itself, beside those of every request."""
+    key_variable: ClassVar[str | None] = None
+    """Environment variable with the API key of a provider that is named after its `api` and has no table; None if it needs a table."""
+    key_is_optional: ClassVar[bool] = False
+    """Whether such a provider may have other credentials than that key."""
 
     api: str
     base_url: BaseUrl = ""
@@ -63,6 +67,11 @@ class UpstreamSettings(SettingsModel):
     """What happens to parameters that this provider's models do not take, where it differs from the general setting."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     """Timeouts of this provider. Values that are left out come from the general `timeouts` when the settings are built."""
+
+    @classmethod
+    def api_name(cls) -> str:
+        """Return the value of `api` in the tables of this class."""
+        return str(get_args(cls.model_fields["api"].annotation)[0])
 
     @field_validator("headers")
     @classmethod
@@ -105,8 +114,18 @@ class UpstreamSettings(SettingsModel):
         Raises:
             ValidationError: there is none.
         """
+        raise self.fault(name, "base_url", "is missing")
+
+    def fault(self, name: str, field: str, text: str) -> ValidationError:
+        """Return the error for a field of this table that was found wrong after the table was built.
+
+        Args:
+            name: the provider's name in the settings.
+            field: name of the field.
+            text: what is wrong with it.
+        """
         # Pydantic names the `api` in such paths too.
-        raise faults([((name, self.api, "base_url"), "is missing")])
+        return faults([((name, self.api, field), text)])
 
     @property
     def safe_params(self) -> frozenset[str]:

@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator
 
-from completions_mw.settings.base import faults
 from completions_mw.settings.providers.base import AwsSignature, TimeoutSettings, UpstreamSettings
 from completions_mw.settings.types import Identifier, matching
 
@@ -36,8 +35,7 @@ class BedrockSettings(UpstreamSettings):
             ValidationError: there is a profile, whose credentials are of no use beside an API key.
         """
         if self.profile is not None and self.signature is None:
-            # Pydantic names the `api` in such paths too.
-            raise faults([((name, self.api, "profile"), "is not used by a provider with an `api_key`")])
+            raise self.fault(name, "profile", "is not used by a provider with an `api_key`")
         return super().completed(name, general)
 
     def default_base_url(self, name: str) -> str:

@@ -9,6 +9,7 @@ class GeminiSettings(UpstreamSettings):
     """A provider that speaks the Gemini API (docs/providers/gemini.md)."""
 
     own_headers: ClassVar = frozenset({"x-goog-api-key"})
+    key_variable: ClassVar = "GEMINI_API_KEY"
 
     api: Literal["gemini"]
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from completions_mw.settings.compatible import known_base_url, safe_params_at
+from completions_mw.settings.compatible import OPENAI, address_of, resembles_service, safe_params_at, service_named
 from completions_mw.settings.providers.base import UpstreamSettings
 from completions_mw.settings.types import Identifier
 
@@ -19,8 +19,18 @@ class OpenAISettings(UpstreamSettings):
     project: Identifier | None = None
 
     def default_base_url(self, name: str) -> str:
-        """Return the base URL of the known service called `name`, else that of OpenAI."""
-        return known_base_url(name)
+        """Return the base URL of the known service called `name`, else that of OpenAI.
+
+        Raises:
+            ValidationError: the name is like that of another service, or the service has no one address.
+        """
+        try:
+            service = service_named(name)
+            if service is None and resembles_service(name):
+                raise ValueError("is missing, and the provider's name is like that of a service other than OpenAI")
+            return address_of(service or OPENAI)
+        except ValueError as error:
+            raise self.fault(name, "base_url", str(error)) from None
 
     @property
     def safe_params(self) -> frozenset[str]:
