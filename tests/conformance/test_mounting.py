@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.given import JSON, KEY, chat_body
-from tests.hosts.base import CHAT, HELLO, MODELS, PREFIX, Host, bearer
+from tests.hosts.base import CHAT, HELLO, MODELS, OWN_FILES, PREFIX, Host, bearer
 
 CHAT_BODY = json.dumps(chat_body()).encode()
 HEADERS = (*bearer(KEY), *JSON)
@@ -44,6 +44,22 @@ def test_other_paths_are_the_apps(host: Host, verb: str, path: str) -> None:
     response = host.request(verb, path, HEADERS, CHAT_BODY if verb == "POST" else b"")
     assert response.status in (307, 404)
     assert "x-request-id" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/responses", "/completions", "/images/generations", "/v1/chat/completions"])
+def test_an_api_that_is_not_here_is_refused_with_a_hint(host: Host, path: str) -> None:
+    response = host.request("POST", PREFIX + path, HEADERS, CHAT_BODY)
+    hint = f"this server has POST {CHAT} and GET {MODELS}; the base URL of clients ends with {PREFIX}"
+    message = f"Invalid URL (POST {PREFIX}{path}) (HINT: {hint})."
+    assert response.status == 404
+    assert response.error == {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    assert response.headers["x-completions-error-source"] == "gateway"
+    assert response.headers["x-request-id"].startswith("req_")
+
+
+def test_a_page_of_the_app_at_such_a_path_stays_its_own(host: Host) -> None:
+    response = host.request("GET", OWN_FILES)
+    assert (response.status, response.body, "x-request-id" in response.headers) == (200, HELLO, False)
 
 
 def test_other_verbs_on_the_apps_pages_are_the_apps(host: Host) -> None:

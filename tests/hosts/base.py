@@ -19,6 +19,10 @@ PREFIX: Final = "/api/v1"
 CHAT: Final = f"{PREFIX}/chat/completions"
 EMBEDDINGS: Final = f"{PREFIX}/embeddings"
 MODELS: Final = f"{PREFIX}/models"
+OWN_FILES: Final = f"{PREFIX}/files"
+"""A page of the app at a path of OpenAI's API."""
+PAGES: Final = ("/hello", OWN_FILES)
+"""Paths of the app's own pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 
-from tests.hosts.base import HELLO
+from tests.hosts.base import HELLO, PAGES
 
 
 class UserMiddleware(MiddlewareMixin):  # type: ignore[misc]
@@ -28,4 +28,4 @@ def private(request: HttpRequest) -> HttpResponse:
     return HttpResponse(HELLO)
 
 
-urlpatterns = [path("hello", hello), path("private", private)]
+urlpatterns = [*(path(page[1:], hello) for page in PAGES), path("private", private)]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from fastapi import FastAPI, Response
 
 from completions_mw.adapters.fastapi import router
-from tests.hosts.base import HELLO, Host, Project
+from tests.hosts.base import HELLO, PAGES, Host, Project
 from tests.support.asgi_driver import ASGIServer
 
 
@@ -14,9 +14,10 @@ from tests.support.asgi_driver import ASGIServer
 def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     app = FastAPI()
-    app.add_api_route("/hello", hello, response_class=Response)
     with project.async_gateway() as gateway:
         app.include_router(router(gateway))
+        for page in PAGES:
+            app.add_api_route(page, hello, response_class=Response)
         yield Host(ASGIServer(app, project.portal))
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import flask
 
 from completions_mw.adapters.flask import Completions
-from tests.hosts.base import HELLO, Host, Project
+from tests.hosts.base import HELLO, PAGES, Host, Project
 from tests.support.wsgi_driver import WSGIServer
 
 
@@ -14,7 +14,8 @@ from tests.support.wsgi_driver import WSGIServer
 def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     app = flask.Flask(__name__)
-    app.add_url_rule("/hello", view_func=hello)
+    for page in PAGES:
+        app.add_url_rule(page, view_func=hello)
     with project.gateway() as gateway:
         Completions(app, gateway)
         yield Host(WSGIServer(app))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from completions_mw.adapters.starlette import routes
-from tests.hosts.base import HELLO, Host, Project
+from tests.hosts.base import HELLO, PAGES, Host, Project
 from tests.support.asgi_driver import ASGIServer
 
 
@@ -17,7 +17,7 @@ from tests.support.asgi_driver import ASGIServer
 def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     with project.async_gateway() as gateway:
-        app = Starlette(routes=[Route("/hello", hello), *routes(gateway)])
+        app = Starlette(routes=[*routes(gateway), *(Route(page, hello) for page in PAGES)])
         yield Host(ASGIServer(app, project.portal))
 
 

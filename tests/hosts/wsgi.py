@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from completions_mw.adapters.wsgi import CompletionsMiddleware
-from tests.hosts.base import HELLO, Host, Project
+from tests.hosts.base import HELLO, PAGES, Host, Project
 from tests.support.wsgi_driver import WSGIServer
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Be the host app."""
-    found = environ["PATH_INFO"] == "/hello"
+    found = environ["PATH_INFO"] in PAGES
     start_response("200 OK" if found else "404 Not Found", [("content-type", "text/plain")])
     return [HELLO if found else b"the app has no such page"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
@@ -35,10 +36,25 @@ class CompletionsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._owns(scope["method"], path_of(scope)):
             await answer(self._gateway, scope, receive, send)
+        elif scope["type"] == "http" and self._gateway.lacks(path_of(scope)):
+            await self._find_or_refuse(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._app(scope, receive, self._closing(send))
         else:
             await self._app(scope, receive, send)
+
+    async def _find_or_refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_missing = False
+
+        async def send_found(message: Message) -> None:
+            nonlocal is_missing
+            is_missing = is_missing or message.get("status") == HTTPStatus.NOT_FOUND
+            if not is_missing:
+                await send(message)
+
+        await self._app(scope, receive, send_found)
+        if is_missing:
+            await refuse(self._gateway, scope, send)
 
     def _closing(self, send: Send) -> Send:
         async def close_first(message: Message) -> None:
@@ -47,6 +63,12 @@ class CompletionsMiddleware:
             await send(message)
 
         return close_first
+
+
+async def refuse(gateway: AsyncGateway, scope: Scope, send: Send) -> None:
+    """Answer a request for a path that the gateway lacks and the host app does not have."""
+    response = gateway.refuse(scope["method"], path_of(scope))
+    await respond(response, headers_of(response, scope), send)
 
 
 async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Send, native: object = None) -> None:
@@ -107,7 +129,7 @@ def headers_of(response: Response[Any], scope: Scope) -> list[tuple[bytes, bytes
     return headers if scope.get("http_version", "1.1") < "2" else [header for header in headers if header[0] != b"connection"]
 
 
-async def respond(response: Response[StreamBody], headers: list[tuple[bytes, bytes]], send: Send) -> None:
+async def respond(response: Response[StreamBody] | Response[bytes], headers: list[tuple[bytes, bytes]], send: Send) -> None:
     """Send a response; a streamed body is sent piece by piece, and closed."""
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     body = response.body

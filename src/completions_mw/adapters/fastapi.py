@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from completions_mw.adapters.asgi import Send, answer
 from completions_mw.adapters.asgi_client import Message, Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
-from completions_mw.core.routes import Routes
+from completions_mw.core.routes import ABSENT, Routes
 from completions_mw.gateway import AsyncGateway
 from completions_mw.schemas import (
     ChatCompletion,
@@ -92,6 +92,10 @@ def router(gateway: AsyncGateway) -> APIRouter:
         """Return one of the models that the caller may use."""
         return GatewayResponse(gateway, request, f"{paths.models}/{model}")
 
+    async def refuse_absent(request: Request, absent: str) -> Response:
+        response = gateway.refuse(request.method, f"{gateway.settings.prefix}/{absent}")
+        return Response(response.body, response.status, dict(response.headers))
+
     request_docs = {"required": True, "content": {"application/json": {"schema": self_contained(ChatRequest)}}}
     streamed_docs = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
     completion_docs = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed_docs}
@@ -104,6 +108,9 @@ def router(gateway: AsyncGateway) -> APIRouter:
     api.api_route(paths.embeddings, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_embeddings)
     api.api_route(paths.models, methods=[*METHODS_BUT_GET], include_in_schema=False)(list_models)
     api.api_route(paths.models + MODEL, methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
+    if paths.absent:
+        path, methods = f"{gateway.settings.prefix}/{{absent:path}}", ["POST", *METHODS_BUT_POST]
+        api.add_api_route(path, refuse_absent, methods=methods, include_in_schema=False, route_class_override=AbsentRoute)
     for path in (paths.chat, paths.embeddings, paths.models, paths.models + MODEL):
         api.routes.append(Route(path, OtherMethods(gateway, path), include_in_schema=False))
     return api
@@ -115,6 +122,15 @@ class ExactRoute(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
         return (match, child_scope) if is_exact(scope, child_scope) else (Match.NONE, {})
+
+
+class AbsentRoute(APIRoute):
+    """A route of the paths that the gateway lacks. Any other route that matches comes first, wherever it stands."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        is_absent = match is Match.FULL and f"/{child_scope['path_params']['absent']}" in ABSENT
+        return (Match.PARTIAL, child_scope) if is_absent else (Match.NONE, {})
 
 
 def is_exact(scope: Scope, child_scope: Scope) -> bool:

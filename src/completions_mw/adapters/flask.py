@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Unpack
 
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -90,6 +91,7 @@ class Completions:
         app.extensions["completions_mw"] = gateway
         routes = Routes(gateway.settings.prefix)
         app.teardown_request(close_stream)
+        app.after_request(refuse_missing)
         app.url_map.converters[CONVERTER] = ModelConverter
         paths = {"chat": routes.chat, "embeddings": routes.embeddings, "models": routes.models}
         for name, path in (*paths.items(), ("model", f"{routes.models}/<{CONVERTER}:model>")):
@@ -127,6 +129,15 @@ def answer(model: str = "") -> flask.Response:
     return to_flask_response(response)
 
 
+def refuse_missing(response: flask.Response) -> flask.Response:
+    """Replace the app's 404 for a path of OpenAI's API that the gateway lacks and no route of the app has."""
+    gateway: Gateway = flask.current_app.extensions["completions_mw"]
+    request = flask.request
+    if response.status_code == HTTPStatus.NOT_FOUND and request.url_rule is None and gateway.lacks(request.path):
+        return to_flask_response(gateway.refuse(request.method, request.path))
+    return response
+
+
 def close_stream(error: BaseException | None) -> None:
     """Close the stream of a request that failed after our view, as in an `after_request` function: no server has got it."""
     stream: BlockingIterator[bytes] | None = flask.g.pop("completions_mw_stream", None)
@@ -139,7 +150,7 @@ def to_request(request: flask.Request) -> Request:
     return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request), debug=flask.current_app.debug)
 
 
-def to_flask_response(response: Response[BlockingIterator[bytes]]) -> flask.Response:
+def to_flask_response(response: Response[BlockingIterator[bytes]] | Response[bytes]) -> flask.Response:
     """Return a Flask response. A stream is passed through directly, so that `after_request` functions do not read it."""
     if isinstance(response.body, bytes):
         # In a list, since Flask would set the length of bytes, which is none where HEAD has the length of GET.

@@ -10,7 +10,7 @@ The app closes the gateway in its lifespan:
 
 from typing import Final
 
-from completions_mw.adapters.asgi import Send, answer, path_of
+from completions_mw.adapters.asgi import Send, answer, path_of, refuse
 from completions_mw.adapters.asgi_client import Receive, Scope
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import Routes
@@ -54,6 +54,7 @@ def routes(gateway: AsyncGateway) -> list[BaseRoute]:
         GatewayRoute(gateway, paths.embeddings, "completions_mw_embeddings"),
         GatewayRoute(gateway, paths.models, "completions_mw_models"),
         GatewayRoute(gateway, paths.models + MODEL, "completions_mw_model"),
+        AbsentRoute(gateway, gateway.settings.prefix),
     ]
 
 
@@ -69,6 +70,29 @@ class GatewayRoute(Route):
             return Match.NONE, {}
         match, child_scope = super().matches(scope)
         return (Match.PARTIAL if scope["method"] == "OPTIONS" else match), child_scope
+
+
+class AbsentRoute(Route):
+    """A route of the paths that the gateway lacks. Any other route that matches comes first, wherever it stands."""
+
+    def __init__(self, gateway: AsyncGateway, prefix: str) -> None:
+        super().__init__(f"{prefix}/{{absent:path}}", AbsentApp(gateway), name="completions_mw_absent")
+        self._gateway = gateway
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or not self._gateway.lacks(path_of(scope)):
+            return Match.NONE, {}
+        return Match.PARTIAL, super().matches(scope)[1]
+
+
+class AbsentApp:
+    """The ASGI app of the paths that the gateway lacks."""
+
+    def __init__(self, gateway: AsyncGateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await refuse(self._gateway, scope, send)
 
 
 class GatewayApp:

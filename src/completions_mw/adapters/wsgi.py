@@ -6,6 +6,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import werkzeug
+
 from completions_mw.adapters.support import check_gateway
 from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody, shut_down
 from completions_mw.blocking import BlockingIterator
@@ -39,10 +41,21 @@ class CompletionsMiddleware:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = to_request(environ)
         if self._app is not None and not self._gateway.owns(request.method, request.path):
+            if self._gateway.lacks(request.path):
+                return self._found_or_refused(self._app, environ, start_response, request)
             return self._app(environ, start_response)
         if environ.get("wsgi.multiprocess"):
             self._gateway.note_processes()
         return to_wsgi(self._gateway.handle(request), start_response)
+
+    def _found_or_refused(
+        self, app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse", request: Request
+    ) -> Iterable[bytes]:
+        found = werkzeug.Response.from_app(app, environ)
+        if found.status_code != HTTPStatus.NOT_FOUND:
+            return found(environ, start_response)
+        found.close()
+        return to_wsgi(self._gateway.refuse(request.method, request.path), start_response)
 
 
 def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
@@ -69,7 +82,7 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
     )
 
 
-def to_wsgi(response: Response[BlockingIterator[bytes]], start_response: "StartResponse") -> Iterable[bytes]:
+def to_wsgi(response: Response[BlockingIterator[bytes]] | Response[bytes], start_response: "StartResponse") -> Iterable[bytes]:
     """Start the response and return its body, as a WSGI app does."""
     start_response(STATUS_LINES.get(response.status, f"{response.status} Unknown"), headers_of(response))
     return [response.body] if isinstance(response.body, bytes) else response.body

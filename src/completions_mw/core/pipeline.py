@@ -140,6 +140,15 @@ class Pipeline:
         # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
         return Response(response.status, headers, b"" if request.method == "HEAD" else body)
 
+    def refuse(self, method: str, path: str) -> Response[bytes]:
+        """Return the response to a request for a path that no route has; its body is left to the host app."""
+        context = RequestContext.begin(self._clock, is_http=True)
+        error = self.routes.not_found(method, path)
+        self._end(context, error)
+        response = self._chat.error_response(error)
+        headers = (*response.headers, *context.response_headers(), ("content-length", str(len(response.body))))
+        return Response(response.status, headers, b"" if method == "HEAD" else response.body)
+
     async def complete(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Completion:
         """Answer a direct call from Python with a whole answer.
 

@@ -11,6 +11,43 @@ MODELS: Final = "/models"
 MODEL: Final = "/models/"
 POST: Final = ("POST",)
 GET: Final = ("GET", "HEAD")
+ABSENT: Final = frozenset(
+    [
+        "/assistants",
+        "/audio/speech",
+        "/audio/transcriptions",
+        "/audio/translations",
+        "/batches",
+        "/completions",
+        "/containers",
+        "/conversations",
+        "/evals",
+        "/files",
+        "/fine_tuning/jobs",
+        "/images/edits",
+        "/images/generations",
+        "/images/variations",
+        "/moderations",
+        "/realtime/calls",
+        "/realtime/client_secrets",
+        "/realtime/sessions",
+        "/responses",
+        "/responses/compact",
+        "/responses/input_tokens",
+        "/threads",
+        "/threads/runs",
+        "/uploads",
+        "/vector_stores",
+        "/videos",
+        # A base URL of one segment or one path too many.
+        "/v1/chat/completions",
+        "/v1/models",
+        "/chat/completions/chat/completions",
+        "/chat/completions/models",
+    ]
+)
+"""Paths at which clients of OpenAI's API begin, and which the gateway does not have (https://platform.openai.com/docs/api-reference).
+Only whole paths: where the host app has such a path, it has a page there, which cannot be missing."""
 
 
 class Route(NamedTuple):
@@ -34,6 +71,9 @@ class Routes:
         self.chat = prefix + CHAT_COMPLETIONS
         self.embeddings = prefix + EMBEDDINGS
         self.models = prefix + MODELS
+        self.absent = {prefix + path for path in ABSENT} if prefix else set()
+        """Paths of OpenAI's API that the gateway does not have; none without a prefix, where they may well be pages of the host app."""
+        self._hint = f"this server has POST {self.chat} and GET {self.models}; the base URL of clients ends with {prefix or '/'}"
         self._exact = {prefix + path: Route(path, POST) for path in posts} | {self.models: Route(MODELS, GET)}
         self._model_prefix = prefix + MODEL
         self._model = Route(MODEL, GET)
@@ -54,11 +94,16 @@ class Routes:
         """
         route = self._exact.get(path) or self.match(path)
         if route is None:
-            raise NotFoundError(f"Invalid URL ({method[:16]} {path[:256]})")
+            raise self.not_found(method, path)
         if method not in route.methods and method != "OPTIONS":
             text = f"Not allowed to {method[:16]} on {path[:256]} (HINT: use {route.methods[0]})."
             raise MethodNotAllowedError(text, allow=", ".join(route.methods))
         return route
+
+    def not_found(self, method: str, path: str) -> NotFoundError:
+        """Return the error for a path that no route has, with a hint for developers whose client has another API or a wrong base URL."""
+        text = f"Invalid URL ({method[:16]} {path[:256]})"
+        return NotFoundError(f"{text} (HINT: {self._hint})." if path in self.absent else text)
 
     def owns(self, method: str, path: str) -> bool:
         """Tell whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it may ask for."""

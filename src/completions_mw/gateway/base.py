@@ -21,6 +21,7 @@ from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.options import GatewayOptions, check_option_names
 from completions_mw.gateway.setup_warnings import SetupWarning
 from completions_mw.gateway.wiring import Wiring
+from completions_mw.http import Response
 from completions_mw.schemas import ChatCompletion, EmbeddingResponse, ModelList
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
@@ -76,6 +77,14 @@ class GatewayBase:
     def has_path(self, path: str) -> bool:
         """Return whether a path is one of this gateway's, whatever the method. Adapters that add routes to an app ask it."""
         return self._pipeline.routes.match(path) is not None
+
+    def lacks(self, path: str) -> bool:
+        """Return whether a path is one of OpenAI's API that this gateway does not have. Adapters replace the 404 of a host app there."""
+        return path in self._pipeline.routes.absent
+
+    def refuse(self, method: str, path: str) -> Response[bytes]:
+        """Return the 404 for a path that this gateway `lacks`: OpenAI's error, with the paths that there are."""
+        return self._pipeline.refuse(method, path)
 
     async def _caller(self, key: str | None, caller: CallerLike | None) -> Caller | None:
         if key is not None and caller is not None:

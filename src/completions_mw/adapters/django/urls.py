@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from completions_mw.adapters.django.gateways import SETTINGS, gateways, project_settings
-from completions_mw.adapters.django.views import answer
+from completions_mw.adapters.django.views import answer, refuse
 from completions_mw.adapters.support import needs
 from completions_mw.core.routes import Routes
 from completions_mw.gateway import AsyncGateway, Gateway
@@ -44,6 +44,7 @@ def _patterns(prefix: str) -> list[URLPattern]:
         path(routes.models[1:], answer, {"path": routes.models}, name="models"),
         # Not by the converter `path`, which knows no line feeds.
         re_path(rf"^{re.escape(routes.models[1:])}/(?P<model>[\s\S]+)\Z", answer, {"path": f"{routes.models}/"}, name="model"),
+        *(path(absent[1:], refuse, {"path": absent}) for absent in sorted(routes.absent)),
     ]
 
 
@@ -63,6 +64,7 @@ def _rebuild(*, setting: str, **_: object) -> None:
 for _alias in connections:
     # No transaction may stay open while a model answers.
     transaction.non_atomic_requests(using=_alias)(answer)
+    transaction.non_atomic_requests(using=_alias)(refuse)
 
 urlpatterns = _patterns(gateways().blocking.settings.prefix)
 setting_changed.connect(_rebuild)

@@ -45,6 +45,15 @@ def answer(request: HttpRequest, path: str, model: str = "") -> Any:
 answer.login_required = False
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
+def refuse(request: HttpRequest, path: str) -> HttpResponse:
+    """Refuse a request for a path of OpenAI's API that the gateway lacks."""
+    return to_django_response(gateways().blocking.refuse(request.method, path), request)
+
+
+refuse.login_required = False
+
+
 class AsyncResponse(HttpResponse):  # type: ignore[misc]
     """A response that the gateway makes on the event loop of the server: Django awaits `render`.
 
