@@ -63,6 +63,13 @@ class Client:
         self._count()
         return self._whole()
 
+    async def fail(self) -> dict[str, Any]:
+        """Fail when the app asks no more, as BaseHTTPMiddleware may where middleware below it replays the body."""
+        try:
+            return await self.receive()
+        except asyncio.CancelledError:
+            raise RuntimeError("Unexpected message received: http.request") from None
+
     async def send(self, message: Any) -> None:
         self.messages.append(message)
 
@@ -105,6 +112,11 @@ def replaying(gateway: AsyncGateway) -> asgi.ASGIApp:
     return lambda scope, receive, send: app(scope, scope["test_client"].replay, send)
 
 
+def failing(gateway: AsyncGateway) -> asgi.ASGIApp:
+    app = plain(gateway)
+    return lambda scope, receive, send: app(scope, scope["test_client"].fail, send)
+
+
 def below_base_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
     return Starlette(routes=starlette.routes(gateway), middleware=[Middleware(BaseHTTPMiddleware, dispatch=replay_body)])
 
@@ -120,7 +132,7 @@ def fastapi_middleware(gateway: AsyncGateway) -> asgi.ASGIApp:
     return app
 
 
-every_host = pytest.mark.parametrize("host", [plain, below_any_middleware, replaying, below_base_middleware, fastapi_middleware])
+every_host = pytest.mark.parametrize("host", [plain, below_any_middleware, replaying, failing, below_base_middleware, fastapi_middleware])
 
 
 async def ask(app: asgi.ASGIApp, upstream: MockUpstream, model: str, *, leave: bool = False, **fields: Any) -> Client:

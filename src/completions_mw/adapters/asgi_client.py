@@ -137,7 +137,12 @@ class Client:
 
     async def _watch(self) -> None:
         # Asked once: where a middleware replays the body, every further message is that body, at once and for ever.
-        if (await self._receive())["type"] == "http.disconnect":
+        try:
+            message = await self._receive()
+        except Exception:
+            # Starlette's BaseHTTPMiddleware raises at such a body, also while this task is being cancelled.
+            return
+        if message["type"] == "http.disconnect":
             self._left = True
             if self._finishing is not None and self._finishing.take():
                 self._is_finishing = True
