@@ -27,6 +27,8 @@ _MEDIA_TYPES: Final = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """Media types by file extension. Not from `mimetypes`, whose answers depend on the machine."""
+_THOUGHT_MEMBERS: Final = {"thinking": ("type", "thinking", "signature"), "redacted_thinking": ("type", "data")}
+"""Members of thoughts by their type, that with the signature last."""
 
 Turn = tuple[str, list[Any]]
 """A role and its parts, in the words of an API."""
@@ -57,6 +59,21 @@ def parts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 def text_of(message: Mapping[str, Any]) -> str:
     """Return the text of a message, all of whose parts are text or refusals."""
     return "".join(part.get("text") or part.get("refusal") or "" for part in parts_of(message))
+
+
+def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the thoughts in the `thinking_blocks` of an assistant message that a client sends back, as Anthropic's API gave them.
+
+    They are unvalidated: whatever is no thought, or is none that its API signed, is left out.
+    """
+    blocks = message.get("thinking_blocks")
+    thoughts = []
+    for block in blocks if isinstance(blocks, list) else ():
+        names = _THOUGHT_MEMBERS.get(str(block.get("type")), ()) if isinstance(block, dict) else ()
+        # A thought of a stream has an index too.
+        if names and all(isinstance(block.get(name), str) for name in names) and block[names[-1]]:
+            thoughts.append({name: block[name] for name in names})
+    return thoughts
 
 
 def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:

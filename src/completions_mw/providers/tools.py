@@ -37,7 +37,7 @@ def tools_of(fields: Mapping[str, Any]) -> Tools:
             return Tools(functions, "named", choice["function"]["name"])
         case "allowed_tools":
             allowed = choice["allowed_tools"]
-            names = {(tool.get("function") or {}).get("name") for tool in allowed["tools"]}
+            names = [tool["function"].get("name") for tool in allowed["tools"] if isinstance(tool.get("function"), dict)]
             return Tools([function for function in functions if function["name"] in names], allowed["mode"])
         case _:
             raise untranslatable("tool_choice.type", "has no tools other than functions")

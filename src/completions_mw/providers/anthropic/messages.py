@@ -8,7 +8,7 @@ from binascii import Error, a2b_base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of
+from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of, thoughts_of
 from completions_mw.providers.tools import calls_of
 from completions_mw.providers.untranslatable import untranslatable
 
@@ -16,8 +16,6 @@ Block = dict[str, Any]
 """A block of content."""
 
 _IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_THOUGHT_MEMBERS: Final = {"thinking": ("type", "thinking", "signature"), "redacted_thinking": ("type", "data")}
-"""Members of thoughts by their type; a thought of a stream has others too."""
 
 
 class Conversation(NamedTuple):
@@ -110,11 +108,7 @@ def _answer(message: Mapping[str, Any], position: int) -> Iterator[Block]:
     for name in ("audio", "function_call"):
         if message.get(name):
             raise untranslatable(f"messages[{position}].{name}", "has no such answers", is_value=False)
-    thoughts = message.get("thinking_blocks")
-    for thought in thoughts if isinstance(thoughts, list) else ():
-        members = _THOUGHT_MEMBERS.get(str(thought.get("type"))) if isinstance(thought, dict) else None
-        if members is not None:
-            yield {name: thought[name] for name in members if name in thought}
+    yield from thoughts_of(message)
     yield from _content(message, position)
     if message.get("refusal"):
         yield {"type": "text", "text": message["refusal"]}

@@ -1,6 +1,6 @@
 """Whole answers of Bedrock. Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -53,12 +53,16 @@ def reason_of(word: str) -> str:
     return _REASONS.get(word, word)
 
 
-def thinking_block(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return reasoning as a block of thinking, in which form clients send it back: the same as that of Anthropic's API."""
-    if "redactedContent" in content:
-        return {"type": "redacted_thinking", "data": content["redactedContent"]}
-    text = content["reasoningText"]
-    return {"type": "thinking", "thinking": text["text"], "signature": text.get("signature", "")}
+def thinking_blocks(reasoning: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return reasoning as thoughts that clients send back, as Anthropic's API has them: those that are signed."""
+    blocks: list[dict[str, Any]] = []
+    for content in reasoning:
+        text = content.get("reasoningText", {})
+        if text.get("signature"):
+            blocks.append({"type": "thinking", "thinking": text["text"], "signature": text["signature"]})
+        elif "redactedContent" in content:
+            blocks.append({"type": "redacted_thinking", "data": content["redactedContent"]})
+    return blocks
 
 
 def unusable() -> UpstreamError:
@@ -70,7 +74,7 @@ def _said(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what content blocks say, as members of a message."""
     texts, thoughts = "", ""
     calls: list[dict[str, Any]] = []
-    thinking: list[dict[str, Any]] = []
+    reasoning: list[Mapping[str, Any]] = []
     others: list[Mapping[str, Any]] = []
     for block in blocks:
         if "text" in block:
@@ -80,8 +84,8 @@ def _said(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             function = {"name": used["name"], "arguments": to_json(used["input"]).decode()}
             calls.append({"id": used["toolUseId"], "type": "function", "function": function})
         elif "reasoningContent" in block:
-            thinking.append(thinking_block(block["reasoningContent"]))
-            thoughts += thinking[-1].get("thinking", "")
+            reasoning.append(block["reasoningContent"])
+            thoughts += reasoning[-1].get("reasoningText", {}).get("text", "")
         else:
             cited = block.get("citationsContent", {}).get("content", ())
             texts += "".join(part.get("text", "") for part in cited)
@@ -89,7 +93,7 @@ def _said(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = {
         "content": texts,
         "reasoning_content": thoughts,
-        "thinking_blocks": thinking,
+        "thinking_blocks": thinking_blocks(reasoning),
         "tool_calls": calls,
         "content_parts": others,
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any, Final
 
-from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of, text_of
+from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of, text_of, thoughts_of
 from completions_mw.providers.tools import calls_of
 from completions_mw.providers.untranslatable import untranslatable
 
@@ -66,7 +66,7 @@ def _said(message: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
         raise untranslatable(f"messages[{position}].audio", "has no audio answers", is_value=False)
     if message.get("function_call"):
         raise untranslatable(f"messages[{position}].function_call", "has no functions, only tools", is_value=False)
-    blocks: list[dict[str, Any]] = [{"reasoningContent": _reasoning(block)} for block in message.get("thinking_blocks") or ()]
+    blocks: list[dict[str, Any]] = [{"reasoningContent": _reasoning(block)} for block in thoughts_of(message)]
     if text := text_of(message) or message.get("refusal") or "":
         blocks.append({"text": text})
     for call, arguments in calls_of(message, position):
@@ -74,11 +74,11 @@ def _said(message: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
     return blocks
 
 
-def _reasoning(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a block of thinking as the API gave it."""
-    if block.get("type") == "redacted_thinking":
-        return {"redactedContent": block.get("data")}
-    return {"reasoningText": {"text": block.get("thinking"), "signature": block.get("signature")}}
+def _reasoning(thought: Mapping[str, str]) -> dict[str, Any]:
+    """Return a thought as the API gave it."""
+    if thought["type"] == "redacted_thinking":
+        return {"redactedContent": thought["data"]}
+    return {"reasoningText": {"text": thought["thinking"], "signature": thought["signature"]}}
 
 
 def _block(part: Mapping[str, Any], path: str, documents: "count[int]") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from completions_mw.http import UpstreamRequest
 from completions_mw.providers.bedrock.messages import messages_of
-from completions_mw.providers.bedrock.models import vendor_params
+from completions_mw.providers.bedrock.models import VendorParams, vendor_members
 from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields, without_nothing
@@ -81,13 +81,15 @@ def build_request(
         InvalidRequestError: the request has parts that the API cannot express.
     """
     instructions, messages = split_system(fields["messages"])
-    body = vendor_params(model, fields)
+    maximum, top_k = maximum_of(fields, max_tokens), fields.get("top_k", 0)
+    # 0 and -1 stand for no limit.
+    body = vendor_members(model, VendorParams(fields.get("reasoning_effort"), top_k if top_k > 0 else None, maximum))
     if more := vendor_fields(fields):
         body["additionalModelRequestFields"] = more | body.get("additionalModelRequestFields", {})
     body["messages"] = messages_of(messages)
     if instructions:
         body["system"] = [{"text": text} for text in instructions]
-    if config := _inference_config(fields, max_tokens):
+    if config := _inference_config(fields, maximum):
         body["inferenceConfig"] = config
     if tools := _tool_config(fields):
         body["toolConfig"] = tools
@@ -102,9 +104,9 @@ def build_request(
     return UpstreamRequest(url, endpoint.headers, to_json(body), timeouts=timeouts)
 
 
-def _inference_config(fields: Mapping[str, Any], max_tokens: int | None) -> dict[str, Any]:
+def _inference_config(fields: Mapping[str, Any], maximum: int | None) -> dict[str, Any]:
     config = {
-        "maxTokens": maximum_of(fields, max_tokens),
+        "maxTokens": maximum,
         "stopSequences": stop_of(fields),
         "temperature": fields.get("temperature"),
         "topP": fields.get("top_p"),

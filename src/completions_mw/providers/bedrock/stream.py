@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from completions_mw.errors import UpstreamError
 from completions_mw.providers.base import Translator
-from completions_mw.providers.bedrock.answer import reason_of, thinking_block, tier_of, unusable, usage_of
+from completions_mw.providers.bedrock.answer import reason_of, thinking_blocks, tier_of, unusable, usage_of
 from completions_mw.providers.bedrock.errors import reported_error
 from completions_mw.providers.bedrock.frames import Frame, FrameDecoder
 from completions_mw.sse import DONE, Event
@@ -64,9 +64,9 @@ class _Message(Translator):
                 if delta := self._said(event["contentBlockIndex"], event["delta"]):
                     events.append(_chunk(delta))
             case "contentBlockStop":
-                if (content := self._reasoning.pop(event["contentBlockIndex"], None)) is not None:
-                    # Known only as a whole, since a signature is of the whole text.
-                    events.append(_chunk({"thinking_blocks": [{"index": self._thoughts, **thinking_block(content)}]}))
+                # Known only as a whole, since a signature is of the whole text.
+                for block in thinking_blocks([self._reasoning.pop(event["contentBlockIndex"], {})]):
+                    events.append(_chunk({"thinking_blocks": [{"index": self._thoughts, **block}]}))
                     self._thoughts += 1
             case "messageStop":
                 events.append(_chunk({}, reason_of(event["stopReason"])))

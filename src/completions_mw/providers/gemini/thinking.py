@@ -36,10 +36,11 @@ def thinking_config(model: str, effort: str | None) -> dict[str, Any] | None:
 
 
 def signature_of(signed: Mapping[str, Any]) -> str | None:
-    """Return the signature in a message or tool call that a client sends back; None if it has none."""
-    google = (signed.get("extra_content") or {}).get("google") or {}
-    signature = google.get("thought_signature")
-    return signature if isinstance(signature, str) and signature else None
+    """Return the signature in a message or tool call that a client sends back, which is unvalidated; None if it has none."""
+    found: Any = signed
+    for name in ("extra_content", "google", "thought_signature"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) and found else None
 
 
 def signed(part: Mapping[str, Any]) -> dict[str, Any]:
