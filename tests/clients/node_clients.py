@@ -14,23 +14,23 @@ from typing import Any
 from tests.clients.support import Endpoint, missing
 
 FOLDER = Path(__file__).parent / "node"
-STAMP = FOLDER / "node_modules" / ".installed"
 OLDEST = 20
 Results = dict[str, Any]
 
 
-def install() -> None:
-    """Install the packages of the lock file, unless they are there already. Skips the test if that cannot be done."""
+def install(folder: Path = FOLDER) -> None:
+    """Install the packages of a folder's lock file, unless they are there already. Skips the test if that cannot be done."""
     if not (shutil.which("node") and shutil.which("npm")):
         missing("node and npm are not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if int(version.removeprefix("v").partition(".")[0]) < OLDEST:
         missing(f"node {version} is older than {OLDEST}")
-    digest = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
-    with _one_at_a_time():
-        if not STAMP.is_file() or STAMP.read_text() != digest:
-            _npm_ci()
-            STAMP.write_text(digest)
+    digest = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / ".installed"
+    with _one_at_a_time(folder):
+        if not stamp.is_file() or stamp.read_text() != digest:
+            _npm_ci(folder)
+            stamp.write_text(digest)
 
 
 def run_script(name: str, endpoint: Endpoint, **more: str) -> Results:
@@ -42,17 +42,17 @@ def run_script(name: str, endpoint: Endpoint, **more: str) -> Results:
     return results
 
 
-def _npm_ci() -> None:
+def _npm_ci(folder: Path) -> None:
     command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         missing(f"npm ci failed: {done.stderr[-500:]}")
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time(path: Path) -> Iterator[None]:
     """Keep other test sessions out: `npm ci` starts by deleting what is installed."""
-    folder = os.open(FOLDER, os.O_RDONLY)
+    folder = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
