@@ -154,7 +154,11 @@ def settings_for(upstream: MockUpstream, timeouts: Mapping[str, float] = Mapping
         {
             "providers": {"up": up, **hasty, **more.pop("providers", {})},
             "timeouts": {**PATIENCE, **timeouts},
-            "models": {**{name: {"targets": [target]} for name, target in targets.items()}, "alias": {"targets": ["up/ok"]}},
+            "models": {
+                **{name: {"targets": [target]} for name, target in targets.items()},
+                "alias": {"targets": ["up/ok"]},
+                **more.pop("models", {}),
+            },
             "keys": {"client": {"secret": KEY}},
             "keep_alive": 0.1,
             "retries": {"attempts": 1},

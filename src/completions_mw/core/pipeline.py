@@ -227,6 +227,8 @@ class Pipeline:
             return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
         headers = parse_headers(request.headers)
         context.client_request_id = headers.client_request_id
+        if headers.timeout_ms is not None:
+            context.deadline = context.started + headers.timeout_ms / 1000
         caller, is_by_key = await self._authenticate(context, headers, request)
         if route.methods == GET:
             models = self._catalog.visible(caller) if route.name == MODELS else None

@@ -151,8 +151,8 @@ class ResponseCache:
         """
         await self._single_flight.settle_dropped()
         deadline = self._clock.monotonic() + self._max_wait
-        # A new answer was asked for, and a flight may have begun long before.
-        alone = plan.control.no_cache
+        # A new answer was asked for, and a flight may have begun long before; or a sooner one than others want.
+        alone = plan.control.no_cache or call.has_deadline
         while True:
             seat = self._single_flight.board(plan.key.digest, lambda: call, plan.policy.max_bytes, alone=alone)
             flight, is_staying = seat.flight, False

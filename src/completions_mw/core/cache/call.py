@@ -87,6 +87,11 @@ class LeadingCall:
         return self._found is not None
 
     @property
+    def has_deadline(self) -> bool:
+        """Whether the client wants its answer by a time of its own, so that the call may fail where those of others do not."""
+        return self._context.deadline is not None
+
+    @property
     def target(self) -> str:
         return self._found.target if self._found is not None else self._context.target or ""
 

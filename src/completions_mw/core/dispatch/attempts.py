@@ -121,12 +121,12 @@ class Attempts:
             if not is_retry:
                 health.count(context.asked)
             try:
-                return await self._measured(context, target, ask, self._seconds_of(context, route, target))
+                return await self._measured(context, target, ask, self._seconds_of(context, route, target), is_retry=is_retry)
             except GatewayError as error:
                 if error.upstream_key is None or not cooldown(error, len(health.keys)) or health.keys.is_cooling(context.clock.monotonic()):
                     raise
 
-    async def _measured(self, context: RequestContext, target: Target, ask: Ask[T], seconds: float | None) -> T:
+    async def _measured(self, context: RequestContext, target: Target, ask: Ask[T], seconds: float | None, *, is_retry: bool) -> T:
         """Ask a target, and take in what the outcome says of its health."""
         health, latency, asked = target.health, target.health.latency, context.asked
         if latency is not None:
@@ -142,9 +142,9 @@ class Attempts:
             now = context.clock.monotonic()
             if pause := cooldown(error, len(health.keys)):
                 health.keys.cool((error.upstream_key or 1) - 1, now + pause)
-            # An answer that is late because its client has little time says nothing of the target.
-            is_own = seconds is not None and isinstance(error, UpstreamTimeoutError)
-            if not target.is_local and not is_own and is_fault(error) and health.failed(now):
+            # A retry fails for the same reason, and an answer that is late because its client has little time says nothing of the target.
+            proves_nothing = is_retry or target.is_local or (seconds is not None and isinstance(error, UpstreamTimeoutError))
+            if not proves_nothing and is_fault(error) and health.failed(now):
                 self._observer.noted("breaker_opened", context, target=target.name)
             raise
         finally:

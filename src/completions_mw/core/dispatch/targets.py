@@ -154,7 +154,7 @@ class UpstreamTarget:
     model: str
     upstream: Upstream
     endpoints: tuple[Endpoint, ...]
-    """The upstream's endpoint with each of its API keys, which take turns."""
+    """The upstream's endpoint with each of its API keys, which take turns. Each knows the secrets of all."""
     transport: Transport = field(repr=False)
     health: TargetHealth
     max_response_bytes: int
@@ -168,7 +168,7 @@ class UpstreamTarget:
 
     @property
     def total(self) -> float:
-        return self.upstream.endpoint.timeouts.total
+        return self.endpoints[0].timeouts.total
 
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
         return await self._whole(await self._send(chat, asking), self.upstream.wire_format.parse_completion)
@@ -289,7 +289,7 @@ class UpstreamTarget:
     def complete_error(self, error: GatewayError, status: int) -> None:
         """Set the source and the upstream status of an error, and remove the upstream's secrets from its texts."""
         error.source, error.upstream_status = "upstream", status
-        self.upstream.endpoint.redact(error, () if self.credentials is None else self.credentials.secrets)
+        self.endpoints[0].redact(error, () if self.credentials is None else self.credentials.secrets)
 
 
 class UpstreamEvents:

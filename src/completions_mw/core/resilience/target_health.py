@@ -52,11 +52,12 @@ class TargetHealth:
         if not breaker.is_in_doubt:
             return False
         was_open = breaker.is_open
-        if was_open and asked < breaker.opened_at:
+        if was_open and asked <= breaker.opened_at:
             # Asked when all was well: it says nothing of the requests that have failed since then.
             return False
         breaker.succeeded()
-        self._failures.clear()
+        if was_open:
+            self._failures.clear()
         return was_open
 
     def failed(self, now: float) -> bool:

@@ -11,11 +11,22 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
 
 _SINGLE_HEADERS: Final = frozenset(
-    {"cache-control", "content-type", "content-encoding", "content-length", "transfer-encoding", "x-client-request-id", "x-dry-run"}
+    {
+        "cache-control",
+        "content-type",
+        "content-encoding",
+        "content-length",
+        "transfer-encoding",
+        "x-client-request-id",
+        "x-dry-run",
+        "x-request-timeout-ms",
+    }
 )
 CLOSE_HEADERS: Final[Headers] = (("connection", "close"),)
 """Headers of answers after which the end of the request is in doubt, or unread: what follows must not be read as another request."""
 _SWITCH: Final = {"0": False, "1": True}
+MAX_TIMEOUT_MS: Final = 86_400_000
+"""Longest time that a client may set for its request: a day."""
 _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
 _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
@@ -32,6 +43,8 @@ class RequestHeaders:
     client_request_id: str | None
     cache_control: str | None = None
     """Value of `Cache-Control`; of repeated headers joined by commas."""
+    timeout_ms: int | None = None
+    """Milliseconds in which the client wants its whole answer (docs/routing.md, Deadlines)."""
     is_dry_run: bool = False
     """Whether the client only wants to know what would happen to its request (docs/dry-runs.md)."""
 
@@ -41,7 +54,7 @@ def parse_headers(headers: Headers) -> RequestHeaders:
 
     Raises:
         HeadersTooLargeError: all headers together exceed 32 KiB.
-        InvalidRequestError: the framing is ambiguous, or the client's own request id is not one.
+        InvalidRequestError: the framing is ambiguous, or a header has a value that it cannot have.
     """
     if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
         raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
@@ -63,6 +76,11 @@ def parse_headers(headers: Headers) -> RequestHeaders:
     if id is not None and (len(id) > MAX_CLIENT_REQUEST_ID_LENGTH or not id.isascii()):
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
+    if (timeout := named.get("x-request-timeout-ms")) is not None and not (
+        _LENGTH_PATTERN.fullmatch(timeout) and 1 <= int(timeout) <= MAX_TIMEOUT_MS
+    ):
+        text = f"The X-Request-Timeout-Ms header must be a number of milliseconds from 1 to {MAX_TIMEOUT_MS}."
+        raise InvalidRequestError(text, code="invalid_request_timeout")
     size, dry_run = None if length is None else int(length), named.get("x-dry-run", "0")
     if dry_run not in _SWITCH:
         raise InvalidRequestError("The X-Dry-Run header must be 1 or 0.", code="invalid_dry_run")
@@ -73,6 +91,7 @@ def parse_headers(headers: Headers) -> RequestHeaders:
         size,
         id,
         named.get("cache-control"),
+        None if timeout is None else int(timeout),
         _SWITCH[dry_run],
     )
 

@@ -1,0 +1,392 @@
+"""Which attempts a request makes, with a clock that moves when it is told to (docs/routing.md)."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import pytest
+
+from completions_mw import GatewayError, RateLimitError, Settings, UpstreamTimeoutError
+from completions_mw.blocking import run_sync
+from completions_mw.core.context import RequestContext
+from completions_mw.core.dispatch.attempts import Attempts
+from completions_mw.core.dispatch.route import Route
+from completions_mw.core.dispatch.targets import Target
+from completions_mw.core.telemetry.observer import ObservedRequest, Observer
+from completions_mw.errors import ClientDisconnectedError, ServiceUnavailableError, UpstreamError
+from completions_mw.gateway.backends import BlockingBackends
+from completions_mw.gateway.models import ModelRegistry
+from completions_mw.http import ClientConnection, Headers
+from completions_mw.providers.openai_errors import parse_error
+from tests.support.fake_clock import FakeClock
+
+Outcome = Callable[[], GatewayError | None]
+
+
+class Waits(NamedTuple):
+    """A `Waiting` port that lets the time pass."""
+
+    time: FakeClock
+    seconds: list[float]
+    passes: bool = True
+
+    async def pause(self, seconds: float, connection: ClientConnection | None) -> None:
+        self.seconds.append(seconds)
+        if self.passes:
+            self.time.advance(seconds)
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.failures: list[str | None] = []
+
+    def failed(self, step: str, request: ObservedRequest, error: BaseException) -> None:
+        self.failures.append(request.target)
+
+    def noted(self, event: str, request: ObservedRequest, **details: Any) -> None:
+        self.events.append(f"{event} {details['target']}")
+
+
+class Bench:
+    """The attempts of requests for a model whose targets end as the test says, and take no time.
+
+    Args:
+        *targets: names of the targets; also tables.
+        **more: further settings.
+    """
+
+    def __init__(self, *targets: Any, keys: int = 0, passes: bool = True, **more: Any) -> None:
+        self.time = FakeClock()
+        self.waits = Waits(self.time, [], passes)
+        self.notes = Notes()
+        provider = {"api": "openai", "api_keys": [f"key-{number}" for number in range(keys)]}
+        model = {"targets": [f"up/{name}" for name in targets or ("a",)], **more.pop("model", {})}
+        self.settings = Settings(providers={"up": provider}, models={"m": model}, **more)
+        self.route: Route = ModelRegistry(self.settings, {}, BlockingBackends(), clock=self.time.clock()).models["m"].route
+        self.attempts = Attempts(self.notes, self.waits, self.settings.retries, draw=lambda: 0.5)
+        self.outcomes: dict[str, list[GatewayError | None]] = {}
+        self.always: dict[str, Outcome] = {}
+        self.asked: list[str] = []
+        self.seconds: list[float | None] = []
+        self.context = self.arrive()
+
+    def arrive(self) -> RequestContext:
+        self.context = RequestContext.begin(self.time.clock())
+        return self.context
+
+    def ends(self, name: str, *outcomes: GatewayError | None) -> "Bench":
+        """Let a target end so, one request after another, and then answer."""
+        self.outcomes[name] = list(outcomes)
+        return self
+
+    def run(self) -> str:
+        """Return the name of the target that answers one more request."""
+        return run_sync(self.attempts.answer(self.context, self.route, None, self._ask))
+
+    def fail(self) -> GatewayError:
+        with pytest.raises(GatewayError) as caught:
+            self.run()
+        return caught.value
+
+    async def _ask(self, target: Target, seconds: float | None) -> str:
+        self.asked.append(target.model)
+        self.seconds.append(seconds)
+        left = self.outcomes.get(target.model)
+        error = left.pop(0) if left else self.always.get(target.model, _well)()
+        if error is not None:
+            if len(target.health.keys) > 1:
+                error.upstream_key = target.health.next_key() + 1
+            raise error
+        return target.model
+
+
+def _well() -> None:
+    return None
+
+
+def refused(status: int, *headers: tuple[str, str], code: str | None = None) -> GatewayError:
+    body = b'{"error": {"message": "no", "code": "%s"}}' % code.encode() if code else b"{}"
+    error = parse_error(status, headers, body)
+    error.upstream_status = status
+    return error
+
+
+def unreachable() -> GatewayError:
+    return UpstreamError("no", code="upstream_unreachable")
+
+
+def late() -> GatewayError:
+    error = UpstreamTimeoutError("late")
+    error.maybe_billed = True
+    return error
+
+
+PASSING = [408, 409, 425, 429, 500, 502, 503, 529]
+
+
+def test_a_status_is_tried_again_if_it_may_pass() -> None:
+    bench = Bench(breaker={"enabled": False})
+    for status in range(400, 600):
+        bench.arrive()
+        bench.ends("a", refused(status))
+        if status in PASSING:
+            assert bench.run() == "a", status
+        else:
+            bench.fail()
+        assert bench.context.attempts == (2 if status in PASSING else 1), status
+
+
+def test_another_target_is_asked_at_once_unless_the_request_is_at_fault() -> None:
+    bench = Bench("a", "b", breaker={"enabled": False})
+    for status in range(400, 600):
+        bench.arrive()
+        bench.time.advance(60)
+        bench.ends("a", refused(status))
+        if status in (400, 413, 422, 504):
+            bench.fail()
+        else:
+            assert bench.run() == "b", status
+    assert bench.waits.seconds == []
+
+
+def test_the_waits_grow_up_to_a_bound_chosen_at_random() -> None:
+    """Full jitter: with a draw of 0.5, half of 0.5, 1, 2 and 4 seconds."""
+    bench = Bench(retries={"attempts": 5}).ends("a", *[unreachable() for _ in range(4)])
+    bench.run()
+    assert bench.waits.seconds == [0.25, 0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ((("retry-after", "1"),), 1.0),
+        ((("retry-after", "1.5"),), 1.5),
+        ((("retry-after-ms", "700"),), 0.7),
+        ((("retry-after", "Mon, 30 Nov 2026 18:00:03 GMT"), ("date", "Mon, 30 Nov 2026 18:00:00 GMT")), 3.0),
+        ((("retry-after", "0"),), 0.25),
+        ((("retry-after", "-1"),), 0.25),
+        ((("retry-after", "Mon, 30 Nov 2026 17:00:00 GMT"), ("date", "Mon, 30 Nov 2026 18:00:00 GMT")), 0.25),
+        ((("retry-after", "soon"),), 0.25),
+        ((("retry-after-ms", "10"),), 0.25),
+        ((("retry-after", "6"),), None),
+        ((("retry-after", "1e9"),), None),
+        ((("x-should-retry", "false"),), None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_advice_is_obeyed_if_it_is_short(headers: Headers, wait: float | None, status: int) -> None:
+    bench = Bench().ends("a", refused(status, *headers))
+    if wait is None:
+        bench.fail()
+        assert bench.waits.seconds == []
+    else:
+        bench.run()
+        assert bench.waits.seconds == [wait]
+
+
+def test_nobody_sleeps_past_the_deadline() -> None:
+    bench = Bench().ends("a", refused(503, ("retry-after", "2")))
+    bench.context.deadline = bench.time.monotonic + 2.04
+    assert bench.fail().upstream_status == 503
+    assert bench.waits.seconds == []
+
+
+def test_a_deadline_shortens_each_attempt() -> None:
+    bench = Bench("a", "b").ends("a", unreachable())
+    bench.context.deadline = bench.time.monotonic + 5
+    bench.run()
+    assert bench.seconds == [5.0, 5.0]
+
+
+def test_no_target_is_asked_when_there_is_no_time_left() -> None:
+    bench = Bench("a", "b")
+    bench.context.deadline = bench.time.monotonic + 5
+
+    def slowly() -> GatewayError:
+        bench.time.advance(4.96)
+        return unreachable()
+
+    bench.always["a"] = slowly
+    assert bench.fail().code == "upstream_unreachable"
+    assert bench.asked == ["a"]
+
+
+def test_a_request_timeout_is_for_all_attempts_together() -> None:
+    bench = Bench("a", "b", request_timeout=30, timeouts={"total": 60}).ends("a", unreachable())
+    bench.run()
+    assert bench.seconds == [30.0, 30.0]
+
+
+def test_without_one_nothing_is_shortened() -> None:
+    bench = Bench("a")
+    bench.run()
+    assert bench.seconds == [None]
+
+
+def test_what_may_be_billed_is_tried_again_only_if_the_settings_want_it() -> None:
+    bench = Bench().ends("a", late())
+    assert bench.fail().maybe_billed
+    bench = Bench(retries={"maybe_billed": True}).ends("a", late())
+    assert bench.run() == "a"
+    assert [lost.target for lost in bench.context.lost] == ["up/a"]
+    assert bench.route.answers == 2
+
+
+def test_a_timeout_leads_on_only_if_the_settings_want_it() -> None:
+    assert Bench("a", "b").ends("a", late()).fail().code == "upstream_timeout"
+    bench = Bench("a", "b", model={"fallback_on": ["timeout"]}).ends("a", late())
+    assert bench.run() == "b"
+    assert [lost.target for lost in bench.context.lost] == ["up/a"]
+    assert bench.route.answers == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("context_length", "context_length_exceeded"), ("content_filter", "content_filter"), ("timeout", None)]
+)
+def test_some_refusals_lead_on_only_if_the_settings_want_it(kind: str, code: str | None) -> None:
+    error = refused(400, code=code) if code else late()
+    for wanted in ("context_length", "content_filter", "timeout"):
+        bench = Bench("a", "b", model={"fallback_on": [wanted]}).ends("a", error)
+        if wanted == kind:
+            assert bench.run() == "b"
+        else:
+            bench.fail()
+
+
+def test_a_refusal_behind_a_failure_is_the_answer() -> None:
+    """The request is at fault, so that nothing is tried again."""
+    bench = Bench("a", "b").ends("a", refused(503)).ends("b", refused(400))
+    assert bench.fail().upstream_status == 400
+    assert bench.asked == ["a", "b"]
+
+
+def test_one_that_asks_for_time_cools_down() -> None:
+    bench = Bench("a", "b", "c").ends("a", refused(503)).ends("b", refused(429, ("retry-after", "30")))
+    assert bench.run() == "c"
+    assert dict(bench.context.headers) == {"x-completions-target": "up/c", "x-completions-attempts": "3"}
+    bench.arrive()
+    bench.asked.clear()
+    bench.ends("a", refused(503))
+    assert bench.run() == "c"
+    assert bench.asked == ["a", "c"]
+
+
+def test_a_single_target_is_asked_though_it_cools_down() -> None:
+    bench = Bench().ends("a", refused(429, ("retry-after", "30")))
+    assert isinstance(bench.fail(), RateLimitError)
+    assert bench.run() == "a"
+
+
+@pytest.mark.parametrize("error", [refused(401), refused(403), refused(429), refused(429, code="insufficient_quota")], ids=str)
+def test_a_key_that_is_refused_is_followed_by_the_next_one_at_once(error: GatewayError) -> None:
+    bench = Bench(keys=3).ends("a", error)
+    assert bench.run() == "a"
+    assert (bench.asked, bench.waits.seconds) == (["a", "a"], [])
+    assert not bench.route.targets[0].health.keys.is_cooling(bench.time.monotonic)
+
+
+def test_each_key_is_tried_once() -> None:
+    bench = Bench(keys=3)
+    bench.always["a"] = lambda: refused(401)
+    assert bench.fail().upstream_status == 401
+    assert len(bench.asked) == 3
+
+
+def test_a_client_that_leaves_ends_it() -> None:
+    bench = Bench("a", "b").ends("a", ClientDisconnectedError())
+    with pytest.raises(ClientDisconnectedError):
+        bench.run()
+    assert (bench.asked, bench.notes.failures) == (["a"], [])
+
+
+def test_every_failed_attempt_is_reported() -> None:
+    bench = Bench("a", "b").ends("a", unreachable(), unreachable()).ends("b", unreachable(), unreachable())
+    bench.fail()
+    assert bench.notes.failures == ["up/a", "up/b", "up/a", "up/b"]
+    assert dict(bench.context.headers) == {"x-completions-attempts": "4"}
+
+
+def test_a_plain_answer_of_a_single_target_has_no_headers() -> None:
+    bench = Bench()
+    bench.run()
+    assert bench.context.headers == ()
+
+
+def test_names_of_targets_can_be_kept_from_clients() -> None:
+    bench = Bench("a", "b", expose_targets=False)
+    bench.run()
+    assert dict(bench.context.headers) == {"x-completions-attempts": "1"}
+
+
+def test_a_minute_of_failures_and_the_recovery() -> None:
+    """200 requests a second: the upstream sees few of them, one at a time, and all of them soon after it is back."""
+    bench = Bench(passes=False)
+    began = bench.time.monotonic
+    bench.always["a"] = lambda: refused(500)
+    opened_at = None
+    for _ in range(60 * 200):
+        bench.arrive()
+        error = bench.fail()
+        if opened_at is None and bench.notes.events:
+            opened_at = bench.time.monotonic
+            bench.asked.clear()
+        elif opened_at is not None and bench.asked and error.upstream_status is None:
+            assert isinstance(error, ServiceUnavailableError)
+        bench.time.advance(1 / 200)
+    assert opened_at is not None
+    assert opened_at - began < 2
+    assert 13 <= len(bench.asked) <= 60 / 4
+    assert bench.notes.events == ["breaker_opened up/a"]
+    del bench.always["a"]
+    back = bench.time.monotonic
+    while len(bench.notes.events) == 1:
+        bench.arrive()
+        with suppress(ServiceUnavailableError):
+            bench.run()
+        bench.time.advance(1 / 200)
+    assert bench.time.monotonic - back < 5
+    assert bench.notes.events == ["breaker_opened up/a", "breaker_closed up/a"]
+
+
+def test_retries_are_bounded_without_a_breaker_too() -> None:
+    bench = Bench(passes=False, breaker={"enabled": False})
+    bench.always["a"] = lambda: refused(500)
+    requests = 20 * 200
+    for _ in range(requests):
+        bench.arrive()
+        bench.fail()
+        bench.time.advance(1 / 200)
+    assert 1.2 * requests * 0.95 <= len(bench.asked) <= 1.2 * requests + 10 * 20
+
+
+def test_a_hurried_client_does_not_open_the_breaker() -> None:
+    """Or one caller could keep all others from a target by asking for answers in a millisecond."""
+    bench = Bench()
+    bench.always["a"] = late
+    for _ in range(10):
+        bench.arrive().deadline = bench.time.monotonic + 0.001
+        bench.fail()
+    assert not bench.route.targets[0].health.breaker.is_open
+    for _ in range(5):
+        bench.arrive()
+        bench.fail()
+    assert bench.route.targets[0].health.breaker.is_open
+
+
+def test_with_every_breaker_open_the_client_is_told_when_to_come_back() -> None:
+    bench = Bench("a", "b")
+    for target in bench.route.targets:
+        target.health.breaker.open()
+    error = bench.fail()
+    assert (error.status, error.code, error.retry_after) == (503, "upstream_unavailable", 4.0)
+    assert bench.asked == []
+
+
+def test_retries_count_neither_as_requests_nor_as_failures() -> None:
+    bench = Bench(retries={"attempts": 4})
+    bench.always["a"] = unreachable
+    bench.fail()
+    assert Counter(bench.asked) == {"a": 4}
+    assert not bench.route.targets[0].health.breaker.is_open
