@@ -1,8 +1,10 @@
 """What each model is asked for, chat completions or embeddings, and the Python functions of both kinds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from completions_mw.core.dispatch.targets import Target, UpstreamTarget
 from completions_mw.core.ports import ModelFunction
+from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.settings import ModelSettings, Settings
 from completions_mw.settings.types import ModelKind
@@ -23,6 +25,21 @@ def kind_of(name: str, model: ModelSettings, options: GatewayOptions) -> ModelKi
     """
     is_embedder = name in (options.get("embeddings") or {})
     return "embeddings" if is_embedder else model.kind_of_targets or "chat"
+
+
+def embedding_faults(targets: Sequence[Target]) -> Iterator[tuple[int, str]]:
+    """Yield the index and the fault of each target of an embeddings model that cannot make embeddings."""
+    for index, target in enumerate(targets):
+        if not isinstance(target, UpstreamTarget):
+            continue
+        api = target.upstream.embeddings
+        if api is None:
+            yield index, "the API of the provider has no embeddings"
+            continue
+        try:
+            api.max_inputs(target.model)
+        except ConfigurationError as error:
+            yield index, str(error)
 
 
 def kind_faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:

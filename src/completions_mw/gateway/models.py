@@ -18,7 +18,7 @@ from completions_mw.core.resilience import TargetHealth
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.custom_formats import custom_formats
-from completions_mw.gateway.kinds import functions_of, kind_faults, kind_of
+from completions_mw.gateway.kinds import embedding_faults, functions_of, kind_faults, kind_of
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.prices import highest_price, price_source
 from completions_mw.providers.registry import endpoints_of, upstream_of
@@ -86,6 +86,8 @@ class ModelRegistry:
     def _model(self, name: str, model: ModelSettings, function: ModelFunction | None) -> CatalogModel:
         kind = kind_of(name, model, self._options)
         targets: tuple[Target, ...] = tuple(self._target(target, model, kind) for target in model.targets)
+        if kind == "embeddings" and (lacking := list(embedding_faults(targets))):
+            raise ConfigurationError("\n".join(f"models.{name}.targets[{index}]: {fault}" for index, fault in lacking))
         if function is not None:
             port = self._owned(self._backends.function(function, self._settings, self._threads))
             targets = (InProcessTarget(f"python/{name}", name, port, self._settings.timeouts.total, self._health()),)
@@ -102,8 +104,6 @@ class ModelRegistry:
         if provider.is_local or not isinstance(target, UpstreamTarget):
             return target
         if kind == "embeddings":
-            if target.upstream.embeddings is None:
-                raise ConfigurationError(f"models: `{name}` cannot make embeddings: the API `{provider.api}` has none")
             return target
         capabilities = target.upstream.capabilities
         maximum = model.max_output_tokens if capabilities.needs_maximum else None

@@ -5,7 +5,8 @@ endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider
 registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
 custom.py         `CustomFormat`, the base class of wire formats that host apps and installed packages bring
 openai.py         OpenAI's chat completions API, which every compatible server speaks too
-openai_embeddings.py  OpenAI's embeddings API
+embeddings.py     embeddings in other words than OpenAI's
+openai_embeddings.py, azure_embeddings.py  OpenAI's embeddings API
 azure.py          Azure OpenAI: OpenAI's API with deployments, versions and a content filter
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape

@@ -17,6 +17,7 @@ from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.azure import AzureSettings
 
 __all__ = [
+    "at_deployment",
     "build_endpoint",
     "build_request",
     "capabilities_of",
@@ -61,7 +62,11 @@ def build_request(
     max_tokens: int | None = None,
 ) -> UpstreamRequest:
     """Return the HTTP request for `fields` to the deployment `model`."""
-    request = openai.build_request(endpoint, capabilities, model, fields, max_tokens)
+    return at_deployment(openai.build_request(endpoint, capabilities, model, fields, max_tokens), model)
+
+
+def at_deployment(request: UpstreamRequest, model: str) -> UpstreamRequest:
+    """Put the deployment `model` into the URL of `request`, if its version of the API wants it there, and return the request."""
     request.url = request.url.replace(_DEPLOYMENT, quote(model, safe=""))
     return request
 

@@ -126,9 +126,12 @@ class WireFormat(Protocol):
 class EmbeddingFormat(Protocol):
     """Interface of an API of embedding models. Its errors are those of the provider's `WireFormat`."""
 
-    @property
-    def max_inputs(self) -> int:
-        """Inputs that one request to the upstream may have. The gateway sends more inputs in several requests, one after another."""
+    def max_inputs(self, model: str) -> int:
+        """Return the inputs that one request to a model may have. The gateway sends more inputs in several requests, one after another.
+
+        Raises:
+            ConfigurationError: the API does not know the model as one of embeddings.
+        """
         ...
 
     def build_embedding_request(self, endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
@@ -144,8 +147,8 @@ class EmbeddingFormat(Protocol):
         """
         ...
 
-    def parse_embeddings(self, body: bytes) -> Completion:
-        """Return OpenAI's `list` object with the vectors in the body of an answer with status 200.
+    def parse_embeddings(self, body: bytes, headers: Headers) -> Completion:
+        """Return OpenAI's `list` object with the vectors of an answer with status 200.
 
         The vectors may be numbers or base64, whatever was asked for, and `usage`, `model`, `index` and `object` may be missing.
 

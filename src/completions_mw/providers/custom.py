@@ -6,7 +6,7 @@ from typing import Any
 
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, UpstreamRequest
-from completions_mw.providers.base import Completion, Translator
+from completions_mw.providers.base import Completion, EmbeddingFormat, Translator
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.openai_errors import parse_error
 from completions_mw.settings.capabilities import Capabilities
@@ -22,6 +22,8 @@ class CustomFormat(ABC):
 
     stream_content_type: str = EVENT_STREAM
     """Content type of a streamed answer, without parameters."""
+    embeddings: EmbeddingFormat | None = None
+    """The API's embeddings; None if it has none."""
     capabilities: Capabilities = Capabilities()
     """What the API supports of OpenAI's. A parameter that is not translated belongs into its `unsupported`."""
 

@@ -9,17 +9,22 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from completions_mw.errors import UpstreamError
-from completions_mw.http import UpstreamRequest
+from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion
+from completions_mw.providers.embeddings import unusable_embeddings_error
 from completions_mw.providers.endpoint import Endpoint
 from completions_mw.providers.error_reports import is_report
 from completions_mw.providers.openai_errors import reported_error
 
 __all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
 
-max_inputs: Final = 2048
+MAX_INPUTS: Final = 2048
 _CHAT_PATH, _PATH = "/chat/completions", "/embeddings"
+
+
+def max_inputs(model: str) -> int:
+    """Return the inputs that one request may have."""
+    return MAX_INPUTS
 
 
 def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
@@ -28,7 +33,7 @@ def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str,
     return UpstreamRequest(url, endpoint.headers, to_json({**fields, "model": model}), timeouts=endpoint.whole_timeouts)
 
 
-def parse_embeddings(body: bytes) -> Completion:
+def parse_embeddings(body: bytes, headers: Headers) -> Completion:
     """Return the `list` object of embeddings in the body of an answer.
 
     Raises:
@@ -50,8 +55,3 @@ def parse_embeddings(body: bytes) -> Completion:
 
 def _is_embedding(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("embedding"), list | str)
-
-
-def unusable_embeddings_error() -> UpstreamError:
-    """Return the error for an answer that is no list of embeddings."""
-    return UpstreamError("The upstream provider sent an answer that is not a list of embeddings.", code="upstream_protocol_error")

@@ -39,24 +39,26 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
 
             return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider), openai_embeddings)
         case AzureSettings():
-            from completions_mw.providers import azure
+            from completions_mw.providers import azure, azure_embeddings
 
-            return Upstream(azure, azure.build_endpoint(provider), azure.capabilities_of(provider))
+            return Upstream(azure, azure.build_endpoint(provider), azure.capabilities_of(provider), azure_embeddings)
         case GeminiSettings():
             from completions_mw.providers import gemini
+            from completions_mw.providers.gemini import embeddings as gemini_embeddings
 
-            return Upstream(gemini, gemini.build_endpoint(provider), gemini.capabilities_of(provider))
+            return Upstream(gemini, gemini.build_endpoint(provider), gemini.capabilities_of(provider), gemini_embeddings)
         case BedrockSettings():
             from completions_mw.providers import bedrock
+            from completions_mw.providers.bedrock import embeddings as bedrock_embeddings
 
-            return Upstream(bedrock, bedrock.build_endpoint(provider), bedrock.capabilities_of(provider))
+            return Upstream(bedrock, bedrock.build_endpoint(provider), bedrock.capabilities_of(provider), bedrock_embeddings)
         case AnthropicSettings():
             from completions_mw.providers import anthropic
 
             return Upstream(anthropic, anthropic.build_endpoint(provider), anthropic.capabilities_of(provider))
         case CustomSettings():
             format = custom[provider.format]
-            return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider))
+            return Upstream(format, format.build_endpoint(provider), format.capabilities_of(provider), format.embeddings)
     raise LookupError(f"`{provider.api}` is no wire format")
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.batches import batches_of, joined
@@ -177,10 +178,17 @@ class UpstreamTarget:
         api = self.upstream.embeddings
         assert api is not None  # The gateway was not built if a model needs what its provider has not.
         answers: list[Completion] = []
-        for fields in batches_of(request.fields, api.max_inputs):
-            key = self._next_key()
-            call = api.build_embedding_request(self.endpoints[key], self.model, fields)
-            answers.append(await self._whole(await self._call(call, key, asking), api.parse_embeddings))
+        try:
+            for fields in batches_of(request.fields, api.max_inputs(self.model)):
+                key = self._next_key()
+                call = api.build_embedding_request(self.endpoints[key], self.model, fields)
+                response = await self._call(call, key, asking)
+                answers.append(await self._whole(response, partial(api.parse_embeddings, headers=response.headers)))
+        except GatewayError as error:
+            if answers:
+                # The parts before are billed, so nobody is asked again, and the request is charged.
+                error.next_target, error.received = False, error.received or 0
+            raise
         return joined(answers)
 
     async def open(self, chat: Chat, asking: Asking) -> EventSource:

@@ -3,6 +3,7 @@
 request.py   requests: instructions, tools, inference config
 messages.py  messages as content blocks
 models.py    parameters that the vendors' models take under names of their own
+embeddings.py  embeddings, by `InvokeModel`
 answer.py    whole answers, and usage
 stream.py    streamed answers: the events of a message
 frames.py    the binary frames in which these events come

@@ -3,6 +3,7 @@
 request.py   requests: instructions, messages, tools, generation config
 thinking.py  how much a model thinks, and the signatures of its thoughts
 answer.py    candidates of an answer, whole or streamed, and its usage
+embeddings.py  embeddings, by `batchEmbedContents`
 stream.py    streamed answers: server-sent events
 errors.py    errors: `google.rpc.Status`
 

@@ -57,6 +57,11 @@ def capabilities_of(settings: GeminiSettings) -> Capabilities:
     return _CAPABILITIES
 
 
+def path_of(model: str) -> str:
+    """Return the path of a model. Tuned models and the like have one of their own, as `tunedModels/name`."""
+    return quote(model if "/" in model else f"models/{model}", safe="/")
+
+
 def build_request(
     endpoint: Endpoint,
     capabilities: Capabilities,
@@ -82,8 +87,7 @@ def build_request(
         body["systemInstruction"] = {"parts": [{"text": text} for text in instructions]}
     if (tier := _TIERS.get(fields.get("service_tier", ""))) is not None:
         body["serviceTier"] = tier
-    # Tuned models and the like have a path of their own, as `tunedModels/name`.
-    path = quote(model if "/" in model else f"models/{model}", safe="/")
+    path = path_of(model)
     if fields.get("stream"):
         url, timeouts = f"{endpoint.url}/{path}:streamGenerateContent?alt=sse", endpoint.timeouts
     else:
