@@ -318,7 +318,9 @@ def test_blocks_that_begin_with_their_content() -> None:
     assert told(use) == [{"tool_calls": [call]}]
     assert told({"type": "text", "text": "a"}, {"type": "text_delta", "text": "b"}) == [{"content": "a"}, {"content": "b"}]
     thought = {"type": "thinking", "thinking": "a", "signature": ""}
-    assert told(thought)[-1] == {"thinking_blocks": [{"index": 0, **thought}]}
+    assert told(thought) == [{"reasoning_content": "a"}]
+    signed = {"thinking_blocks": [{"index": 0, **thought, "signature": "s"}]}
+    assert told(thought, {"type": "signature_delta", "signature": "s"}) == [{"reasoning_content": "a"}, signed]
 
 
 def test_blocks_of_the_providers_own_tools_are_no_calls() -> None:

@@ -1,7 +1,7 @@
 """Every wire format over the corpus: requests, whole answers, streams, and what is left of a stream that was split or cut."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.errors import GatewayError
 from completions_mw.providers.base import Translator
+from completions_mw.settings import ProviderSettings
 from completions_mw.sse import DONE, Event
 from tests.providers.corpus import FORMATS
 from tests.providers.corpus.case import NAMES, Case, case
@@ -28,6 +29,12 @@ ONLY_ONCE = ("created", "object", "native_finish_reason", "parsed", "parsed_argu
 every_case = pytest.mark.parametrize(("api", "name"), [(api, name) for api in FORMATS for name in NAMES])
 answered = pytest.mark.parametrize(("api", "name"), [(api, name) for api in FORMATS for name in NAMES if name != "error"])
 every_format = pytest.mark.parametrize("api", FORMATS)
+
+
+def test_every_wire_format_is_here() -> None:
+    [union, *_] = get_args(ProviderSettings)
+    apis = {get_args(kind.model_fields["api"].annotation)[0] for kind in get_args(union) if not kind.is_local}
+    assert FORMATS.keys() == apis - {"custom"}
 
 
 @every_case

@@ -47,15 +47,20 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
                 calls.append(call_of(block, to_json(block["input"]).decode()))
     content = "".join(texts) if texts or not calls else None
     reasoning = "".join(thought.get("thinking", "") for thought in thoughts)
+    signed = [thought for thought in thoughts if is_signed(thought)]
     return {
         "role": "assistant",
         "content": content,
         "refusal": refusal_of(message),
         **({"reasoning_content": reasoning} if reasoning else {}),
-        # The only form in which the API takes thoughts back: with their signatures.
-        **({"thinking_blocks": thoughts} if thoughts else {}),
+        **({"thinking_blocks": signed} if signed else {}),
         **({"tool_calls": calls} if calls else {}),
     }
+
+
+def is_signed(thought: Mapping[str, Any]) -> bool:
+    """Tell whether the API takes a thought back: with its signature, or as the secret that it is."""
+    return bool(thought.get("signature")) or thought["type"] == "redacted_thinking"
 
 
 def envelope_of(message: Mapping[str, Any], kind: str) -> dict[str, Any]:

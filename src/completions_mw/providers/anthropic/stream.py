@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from completions_mw.errors import UpstreamError
-from completions_mw.providers.anthropic.answer import call_of, envelope_of, finish_of, refusal_of, unusable, usage_of
+from completions_mw.providers.anthropic.answer import call_of, envelope_of, finish_of, is_signed, refusal_of, unusable, usage_of
 from completions_mw.providers.anthropic.errors import reported_error
 from completions_mw.providers.base import Translator
 from completions_mw.sse import DONE, Decoder, Event
@@ -26,9 +26,9 @@ def open_stream(max_event_bytes: int) -> Translator:
 class _Block:
     """A block of the answer that has begun."""
 
-    number: int
-    """Position among the tool calls, or among the thoughts."""
     start: dict[str, Any]
+    number: int = 0
+    """Position among the tool calls, if it is one."""
     texts: list[str] = field(default_factory=list)
     """Pieces of a thought, which the API takes back as a whole only."""
     signature: str = ""
@@ -94,16 +94,15 @@ class _Events(Translator):
     def _begin(self, index: int, block: dict[str, Any], events: list[Event]) -> None:
         kind = block["type"]
         if kind == "tool_use":
-            self._blocks[index] = _Block(self._calls, block)
+            self._blocks[index] = _Block(block, self._calls)
             # A block that begins with its input has no pieces of it.
             arguments = to_json(block["input"]).decode() if block.get("input") else ""
             events.append(self._chunk({"tool_calls": [{"index": self._calls, **call_of(block, arguments)}]}))
             self._calls += 1
             return
-        self._blocks[index] = _Block(self._thoughts, block)
-        if kind in ("thinking", "redacted_thinking"):
-            self._thoughts += 1
-            self._go_on(self._blocks[index], {"type": "thinking_delta", "thinking": block.get("thinking", "")}, events)
+        self._blocks[index] = _Block(block)
+        if kind == "thinking":
+            self._go_on(self._blocks[index], {"type": "thinking_delta", "thinking": block["thinking"]}, events)
         elif kind == "text":
             self._go_on(self._blocks[index], {"type": "text_delta", "text": block["text"]}, events)
 
@@ -129,9 +128,9 @@ class _Events(Translator):
         thought = block.start
         if thought["type"] == "thinking":
             thought = {"type": "thinking", "thinking": "".join(block.texts), "signature": block.signature}
-        elif thought["type"] != "redacted_thinking":
-            return
-        events.append(self._chunk({"thinking_blocks": [{"index": block.number, **thought}]}))
+        if is_signed(thought):
+            events.append(self._chunk({"thinking_blocks": [{"index": self._thoughts, **thought}]}))
+            self._thoughts += 1
 
     def _chunk(self, delta: dict[str, Any], *, usage: dict[str, Any] | None = None, **members: Any) -> Event:
         """Return a chunk.
