@@ -53,7 +53,9 @@ def dollars(**prices: str | TieredPrices) -> ModelPrice:
 
 
 def test_the_real_table_knows_a_real_model() -> None:
-    assert genai_price("openai", OPENAI.base_url, "gpt-4o-mini") == Price(USD * 15 // 100, USD * 6 // 10, USD * 75 // 1000, USD * 6 // 10)
+    assert genai_price("openai", OPENAI.base_url, "gpt-4o-mini") == Price(
+        USD * 15 // 100, USD * 6 // 10, USD * 75 // 1000, USD * 6 // 10, USD * 15 // 100
+    )
 
 
 @pytest.mark.parametrize("provider", ["openai", "groq", "mistral", "xai", "deepseek", "openrouter", "together", "fireworks", "cerebras"])
@@ -94,9 +96,9 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_kinds_of_tokens(priced: type[SettingsModel]) -> None:
-    all_kinds = dollars(input_mtok="1", output_mtok="2", cache_read_mtok="0.1", output_reasoning_mtok="3")
-    assert priced(all_kinds).price() == Price(USD, 2 * USD, USD // 10, 3 * USD)
-    assert priced(dollars(input_mtok="1", output_mtok="2")).price("M") == Price(USD, 2 * USD, USD, 2 * USD)
+    all_kinds = dollars(input_mtok="1", output_mtok="2", cache_read_mtok="0.1", output_reasoning_mtok="3", cache_write_mtok="1.25")
+    assert priced(all_kinds).price() == Price(USD, 2 * USD, USD // 10, 3 * USD, USD * 5 // 4)
+    assert priced(dollars(input_mtok="1", output_mtok="2")).price("M") == Price(USD, 2 * USD, USD, 2 * USD, USD)
 
 
 @pytest.mark.parametrize(
@@ -119,19 +121,19 @@ def test_of_tiers_the_dearest(priced: type[SettingsModel]) -> None:
         return TieredPrices(base, [Tier(200_000 * (number + 1), price) for number, price in enumerate(more)])
 
     prices = dollars(input_mtok=tiers(1, 4, 2), output_mtok=tiers(8, 3), cache_read_mtok=tiers(0, 1))
-    assert priced(prices).price() == Price(4 * USD, 8 * USD, USD, 8 * USD)
+    assert priced(prices).price() == Price(4 * USD, 8 * USD, USD, 8 * USD, 4 * USD)
 
 
 def test_a_cached_token_without_a_price_costs_as_the_dearest_input(priced: type[SettingsModel]) -> None:
     prices = dollars(input_mtok=TieredPrices(Decimal(1), [Tier(200_000, Decimal(2))]), output_mtok="5")
-    assert priced(prices).price() == Price(2 * USD, 5 * USD, 2 * USD, 5 * USD)
+    assert priced(prices).price() == Price(2 * USD, 5 * USD, 2 * USD, 5 * USD, 2 * USD)
 
 
 def test_of_day_and_night_the_dearest(priced: type[SettingsModel]) -> None:
     day, night = dollars(input_mtok="2", output_mtok="3"), dollars(input_mtok="1", output_mtok="4")
     hours = TimeOfDateConstraint(time(16, 30), time(0, 30))
     assert priced([ConditionalPrice(prices=day), ConditionalPrice(hours, prices=night)]).price() == Price(
-        2 * USD, 4 * USD, 2 * USD, 4 * USD
+        2 * USD, 4 * USD, 2 * USD, 4 * USD, 2 * USD
     )
 
 
@@ -139,7 +141,7 @@ def test_a_price_of_the_past_and_one_of_the_future(priced: type[SettingsModel]) 
     old, new, next = (dollars(input_mtok=amount, output_mtok=amount) for amount in ("9", "2", "5"))
     now, then = StartDateConstraint(date(2024, 1, 1)), StartDateConstraint(date(2999, 1, 1))
     prices = [ConditionalPrice(prices=old), ConditionalPrice(now, prices=new), ConditionalPrice(then, prices=next)]
-    assert priced(prices).price() == Price(2 * USD, 2 * USD, 2 * USD, 2 * USD)
+    assert priced(prices).price() == Price(2 * USD, 2 * USD, 2 * USD, 2 * USD, 2 * USD)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def genai_price(provider_name: str, api_base: str, model: str, kind: ModelKind =
     if any(offer.output_mtok is None for offer in offers):
         return price_of(Prices(input=_highest([offer.input_mtok for offer in offers]))) if kind == "embeddings" else None
     cached = [offer.input_mtok if offer.cache_read_mtok is None else offer.cache_read_mtok for offer in offers]
+    written = [offer.input_mtok if offer.cache_write_mtok is None else offer.cache_write_mtok for offer in offers]
     reasoning = [offer.output_mtok if offer.output_reasoning_mtok is None else offer.output_reasoning_mtok for offer in offers]
     return price_of(
         Prices(
@@ -52,6 +53,7 @@ def genai_price(provider_name: str, api_base: str, model: str, kind: ModelKind =
             output=_highest([offer.output_mtok for offer in offers]),
             cached_input=_highest(cached),
             reasoning=_highest(reasoning),
+            cache_write=_highest(written),
         )
     )
 

@@ -66,13 +66,15 @@ def _plain(target: TargetName) -> Any:
 
 
 class Prices(SettingsModel):
-    """Prices of a model, in USD per million tokens. Cached input and reasoning cost as much as other tokens unless they are given."""
+    """Prices of a model, in USD per million tokens. What is not given costs as much as other tokens."""
 
     input: UsdPerMillion
     output: UsdPerMillion | None = None
     """May be left out of the prices of an embeddings model only, whose answers have no tokens."""
     cached_input: UsdPerMillion | None = None
     reasoning: UsdPerMillion | None = None
+    cache_write: UsdPerMillion | None = None
+    """Of prompt tokens that the provider puts into its cache, which cost more than others at Anthropic and Bedrock."""
 
 
 class ModelSettings(SettingsModel):

@@ -21,7 +21,7 @@ from tests.support.fake_clock import FakeClock
 ESTIMATE = TokenEstimate(prompt=250, prompt_bound=1000, completion=500, per_choice=500, client_set_max=True)
 HEALTH = TargetHealth(FakeClock().clock(), RetrySettings(), BreakerSettings())
 TARGET = InProcessTarget("echo/m", "m", BlockingBackends().function(echo, Settings(), None), 600.0, HEALTH)
-PRICE = Price(input=10**9, output=4 * 10**9, cached_input=10**8, reasoning=8 * 10**9)
+PRICE = Price(input=10**9, output=4 * 10**9, cached_input=10**8, reasoning=8 * 10**9, cache_write=10**9)
 COST = 1000 * 1000 + 500 * 8000
 """Nano-dollars: every byte of the prompt a token, and all of the answer the dearest kind."""
 

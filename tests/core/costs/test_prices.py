@@ -10,30 +10,31 @@ from completions_mw.core.costs.prices import FREE, NANO, Price, ceiling, cost, n
 from completions_mw.core.ports import Tokens
 from completions_mw.settings.models import Prices
 
-MINI = Price(150_000_000, 600_000_000, 75_000_000, 600_000_000)
+MINI = Price(150_000_000, 600_000_000, 75_000_000, 600_000_000, 200_000_000)
 amounts = st.integers(0, 10**15)
-prices = st.builds(Price, amounts, amounts, amounts, amounts)
+prices = st.builds(Price, *[amounts] * len(Price._fields))
 counts = st.integers(0, 2**53 - 1)
 
 
 @st.composite
 def tokens(draw: st.DrawFn) -> Tokens:
     prompt, completion = draw(counts), draw(counts)
-    return Tokens(prompt, completion, draw(st.integers(0, prompt)), draw(st.integers(0, completion)))
+    cached = draw(st.integers(0, prompt))
+    return Tokens(prompt, completion, cached, draw(st.integers(0, completion)), draw(st.integers(0, prompt - cached)))
 
 
 def test_a_price_in_nano_dollars() -> None:
-    given_all = Prices(input=Decimal("0.15"), output=Decimal("0.60"), cached_input=Decimal("0.075"), reasoning=Decimal("1.2"))
-    assert price_of(given_all) == Price(150_000_000, 600_000_000, 75_000_000, 1_200_000_000)
+    given_all = Prices.model_validate({"input": "0.15", "output": "0.6", "cached_input": "0.075", "reasoning": "1.2", "cache_write": "0.2"})
+    assert price_of(given_all) == Price(150_000_000, 600_000_000, 75_000_000, 1_200_000_000, 200_000_000)
 
 
-def test_cached_and_reasoning_tokens_cost_as_others_by_default() -> None:
-    assert price_of(Prices(input=Decimal(1), output=Decimal(2))) == Price(NANO, 2 * NANO, NANO, 2 * NANO)
+def test_tokens_without_a_price_cost_as_others() -> None:
+    assert price_of(Prices(input=Decimal(1), output=Decimal(2))) == Price(NANO, 2 * NANO, NANO, 2 * NANO, NANO)
 
 
 def test_what_is_for_nothing_has_a_price() -> None:
-    free = Prices(input=Decimal(1), output=Decimal(2), cached_input=Decimal(0), reasoning=Decimal(0))
-    assert price_of(free) == Price(NANO, 2 * NANO, 0, 0)
+    free = Prices(input=Decimal(1), output=Decimal(2), cached_input=Decimal(0), reasoning=Decimal(0), cache_write=Decimal(0))
+    assert price_of(free) == Price(NANO, 2 * NANO, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("dollars", "amount"), [("1", NANO), ("0.000000001", 1), ("0.0000000001", 1), ("10.00", 10 * NANO), ("0", 0)])
@@ -48,27 +49,29 @@ def test_dollars_in_nano_dollars(dollars: str, amount: int) -> None:
         (Tokens(0, 1_000_000), 600_000_000),
         (Tokens(1000, 500), 450_000),
         (Tokens(1000, 500, cached=1000), 375_000),
+        (Tokens(1000, 500, cached=100, cache_write=400), 462_500),
         (Tokens(1, 0), 150),
         (Tokens(), 0),
     ],
-    ids=["input", "output", "both", "cached", "one", "none"],
+    ids=["input", "output", "both", "cached", "written", "one", "none"],
 )
 def test_what_tokens_cost(used: Tokens, amount: int) -> None:
     assert cost(MINI, used) == amount
 
 
 def test_reasoning_is_a_part_of_the_completion() -> None:
-    assert cost(Price(0, NANO, 0, 3 * NANO), Tokens(0, 1_000_000, reasoning=500_000)) == 2 * NANO
+    assert cost(Price(0, NANO, 0, 3 * NANO, 0), Tokens(0, 1_000_000, reasoning=500_000)) == 2 * NANO
 
 
 def test_a_cost_is_rounded_up_once() -> None:
-    assert cost(Price(1, 1, 1, 1), Tokens(1, 1, 1, 1)) == 1
-    assert cost(Price(999_999, 2, 0, 0), Tokens(1, 1)) == 2
+    assert cost(Price(1, 1, 1, 1, 1), Tokens(1, 1, 1, 1)) == 1
+    assert cost(Price(999_999, 2, 0, 0, 0), Tokens(1, 1)) == 2
 
 
 @given(prices, tokens())
 def test_a_cost_is_exact(price: Price, used: Tokens) -> None:
-    kinds = (used.prompt - used.cached, used.completion - used.reasoning, used.cached, used.reasoning)
+    plain = (used.prompt - used.cached - used.cache_write, used.completion - used.reasoning)
+    kinds = (*plain, used.cached, used.reasoning, used.cache_write)
     exact = sum(Fraction(amount, 10**6) * count for amount, count in zip(price, kinds, strict=True))
     assert 0 <= cost(price, used) - exact < 1
 
@@ -80,7 +83,8 @@ def test_no_cost_is_above_the_ceiling(price: Price, used: Tokens) -> None:
 
 @given(prices, counts, counts)
 def test_the_ceiling_is_reached(price: Price, prompt: int, completion: int) -> None:
-    kinds = [Tokens(prompt, completion, cached, reasoning) for cached in (0, prompt) for reasoning in (0, completion)]
+    inputs = [(0, 0), (prompt, 0), (0, prompt)]
+    kinds = [Tokens(prompt, completion, cached, reasoning, written) for cached, written in inputs for reasoning in (0, completion)]
     assert max(cost(price, used) for used in kinds) == ceiling(price, prompt, completion)
 
 
@@ -90,7 +94,7 @@ def test_nothing_costs_nothing(used: Tokens) -> None:
 
 
 def test_a_million_tenths_of_a_cent_are_a_thousand_dollars() -> None:
-    tenth = cost(Price(NANO, 0, 0, 0), Tokens(prompt=1000))
+    tenth = cost(Price(NANO, 0, 0, 0, 0), Tokens(prompt=1000))
     assert sum(tenth for _ in range(10**6)) == 1000 * NANO
 
 

@@ -14,7 +14,7 @@ BATCH_SIZE: Final = 1000
 def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     """Return the columns of an outcome without its cost: tokens, `estimated`, target, status, code, finish reason, times, and savings."""
     status, code, target, finish_reason, tokens, _, estimated, first_ms, total_ms, from_cache, saved = outcome
-    return (*tokens, estimated, target, status, code, finish_reason, first_ms, total_ms, from_cache, min(saved, MAX_INTEGER))
+    return (*tokens.columns, estimated, target, status, code, finish_reason, first_ms, total_ms, from_cache, min(saved, MAX_INTEGER))
 
 
 def old_periods(before_ms: int) -> dict[str, Any]:

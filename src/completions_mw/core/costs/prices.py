@@ -21,9 +21,10 @@ class Price(NamedTuple):
     output: int
     cached_input: int
     reasoning: int
+    cache_write: int
 
 
-FREE: Final = Price(0, 0, 0, 0)
+FREE: Final = Price(0, 0, 0, 0, 0)
 
 
 @lru_cache(4096)
@@ -33,24 +34,25 @@ def nano(usd: Decimal) -> int:
 
 
 def price_of(prices: Prices) -> Price:
-    """Return the price of a model from its settings. Cached input costs as input and reasoning as output, unless they have own prices."""
+    """Return the price of a model from its settings. What has no price of its own costs as input, and reasoning as output."""
     cached = prices.input if prices.cached_input is None else prices.cached_input
     output = prices.output or Decimal(0)
     reasoning = output if prices.reasoning is None else prices.reasoning
-    return Price(nano(prices.input), nano(output), nano(cached), nano(reasoning))
+    written = prices.input if prices.cache_write is None else prices.cache_write
+    return Price(nano(prices.input), nano(output), nano(cached), nano(reasoning), nano(written))
 
 
 def cost(price: Price, tokens: Tokens) -> int:
     """Return the cost of `tokens` in nano-dollars: computed exactly and rounded up once."""
-    plain_input = tokens.prompt - tokens.cached
+    plain_input = tokens.prompt - tokens.cached - tokens.cache_write
     plain_output = tokens.completion - tokens.reasoning
-    total = plain_input * price.input + tokens.cached * price.cached_input
+    total = plain_input * price.input + tokens.cached * price.cached_input + tokens.cache_write * price.cache_write
     return -(-(total + plain_output * price.output + tokens.reasoning * price.reasoning) // _MILLION)
 
 
 def ceiling(price: Price, prompt: int, completion: int) -> int:
-    """Return the maximum cost of token counts in nano-dollars, whichever tokens turn out to be cached or reasoning."""
-    total = prompt * max(price.input, price.cached_input) + completion * max(price.output, price.reasoning)
+    """Return the maximum cost of token counts in nano-dollars, whichever tokens turn out to be of which kind."""
+    total = prompt * max(price.input, price.cached_input, price.cache_write) + completion * max(price.output, price.reasoning)
     return -(-total // _MILLION)
 
 
@@ -61,8 +63,9 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens:
     completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
     prompt_details, completion_details = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     cached = _part(prompt_details, "cached_tokens", prompt) if prompt_details else 0
+    written = _part(prompt_details, "cache_write_tokens", prompt - cached) if prompt_details else 0
     reasoning = _part(completion_details, "reasoning_tokens", completion) if completion_details else 0
-    return Tokens(prompt, completion, cached, reasoning)
+    return Tokens(prompt, completion, cached, reasoning, written)
 
 
 def usd(amount: int) -> str:

@@ -24,12 +24,19 @@ class Account(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Tokens that a request used. `cached` is a part of `prompt`, and `reasoning` a part of `completion`."""
+    """Tokens that a request used. `cached` and `cache_write` are parts of `prompt`, and `reasoning` is a part of `completion`."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     reasoning: int = 0
+    cache_write: int = 0
+    """Prompt tokens that the provider has put into its cache. They are in the cost, and no column of the ledger."""
+
+    @property
+    def columns(self) -> tuple[int, int, int, int]:
+        """The counts that the ledger keeps."""
+        return self[:4]
 
 
 class Entry(NamedTuple):

@@ -62,7 +62,7 @@ class LedgerTransaction:
         amount = min(amount, MAX_INTEGER)
         if row is not None and row.state == "reserved" and row.amount <= amount:
             row.amount = amount
-            self._books.put("ledger_checkpoint", row, [request_id, amount, *tokens])
+            self._books.put("ledger_checkpoint", row, [request_id, amount, *tokens.columns])
 
     def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
         """Post a settlement that a dead process has left; None if the request was renewed less than half a lease ago, so that it runs."""
