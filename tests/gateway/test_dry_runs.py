@@ -161,6 +161,18 @@ def test_a_request_that_costs_too_much(upstream: MockUpstream) -> None:
         gateway.explain(model="m", messages=HELLO)
 
 
+def test_targets_that_clients_are_not_told(upstream: MockUpstream) -> None:
+    tree: dict[str, Any] = {
+        "providers": {"up": {"api": "openai", "base_url": upstream.url}},
+        "models": {"m": {"targets": ["up/ok"]}},
+        "keys": {"client": {"secret": KEY}},
+        "expose_targets": False,
+    }
+    with Gateway(Settings.from_mapping(tree)) as gateway:
+        assert gateway.explain(model="m", messages=HELLO, key=KEY).targets == []
+        assert [target.target for target in gateway.explain(model="m", messages=HELLO).targets] == ["up/ok"]
+
+
 def test_a_ledger_that_is_down(tmp_path: Path, upstream: MockUpstream) -> None:
     broken = tmp_path / "completions.db"
     broken.write_bytes(b"no database" * 1000)

@@ -1,11 +1,12 @@
 """Parameters that a target does not take, from the settings to the upstream and to the client, through both gateways."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from completions_mw import InvalidRequestError, Settings
+from completions_mw import Gateway, InvalidRequestError, Request, Settings
 from completions_mw.http import UpstreamRequest
 from completions_mw.providers import openai
 from completions_mw.providers.base import Completion, Translator
@@ -14,9 +15,11 @@ from completions_mw.providers.endpoint import Endpoint, endpoint_of
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
+from tests.hosts.base import CHAT, bearer
 from tests.support.upstream import MockUpstream
 
 HEADER = "x-completions-dropped"
+HELLO = [{"role": "user", "content": "hi"}]
 
 
 class NarrowFormat(CustomFormat):
@@ -63,6 +66,7 @@ def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[B
                 "failing": {"targets": ["wide/status-500", "narrow/ok"]},
             },
             "keys": {"client": {"secret": KEY}},
+            "cache": {"enabled": True, "when": "asked"},
         }
     )
     made = request.param(settings, providers={"narrow": NarrowFormat()})
@@ -103,10 +107,44 @@ def test_a_target_that_failed_is_not_hidden_by_one_that_refuses(client: Client) 
     assert client.post("failing", **ODD).status == 502
 
 
+def test_a_cached_answer_tells_it_too(client: Client, upstream: MockUpstream) -> None:
+    before = len(upstream.requests)
+    answers = [client.send(asking(seed=7, temperature=1.5)) for _ in range(2)]
+    assert [(answer.headers["x-cache"], answer.headers[HEADER]) for answer in answers] == [
+        ("miss", "seed, temperature"),
+        ("hit", "seed, temperature"),
+    ]
+    assert len(upstream.requests) == before + 1
+
+
+def asking(**fields: Any) -> Request:
+    """Return a request whose answer may come from the cache."""
+    headers = (*bearer(KEY), ("content-type", "application/json"), ("cache-control", "max-age=60"))
+    return Request("POST", CHAT, headers, json.dumps({"model": "clamping", "messages": HELLO, **fields}).encode())
+
+
+def test_direct_calls_are_told_by_their_answers(upstream: MockUpstream) -> None:
+    settings = Settings.from_mapping(
+        {
+            "providers": {"narrow": {"api": "custom", "base_url": upstream.url}},
+            "models": {"m": {"targets": ["narrow/ok"], "unsupported_params": "drop"}},
+        }
+    )
+    with Gateway(settings, providers={"narrow": NarrowFormat()}) as gateway:
+        answer = gateway.complete(model="m", messages=HELLO, **ODD)
+        with gateway.stream(model="m", messages=HELLO, **ODD) as chunks:
+            before = chunks.dropped_params
+            next(chunks)
+            told = (before, chunks.dropped_params)
+    assert told == ((), ("n", "seed", "temperature"))
+    assert answer.dropped_params == ("n", "seed", "temperature")
+    assert "dropped" not in answer.model_dump_json()
+
+
 def test_direct_calls_are_told_the_target(upstream: MockUpstream) -> None:
     settings = Settings.from_mapping({"providers": {"openai": {"api": "openai"}}, "models": {"m": {"targets": ["openai/gpt-4o"]}}})
     client = BlockingClient(settings)
     with pytest.raises(InvalidRequestError) as caught:
-        client.gateway.complete(model="m", messages=[{"role": "user", "content": "hi"}], top_k=40)
+        client.gateway.complete(model="m", messages=HELLO, top_k=40)
     client.close()
     assert (caught.value.param, caught.value.target) == ("top_k", "openai/gpt-4o")

@@ -64,6 +64,11 @@ def test_from_the_request_to_the_upstream_and_the_log(caplog: pytest.LogCaptureF
         ignored = post(gateway, model="narrow", min_p=0.1, think=True)
         assert (ignored.status, dict(ignored.headers)["x-ignored-params"]) == (200, "think")
         assert upstream.requests[-1].json.keys() & {"min_p", "think"} == {"min_p"}
+        direct = gateway.complete(model="narrow", messages=HELLO, think=True, min_p=0.1)
+        assert (direct.ignored_params, direct.dropped_params, direct.cached) == (("think",), (), False)
+        with gateway.stream(model="narrow", messages=HELLO, think=True) as chunks:
+            next(chunks)
+            assert chunks.ignored_params == ("think",)
         gateway.complete(model="ok", messages=HELLO, repetition_penalty=1.1)
         assert upstream.requests[-1].json["repetition_penalty"] == 1.1
         with pytest.raises(InvalidRequestError, match="Unknown parameter: 'best_of'"):
@@ -79,4 +84,6 @@ def test_llama_cpp_says_what_changes_nothing() -> None:
     own: dict[str, Any] = {"providers": {"local": {"api": "llama_cpp"}}, "models": {"m": {"targets": ["local/smollm2"]}}}
     with Gateway(settings(**own)) as gateway:
         response = post(gateway, model="m", max_tokens=1, temperature=0, verbosity="low", user="u")
+        direct = gateway.complete(model="m", messages=HELLO, max_tokens=1, verbosity="low", user="u")
     assert dict(response.headers)["x-ignored-params"] == "user, verbosity"
+    assert direct.ignored_params == ("user", "verbosity")

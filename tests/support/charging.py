@@ -153,10 +153,10 @@ class Charging:
         )
 
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:
-        return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))
+        return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))[0]
 
     def stream(self, caller: Caller | None, **fields: Any) -> ChunkSource:
-        return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))
+        return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))[0]
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and then the work beside requests be done."""

@@ -74,6 +74,8 @@ class RequestContext:
     """Value of the response header `x-cache`; None if the model's answers are not cached."""
     saved: dict[str, Any] | None = None
     """The `usage` object of an answer that has cost nothing, because it came from the cache."""
+    ignored: tuple[str, ...] = ()
+    """Names of the client's parameters that no target gets, or that change nothing at `target`."""
     dropped: tuple[str, ...] = ()
     """Names of the client's parameters that `target` does not get, or gets with another value."""
     first_ms: int | None = None
@@ -112,10 +114,8 @@ class RequestContext:
         self.headers = (*self.headers, *named, ("x-completions-attempts", str(self.attempts)))
 
     def note_ignored(self, names: Iterable[str]) -> None:
-        """Tell the client which of its parameters no target gets. Names that a header cannot carry are left out."""
-        shown = [name for name in names if _HEADER_NAME.fullmatch(name)][:_MAX_IGNORED]
-        if shown:
-            self.headers = (*self.headers, ("x-ignored-params", ", ".join(shown)))
+        """Add to `ignored`, of which the client is told."""
+        self.ignored = tuple(dict.fromkeys((*self.ignored, *names)))
 
     def response_headers(self) -> Headers:
         """Return the headers of the response that do not depend on its body (docs/contract.md, Headers)."""
@@ -124,5 +124,12 @@ class RequestContext:
             ("openai-processing-ms", str(self.milliseconds())),
             ("openai-version", "2020-10-01"),
             *self.headers,
+            *(_ignored_headers(self.ignored) if self.ignored else ()),
             *((("x-completions-dropped", ", ".join(self.dropped)),) if self.dropped else ()),
         )
+
+
+def _ignored_headers(names: tuple[str, ...]) -> Headers:
+    """Return the header for ignored parameters, without names that a header cannot carry."""
+    shown = [name for name in names if _HEADER_NAME.fullmatch(name)][:_MAX_IGNORED]
+    return (("x-ignored-params", ", ".join(shown)),) if shown else ()

@@ -43,6 +43,7 @@ async def explain(
         PermissionDeniedError: the model has no price, and the settings refuse such requests.
         ServiceUnavailableError: the ledger does not answer.
     """
+    targets = _targets(model.route.targets, request)
     if charge is not None and charge.is_priced:
         cost: int | None = charges.price(charge)
     else:
@@ -52,7 +53,7 @@ async def explain(
         stream=request.stream,
         caller=None if caller is None else caller.id,
         tenant=None if caller is None else caller.tenant or None,
-        targets=_targets(model.route.targets, request),
+        targets=targets if caller is None or model.route.is_exposed else [],
         tokens=ExplainedTokens(prompt=estimate.prompt, prompt_bound=estimate.prompt_bound, completion=estimate.completion),
         max_cost_usd=None if cost is None else _usd(cost),
         limits=[] if charge is None or charge.limits is None else _limits(charge.limits, estimate),

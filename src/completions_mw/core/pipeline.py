@@ -26,6 +26,7 @@ from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import TokenEstimate, estimate_embeddings, estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
+from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.explain import explain
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys import Authenticator, Caller
@@ -149,7 +150,9 @@ class Pipeline:
         headers = (*response.headers, *context.response_headers(), ("content-length", str(len(response.body))))
         return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
-    async def complete(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Completion:
+    async def complete(
+        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
+    ) -> tuple[Completion, RequestContext]:
         """Answer a direct call from Python with a whole answer.
 
         Args:
@@ -160,11 +163,13 @@ class Pipeline:
         Raises:
             GatewayError: the request failed; the error is the one that an HTTP client would get.
         """
-        answer = await self._call(self._chat, {**fields, "stream": False}, caller, control)
+        answer, context = await self._call(self._chat, {**fields, "stream": False}, caller, control)
         assert isinstance(answer, Completion)
-        return answer
+        return answer, context
 
-    async def embed(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Completion:
+    async def embed(
+        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
+    ) -> tuple[Completion, RequestContext]:
         """Answer a direct call from Python with embeddings.
 
         Args:
@@ -175,11 +180,13 @@ class Pipeline:
         Raises:
             GatewayError: the request failed; the error is the one that an HTTP client would get.
         """
-        answer = await self._call(self._embeddings, fields, caller, control)
+        answer, context = await self._call(self._embeddings, fields, caller, control)
         assert isinstance(answer, Completion)
-        return answer
+        return answer, context
 
-    async def stream(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> ChunkSource:
+    async def stream(
+        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
+    ) -> tuple[ChunkSource, RequestContext]:
         """Answer a direct call from Python with a stream.
 
         Args:
@@ -190,9 +197,9 @@ class Pipeline:
         Raises:
             GatewayError: the request failed before its first chunk; the error is the one that an HTTP client would get.
         """
-        answer = await self._call(self._chat, {**fields, "stream": True}, caller, control)
+        answer, context = await self._call(self._chat, {**fields, "stream": True}, caller, control)
         assert not isinstance(answer, Completion)
-        return answer
+        return answer, context
 
     def models(self, caller: Caller | None) -> ModelList:
         """Return the models that a caller may use; all for None, the host app itself."""
@@ -200,7 +207,7 @@ class Pipeline:
 
     async def _call(
         self, dialect: ChatCompletions | Embeddings, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl
-    ) -> Completion | ChunkSource:
+    ) -> tuple[Completion | ChunkSource, RequestContext]:
         context = RequestContext.begin(self._clock, debug=bool(self._debug))
         if self._observer.observes_steps:
             self._observer.started("request", context)
@@ -208,18 +215,20 @@ class Pipeline:
             context.caller, context.tenant = caller.id, caller.tenant or None
         try:
             parsed: ValidRequest = dialect.parse_fields(fields)
+            if parsed.ignored:
+                context.note_ignored(parsed.ignored)
             answer = await self._answer(context, parsed, caller, None, control, self._direct_streaming)
         except BaseException as error:
             self._end(context, error)
             raise
         if isinstance(answer, _STREAMS):
-            return answer
+            return answer, context
         self._end(context, None)
         if isinstance(answer, Completion):
-            return answer
+            return answer, context
         if parsed.stream:
-            return Replay(answer, include_usage=parsed.include_usage)
-        return Completion(from_json(answer.body), answer.body, is_cached=context.is_from_cache)
+            return Replay(answer, include_usage=parsed.include_usage), context
+        return Completion(from_json(answer.body), answer.body), context
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         if request.method == "OPTIONS":
@@ -301,7 +310,10 @@ class Pipeline:
         cached = self._cached_answers
         plan = None if cached is None else cached.plan(context, parsed, caller, charge, control)
         if cached is not None and plan is not None:
-            return await cached.answer(context, parsed, charge, plan, ask, connection)
+            answer = await cached.answer(context, parsed, charge, plan, ask, connection)
+            if context.is_from_cache:
+                context.dropped = dropped_by(model.route.targets, context.target, parsed)
+            return answer
         if control.only_if_cached:
             raise NotCachedError
         if charge is not None:

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from completions_mw.core.cache import ResponseCache
 from completions_mw.core.cache.directives import CacheControl, parse_cache_control
+from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.authentication import missing_key_error
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
 from completions_mw.core.ports import Balance, UsageBy, UsageQuery, UsageRow
@@ -23,9 +24,11 @@ from completions_mw.gateway.setup_warnings import SetupWarning
 from completions_mw.gateway.wiring import Wiring
 from completions_mw.http import Response
 from completions_mw.schemas import ChatCompletion, EmbeddingResponse, ModelList
+from completions_mw.schemas.base import WholeAnswer
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
 
+AnswerT = TypeVar("AnswerT", bound=WholeAnswer)
 SCOPES = ("key", "caller", "tenant")
 """Kinds of owners that a budget can have."""
 
@@ -112,23 +115,19 @@ class GatewayBase:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion = await self._pipeline.complete({**fields, "stream": False}, who, control)
-            answer = typed(ChatCompletion, completion.data)
-            if completion.is_cached:
-                answer.note_cached()
-            return answer
+            completion, context = await self._pipeline.complete({**fields, "stream": False}, who, control)
+            return _noted(typed(ChatCompletion, completion.data), context)
 
     async def _embed(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> EmbeddingResponse:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion = await self._pipeline.embed(fields, who, control)
-            answer = typed(EmbeddingResponse, completion.data)
-            if completion.is_cached:
-                answer.note_cached()
-            return answer
+            completion, context = await self._pipeline.embed(fields, who, control)
+            return _noted(typed(EmbeddingResponse, completion.data), context)
 
-    async def _open(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkSource:
+    async def _open(
+        self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None
+    ) -> tuple[ChunkSource, RequestContext]:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
@@ -166,3 +165,10 @@ def _milliseconds(instant: datetime | None) -> int | None:
     if instant is not None and not isinstance(instant, datetime):
         raise TypeError(f"`since` and `until` should be datetimes, not {type(instant).__name__}")
     return None if instant is None else round(instant.timestamp() * 1000)
+
+
+def _noted(answer: AnswerT, context: RequestContext) -> AnswerT:
+    """Return an answer that tells what HTTP clients are told by headers."""
+    if context.is_from_cache or context.ignored or context.dropped:
+        answer.note(cached=context.is_from_cache, ignored=context.ignored, dropped=context.dropped)
+    return answer

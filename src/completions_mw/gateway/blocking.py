@@ -9,6 +9,7 @@ from completions_mw.core.hooks import is_async
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
 from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.reader import BlockingChunks
 from completions_mw.errors import ConfigurationError
 from completions_mw.frames import private_locals
 from completions_mw.gateway.backends import BlockingBackends
@@ -17,7 +18,7 @@ from completions_mw.gateway.cache import Cache
 from completions_mw.gateway.keys import Keys
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.http import Request, Response
-from completions_mw.schemas import ChatCompletion, ChatCompletionChunk, EmbeddingResponse, Explanation, ModelList
+from completions_mw.schemas import ChatCompletion, EmbeddingResponse, Explanation, ModelList
 from completions_mw.settings import Settings
 
 
@@ -102,7 +103,7 @@ class Gateway(GatewayBase):
         caller: CallerLike | None = None,
         cache: str | None = None,
         **params: Any,
-    ) -> BlockingIterator[ChatCompletionChunk]:
+    ) -> BlockingChunks:
         """Return an iterator over the chunks of the answer to a conversation. As a context manager it stops the answer.
 
         The request is sent when the first chunk is asked for.
@@ -119,7 +120,7 @@ class Gateway(GatewayBase):
         Raises:
             GatewayError: raised by the iterator: the request failed, or the answer was cut off.
         """
-        return iterate(self._reader({"model": model, "messages": messages, **params}, key, caller, cache))
+        return BlockingChunks(self._reader({"model": model, "messages": messages, **params}, key, caller, cache))
 
     def explain(
         self,

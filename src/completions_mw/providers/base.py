@@ -21,8 +21,6 @@ class Completion:
 
     data: dict[str, Any]
     raw: bytes | None = None
-    is_cached: bool = False
-    """Whether the answer came from the response cache, or from the call of an identical request."""
 
 
 class Translator(ABC):

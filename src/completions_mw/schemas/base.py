@@ -62,10 +62,22 @@ class WholeAnswer(Output):
         """Whether a direct call was answered from the cache, or by the call of an identical request. It is not serialized."""
         return bool((self.__pydantic_private__ or {}).get("cached"))
 
-    def note_cached(self) -> None:
-        """Set `cached`."""
-        # Not declared as a private attribute, which would cost every answer, also those that are never cached.
-        object.__setattr__(self, "__pydantic_private__", {"cached": True})
+    @property
+    def ignored_params(self) -> tuple[str, ...]:
+        """Parameters of the call that no target gets, or that change nothing at the target. They are not serialized."""
+        names: tuple[str, ...] = (self.__pydantic_private__ or {}).get("ignored", ())
+        return names
+
+    @property
+    def dropped_params(self) -> tuple[str, ...]:
+        """Parameters of the call that the target does not take, and got not or with another value. They are not serialized."""
+        names: tuple[str, ...] = (self.__pydantic_private__ or {}).get("dropped", ())
+        return names
+
+    def note(self, **notes: Any) -> None:
+        """Set `cached`, `ignored` and `dropped`."""
+        # Not declared as private attributes, which would cost every answer, also those of which there is nothing to note.
+        object.__setattr__(self, "__pydantic_private__", notes)
 
 
 def at_most(limit: int) -> BeforeValidator:

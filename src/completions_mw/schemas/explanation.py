@@ -71,7 +71,7 @@ class Explanation(Output):
     """Id of the caller; None for the host app itself."""
     tenant: str | None
     targets: list[ExplainedTarget]
-    """Targets of the model, in the order of the settings."""
+    """Targets of the model, in the order of the settings; none for callers who are not told them."""
     tokens: ExplainedTokens
     max_cost_usd: Usd | None
     """USD that the request may cost at most; None if the price of a target is not known."""

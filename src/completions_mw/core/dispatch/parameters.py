@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import InvalidRequestError
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.types import UnsupportedParams
@@ -109,6 +110,11 @@ class HasParams(Protocol):
     """What has parameters that it does not take: a target."""
 
     @property
+    def name(self) -> str:
+        """`provider/model`."""
+        ...
+
+    @property
     def params(self) -> TargetParams | None:
         """The parameters that the target does not take; None if it takes all."""
         ...
@@ -129,6 +135,20 @@ def unable(targets: Sequence[TargetT], chat: Chat) -> Sequence[TargetT]:
     if len(refusals) == len(targets):
         raise refusals[0][1]
     return [target for target, _ in refusals]
+
+
+def dropped_by(targets: Sequence[HasParams], name: str | None, request: ValidRequest) -> tuple[str, ...]:
+    """Return the parameters that a target has not got of a request whose answer was cached.
+
+    Args:
+        targets: targets of the model.
+        name: the target that gave the answer; None if it is not known yet, which is told of a model with one target only.
+        request: the request.
+    """
+    for target in targets:
+        if target.params is not None and isinstance(request, Chat) and (target.name == name or (name is None and len(targets) == 1)):
+            return target.params.fit(request).dropped
+    return ()
 
 
 def limited_params(capabilities: Capabilities) -> frozenset[str]:

@@ -7,6 +7,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from completions_mw.blocking import BlockingIterator
+from completions_mw.core.context import RequestContext
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.errors import GatewayError, InternalError, UpstreamError
 from completions_mw.frames import clear_locals
@@ -54,13 +56,29 @@ class ChunkReader:
         open: starts the request.
     """
 
-    __slots__ = ("_chunks", "_closed", "_open", "_waiting")
+    __slots__ = ("_chunks", "_closed", "_context", "_open", "_waiting")
 
-    def __init__(self, open: Callable[[], Awaitable[ChunkSource]]) -> None:
+    def __init__(self, open: Callable[[], Awaitable[tuple[ChunkSource, RequestContext]]]) -> None:
         self._open = open
+        self._context: RequestContext | None = None
         self._chunks: ChunkSource | None = None
         self._waiting: deque[Event] = deque()
         self._closed = False
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer comes from the cache, or from the call of an identical request; known with the first chunk."""
+        return self._context is not None and self._context.is_from_cache
+
+    @property
+    def ignored_params(self) -> tuple[str, ...]:
+        """Parameters of the call that no target gets, or that change nothing at the target; known with the first chunk."""
+        return () if self._context is None else self._context.ignored
+
+    @property
+    def dropped_params(self) -> tuple[str, ...]:
+        """Parameters of the call that the target does not take, and got not or with another value; known with the first chunk."""
+        return () if self._context is None else self._context.dropped
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         # A generator, because event loops close generators that an `async for` left early.
@@ -79,7 +97,7 @@ class ChunkReader:
             raise StopAsyncIteration
         try:
             if self._chunks is None:
-                self._chunks = await self._open()
+                self._chunks, self._context = await self._open()
                 if self._closed:
                     # Another task has closed the reader meanwhile.
                     await self._chunks.aclose()
@@ -110,3 +128,32 @@ class ChunkReader:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+class BlockingChunks(BlockingIterator[ChatCompletionChunk]):
+    """The chunks of a direct call in blocking code.
+
+    Args:
+        reader: reads the chunks.
+    """
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: ChunkReader) -> None:
+        super().__init__(reader)
+        self._reader = reader
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer comes from the cache, or from the call of an identical request; known with the first chunk."""
+        return self._reader.cached
+
+    @property
+    def ignored_params(self) -> tuple[str, ...]:
+        """Parameters of the call that no target gets, or that change nothing at the target; known with the first chunk."""
+        return self._reader.ignored_params
+
+    @property
+    def dropped_params(self) -> tuple[str, ...]:
+        """Parameters of the call that the target does not take, and got not or with another value; known with the first chunk."""
+        return self._reader.dropped_params
