@@ -8,6 +8,13 @@ openai.py         OpenAI's chat completions API, which every compatible server s
 embeddings.py     embeddings in other words than OpenAI's
 openai_embeddings.py, azure_embeddings.py  OpenAI's embeddings API
 azure.py          Azure OpenAI: OpenAI's API with deployments, versions and a content filter
+anthropic/        Anthropic's Messages API
+gemini/           the Gemini API
+bedrock/          Bedrock's Converse API, whose streams are binary
+content.py        the content of messages, taken apart for APIs that spell it otherwise
+tools.py          tools and the calls of them, for APIs whose only tools are functions
+fields.py         parameters that several APIs have under other names, or do not have
+untranslatable.py refusals of what an API has no words for
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape
 retry_advice.py   an upstream's advice on retries, as a client may have it

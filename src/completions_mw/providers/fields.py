@@ -5,6 +5,23 @@ from typing import Any, Final
 
 from completions_mw.schemas import ChatRequest
 
+OPENAI_ONLY: Final = frozenset(
+    [
+        "audio",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "metadata",
+        "moderation",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "store",
+        "verbosity",
+        "web_search_options",
+    ]
+)
+"""Parameters that OpenAI's API has, and no other that is not made after it."""
 _DECLARED: Final = frozenset(ChatRequest.model_fields)
 
 

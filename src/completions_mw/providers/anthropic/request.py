@@ -10,7 +10,7 @@ from completions_mw.providers.anthropic.messages import read_messages
 from completions_mw.providers.anthropic.thinking import thinking_members
 from completions_mw.providers.anthropic.tools import tool_members
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
-from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields
+from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields
 from completions_mw.providers.untranslatable import untranslatable
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.anthropic import AnthropicSettings
@@ -19,33 +19,14 @@ _WITHOUT_SAMPLING: Final = "2026-10-21"
 """First version of the API that refuses parameters of sampling (https://platform.claude.com/docs/en/api/migration-2026-10-21)."""
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _CAPABILITIES: Final = Capabilities(
-    unsupported=frozenset(
-        [
-            "audio",
-            "frequency_penalty",
-            "function_call",
-            "functions",
-            "logit_bias",
-            "logprobs",
-            "metadata",
-            "moderation",
-            "prediction",
-            "presence_penalty",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "seed",
-            "store",
-            "top_logprobs",
-            "verbosity",
-            "web_search_options",
-        ]
-    ),
+    unsupported=OPENAI_ONLY | {"frequency_penalty", "logprobs", "presence_penalty", "seed", "top_logprobs"},
     ranges={"temperature": (0, 1)},
     refused={
         "modalities": frozenset({"audio"}),
         # Without a schema there is no format that the API could keep to.
         "response_format": frozenset({"json_object"}),
         "service_tier": frozenset({"fast", "flex", "priority", "scale"}),
+        "tool_choice": frozenset({"custom"}),
     },
     max_choices=1,
     needs_maximum=True,

@@ -11,38 +11,25 @@ from completions_mw.providers.bedrock.messages import messages_of
 from completions_mw.providers.bedrock.models import VendorParams, vendor_members
 from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
-from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields, without_nothing
+from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_nothing
 from completions_mw.providers.tools import tools_of
 from completions_mw.providers.untranslatable import untranslatable
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import BedrockSettings
 
 _CAPABILITIES: Final = Capabilities(
-    unsupported=frozenset(
-        [
-            "audio",
-            "frequency_penalty",
-            "function_call",
-            "functions",
-            "logit_bias",
-            "logprobs",
-            "metadata",
-            "moderation",
-            "parallel_tool_calls",
-            "prediction",
-            "presence_penalty",
-            "prompt_cache_key",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "seed",
-            "store",
-            "top_logprobs",
-            "user",
-            "verbosity",
-            "web_search_options",
-        ]
-    ),
+    unsupported=OPENAI_ONLY
+    | {
+        "frequency_penalty",
+        "logprobs",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "prompt_cache_options",
+        "safety_identifier",
+        "seed",
+        "top_logprobs",
+        "user",
+    },
     ranges={"temperature": (0, 1)},
     refused={
         "modalities": frozenset({"audio"}),

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from completions_mw.http import UpstreamRequest
 from completions_mw.providers.content import Turn, media_of, merged, parts_of, paths_of, split_system, text_of
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
-from completions_mw.providers.fields import maximum_of, stop_of, vendor_fields, without_nothing
+from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_nothing
 from completions_mw.providers.gemini.thinking import call_signature, signature_of, thinking_config
 from completions_mw.providers.tools import called_names, calls_of, tools_of
 from completions_mw.providers.untranslatable import untranslatable
@@ -17,26 +17,7 @@ from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import GeminiSettings
 
 _CAPABILITIES: Final = Capabilities(
-    unsupported=frozenset(
-        [
-            "audio",
-            "function_call",
-            "functions",
-            "logit_bias",
-            "metadata",
-            "moderation",
-            "parallel_tool_calls",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "store",
-            "user",
-            "verbosity",
-            "web_search_options",
-        ]
-    ),
+    unsupported=OPENAI_ONLY | {"parallel_tool_calls", "prompt_cache_options", "safety_identifier", "user"},
     # `seed` is an int32.
     ranges={"seed": (-(2**31), 2**31 - 1)},
     refused={"modalities": frozenset({"audio"}), "service_tier": frozenset({"scale"}), "tool_choice": frozenset({"custom"})},
