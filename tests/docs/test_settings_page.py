@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from completions_mw import Gateway, InvalidRequestError, RateLimitError, Settings
 from completions_mw.settings import (
     Allowance,
+    BreakerSettings,
     CacheSettings,
     Connections,
     EchoSettings,
@@ -20,6 +21,7 @@ from completions_mw.settings import (
     ModelCacheSettings,
     ModelSettings,
     OpenAISettings,
+    RetrySettings,
     StoreSettings,
     TimeoutSettings,
 )
@@ -101,7 +103,11 @@ def test_the_settings_show_every_field() -> None:
     assert tree.keys() == Settings.model_fields.keys()
     assert tree["timeouts"].keys() == TimeoutSettings.model_fields.keys()
     assert tree["connections"].keys() == Connections.model_fields.keys()
-    assert tree["providers"]["openai"].keys() == OpenAISettings.model_fields.keys()
+    assert tree["retries"].keys() == RetrySettings.model_fields.keys()
+    assert tree["breaker"].keys() == BreakerSettings.model_fields.keys()
+    # A provider has one API key, or several.
+    assert tree["providers"]["openai"].keys() == OpenAISettings.model_fields.keys() - {"api_keys"}
+    assert "api_keys" in tree["providers"]["groq"]
     assert tree["providers"]["llama"].keys() == LlamaCppSettings.model_fields.keys()
     assert tree["providers"]["local"].keys() == EchoSettings.model_fields.keys()
     assert fields_in(tree["models"]) == ModelSettings.model_fields.keys()
@@ -123,16 +129,22 @@ PARAMS = {"unknown_params", "forward_params", "unsupported_params"}
 @pytest.mark.parametrize(
     ("table", "model", "examples"),
     [
-        ((), Settings, {"debug", "max_cost", "unpriced", "price_table"}),
+        ((), Settings, {"debug", "max_cost", "unpriced", "price_table", "request_timeout"}),
         (("timeouts",), TimeoutSettings, set[str]()),
         (("connections",), Connections, set[str]()),
+        (("retries",), RetrySettings, set[str]()),
+        (("breaker",), BreakerSettings, set[str]()),
         (
             ("providers", "openai"),
             OpenAISettings,
             {"base_url", "organization", "project", "api_key", "headers", "proxy", "timeouts", *PARAMS},
         ),
         (("providers", "llama"), LlamaCppSettings, {"path", "pooling"}),
-        (("models", "gpt-3.5-turbo"), ModelSettings, {"kind", "targets", "prices", "image_tokens", "audio_tokens", "file_tokens", *PARAMS}),
+        (
+            ("models", "gpt-3.5-turbo"),
+            ModelSettings,
+            {"kind", "targets", "fallback_on", "prices", "image_tokens", "audio_tokens", "file_tokens", *PARAMS},
+        ),
         (("embeddings",), EmbeddingSettings, set[str]()),
         (("keys", "team-a"), KeySettings, {"secret", "tenant", "models", "expires_at", "metadata", "budget", "max_cost"}),
         (("cache",), CacheSettings, set[str]()),
