@@ -2,7 +2,7 @@
 
 import re
 
-from completions_mw.settings.capabilities import Capabilities
+from completions_mw.cli.providers import not_taken
 from completions_mw.settings.compatible import SERVICES, Service
 from completions_mw.settings.providers import UPSTREAM_KINDS
 from tests.docs.pages import ROOT
@@ -12,23 +12,10 @@ COMPATIBLE, INDEX = (ROOT / "docs" / "providers" / name for name in ("compatible
 
 def row(service: Service) -> str:
     key = f"`{service.key_variable}`" if service.key_variable else "none"
-    cells = [
-        f"`{service.name}`",
-        f"`{service.base_url}`",
-        key + " (optional)" * service.key_is_optional,
-        ", ".join(lacks(service.capabilities)),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def lacks(capabilities: Capabilities) -> list[str]:
-    """Return what a service does not take, in words."""
-    return [
-        *(f"`{name}`" for name in sorted(capabilities.unsupported - {"stream_options"})),
-        *([f"`n` above {capabilities.max_choices}"] if capabilities.max_choices else []),
-        *(f"`{name}` {value}" for name, values in capabilities.refused.items() for value in sorted(values)),
-        *(f"`{name}` outside {low:g} to {high:g}" for name, (low, high) in capabilities.ranges.items()),
-    ]
+    lacks = ", ".join(
+        f"`{name}`{' ' * bool(rest)}{rest}" for name, _, rest in (one.partition(" ") for one in not_taken(service.capabilities))
+    )
+    return f"| `{service.name}` | `{service.base_url}` | {key}{' (optional)' * service.key_is_optional} | {lacks} |"
 
 
 def test_the_table_of_services_has_every_row() -> None:

@@ -6,6 +6,7 @@ usage.py      `completions-mw usage`
 balances.py   `completions-mw balances`
 cache.py      `completions-mw cache`
 check.py      `completions-mw check`
+providers.py  `completions-mw providers`
 options.py    options that several commands have
 ledger.py     opens the ledger that the options name
 errors.py     explains failures of the ledger's database

@@ -11,6 +11,7 @@ from completions_mw.cli.cache import cache
 from completions_mw.cli.check import check
 from completions_mw.cli.keys import keys
 from completions_mw.cli.output import fail, write_lines
+from completions_mw.cli.providers import providers
 from completions_mw.cli.usage import usage
 from completions_mw.core.keys.service import KeyNotFoundError
 from completions_mw.core.ports import KeyExistsError, StoreError
@@ -34,6 +35,7 @@ app.add_typer(cache, name="cache")
 app.command()(usage)
 app.command()(balances)
 app.command()(check)
+app.command()(providers)
 
 
 def _show_version(asked: bool) -> None:
