@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, Gateway, NotCachedError, Settings
-from tests.support.cached_gateways import CachedGateway, HeldModel
+from completions_mw.core.inbound import openai_dialect
+from tests.support.cached_gateways import KEYS, CachedGateway, HeldModel
 from tests.support.grammar import check_failed_stream, check_stream
 from tests.support.waiting import wait_until
 
@@ -100,6 +101,48 @@ def test_what_is_cached_for_whom(made: Made, settings: dict[str, Any], requests:
         reply.read()
         assert reply.status == 200
     assert model.calls == calls
+
+
+def test_a_body_that_was_answered_before_is_not_parsed_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HeldModel()
+    asked: dict[str, Any] = {"min_p": 0.1, "stream": True, "stream_options": {"include_usage": True}}
+    gateway = made(model, unknown_params="ignore")
+    first = gateway.send(**asked)
+    answers = {first.read()}
+    second = gateway.send(**asked)
+    answers |= {second.read()}
+    with monkeypatch.context() as patch:
+        patch.setattr(openai_dialect, "parse_json_body", None)
+        again = [gateway.send(key, **asked) for key in ("ada", "eve")]
+        answers |= {reply.read() for reply in again}
+    assert len(answers) == 1
+    assert [dict(reply.headers, **{"x-request-id": ""}) for reply in again] == [dict(second.headers, **{"x-request-id": ""})] * 2
+    assert len({reply.headers["x-request-id"] for reply in (first, second, *again)}) == 4
+    assert (gateway.stats().hits, model.calls) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "cache"),
+    [
+        ({"key": "bob"}, 200, "miss"),
+        ({"key": "eve"}, 404, None),
+        ({"control": "no-store"}, 200, "bypass"),
+        ({"control": "no-cache"}, 200, "miss"),
+        ({"stream": True}, 200, "hit"),
+    ],
+    ids=str,
+)
+def test_a_body_that_was_answered_before_follows_all_rules(made: Made, request_: dict[str, Any], status: int, cache: str | None) -> None:
+    keys: dict[str, Any] = {name: {"secret": secret, "tenant": name} for name, secret in KEYS.items()}
+    keys["eve"] |= {"tenant": "ada", "models": ["other"]}
+    other = {"providers": {"echo": {"api": "echo"}}, "models": {"other": {"targets": ["echo/echo"]}}}
+    gateway = made(HeldModel(), keys=keys, **other)
+    assert [gateway.send().cache for _ in range(3)] == ["miss", "hit", "hit"]
+    reply = gateway.send(**request_)
+    reply.read()
+    assert (reply.status, reply.cache) == (status, cache)
+    gateway.call(gateway.gateway.cache.purge)
+    assert gateway.send().cache == "miss"
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter", None])

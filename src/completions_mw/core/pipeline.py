@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from completions_mw.core.cache import FlightReader, ResponseCache
+from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
@@ -103,6 +103,7 @@ class Pipeline:
         self._direct_streaming = streaming._replace(send_timeout=inf)
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
+        self._cache = cache
         self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self._end)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
@@ -245,10 +246,15 @@ class Pipeline:
             self._end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
-        parsed = await self._read(context, request, headers.content_length, dialect)
+        body, parsed = await self._read(context, request, headers.content_length, dialect)
         if parsed.ignored:
             context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
+        if isinstance(parsed, KnownRequest):
+            found = None if headers.is_dry_run else await self._recall(context, parsed, caller, control)
+            if found is not None:
+                return self._replayed(context, parsed, dialect, found)
+            parsed = dialect.parse(body)
         if headers.is_dry_run:
             explanation = await self._explain(context, parsed, caller, control)
             self._end(context, None)
@@ -257,16 +263,40 @@ class Pipeline:
         if isinstance(answer, _STREAMS):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
         if isinstance(answer, Completion):
-            body = dialect.render(answer)
-        else:
-            body = dialect.replay(answer, stream=parsed.stream, include_usage=parsed.include_usage)
-        self._end(context, None)
-        return Response(200, dialect.stream_headers if parsed.stream else dialect.headers, body)
+            self._end(context, None)
+            return Response(200, dialect.headers, dialect.render(answer))
+        if self._cache is not None and context.cache == "hit":
+            model = self._catalog.resolve(parsed.model, caller)
+            estimate = _ESTIMATES[parsed.kind](parsed, model.max_output_tokens, model.media)
+            self._cache.known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
+        return self._replayed(context, parsed, dialect, answer)
 
-    async def _parse(self, context: RequestContext, request: Request, length: int | None, dialect: Dialect) -> ValidRequest:
+    async def _parse(
+        self, context: RequestContext, request: Request, length: int | None, dialect: Dialect
+    ) -> tuple[bytes, ValidRequest | KnownRequest]:
+        """Return the body of a request, and the request in it."""
         body = await read_body(request, length, self._max_body_bytes)
         context.has_body = True
-        return dialect.parse(body)
+        known = None if self._cache is None else self._cache.known_bodies.find(dialect.path, body)
+        return body, known or dialect.parse(body)
+
+    async def _recall(
+        self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
+    ) -> StoredAnswer | None:
+        """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
+        assert self._cached_answers is not None
+        model = self._catalog.resolve(known.model, caller)
+        context.model, context.stream = model.name, known.stream
+        charge = self._charges.open(context, caller, model, lambda *_: known.estimate)
+        return await self._cached_answers.recall(context, known, caller, charge, control)
+
+    def _replayed(
+        self, context: RequestContext, asked: ValidRequest | KnownRequest, dialect: Dialect, answer: StoredAnswer
+    ) -> Response[StreamBody]:
+        """Return the response that has a stored answer."""
+        body = dialect.replay(answer, stream=asked.stream, include_usage=asked.include_usage)
+        self._end(context, None)
+        return Response(200, dialect.stream_headers if asked.stream else dialect.headers, body)
 
     async def explain(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Explanation:
         """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from completions_mw import Caller
-from completions_mw.core.cache.key import IGNORED_FIELDS, digest_of, model_prefix
+from completions_mw.core.cache.key import IGNORED_FIELDS, content_of, digest_of, model_prefix
 from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.validation.json_body import Bounds, parse_json_body
 
@@ -29,7 +29,7 @@ requests = st.dictionaries(st.sampled_from(["messages", "seed", "stop", "tempera
 
 
 def digest(fields: dict[str, Any], scope: str = "tenant:a", prefix: bytes = PREFIX, cap: int | None = None) -> bytes:
-    return digest_of(prefix, scope, fields, cap)
+    return digest_of(prefix, scope, content_of(fields), cap)
 
 
 def exact(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
     cache.py          `ResponseCache`: what the pipeline asks
     key.py            the key of a request
+    known.py          `KnownBodies`: bodies that were answered from the cache
     scopes.py         who shares answers with whom
     directives.py     the `Cache-Control` header of a request
     policy.py         `CachePolicy`: which requests and answers of a model are cached
@@ -13,11 +14,13 @@
     semantic.py       `SemanticCache`: the hook for answers to similar requests
     guarded_store.py  `GuardedResponses`: a store whose failures are misses
 
-A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed, looked up and written, and nothing else.
+A store keeps both forms of an answer as bytes, so that a hit is parsed, hashed, looked up and written, and nothing else. A body that was
+answered from the cache before is not even parsed.
 """
 
 from completions_mw.core.cache.cache import CacheStats, CacheStatus, ResponseCache
+from completions_mw.core.cache.known import KnownRequest
 from completions_mw.core.cache.reader import FlightReader
 from completions_mw.core.cache.semantic import SemanticCache
 
-__all__ = ["CacheStats", "CacheStatus", "FlightReader", "ResponseCache", "SemanticCache"]
+__all__ = ["CacheStats", "CacheStatus", "FlightReader", "KnownRequest", "ResponseCache", "SemanticCache"]

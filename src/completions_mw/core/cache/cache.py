@@ -10,6 +10,7 @@ from completions_mw.core.cache.call import LeadingCall
 from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.flight import Flight, OwnFailureError
 from completions_mw.core.cache.guarded_store import GuardedResponses
+from completions_mw.core.cache.known import KnownBodies, KnownRequest
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd
 from completions_mw.core.cache.scopes import labels_named
@@ -103,13 +104,15 @@ class ResponseCache:
         """Owners of the leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
+        self.known_bodies = KnownBodies(flights.lock)
+        """Bodies that were answered from the store."""
 
     def covers(self, model: str) -> bool:
         """Tell whether answers of a model are cached."""
         return model in self._policies
 
     def plan(
-        self, request: ValidRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+        self, request: ValidRequest | KnownRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
     ) -> CachePlan | None:
         """Return the plan of a request; None if the cache may not be used for it (see `CachePolicy.plan`)."""
         policy = self._policies.get(request.model)
@@ -125,9 +128,12 @@ class ResponseCache:
         found, was_asked = await self._store.get(plan.key)
         if found is None:
             return None, "miss" if was_asked else "bypass"
-        if control.max_age is not None and found.age_ms > control.max_age * 1000:
-            return None, "miss"
-        return found, "hit"
+        return (found, "hit") if _is_new_enough(found, control) else (None, "miss")
+
+    async def recall(self, plan: CachePlan) -> FoundAnswer | None:
+        """Return the answer to a request that the memory of this process has, None if the client does not accept it."""
+        found = None if plan.control.no_cache else await self._store.get_near(plan.key)
+        return found if found is not None and _is_new_enough(found, plan.control) else None
 
     def count(self, status: CacheStatus) -> None:
         """Count a request by how it was answered."""
@@ -236,6 +242,10 @@ class ResponseCache:
     async def pause(self, seconds: float) -> None:
         """Wait."""
         await self._flights.pause(seconds)
+
+
+def _is_new_enough(found: FoundAnswer, control: CacheControl) -> bool:
+    return control.max_age is None or found.age_ms <= control.max_age * 1000
 
 
 def may_begin_anew(flight: Flight) -> bool:

@@ -57,6 +57,11 @@ class GuardedResponses:
             await self._near.put(key, found.answer, min(self._memory_ms, found.left_ms), found.age_ms)
         return found, True
 
+    async def get_near(self, key: CacheKey) -> FoundAnswer | None:
+        """Return the answer under a key that the memory of this process has, None if it has none."""
+        near = self._store if self._shared is None else self._near
+        return None if near is None else await near.get(key)
+
     async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> bool:
         """Store an answer; return whether the store has taken it."""
         if self._near is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Final
 
-SCHEMA_VERSION: Final = b"1"
+SCHEMA_VERSION: Final = b"2"
 """Version of stored answers and of their keys. A change of either needs a new one, so that older entries are never found."""
 IGNORED_FIELDS: Final = frozenset({"stream", "stream_options", "user", "metadata", "safety_identifier", "store"})
 """Fields of a request that do not affect its answer."""
@@ -24,17 +24,26 @@ def model_prefix(name: str, targets: Iterable[str]) -> bytes:
     return b"".join(map(_prefixed, (SCHEMA_VERSION, name.encode("utf-8", "surrogatepass"), _canonical(list(targets)).encode())))
 
 
-def digest_of(prefix: bytes, scope: str, fields: dict[str, Any], cap: int | None = None) -> bytes:
+def content_of(fields: dict[str, Any]) -> bytes:
+    """Return the SHA-256 of the fields that affect the answer, in their canonical form.
+
+    Args:
+        fields: valid fields of a request, as they are sent to an upstream.
+    """
+    asked = {name: value for name, value in fields.items() if name not in IGNORED_FIELDS}
+    return sha256(_canonical(asked).encode()).digest()
+
+
+def digest_of(prefix: bytes, scope: str, content: bytes, cap: int | None = None) -> bytes:
     """Return the digest of a request: SHA-256 of its parts, each with its length before it.
 
     Args:
         prefix: the part that all requests for a model share.
         scope: scope whose requests may share the answer.
-        fields: valid fields of the request, as they are sent to an upstream.
+        content: the part that depends on the fields of the request (see `content_of`).
         cap: maximum of completion tokens that the gateway sets for the upstream; None where it sets none.
     """
-    asked = {name: value for name, value in fields.items() if name not in IGNORED_FIELDS}
-    parts = (scope.encode("utf-8", "surrogatepass"), b"" if cap is None else b"%d" % cap, _canonical(asked).encode())
+    parts = (scope.encode("utf-8", "surrogatepass"), b"" if cap is None else b"%d" % cap, content)
     return sha256(prefix + b"".join(map(_prefixed, parts))).digest()
 
 

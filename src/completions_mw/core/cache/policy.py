@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from completions_mw.core.cache.directives import CacheControl
-from completions_mw.core.cache.key import digest_of, model_prefix
+from completions_mw.core.cache.key import content_of, digest_of, model_prefix
+from completions_mw.core.cache.known import KnownRequest
 from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
@@ -45,7 +46,7 @@ class CachePolicy:
     """Values of `finish_reason` with which every choice of a stored answer ended."""
 
     def plan(
-        self, request: ValidRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
+        self, request: ValidRequest | KnownRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
     ) -> CachePlan | None:
         """Return the plan of a request; None if the cache may not be used for it.
 
@@ -60,7 +61,8 @@ class CachePolicy:
             return None
         scope = sharing_label(caller, self.sharing)
         cap = max_output_tokens if is_capped and request.max_tokens is None else None
-        return CachePlan(CacheKey(digest_of(self.prefix, scope, request.fields, cap), scope, self.model), self, control)
+        content = request.content if isinstance(request, KnownRequest) else content_of(request.fields)
+        return CachePlan(CacheKey(digest_of(self.prefix, scope, content, cap), scope, self.model), self, control)
 
     def stores(self, reasons: Sequence[str | None], n: int) -> bool:
         """Tell whether an answer is complete, so that it may be stored.
@@ -71,7 +73,7 @@ class CachePolicy:
         """
         return len(reasons) == n and self.reasons.issuperset(reasons)
 
-    def _covers(self, request: ValidRequest, control: CacheControl) -> bool:
+    def _covers(self, request: ValidRequest | KnownRequest, control: CacheControl) -> bool:
         match self.when:
             case "always":
                 return True

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from completions_mw.core.cache.cache import CacheStatus, ResponseCache
 from completions_mw.core.cache.call import LeadingCall
 from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.cache.known import KnownRequest
 from completions_mw.core.cache.policy import CachePlan
 from completions_mw.core.cache.reader import FlightReader, FollowerEnd
 from completions_mw.core.cache.single_flight import LeaderConnection
@@ -16,7 +17,7 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import StoredAnswer
+from completions_mw.core.ports import FoundAnswer, StoredAnswer
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.validation.valid_request import ValidRequest
@@ -49,6 +50,7 @@ class CachedAnswers:
         self._reserve = observer.around("reserve", charges.reserve)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._look_up = observer.around("cache", self._look_up_answer)
+        self._recall = observer.around("cache", self._recall_answer)
         self._settle = observer.around("settle", charges.settle)
 
     def plan(
@@ -62,11 +64,31 @@ class CachedAnswers:
             self._note(context, "bypass")
         return plan
 
-    def foresee(self, request: ValidRequest, caller: Caller | None, charge: Charge | None, control: CacheControl) -> CachePlan | None:
+    def foresee(
+        self, request: ValidRequest | KnownRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
+    ) -> CachePlan | None:
         """Return what the cache may do for a request, as `plan` does, and leave no trace."""
         is_capped = charge is not None and charge.is_priced
         max_output_tokens = 0 if charge is None else charge.estimate.per_choice
         return self._cache.plan(request, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+
+    async def recall(
+        self, context: RequestContext, known: KnownRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
+    ) -> StoredAnswer | None:
+        """Return the answer to a known request that the memory of this process has, charged as `answer` does; None leaves no trace.
+
+        Raises:
+            GatewayError: the request was refused.
+        """
+        plan = self.foresee(known, caller, charge, control)
+        found = None if plan is None else await self._recall(context, plan)
+        if plan is None or found is None:
+            return None
+        if charge is not None:
+            await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
+        self._note_found(context, found)
+        await self._settle_served(context, charge, plan, found.answer)
+        return found.answer
 
     async def answer(
         self,
@@ -130,8 +152,7 @@ class CachedAnswers:
     async def _look_up_answer(self, context: RequestContext, request: ValidRequest, plan: CachePlan) -> StoredAnswer | None:
         found, status = await self._cache.look_up(plan)
         if found is not None:
-            self._note(context, "hit")
-            context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
+            self._note_found(context, found)
             return found.answer
         similar = await self._cache.look_up_similar(context, request, plan)
         if similar is not None:
@@ -142,6 +163,13 @@ class CachedAnswers:
             raise NotCachedError
         context.cache = status
         return None
+
+    async def _recall_answer(self, context: RequestContext, plan: CachePlan) -> FoundAnswer | None:
+        return await self._cache.recall(plan)
+
+    def _note_found(self, context: RequestContext, found: FoundAnswer) -> None:
+        self._note(context, "hit")
+        context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
 
     def _note(self, context: RequestContext, status: CacheStatus) -> None:
         context.cache = status
