@@ -147,6 +147,26 @@ def test_what_the_api_has_no_words_for_is_refused(param: str, fields: dict[str, 
     assert param in error.message
 
 
+OPEN: dict[str, Any] = {"type": "object", "properties": {}}
+CLOSED = {**OPEN, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("given", "became"),
+    [
+        (OPEN, CLOSED),
+        ({**OPEN, "additionalProperties": True}, {**OPEN, "additionalProperties": True}),
+        ({"anyOf": [OPEN, {"type": "array", "items": OPEN}]}, {"anyOf": [CLOSED, {"type": "array", "items": CLOSED}]}),
+        ({"$defs": {"default": OPEN}, "$ref": "#/$defs/default"}, {"$defs": {"default": CLOSED}, "$ref": "#/$defs/default"}),
+        ({**OPEN, "properties": {"type": OPEN}}, {**CLOSED, "properties": {"type": CLOSED}}),
+        ({"enum": [OPEN], "const": OPEN}, {"enum": [OPEN], "const": OPEN}),
+    ],
+)
+def test_objects_of_a_schema_are_closed(given: dict[str, Any], became: dict[str, Any]) -> None:
+    body = sent(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": given}})
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": became}}
+
+
 def test_instructions_alone_are_the_users_turn() -> None:
     body = sent(messages=[{"role": "system", "content": "Greet."}])
     assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Greet."}]}]
@@ -342,7 +362,7 @@ def gateway_settings(**more: Any) -> Settings:
     )
 
 
-PRICES = {"input": 3, "output": 15, "cached_input": 0.3}
+PRICES = {"input": 3, "output": 15, "cached_input": 0.3, "cache_write": 3.75}
 both_gateways = pytest.mark.parametrize("kind", [BlockingClient, AsyncClient])
 
 
@@ -362,8 +382,8 @@ def test_a_budget_moves_by_the_usage_with_the_tokens_of_the_cache(kind: type[Blo
         [balance] = client.runner.run(client.gateway.balances("client"))
     else:
         [balance] = client.gateway.balances("client")
-    # Of 50 tokens of the prompt 12 were cached, and 6 were answered: in nano-dollars, twice.
-    assert balance.spent == 2 * (38 * 3000 + 12 * 300 + 6 * 15000)
+    # Of 50 tokens of the prompt 12 were in the cache and 30 came into it, and 6 were answered: in nano-dollars, twice.
+    assert balance.spent == 2 * (8 * 3000 + 12 * 300 + 30 * 3750 + 6 * 15000)
     client.close()
 
 

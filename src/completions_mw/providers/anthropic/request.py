@@ -7,11 +7,11 @@ from pydantic_core import to_json
 
 from completions_mw.http import UpstreamRequest
 from completions_mw.providers.anthropic.messages import read_messages
+from completions_mw.providers.anthropic.schemas import answer_schema
 from completions_mw.providers.anthropic.thinking import thinking_members
 from completions_mw.providers.anthropic.tools import tool_members
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields
-from completions_mw.providers.untranslatable import untranslatable
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.anthropic import AnthropicSettings
 
@@ -31,8 +31,6 @@ _CAPABILITIES: Final = Capabilities(
     max_choices=1,
     needs_maximum=True,
 )
-_VALUES: Final = frozenset({"const", "default", "enum", "examples"})
-"""Keywords of JSON Schema that have values, and no schemas."""
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
@@ -68,7 +66,7 @@ def build_request(
     body |= tool_members(fields)
     if effort := fields.get("reasoning_effort"):
         body |= thinking_members(model, effort, body["max_tokens"])
-    if (schema := _schema(fields.get("response_format"))) is not None:
+    if (schema := answer_schema(fields)) is not None:
         body["output_config"] = {**body.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}
     if stop := stop_of(fields):
         body["stop_sequences"] = stop
@@ -86,29 +84,3 @@ def build_request(
     if fields.get("stream"):
         timeouts, body["stream"] = endpoint.timeouts, True
     return UpstreamRequest(endpoint.url, endpoint.headers, to_json(body), timeouts=timeouts)
-
-
-def _schema(response_format: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the JSON Schema of the answer, whose objects are closed, as the API requires: an answer to it is one to the client's, too.
-
-    Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs.
-
-    Raises:
-        InvalidRequestError: there is no schema.
-    """
-    if response_format is None or response_format["type"] != "json_schema":
-        return None
-    schema = response_format["json_schema"].get("schema")
-    if not schema:
-        raise untranslatable("response_format.json_schema.schema", "needs a schema, and takes none that is empty")
-    closed: dict[str, Any] = _closed(schema)
-    return closed
-
-
-def _closed(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {name: value if name in _VALUES else _closed(value) for name, value in schema.items()}
-    return {"additionalProperties": False, **closed} if schema.get("type") == "object" else closed
