@@ -10,6 +10,7 @@ from typing import Any, Final
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report
+from completions_mw.providers.field_names import compiled, in_our_names
 from completions_mw.providers.lenient_json import read_first_json
 from completions_mw.providers.openai_errors import client_error
 
@@ -23,6 +24,17 @@ _STATUSES: Final = {
     "ValidationException": 400,
 }
 """Statuses of errors in streams, and of those whose own status means something else to clients."""
+_FIELD_NAMES: Final = compiled(
+    response_format=r"output_?config\.(text)?_?format[\w.]*",
+    reasoning_effort=r"\bthinking\.\w[\w.]*|reasoning_?config[\w.]*|output_?config\.effort",
+    max_completion_tokens=r"(inference_?config\.)?max_?tokens",
+    stop=r"(inference_?config\.)?stop_?sequences[\w.]*",
+    temperature=r"inference_?config\.temperature",
+    top_p=r"(inference_?config\.)?top_?p\b",
+    tool_choice=r"(tool_?config\.)?tool_?choice[\w.]*",
+    tools=r"tool_?config[\w.]*",
+    messages=r"\bmessages\.\d+[\w.]*|\bsystem\.\d+[\w.]*",
+)
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
 _is_of_model: Final = re.compile("model identifier|on-demand throughput|model ID", re.IGNORECASE).search
@@ -56,7 +68,8 @@ def _error(status: int, name: str, headers: Headers, body: bytes) -> GatewayErro
         status, code = 404, "model_not_found"
     elif _is_too_long(message):
         code = "context_length_exceeded"
-    error = client_error(status, headers, Report(message, code=code))
+    message, param = in_our_names(message, _FIELD_NAMES)
+    error = client_error(status, headers, Report(message, code=code, param=param))
     error.upstream_code = name or None
     return error
 

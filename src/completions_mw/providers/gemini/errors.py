@@ -11,6 +11,7 @@ from typing import Any, Final
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report
+from completions_mw.providers.field_names import compiled, in_our_names
 from completions_mw.providers.lenient_json import read_first_json
 from completions_mw.providers.openai_errors import client_error
 
@@ -18,6 +19,18 @@ _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
 """Status of errors that only the operator can correct, for those that the API sends as the client's."""
 _OPERATORS_REASONS: Final = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "BILLING_DISABLED"})
+_CONFIG: Final = r"(\w+\.)?generation_?config\."
+_FIELD_NAMES: Final = compiled(
+    response_format=_CONFIG + r"response_?(json_?schema|schema|mime_?type)[\w.\[\]]*",
+    reasoning_effort=_CONFIG + r"thinking_?config[\w.]*",
+    max_completion_tokens=_CONFIG + "max_?output_?tokens",
+    stop=_CONFIG + r"stop_?sequences[\w\[\]]*",
+    top_logprobs=_CONFIG + "logprobs",
+    n=_CONFIG + "candidate_?count",
+    tool_choice=r"(\w+\.)?tool_?config[\w.]*",
+    tools=r"(\w+\.)?tools\[\d+\][\w.\[\]]*",
+    messages=r"(\w+\.)?(contents\b|system_?instruction)[\w.\[\]]*",
+)
 _is_too_long: Final = re.compile(r"token count .*exceeds", re.DOTALL).search
 _seconds: Final = re.compile(r"\d+(\.\d+)?(?=s$)").match
 
@@ -44,7 +57,9 @@ def _error(status: int | None, headers: Headers, answer: object) -> GatewayError
         status = _OPERATORS_STATUS
     if (retry := _retry_seconds(details)) is not None:
         headers = (*headers, ("retry-after", retry))
-    error = client_error(status, headers, Report(message, code=_openai_code(status, message)))
+    code = _openai_code(status, message)
+    message, param = in_our_names(message, _FIELD_NAMES)
+    error = client_error(status, headers, Report(message, code=code, param=param))
     error.upstream_code = name
     return error
 
