@@ -204,7 +204,7 @@ def test_images_of_the_model() -> None:
 
 
 def test_what_the_api_says_of_its_sources() -> None:
-    sources = {"groundingMetadata": {"webSearchQueries": ["a"]}, "citationMetadata": {"citations": [{"uri": "b"}]}}
+    sources: dict[str, Any] = {"groundingMetadata": {"webSearchQueries": ["a"]}, "citationMetadata": {"citations": [{"uri": "b"}]}}
     [choice] = choices_of(candidate({"text": "a"}, **sources))
     assert sources.items() <= choice.items()
 

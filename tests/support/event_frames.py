@@ -6,8 +6,11 @@ from typing import Any
 from zlib import crc32
 
 
-def frame(headers: dict[str, str], payload: bytes) -> bytes:
-    block = b"".join(pack("!B", len(name)) + name.encode() + pack("!BH", 7, len(value)) + value.encode() for name, value in headers.items())
+def frame(headers: dict[str, str], payload: bytes, more_headers: bytes = b"") -> bytes:
+    """Return a frame with headers that are text, and with others as bytes."""
+    block = more_headers + b"".join(
+        pack("!B", len(name)) + name.encode() + pack("!BH", 7, len(value)) + value.encode() for name, value in headers.items()
+    )
     sizes = pack("!II", 16 + len(block) + len(payload), len(block))
     whole = sizes + pack("!I", crc32(sizes)) + block + payload
     return whole + pack("!I", crc32(whole))
