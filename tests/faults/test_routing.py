@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from completions_mw import Request
-from tests.faults.conftest import HEADERS, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, request, settings_for
+from completions_mw.core.charging.pace import DEFAULT_TOKENS_PER_SECOND
+from tests.faults.conftest import HEADERS, KEY, UPSTREAM_KEY, AsyncClient, BlockingClient, Client, request, settings_for
 from tests.support.process import free_port
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
@@ -119,3 +120,35 @@ def test_a_timeout_that_leads_on(make: Make) -> None:
     model = {"targets": ["late/ttfb", "up/ok"], "fallback_on": ["timeout"]}
     answer = make(models={"patient": model}).post("patient", stream=True)
     assert (answer.status, answer.headers["x-completions-target"]) == (200, "up/ok")
+
+
+def charged(upstream: MockUpstream, **model: Any) -> BlockingClient:
+    """Return a gateway in which a token of an answer costs a thousandth of the budget."""
+    prices = {"input": "0", "output": "1000"}
+    return BlockingClient(
+        settings_for(
+            upstream,
+            models={"patient": {"targets": ["late/ttfb", "up/ok"], "prices": prices, **model}},
+            keys={"client": {"secret": KEY, "budget": {"usd": "1.00", "period": "total"}}},
+            stores={"ledger": "memory://"},
+        )
+    )
+
+
+def test_an_attempt_that_may_be_billed_is_charged_too(upstream: MockUpstream) -> None:
+    client = charged(upstream, fallback_on=["timeout"], max_output_tokens=200)
+    assert client.post("patient", stream=True).status == 200
+    [balance], [row] = client.gateway.balances("client"), client.gateway.usage()
+    # The answer has three; the target that was given up may have written for half a second.
+    assert row.completion_tokens - 3 == pytest.approx(0.5 * DEFAULT_TOKENS_PER_SECOND, abs=40)
+    assert (row.requests, row.estimated, balance.reserved) == (1, 1, 0)
+    assert balance.spent == row.cost_nano == row.completion_tokens * 1_000_000
+    client.close()
+
+
+@pytest.mark.parametrize(("fallback_on", "status"), [([], 504), (["timeout"], 429)])
+def test_a_budget_reserves_all_answers_that_may_be_billed(upstream: MockUpstream, fallback_on: list[str], status: int) -> None:
+    """One of 600 tokens fits into a budget of 1000 and two do not."""
+    client = charged(upstream, fallback_on=fallback_on, max_output_tokens=600)
+    assert client.post("patient", stream=True).status == status
+    client.close()
