@@ -62,6 +62,8 @@ class GatewayError(Exception):
     """Bytes received of an answer that was cut off, else None. The provider bills such an answer, so it is charged by an estimate."""
     maybe_billed: bool = False
     """Whether the provider may bill the request, which was sent and has no answer that can be used (docs/promises.md, Money)."""
+    usage: Any = None
+    """The `usage` object that the upstream reported beside its error, as it came; None if it reported none."""
     upstream_status: int | None = None
     """HTTP status of the upstream's answer, for the log; None if no upstream answered."""
     target: str | None = None

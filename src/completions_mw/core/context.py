@@ -23,6 +23,8 @@ class LostAttempt(NamedTuple):
     """Seconds that were waited for the answer."""
     received: int | None
     """Bytes received of the answer; None if the target may have gone on writing it."""
+    usage: dict[str, Any] | None = None
+    """The usage that the target reported beside its error; None if it reported none."""
 
 
 @dataclass(slots=True)

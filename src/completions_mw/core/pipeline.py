@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
@@ -371,8 +372,9 @@ class Pipeline:
         try:
             answer = await self._dispatch[model.kind](context, model.route, model.name, parsed, caller, connection)
         except BaseException as error:
+            # There is a usage where a target reported it for an answer that was cut.
+            context.usage = context.usage or usage_of_error(error)
             if charge is not None:
-                # There is a usage where a target reported it for an answer that was cut.
                 await self._settle(context, charge, context.usage, error)
             raise
         finally:

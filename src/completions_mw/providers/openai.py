@@ -107,7 +107,7 @@ def parse_completion(body: bytes) -> Completion:
     choices = data.get("choices")
     if not choices:
         raise _wrong(data)
-    _check_choices(choices, "message", len(body))
+    _check_choices(data, "message", len(body))
     return Completion(data, raw)
 
 
@@ -164,23 +164,24 @@ def parse_event(event: ServerSentEvent) -> Event | None:
         raw = None
     choices = data.get("choices")
     if choices:
-        _check_choices(choices, "delta")
+        _check_choices(data, "delta")
     if name == "error" or (not choices and is_report(data)):
         raise reported_error(data)
     return Event(data, raw)
 
 
-def _check_choices(choices: object, content: str, size: int | None = None) -> None:
+def _check_choices(data: Mapping[str, Any], content: str, size: int | None = None) -> None:
     """Check that choices are objects with a message, or a piece of it.
 
     Args:
-        choices: the choices.
+        data: the answer or chunk.
         content: member that has the message.
         size: bytes of a whole answer, which is billed also if it reports an error; None for a chunk.
 
     Raises:
         UpstreamError: they are not, or one of them reports an error.
     """
+    choices = data["choices"]
     if not isinstance(choices, list):
         raise _unusable()
     for choice in choices:
@@ -188,7 +189,7 @@ def _check_choices(choices: object, content: str, size: int | None = None) -> No
             raise _unusable()
         if choice.get("error"):
             error = reported_error(choice["error"])
-            error.received = size
+            error.received, error.usage = size, data.get("usage")
             raise error
 
 

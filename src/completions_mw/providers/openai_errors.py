@@ -40,6 +40,7 @@ def reported_error(value: object) -> UpstreamError:
     message = report.message or "The upstream provider reported an error."
     error = UpstreamError(message, type=report.type, code=report.code, param=report.param)
     error.upstream_code = report.code
+    error.usage = value.get("usage") if isinstance(value, dict) else None
     return error
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from completions_mw.core.costs.tokens import MAX_TOKENS, at_least, counts_answer, is_usage
+from completions_mw.errors import GatewayError
 
 _PROMPT_NAMES: Final = (
     "prompt_tokens",
@@ -56,6 +57,11 @@ def find_usage(data: Mapping[str, Any]) -> dict[str, Any] | None:
         if (usage := read_usage(found)) is not None:
             return usage
     return None
+
+
+def usage_of_error(error: BaseException) -> dict[str, Any] | None:
+    """Return the usage that an upstream reported beside an error; None if it reported none."""
+    return read_usage(error.usage) if isinstance(error, GatewayError) else None
 
 
 def _places(data: Mapping[str, Any]) -> Iterator[object]:

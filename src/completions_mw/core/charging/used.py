@@ -83,6 +83,8 @@ class UsedTokens:
         return [Bill(attempt.target, self._of_lost(attempt, estimate)) for attempt in context.lost]
 
     def _of_lost(self, attempt: LostAttempt, estimate: TokenEstimate) -> Tokens:
+        if attempt.usage is not None:
+            return tokens_of(attempt.usage)
         if attempt.received is not None:
             return _received(attempt.received, estimate)._replace(prompt=estimate.prompt)
         if self._abandoned == "reserved":

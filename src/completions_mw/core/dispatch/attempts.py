@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.context import LostAttempt, RequestContext
 from completions_mw.core.dispatch.failures import cooldown, is_fault, leads_on, leaves_bill, may_pass
 from completions_mw.core.dispatch.route import Route
@@ -37,7 +38,7 @@ class _Failure(NamedTuple):
     def note(self, context: RequestContext) -> None:
         """Note that the attempt is charged, although another one follows it."""
         if leaves_bill(self.error):
-            context.lost = (*context.lost, LostAttempt(self.target.name, self.seconds, self.error.received))
+            context.lost = (*context.lost, LostAttempt(self.target.name, self.seconds, self.error.received, usage_of_error(self.error)))
 
 
 class Attempts:

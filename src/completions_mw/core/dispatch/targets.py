@@ -330,6 +330,8 @@ class UpstreamEvents:
                 events = translator.feed(piece) if piece else []
             if translator.fault is not None:
                 self._fail(translator.fault)
+                if translator.fault.usage is not None:
+                    events.append(Event({"choices": [], "usage": translator.fault.usage}))
             if events or not (self._ended or self._failure):
                 # Without any for a keep-alive interval, or for bytes that make no event yet.
                 return events
