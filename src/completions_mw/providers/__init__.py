@@ -14,6 +14,7 @@ bedrock/          Bedrock's Converse API, whose streams are binary
 content.py        the content of messages, taken apart for APIs that spell it otherwise
 tools.py          tools and the calls of them, for APIs whose only tools are functions
 fields.py         parameters that several APIs have under other names, or do not have
+field_names.py    fields of an API in the texts of its errors, put in the names of OpenAI's
 untranslatable.py refusals of what an API has no words for
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape

@@ -1,6 +1,6 @@
 """Tools of a chat request, and the calls in its history, for APIs whose only tools are functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -62,7 +62,7 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[tuple[dict[str, 
     return calls
 
 
-def called_names(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def called_names(messages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the name of the called function by the id of the call, for APIs whose results name the function."""
     return {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or () if "function" in call}
 

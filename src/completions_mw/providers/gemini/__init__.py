@@ -1,9 +1,11 @@
 """The wire format of Google's Gemini API: `generateContent` and `streamGenerateContent`.
 
-request.py   requests: instructions, messages, tools, generation config
+request.py   requests: instructions, tools, generation config
+messages.py  messages as contents
 thinking.py  how much a model thinks, and the signatures of its thoughts
 answer.py    candidates of an answer, whole or streamed, and its usage
 embeddings.py  embeddings, by `batchEmbedContents`
+logprobs.py  log probabilities of tokens
 stream.py    streamed answers: server-sent events
 errors.py    errors: `google.rpc.Status`
 

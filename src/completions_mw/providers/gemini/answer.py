@@ -8,6 +8,7 @@ from pydantic_core import from_json, to_json
 from completions_mw.errors import UpstreamError
 from completions_mw.providers.base import Completion
 from completions_mw.providers.gemini.errors import reported_error
+from completions_mw.providers.gemini.logprobs import logprobs_of
 from completions_mw.providers.gemini.thinking import signed
 
 _REASONS: Final = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
@@ -137,26 +138,13 @@ def unusable() -> UpstreamError:
 
 def _choice(candidate: Mapping[str, Any], position: int, **members: Any) -> dict[str, Any]:
     index = candidate.get("index")
-    result = candidate.get("logprobsResult")
-    logprobs = None if result is None else {"content": _logprobs(result), "refusal": None}
-    choice = {"index": position if index is None else index, **members, "logprobs": logprobs}
+    choice = {"index": position if index is None else index, **members, "logprobs": logprobs_of(candidate)}
     return choice | {name: candidate[name] for name in _KEPT if candidate.get(name)}
 
 
 def _finish_reason(candidate: Mapping[str, Any]) -> str | None:
     word = candidate.get("finishReason")
     return _REASONS.get(word, word) if word else None
-
-
-def _logprobs(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    chosen, top = result.get("chosenCandidates") or [], result.get("topCandidates") or []
-    alternatives = [[_token(one) for one in step.get("candidates") or ()] for step in top] or [[] for _ in chosen]
-    return [{**_token(one), "top_logprobs": others} for one, others in zip(chosen, alternatives, strict=True)]
-
-
-def _token(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    token = candidate["token"]
-    return {"token": token, "logprob": candidate.get("logProbability"), "bytes": list(token.encode())}
 
 
 def _media(part: Mapping[str, Any]) -> dict[str, Any]:

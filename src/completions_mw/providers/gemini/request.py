@@ -1,18 +1,18 @@
 """Requests to the Gemini API. Source: https://ai.google.dev/api/generate-content."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
 from completions_mw.http import UpstreamRequest
-from completions_mw.providers.content import Turn, media_of, merged, parts_of, paths_of, split_system, text_of
+from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
 from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_nothing
-from completions_mw.providers.gemini.thinking import call_signature, signature_of, thinking_config
-from completions_mw.providers.tools import called_names, calls_of, tools_of
-from completions_mw.providers.untranslatable import untranslatable
+from completions_mw.providers.gemini.messages import contents_of
+from completions_mw.providers.gemini.thinking import thinking_config
+from completions_mw.providers.tools import tools_of
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import GeminiSettings
 
@@ -56,11 +56,9 @@ def build_request(
         InvalidRequestError: the request has parts that the API cannot express.
     """
     instructions, messages = split_system(fields["messages"])
-    names = called_names(fields["messages"])
-    contents = merged(turn for position, message in messages for turn in _turns(message, position, names, model))
     body = {
         **vendor_fields(fields),
-        "contents": [{"role": role, "parts": parts} for role, parts in contents],
+        "contents": contents_of(messages, model),
         "generationConfig": _generation_config(fields, model, max_tokens),
         **_tools(fields),
     }
@@ -74,50 +72,6 @@ def build_request(
     else:
         url, timeouts = f"{endpoint.url}/{path}:generateContent", endpoint.whole_timeouts
     return UpstreamRequest(url, endpoint.headers, to_json(body), timeouts=timeouts)
-
-
-def _turns(message: Mapping[str, Any], position: int, names: Mapping[str, str], model: str) -> Iterator[Turn]:
-    """Yield what a message says in Gemini's roles, `user` and `model`."""
-    match message["role"]:
-        case "user":
-            yield "user", [_part(part, path) for path, part in paths_of(parts_of(message), position)]
-        case "assistant":
-            yield "model", _said(message, position, model)
-        case "tool":
-            id = message["tool_call_id"]
-            response = {"id": id, "name": names[id], "response": {"output": text_of(message)}}
-            yield "user", [{"functionResponse": response}]
-        case _:
-            raise untranslatable(f"messages[{position}].role", "has no results of functions, only of tools")
-
-
-def _said(message: Mapping[str, Any], position: int, model: str) -> list[dict[str, Any]]:
-    """Return the parts of an earlier answer."""
-    if message.get("audio"):
-        raise untranslatable(f"messages[{position}].audio", "has no audio answers", is_value=False)
-    if message.get("function_call"):
-        raise untranslatable(f"messages[{position}].function_call", "has no functions, only tools", is_value=False)
-    parts: list[dict[str, Any]] = []
-    if text := text_of(message) or message.get("refusal") or "":
-        signature = signature_of(message)
-        parts.append({"text": text, **({"thoughtSignature": signature} if signature else {})})
-    for at, (call, arguments) in enumerate(calls_of(message, position)):
-        called = {"id": call["id"], "name": call["function"]["name"], "args": arguments}
-        parts.append({"functionCall": called, **call_signature(model, call, is_first=at == 0)})
-    return parts
-
-
-def _part(part: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return a part of the user's content."""
-    if part["type"] == "text":
-        return {"text": part["text"]}
-    media = media_of(part, path)
-    if media.url:
-        # The API itself fetches it: https://ai.google.dev/gemini-api/docs/file-input-methods.
-        return {"fileData": without_nothing({"fileUri": media.url, "mimeType": media.media_type or None})}
-    if not media.media_type:
-        raise untranslatable(media.param, "needs the media type of a file: a data URI, or a known extension in 'filename'")
-    return {"inlineData": {"mimeType": media.media_type, "data": media.data}}
 
 
 def _generation_config(fields: Mapping[str, Any], model: str, max_tokens: int | None) -> dict[str, Any]:
