@@ -1,12 +1,15 @@
 """Every wire format over the corpus: requests, whole answers, streams, and what is left of a stream that was split or cut."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from completions_mw.core.answers.completion import complete_answer
 from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.errors import GatewayError
 from completions_mw.providers.base import Translator
@@ -20,9 +23,12 @@ from tests.support.envelope import check_error
 from tests.support.grammar import check_completion, check_failed_stream, check_stream
 
 MAX_EVENT_BYTES = 64 * 1024
+WHOLE: dict[str, Any] = {"new_id": lambda: "chatcmpl-1", "created": 1, "model": "m", "is_forced": False}
+"""What the core adds to a whole answer."""
 EVERYWHERE = 1500
 """Bytes of a stream that is cut at each of its bytes; a longer one is cut at so many places."""
 
+OF_ALL_TYPES: tuple[Any, ...] = (None, 7, "x", [], {})
 ONLY_ONCE = ("created", "object", "native_finish_reason", "parsed", "parsed_arguments")
 """Members of an answer that are left out where a stream is compared with a whole answer."""
 
@@ -118,6 +124,38 @@ def test_no_cut_is_taken_for_a_whole_answer(api: str, name: str) -> None:
     assert (whole is None) == (name == "error")
     for at in range(0, len(raw), max(1, len(raw) // EVERYWHERE)):
         assert _heard(format, raw[:at]) in (None, whole), raw[:at]
+
+
+@every_format
+@pytest.mark.parametrize("name", ["parallel_tools", "thinking", "error"])
+def test_values_of_other_types_never_escape(api: str, name: str) -> None:
+    format, one = FORMATS[api], case(api, name)
+    wire_format = upstream(format).wire_format
+    for body in _wrong(one.answer):
+        assert isinstance(wire_format.parse_error(400, (), json.dumps(body).encode()), GatewayError)
+        with suppress(GatewayError):
+            complete_answer(wire_format.parse_completion(json.dumps(body).encode()).data, **WHOLE)
+    for at, event in enumerate(one.events):
+        for wrong in filter(_is_object, _wrong(event)):
+            _heard(format, format.encode([*one.events[:at], wrong, *one.events[at + 1 :]]))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _wrong(value: Any) -> Iterator[Any]:
+    """Yield a JSON value with one of its parts, or itself, replaced by values of other types."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield {other: one for other, one in value.items() if other != name}
+            for wrong in _wrong(item):
+                yield {**value, name: wrong}
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            for wrong in _wrong(item):
+                yield [*value[:at], wrong, *value[at + 1 :]]
+    yield from (other for other in OF_ALL_TYPES if type(other) is not type(value))
 
 
 def _translated(format: Format, *pieces: bytes) -> tuple[list[Event], str | None]:

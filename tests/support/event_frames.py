@@ -18,7 +18,7 @@ def frame(headers: dict[str, str], payload: bytes, more_headers: bytes = b"") ->
 
 def event_frame(name: str, payload: Any) -> bytes:
     # The API pads the payload, so that its length does not tell what the model says.
-    padded = {**payload, "p": "abcdefgh"}
+    padded = {**payload, "p": "abcdefgh"} if isinstance(payload, dict) else payload
     return frame({":event-type": name, ":content-type": "application/json", ":message-type": "event"}, json.dumps(padded).encode())
 
 

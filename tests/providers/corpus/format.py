@@ -48,6 +48,6 @@ def sse(events: Iterable[Any], *, named: bool = False) -> bytes:
     """
     pieces = []
     for data in events:
-        name = f"event: {data['type']}\n" if named else ""
+        name = f"event: {data.get('type')}\n" if named else ""
         pieces.append(f"{name}data: {data if isinstance(data, str) else json.dumps(data)}\n\n")
     return "".join(pieces).encode()

@@ -194,6 +194,9 @@ class ChunkGrammar:
 
     def _without_choices(self, event: Event) -> list[Event]:
         """Keep the usage of a chunk without choices, and return the chunk if it says more than that."""
+        if event.data.get("choices", []) != []:
+            # In place of none: clients read a list in every chunk.
+            event = Event({**event.data, "choices": []})
         if self._note_usage(event.data):
             self._usage_chunk = event
         elif not _says_more(event):
