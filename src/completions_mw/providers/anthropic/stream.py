@@ -35,7 +35,7 @@ class _Block:
 
 
 class _Events(Translator):
-    __slots__ = ("_blocks", "_calls", "_decoder", "_envelope", "_is_ended", "_thoughts", "_usage")
+    __slots__ = ("_blocks", "_calls", "_decoder", "_envelope", "_has_reason", "_is_ended", "_thoughts", "_usage")
 
     def __init__(self, max_event_bytes: int) -> None:
         super().__init__()
@@ -45,6 +45,7 @@ class _Events(Translator):
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
         self._thoughts = 0
+        self._has_reason = False
         self._is_ended = False
 
     def _translate(self, piece: bytes, events: list[Event]) -> None:
@@ -85,9 +86,12 @@ class _Events(Translator):
                 if refusal := refusal_of(delta):
                     events.append(self._chunk({"refusal": refusal}))
                 events.append(self._chunk({}, usage=usage_of(self._usage), **finish_of(delta)))
-            case "message_stop":
+                self._has_reason = delta["stop_reason"] is not None
+            case "message_stop" if self._has_reason:
                 self._is_ended = True
                 events.append(DONE)
+            case "message_stop":
+                raise ValueError("no reason")
             case "error":
                 raise reported_error(data)
 
