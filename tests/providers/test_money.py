@@ -46,9 +46,9 @@ def replaying(api: str, one: Case, *, stream: bool) -> CannedTransport:
 
 def spent(client: BlockingClient | AsyncClient) -> int:
     """Return the nano-dollars that the key has spent."""
-    found = client.gateway.balances("client")
-    balances = client.runner.run(found) if isinstance(client, AsyncClient) else found
-    return sum(balance.spent for balance in balances)
+    if isinstance(client, AsyncClient):
+        return sum(balance.spent for balance in client.runner.run(client.gateway.balances("client")))
+    return sum(balance.spent for balance in client.gateway.balances("client"))
 
 
 def billed(usage: dict[str, Any]) -> int:

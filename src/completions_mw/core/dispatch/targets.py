@@ -259,7 +259,7 @@ class UpstreamTarget:
         try:
             return await self._call(request, key, asking)
         except GatewayError as error:
-            put_in_client_words(error, chat)
+            put_in_client_words(error, chat, capabilities.renamed)
             raise
 
     def _next_key(self) -> int:
