@@ -96,6 +96,21 @@ def test_structured_output(endpoint: Endpoint, method: Literal["json_schema", "f
     assert isinstance(model.invoke('{"city": "Paris", "degrees": 21}'), Weather)
 
 
+def test_embeddings(endpoint: Endpoint) -> None:
+    from langchain_openai import OpenAIEmbeddings
+
+    # Its own count of tokens needs a vocabulary from the network.
+    embeddings = OpenAIEmbeddings(
+        model="text-embedding-3-small", base_url=endpoint.base_url, api_key=SecretStr(endpoint.api_key), check_embedding_ctx_length=False
+    )
+    texts = [f"text {number}" for number in range(1200)]
+    # In two requests, as it sends a thousand texts at once.
+    assert embeddings.embed_documents(texts) == [[len(text) / 8, 0.25, 0.25] for text in texts]
+    assert embeddings.embed_query("Hello!") == [0.75, 0.25, 0.25]
+    short = embeddings.model_copy(update={"dimensions": 2})
+    assert short.embed_query("Hello!") == [0.75, 0.25]
+
+
 def test_wrong_key(endpoint: Endpoint) -> None:
     with pytest.raises(openai.AuthenticationError):
         chat(endpoint._replace(api_key="sk-wrong-0123456789")).invoke(TEXT)

@@ -25,6 +25,13 @@ ANSWERS: Results = {
         "usage": {"prompt_tokens": 5, "completion_tokens": 10, "total_tokens": 15},
         "sameId": True,
     },
+    "embeddings": {
+        "vectors": [[1, 0.25, 0.25], [0.375, 0.25, 0.25]],
+        "same": True,
+        "encoded": "string",
+        "model": "text-embedding-3-small",
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    },
     "signsOfLife": {"text": TEXT, "ten": True, "content": TEXT, "finish": "stop"},
     "stream": {"text": TEXT, "role": "assistant", "finish": "stop", "ids": 1},
     "usage": {"last": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}, "choices": [], "others": [None]},

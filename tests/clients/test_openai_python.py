@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from openai import OpenAI, pydantic_function_tool
+from openai import BadRequestError, OpenAI, PermissionDeniedError, omit, pydantic_function_tool
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageFunctionToolCall, ChatCompletionMessageParam
 from pydantic import BaseModel
 
@@ -41,6 +41,39 @@ def test_chat(client: OpenAI) -> None:
     assert completion.id.startswith("chatcmpl-")
     assert completion.usage is not None
     assert (completion.usage.prompt_tokens, completion.usage.completion_tokens, completion.usage.total_tokens) == (5, 10, 15)
+
+
+EMBEDDING_MODEL = "text-embedding-3-small"
+VECTORS = [[1.0, 0.25, 0.25], [0.375, 0.25, 0.25]]
+
+
+@pytest.fixture
+def tolerant(client: OpenAI) -> OpenAI:
+    """A client without strict validation, which refuses the base64 that the SDK asks for itself, whoever sends it."""
+    return client.with_options(_extra_kwargs={"_strict_response_validation": False})
+
+
+@pytest.mark.parametrize("form", [omit, "float"], ids=["default", "float"])
+def test_embeddings(tolerant: OpenAI, upstream: MockUpstream, form: Any) -> None:
+    """By default the SDK asks for base64, and decodes it."""
+    upstream.reset()
+    answer = tolerant.embeddings.create(model=EMBEDDING_MODEL, input=["Hello to", "all"], encoding_format=form)
+    assert [item.embedding for item in answer.data] == VECTORS
+    assert [item.index for item in answer.data] == [0, 1]
+    assert (answer.model, answer.usage.prompt_tokens, answer.usage.total_tokens) == (EMBEDDING_MODEL, 3, 3)
+    assert upstream.requests[-1].json["encoding_format"] == ("base64" if form is omit else "float")
+
+
+def test_embeddings_of_tokens_and_dimensions(tolerant: OpenAI) -> None:
+    answer = tolerant.embeddings.create(model=EMBEDDING_MODEL, input=[[1, 2, 3], [4]], dimensions=2)
+    assert [item.embedding for item in answer.data] == [[0.375, 0.25], [0.125, 0.25]]
+
+
+def test_embeddings_that_are_refused(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="empty string"):
+        client.embeddings.create(model=EMBEDDING_MODEL, input="")
+    with pytest.raises(PermissionDeniedError, match="You are not allowed to generate embeddings from this model"):
+        client.embeddings.create(model=MODEL, input="Hello")
 
 
 def test_request_id_of_an_answer(client: OpenAI) -> None:

@@ -20,8 +20,15 @@ from tests.clients.support import Endpoint, missing
 
 CACHE = Path(__file__).parents[2] / ".cache" / "openai-python"
 TESTS = "tests/api_resources/chat/test_completions.py"
-NEEDED = ("__init__.py", "conftest.py", "utils.py", "respx2/", "api_resources/__init__.py", "api_resources/chat/")
-COUNT = 40
+EMBEDDINGS = "tests/api_resources/test_embeddings.py"
+NEEDED = (
+    *("__init__.py", "conftest.py", "utils.py", "respx2/"),
+    *("api_resources/__init__.py", "api_resources/chat/", "api_resources/test_embeddings.py"),
+)
+# With its strict validation the SDK refuses the base64 that it asks for itself, whoever sends it.
+CHOSEN = "create and not (test_embeddings and (strict or aiohttp) and not all_params)"
+COUNT = 40 + 11
+"""Of chat completions, and of embeddings."""
 
 REPLACED = (
     (re.compile(r"max_tokens=0\b"), "max_tokens=16", 4),
@@ -77,7 +84,8 @@ def test_all_pass(suite: Path, endpoint: Endpoint) -> None:
     report = suite / "report.xml"
     modes = ["-p", "pytest_asyncio.plugin", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=session"]
     # Its own configuration asks for plugins that this run does not need.
-    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", *modes, "--junitxml", str(report), TESTS, "-k", "create"]
+    run = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", *modes, "--junitxml", str(report)]
+    command = [*run, TESTS, EMBEDDINGS, "-k", CHOSEN]
     env = {**os.environ, "TEST_API_BASE_URL": endpoint.base_url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=suite, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert report.is_file(), done.stdout + done.stderr

@@ -53,6 +53,13 @@ await report({
     const contents = data.choices.map((choice) => choice.message.content);
     return { contents, model: data.model, usage: data.usage, sameId: data._request_id === response.headers.get("x-request-id") };
   },
+  async embeddings() {
+    const ask = (params) => client.embeddings.create({ model: "text-embedding-3-small", input: ["Hello to", "all"], ...params });
+    const [first, floats, base64] = [await ask({}), await ask({ encoding_format: "float" }), await ask({ encoding_format: "base64" })];
+    const vectors = first.data.map((item) => item.embedding);
+    const same = JSON.stringify(vectors) === JSON.stringify(floats.data.map((item) => item.embedding));
+    return { vectors, same, encoded: typeof base64.data[0].embedding, model: first.model, usage: first.usage };
+  },
   async signsOfLife() {
     const chunks = await collect(await client.chat.completions.create({ model: "quiet", messages: HELLO, stream: true }));
     const signs = chunks.filter((chunk) => Object.keys(chunk.choices[0].delta).length === 0 && !chunk.choices[0].finish_reason).length;
