@@ -15,10 +15,11 @@ from completions_mw.errors import GatewayError
 from completions_mw.providers.base import Translator
 from completions_mw.settings import ProviderSettings
 from completions_mw.sse import DONE, Event
+from tests.faults.conftest import AsyncClient, BlockingClient
 from tests.providers.corpus import FORMATS
 from tests.providers.corpus.case import NAMES, Case, case
 from tests.providers.corpus.format import Format
-from tests.providers.corpus.replay import exchange, upstream
+from tests.providers.corpus.replay import Replays, upstream
 from tests.support.envelope import check_error
 from tests.support.grammar import check_completion, check_failed_stream, check_stream
 
@@ -37,6 +38,13 @@ answered = pytest.mark.parametrize(("api", "name"), [(api, name) for api in FORM
 every_format = pytest.mark.parametrize("api", FORMATS)
 
 
+@pytest.fixture(scope="module", params=[BlockingClient, AsyncClient], ids=["blocking", "async"])
+def replays(request: pytest.FixtureRequest) -> Iterator[Replays]:
+    made = Replays(request.param)
+    yield made
+    made.close()
+
+
 def test_every_wire_format_is_here() -> None:
     [union, *_] = get_args(ProviderSettings)
     apis = {get_args(kind.model_fields["api"].annotation)[0] for kind in get_args(union) if not kind.is_local}
@@ -45,18 +53,18 @@ def test_every_wire_format_is_here() -> None:
 
 @every_case
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
-def test_requests(api: str, name: str, stream: bool) -> None:
+def test_requests(replays: Replays, api: str, name: str, stream: bool) -> None:
     format, one = FORMATS[api], case(api, name)
-    asked = exchange(format, one, stream=stream)
+    asked = replays.exchange(format, one, stream=stream)
     assert asked.url == format.url(one.model, stream=stream)
     assert asked.sent == (format.streamed_request(one.sent) if stream else one.sent)
     format.check_request(asked.sent)
 
 
 @answered
-def test_whole_answers(api: str, name: str) -> None:
+def test_whole_answers(replays: Replays, api: str, name: str) -> None:
     format, one = FORMATS[api], case(api, name)
-    answer = exchange(format, one, stream=False)
+    answer = replays.exchange(format, one, stream=False)
     assert answer.status == 200, answer.body
     completion = check_completion(answer.body)
     assert one.completion is not None
@@ -65,9 +73,9 @@ def test_whole_answers(api: str, name: str) -> None:
 
 
 @answered
-def test_streams(api: str, name: str) -> None:
+def test_streams(replays: Replays, api: str, name: str) -> None:
     format, one = FORMATS[api], case(api, name)
-    answer = exchange(format, one, stream=True)
+    answer = replays.exchange(format, one, stream=True)
     assert answer.status == 200, answer.body
     streamed = check_stream(answer.body, include_usage=True)
     assert one.completion is not None
@@ -78,10 +86,10 @@ def test_streams(api: str, name: str) -> None:
 
 
 @every_format
-def test_an_error(api: str) -> None:
+def test_an_error(replays: Replays, api: str) -> None:
     format, one = FORMATS[api], case(api, "error")
     assert one.error is not None
-    answer = exchange(format, one, stream=False)
+    answer = replays.exchange(format, one, stream=False)
     body = json.loads(answer.body)
     check_error(body)
     assert answer.status == one.error["status"]
@@ -90,9 +98,9 @@ def test_an_error(api: str) -> None:
 
 
 @every_format
-def test_an_error_in_a_stream(api: str) -> None:
+def test_an_error_in_a_stream(replays: Replays, api: str) -> None:
     format, one = FORMATS[api], case(api, "error")
-    answer = exchange(format, one, stream=True)
+    answer = replays.exchange(format, one, stream=True)
     assert answer.status == 200, answer.body
     assert check_failed_stream(answer.body) == one.event_error
     *blocks, _, _ = answer.body.split(b"\n\n")

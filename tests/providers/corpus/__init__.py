@@ -2,7 +2,7 @@
 
 case.py     `Case`: a fixture, and the names of all cases
 format.py   `Format`: what the checks must know of a wire format; `sse`: streams as server-sent events
-replay.py   a gateway whose transport answers with fixtures
+replay.py   `Replays`: gateways whose upstreams answer with fixtures
 <api>.py    the `FORMAT` of a wire format, by the vendor's own SDK
 
 `tests/providers/test_corpus.py` has the checks. A wire format joins with its fixtures, a module `<api>.py` and a line in `FORMATS`.

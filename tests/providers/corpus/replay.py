@@ -1,17 +1,18 @@
-"""A gateway whose upstream answers with the fixtures of one wire format."""
+"""Gateways whose upstreams answer with the fixtures of a wire format."""
 
 import json
 from functools import cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from completions_mw import Gateway, Request, Settings
+from completions_mw import Settings
 from completions_mw.providers.base import Upstream
 from completions_mw.providers.registry import upstream_of
+from tests.faults.conftest import KEY, AsyncClient, BlockingClient, raw_request
 from tests.providers.corpus.case import Case, cases
 from tests.providers.corpus.format import Format
 from tests.support.canned import CannedTransport, Reply
 
-_KEY: Final = "sk-corpus-client"
+Client = BlockingClient | AsyncClient
 
 
 class Exchange(NamedTuple):
@@ -29,7 +30,7 @@ def settings(format: Format) -> Settings:
     """Return settings with every model of a format's cases, each under its own name."""
     models = {case.model: {"targets": [f"up/{case.model}"]} for case in cases(format.api)}
     providers = {"up": {"api": format.api, **format.settings}}
-    return Settings.from_mapping({"providers": providers, "models": models, "keys": {"client": {"secret": _KEY}}})
+    return Settings.from_mapping({"providers": providers, "models": models, "keys": {"client": {"secret": KEY}}})
 
 
 @cache
@@ -50,26 +51,31 @@ def reply(format: Format, case: Case, *, stream: bool) -> Reply:
 class _Replay:
     """The gateway of a format, and what its upstream answers next."""
 
-    def __init__(self, format: Format) -> None:
+    def __init__(self, format: Format, kind: type[Client]) -> None:
         self.reply: Reply
         self.transport = CannedTransport(lambda request: self.reply)
-        self.gateway = Gateway(settings(format), transport=self.transport)
+        self.client = kind(settings(format), transport=self.transport)
 
 
-_replay_of = cache(_Replay)
+class Replays:
+    """Gateways of one kind, one for each wire format."""
 
+    def __init__(self, kind: type[Client]) -> None:
+        self._kind = kind
+        self._made: dict[str, _Replay] = {}
 
-def exchange(format: Format, case: Case, *, stream: bool) -> Exchange:
-    """Send a case's request through the gateway, and return what became of it on both sides."""
-    replay = _replay_of(format)
-    replay.reply = reply(format, case, stream=stream)
-    fields = {**case.request, "stream": True, "stream_options": {"include_usage": True}} if stream else case.request
-    headers = (("content-type", "application/json"), ("authorization", f"Bearer {_KEY}"))
-    response = replay.gateway.handle(Request("POST", "/api/v1/chat/completions", headers, json.dumps(fields).encode()))
-    body = response.body
-    if not isinstance(body, bytes):
-        with body:
-            body = b"".join(body)
-    assert replay.transport.requests, body
-    asked = replay.transport.requests.pop()
-    return Exchange(asked.url, json.loads(asked.body), response.status, dict(response.headers), body)
+    def exchange(self, format: Format, case: Case, *, stream: bool) -> Exchange:
+        """Send a case's request through the gateway, and return what became of it on both sides."""
+        if format.api not in self._made:
+            self._made[format.api] = _Replay(format, self._kind)
+        replay = self._made[format.api]
+        replay.reply = reply(format, case, stream=stream)
+        fields = {**case.request, "stream": True, "stream_options": {"include_usage": True}} if stream else case.request
+        answer = replay.client.send(raw_request(json.dumps(fields).encode()))
+        assert replay.transport.requests, answer.body
+        asked = replay.transport.requests.pop()
+        return Exchange(asked.url, json.loads(asked.body), answer.status, answer.headers, answer.body)
+
+    def close(self) -> None:
+        for replay in self._made.values():
+            replay.client.close()
