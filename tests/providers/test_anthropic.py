@@ -349,21 +349,21 @@ def test_blocks_of_the_providers_own_tools_are_no_calls() -> None:
     assert told(use, {"type": "input_json_delta", "partial_json": "{}"}, {"type": "new_delta"}) == []
 
 
-def gateway_settings(**more: Any) -> Settings:
+def gateway_settings() -> Settings:
     return Settings.from_mapping(
         {
             "providers": {"up": {"api": "anthropic", "api_key": SECRET}, "echo": {"api": "echo"}},
             "models": {
-                "m": {"targets": ["up/claude-sonnet-5-5"], "max_output_tokens": 77, "prices": PRICES},
-                "rescued": {"targets": ["up/claude-sonnet-5-5", "echo/any"], "prices": PRICES},
+                "m": {"targets": ["up/claude-sonnet-5-5"], "max_output_tokens": 77},
+                "rescued": {"targets": ["up/claude-sonnet-5-5", "echo/any"]},
             },
-            "keys": {"client": {"secret": KEY, **more}},
-            "stores": {"ledger": "memory://"},
+            "keys": {"client": {"secret": KEY}},
+            # Retries would wait.
+            "retries": {"attempts": 1},
         }
     )
 
 
-PRICES = {"input": 3, "output": 15, "cached_input": 0.3, "cache_write": 3.75}
 both_gateways = pytest.mark.parametrize("kind", [BlockingClient, AsyncClient])
 
 
@@ -373,18 +373,11 @@ def replaying(name: str) -> CannedTransport:
 
 
 @both_gateways
-def test_a_budget_moves_by_the_usage_with_the_tokens_of_the_cache(kind: type[BlockingClient | AsyncClient]) -> None:
-    transport = replaying("usage")
-    client = kind(gateway_settings(budget={"usd": 1, "period": "total"}), transport=transport)
-    answers = [client.post("m", stream=stream) for stream in (False, True)]
-    assert [(answer.status, answer.text) for answer in answers] == [(200, "Again.")] * 2
-    assert [from_json(request.body)["max_tokens"] for request in transport.requests] == [77, 77]
-    if isinstance(client, AsyncClient):
-        [balance] = client.runner.run(client.gateway.balances("client"))
-    else:
-        [balance] = client.gateway.balances("client")
-    # Of 50 tokens of the prompt 12 were in the cache and 30 came into it, and 6 were answered: in nano-dollars, twice.
-    assert balance.spent == 2 * (8 * 3000 + 12 * 300 + 30 * 3750 + 6 * 15000)
+def test_a_request_without_a_maximum_has_that_of_the_model(kind: type[BlockingClient | AsyncClient]) -> None:
+    transport = replaying("plain")
+    client = kind(gateway_settings(), transport=transport)
+    assert [client.post("m", **fields).status for fields in ({}, {"stream": True}, {"max_tokens": 5})] == [200] * 3
+    assert [from_json(request.body)["max_tokens"] for request in transport.requests] == [77, 77, 5]
     client.close()
 
 
