@@ -159,9 +159,11 @@ def test_a_caller_is_named_as_the_login_names_him(gateway: Gateway, caller: Any)
         ({"caller": Caller("bob", models=frozenset({"m"}))}, NotFoundError),
         ({"key": KEY}, NotFoundError),
         ({"key": ""}, AuthenticationError),
+        ({"key": 5}, TypeError),
+        ({"key": KEY.encode()}, TypeError),
         ({"key": KEY, "caller": "bob"}, TypeError),
     ],
-    ids=["nobody", "zero", "true", "request", "caller-without-model", "key-without-model", "no-key", "both"],
+    ids=["nobody", "zero", "true", "request", "caller-without-model", "key-without-model", "no-key", "number-as-key", "bytes-as-key", "both"],
 )
 def test_nobody_is_not_the_app_itself(gateway: Gateway, who: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -93,6 +93,8 @@ class GatewayBase:
         if key is not None and caller is not None:
             raise TypeError("give either `key` or `caller`, not both")
         if key is not None:
+            if not isinstance(key, str):
+                raise TypeError(f"`key` should be the text of an API key, not {type(key).__name__}")
             return await self._pipeline.authenticator.authenticate_key(key)
         found = to_caller(caller)
         if found is None and caller is not None:
