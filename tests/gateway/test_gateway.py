@@ -163,7 +163,18 @@ def test_a_caller_is_named_as_the_login_names_him(gateway: Gateway, caller: Any)
         ({"key": KEY.encode()}, TypeError),
         ({"key": KEY, "caller": "bob"}, TypeError),
     ],
-    ids=["nobody", "zero", "true", "request", "caller-without-model", "key-without-model", "no-key", "number-as-key", "bytes-as-key", "both"],
+    ids=[
+        "nobody",
+        "zero",
+        "true",
+        "request",
+        "caller-without-model",
+        "key-without-model",
+        "no-key",
+        "number-as-key",
+        "bytes-as-key",
+        "both",
+    ],
 )
 def test_nobody_is_not_the_app_itself(gateway: Gateway, who: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -54,10 +54,10 @@ def ledger_on(database: Database, batch: int = BATCH_SIZE, hold: float = 0.0) ->
     Args:
         database: where the ledger is.
         batch: rows that one transaction removes or reaps at most.
-        hold: seconds after which the wall clock is believed when reservations are reaped; ignored by PostgreSQL, which has its own.
+        hold: seconds after which the wall clock, of this machine or of the PostgreSQL server, is believed when reservations are reaped.
     """
     if isinstance(database, SqliteDatabase):
         return SqliteLedger(database, batch, hold=hold)
     from completions_mw.backends.sql.postgres.ledger import PostgresLedger
 
-    return PostgresLedger(database, batch)
+    return PostgresLedger(database, batch, hold)

@@ -232,8 +232,10 @@ BEGIN
 END
 $$;
 
--- Posts expired reservations at their checkpoints; returns how many. Those that somebody else works on are left to them.
-CREATE OR REPLACE FUNCTION completions_mw.reap(p_batch bigint) RETURNS bigint
+-- Posts the reservations that have expired at a time, and by the clock, at their checkpoints; returns how many. Those that somebody else
+-- works on are left to them.
+DROP FUNCTION IF EXISTS completions_mw.reap(bigint);
+CREATE OR REPLACE FUNCTION completions_mw.reap(p_batch bigint, p_time timestamptz) RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -244,7 +246,7 @@ BEGIN
         WITH expired AS (
             SELECT request_id
             FROM completions_mw.entries
-            WHERE state = 'reserved' AND expires_at <= clock_timestamp()
+            WHERE state = 'reserved' AND expires_at <= least(clock_timestamp(), p_time)
             LIMIT p_batch
             FOR UPDATE SKIP LOCKED
         ), reaped AS (

@@ -1,12 +1,13 @@
 """The ledger in PostgreSQL: what takes several statements is a function of the database (`functions.sql`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
 from completions_mw.backends.batches import Batches
 from completions_mw.backends.batches.queue import failures_of
+from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.sql.database import ConflictError, Database, LockedError
 from completions_mw.backends.sql.ledger_rows import BATCH_SIZE, old_periods, usage_params, usage_rows
 from completions_mw.backends.sql.postgres.steps import (
@@ -17,6 +18,7 @@ from completions_mw.backends.sql.postgres.steps import (
     settlement,
     steps_by_owner,
 )
+from completions_mw.backends.sql.reaping_time import ReapingTime
 from completions_mw.backends.sql.values import json_of
 from completions_mw.core.ports import (
     Account,
@@ -43,11 +45,20 @@ class PostgresLedger:
     Args:
         database: where the ledger is; closed with the ledger.
         batch: rows that one transaction removes or reaps at most.
+        hold: seconds after which the wall clock of the server is believed when reservations are reaped: `ReapingTime`.
+        monotonic: the monotonic clock of this process, in seconds.
     """
 
-    def __init__(self, database: Database, batch: int = BATCH_SIZE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        batch: int = BATCH_SIZE,
+        hold: float = 0.0,
+        monotonic: Callable[[], float] = SYSTEM_CLOCK.monotonic,
+    ) -> None:
         self._database = database
         self._batch = batch
+        self._reaping_time = ReapingTime(monotonic, hold)
         self._steps: Batches[LedgerStep, Any] = database.batches(self._take, lanes=LANES)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
@@ -85,8 +96,10 @@ class PostgresLedger:
         return [id for id in request_ids if id in lost or id not in states]
 
     async def reap(self) -> int:
+        [[wall]] = await self._database.fetch("ledger_time")
+        time = self._reaping_time.at(wall)
         reaped = 0
-        while batch := (await self._database.fetch("ledger_reap", batch=self._batch))[0][0]:
+        while time is not None and (batch := (await self._database.fetch("ledger_reap", batch=self._batch, time=time))[0][0]):
             reaped += batch
         return reaped
 

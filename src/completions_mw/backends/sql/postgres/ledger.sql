@@ -15,8 +15,11 @@ SELECT request_id, state FROM completions_mw.entries WHERE request_id = ANY(%(re
 -- name: ledger_restore
 SELECT completions_mw.restore(%(request_id)s, %(ttl_ms)s);
 
+-- name: ledger_time
+SELECT extract(epoch FROM clock_timestamp())::double precision;
+
 -- name: ledger_reap
-SELECT completions_mw.reap(%(batch)s);
+SELECT completions_mw.reap(%(batch)s, to_timestamp(%(time)s));
 
 -- name: ledger_balances
 SELECT scope, name, period, "limit", spent, reserved

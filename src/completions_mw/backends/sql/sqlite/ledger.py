@@ -47,7 +47,8 @@ class SqliteLedger:
         self._batch = batch
         self._kept_in_memory = kept_in_memory
         self._settled = 0
-        self._reaping_time = ReapingTime(database.clock, hold)
+        self._reaping_time = ReapingTime(database.clock.monotonic, hold)
+        self._reaping_time.at(database.clock.time())
         self._steps: Batches[LedgerStep, Any] = database.batches(self._take)
 
     async def reserve(self, entry: Entry, amount: int, accounts: Sequence[Account], ttl_ms: int) -> Refusal | None:
@@ -115,7 +116,7 @@ class SqliteLedger:
 
     def _work(self, steps: list[LedgerStep]) -> Callable[[Transaction], list[Any]]:
         """Return what takes steps in a transaction, by the time at which it begins."""
-        return lambda transaction: take_steps(transaction, steps, self._now(), self._reaping_time.now())
+        return lambda transaction: take_steps(transaction, steps, self._now(), self._reaping_ms())
 
     def _pruned(self, transaction: Transaction, before_ms: int) -> bool:
         """Remove a batch of old rows; tell whether there may be more."""
@@ -134,3 +135,7 @@ class SqliteLedger:
 
     def _now(self) -> int:
         return int(self._database.clock.time() * 1000)
+
+    def _reaping_ms(self) -> int | None:
+        time = self._reaping_time.at(self._database.clock.time())
+        return None if time is None else int(time * 1000)

@@ -1,0 +1,1 @@
+-- Expired reservations are reaped by a time that the process says, by a function of functions.sql.
