@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 from completions_mw.core.ports import Clock
@@ -108,6 +108,11 @@ class RequestContext:
         """Return the milliseconds since the request arrived."""
         return round((self.clock.monotonic() - self.started) * 1000)
 
+    def adopt(self, other: "RequestContext") -> None:
+        """Take over all that another context of the same request knows."""
+        for name in _FIELDS:
+            setattr(self, name, getattr(other, name))
+
     def note_attempts(self, target: str | None, *, has_choice: bool) -> None:
         """Tell the client which target answered and how often one was asked; nothing where one was asked once, and there was no choice."""
         if not has_choice and self.attempts <= 1:
@@ -129,6 +134,9 @@ class RequestContext:
             *(_ignored_headers(self.ignored) if self.ignored else ()),
             *((("x-completions-dropped", ", ".join(self.dropped)),) if self.dropped else ()),
         )
+
+
+_FIELDS: Final = tuple(field.name for field in fields(RequestContext))
 
 
 def _ignored_headers(names: tuple[str, ...]) -> Headers:

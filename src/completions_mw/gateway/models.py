@@ -156,6 +156,7 @@ class ModelRegistry:
             fallback_on=model.fallback_on,
             limit=settings.request_timeout or max(settings.timeouts.total, *(target.total for target in targets)),
             answers=_max_answers(len(targets), model, settings.retries),
+            hedges=model.hedge,
             is_exposed=settings.expose_targets,
         )
 
@@ -210,9 +211,14 @@ class ModelRegistry:
 
 def _max_answers(targets: int, model: ModelSettings, retries: RetrySettings) -> int:
     """Return how many answers a request may be billed for: where targets are asked while others may be at work, one of each."""
+    answers = targets if "timeout" in model.fallback_on else 1
     if retries.maybe_billed:
-        return targets * retries.attempts
-    return targets if "timeout" in model.fallback_on else 1
+        answers = targets * retries.attempts
+    return answers + model.hedge
+
+
+def _is_upstream(settings: Settings, target: TargetName) -> bool:
+    return not settings.providers[target.provider].is_local
 
 
 def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:
@@ -233,6 +239,8 @@ def _faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
             yield f"models.{name}: has targets, and is given as a Python function"
         if not model.targets and name not in functions:
             yield f"models.{name}.targets: at least one is needed, or a Python function of this name"
+        if model.hedge and not (model.targets and all(_is_upstream(settings, target) for target in model.targets)):
+            yield f"models.{name}.hedge: is for models whose targets are all upstreams"
     yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := uncallable_reason(function)))
     if options.get("transport") is not None:
         proxied = [name for name, provider in settings.providers.items() if not provider.is_local and provider.proxy is not None]

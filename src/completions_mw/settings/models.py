@@ -86,6 +86,8 @@ class ModelSettings(SettingsModel):
     targets: Annotated[tuple[Annotated[TargetName, BeforeValidator(_target), PlainSerializer(_plain)], ...], NOT_EMPTY] = ()
     """Targets in the order in which they are tried; none for a Python function of the same name. Neighbours with a weight share the
     requests: `{ target = "openai/gpt-4o-mini", weight = 70 }`."""
+    hedge: bool = False
+    """Whether a second target is asked if the first one takes longer to its first byte than in 95 of 100 cases. Both are charged."""
     fallback_on: frozenset[FallbackOn] = frozenset()
     """Failures after which the next target is asked too, beside those after which it always is (docs/routing.md)."""
     unknown_params: UnknownParams | None = None

@@ -1,9 +1,9 @@
 """Which attempts a request makes, with a clock that moves when it is told to (docs/routing.md)."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -12,7 +12,8 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Target
+from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.ports.waiting import Contestant
 from completions_mw.core.telemetry.observer import ObservedRequest, Observer
 from completions_mw.errors import ClientDisconnectedError, ServiceUnavailableError, UpstreamError
 from completions_mw.gateway.backends import BlockingBackends
@@ -21,6 +22,7 @@ from completions_mw.http import ClientConnection, Headers
 from completions_mw.providers.openai_errors import parse_error
 from tests.support.fake_clock import FakeClock
 
+T = TypeVar("T")
 Outcome = Callable[[], GatewayError | None]
 
 
@@ -35,6 +37,20 @@ class Waits(NamedTuple):
         self.seconds.append(seconds)
         if self.passes:
             self.time.advance(seconds)
+
+    async def race(
+        self,
+        first: Contestant[T],
+        second: Contestant[T],
+        delay: float,
+        connection: ClientConnection | None,
+        drop: Callable[[T], Coroutine[Any, Any, None]],
+    ) -> T | None:
+        """The first one is always late: it ends after the second one."""
+        self.seconds.append(delay)
+        self.time.advance(delay)
+        result, late = await second(connection), await first(connection)
+        return late if result is None else result
 
 
 class Notes(Observer):
@@ -83,16 +99,16 @@ class Bench:
 
     def run(self) -> str:
         """Return the name of the target that answers one more request."""
-        return run_sync(self.attempts.answer(self.context, self.route, None, self._ask))
+        return run_sync(self.attempts.answer(self.context, self.route, Asking(), self._ask))
 
     def fail(self) -> GatewayError:
         with pytest.raises(GatewayError) as caught:
             self.run()
         return caught.value
 
-    async def _ask(self, target: Target, seconds: float | None) -> str:
+    async def _ask(self, context: RequestContext, target: Target, asking: Asking) -> str:
         self.asked.append(target.model)
-        self.seconds.append(seconds)
+        self.seconds.append(asking.seconds)
         left = self.outcomes.get(target.model)
         error = left.pop(0) if left else self.always.get(target.model, _well)()
         if error is not None:
@@ -390,3 +406,55 @@ def test_retries_count_neither_as_requests_nor_as_failures() -> None:
     bench.fail()
     assert Counter(bench.asked) == {"a": 4}
     assert not bench.route.targets[0].health.breaker.is_open
+
+
+def hedged(*targets: str, measured: int = 20) -> Bench:
+    """Return a bench whose first target mostly answers within a second."""
+    bench = Bench(*targets, model={"hedge": True})
+    latency = bench.route.targets[0].health.latency
+    assert latency is not None
+    for _ in range(measured):
+        latency.learn(bench.time.monotonic, 1.0, is_stream=False)
+    return bench
+
+
+def test_the_sooner_of_two_answers_and_both_are_charged() -> None:
+    bench = hedged("a", "b")
+    assert bench.run() == "b"
+    assert bench.waits.seconds == [1.0]
+    assert (bench.context.target, bench.context.attempts) == ("up/b", 2)
+    assert [lost.target for lost in bench.context.lost] == ["up/a"]
+    assert bench.route.answers == 2
+
+
+def test_a_single_target_is_asked_twice() -> None:
+    bench = hedged("a")
+    assert bench.run() == "a"
+    assert bench.asked == ["a", "a"]
+
+
+def test_a_rival_that_fails_changes_nothing() -> None:
+    bench = hedged("a", "b").ends("b", refused(500))
+    assert bench.run() == "a"
+    assert (bench.context.attempts, bench.context.lost) == (2, ())
+
+
+def test_if_both_fail_the_next_target_is_asked() -> None:
+    bench = hedged("a", "b", "c").ends("a", refused(500)).ends("b", refused(500), refused(500))
+    assert bench.run() == "c"
+    assert bench.asked == ["b", "a", "b", "c"]
+
+
+def test_nothing_is_hedged_before_enough_is_known() -> None:
+    bench = hedged("a", "b", measured=19)
+    assert bench.run() == "a"
+    assert bench.asked == ["a"]
+
+
+def test_hedges_share_the_budget_of_retries() -> None:
+    """Or a slow upstream would get twice as much to do."""
+    bench = hedged("a")
+    while bench.route.targets[0].health.retries.take(bench.time.monotonic):
+        pass
+    assert bench.run() == "a"
+    assert bench.asked == ["a"]

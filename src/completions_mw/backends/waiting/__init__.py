@@ -2,4 +2,5 @@
 
 blocking.py      `BlockingWaiting`: threads and greenlets
 asynchronous.py  `AsyncWaiting`: tasks of an event loop
+thread_race.py   `ThreadRace`: threads that work for the same result
 """

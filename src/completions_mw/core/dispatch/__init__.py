@@ -3,6 +3,9 @@
 catalog.py       `Catalog`: the models that clients can name, and who may use them
 route.py         `Route`: the targets of a model, in the order in which they are asked
 attempts.py      `Attempts`: asks the targets of a route until one begins to answer
+attempt.py       `Attempt`: asks one target, and takes in what that says of its health
+hedging.py       `Hedging`: asks two targets, and takes the sooner answer
+failures.py      what a failure says: who may be asked next, and whether the target is to blame
 dispatch.py      `Dispatcher`: the answers to chat requests
 embedder.py      `Embedder`: the answers to embeddings requests
 batches.py       embeddings requests that an upstream takes only in parts

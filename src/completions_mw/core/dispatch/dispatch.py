@@ -57,15 +57,13 @@ class Dispatcher:
         skipped = unable(route.targets, chat)
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         # Not a closure: its cells would wait for the answer with every request.
-        ask = partial(_ask, context, name, chat, caller, Asking(connection, scope))
-        return await self._attempts.answer(context, route, connection, ask, skipped)
+        ask = partial(_ask, name, chat, caller)
+        return await self._attempts.answer(context, route, Asking(connection, scope), ask, skipped)
 
 
 async def _ask(
-    context: RequestContext, name: str, chat: Chat, caller: Caller | None, asking: Asking, target: Target, seconds: float | None
+    name: str, chat: Chat, caller: Caller | None, context: RequestContext, target: Target, asking: Asking
 ) -> Completion | OpenedAnswer:
-    if seconds is not None:
-        asking = asking._replace(seconds=seconds)
     if target.is_local and caller is not None:
         chat.request.asked_by(nested(caller, context))
     if isinstance(target, InProcessTarget):

@@ -1,5 +1,7 @@
 """Dispatch of embeddings requests: from a model's targets to an answer with vectors."""
 
+from functools import partial
+
 from completions_mw.core.answers.embeddings import complete_embeddings
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
@@ -46,14 +48,14 @@ class Embedder:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
+        ask = partial(_ask, name, request, caller)
+        return await self._attempts.answer(context, route, Asking(connection, scope), ask)
 
-        async def ask(target: Target, seconds: float | None) -> Completion:
-            asking = Asking(connection, scope, seconds)
-            if target.is_local and caller is not None:
-                request.request.asked_by(nested(caller, context))
-            return _finished(context, await target.embed(request, asking), target, name, request)
 
-        return await self._attempts.answer(context, route, connection, ask)
+async def _ask(name: str, request: Embed, caller: Caller | None, context: RequestContext, target: Target, asking: Asking) -> Completion:
+    if target.is_local and caller is not None:
+        request.request.asked_by(nested(caller, context))
+    return _finished(context, await target.embed(request, asking), target, name, request)
 
 
 def _finished(context: RequestContext, answer: Completion, target: Target, name: str, request: Embed) -> Completion:

@@ -61,7 +61,8 @@ def is_fault(error: GatewayError) -> bool:
 
 def leaves_bill(error: GatewayError) -> bool:
     """Tell whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
-    return error.received is not None or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))
+    is_billed = error.received is not None or error.usage is not None
+    return is_billed or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))
 
 
 def refuses_key(error: GatewayError) -> bool:

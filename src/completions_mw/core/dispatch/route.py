@@ -36,6 +36,8 @@ class Route:
     """Seconds for all attempts of a request together; None for those of the target that may take longest."""
     answers: int = 1
     """Answers that a request may be billed for at most: further ones where it is sent again though the first attempt may go on."""
+    hedges: bool = False
+    """Whether a second target is asked if the first one takes longer than it mostly does."""
     is_exposed: bool = True
     """Whether clients are told which target answered."""
     draw: Callable[[], float] = field(default=draw, compare=False)
@@ -60,7 +62,7 @@ class Route:
         object.__setattr__(self, "is_single", len(targets) == 1)
         object.__setattr__(self, "is_in_order", len(targets) == len(self.groups))
         for group in self.groups:
-            for weighted in _that_compete(group):
+            for weighted in group if self.hedges else _that_compete(group):
                 weighted.target.health.measure()
 
     @classmethod

@@ -19,12 +19,14 @@ class Latency:
     Peak EWMA load metric of Finagle, https://twitter.github.io/finagle/guide/Clients.html#power-of-two-choices-p2c-least-loaded.
     """
 
-    __slots__ = ("_average", "_measured", "_measured_at", "_open")
+    __slots__ = ("_average", "_measured_at", "_open", "_streams", "_wholes")
 
     def __init__(self) -> None:
         self._average = 0.0
         self._measured_at = 0.0
-        self._measured: deque[float] = deque(maxlen=REMEMBERED)
+        # Streams begin soon, whole answers come at their end.
+        self._streams: deque[float] = deque(maxlen=REMEMBERED)
+        self._wholes: deque[float] = deque(maxlen=REMEMBERED)
         self._open = 0
 
     def began(self) -> None:
@@ -35,20 +37,20 @@ class Latency:
         """Note that the target has begun to answer, or has failed."""
         self._open -= 1
 
-    def learn(self, now: float, seconds: float) -> None:
-        """Take in that an answer began after so many seconds."""
+    def learn(self, now: float, seconds: float, *, is_stream: bool = True) -> None:
+        """Take in that an answer, streamed or whole, began after so many seconds."""
         faded = self._faded(now)
         kept = exp(-(now - self._measured_at) / DECAY_SECONDS)
         self._average, self._measured_at = max(seconds, faded + seconds * (1 - kept)), now
-        self._measured.append(seconds)
+        (self._streams if is_stream else self._wholes).append(seconds)
 
     def cost(self, now: float) -> float:
         """Return what one more request to the target costs in time: the average, for each request that waits there."""
         return self._faded(now) * (self._open + 1)
 
-    def percentile_95(self) -> float | None:
-        """Return the seconds within which 95 of 100 answers begin; None if too few were measured."""
-        measured = sorted(self._measured)
+    def percentile_95(self, *, is_stream: bool = True) -> float | None:
+        """Return the seconds within which 95 of 100 answers begin, streamed or whole; None if too few were measured."""
+        measured = sorted(self._streams if is_stream else self._wholes)
         return measured[len(measured) * 95 // 100] if len(measured) >= ENOUGH else None
 
     def _faded(self, now: float) -> float:
