@@ -1,30 +1,42 @@
 """Connections to Redis for event loops."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio.connection import Connection, SSLConnection
 
+from completions_mw.backends.batches import Batches, Bounds
+from completions_mw.backends.batches.asynchronous import AsyncBatches
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.backends.redis.scripts import Argument
 from completions_mw.backends.redis.session import (
     ACQUIRE_TIMEOUT,
     MAX_CONNECTIONS,
+    Command,
     Pool,
     RedisSession,
+    not_answered,
     options_of,
     without_client_info,
 )
 from completions_mw.backends.time_limit import TimeLimit
+from completions_mw.core.ports import StoreOverloadedError, StoreRefusalError
 
 _AsyncConnection = Connection | SSLConnection
-_AsyncPool = Pool[_AsyncConnection, asyncio.Semaphore]
+_AsyncPool = Pool[_AsyncConnection]
 
 
-class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
-    """Sends commands to Redis from event loops, each of which has its own connections.
+class _Call(NamedTuple):
+    """A call that waits to be sent."""
+
+    command: Command
+    timeouts: int
+    """How many times Redis had not answered in time when the call began."""
+
+
+class AsyncRedis(RedisSession[_AsyncConnection]):
+    """Sends commands to Redis from event loops, each of which has its own connections. Calls that wait together are sent together.
 
     Args:
         address: as redis-py takes it, with its options.
@@ -36,8 +48,15 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
     """
 
     def __init__(self, address: str, acquire_timeout: float = ACQUIRE_TIMEOUT, setting: str = "stores.admission") -> None:
-        self._pools: PerLoop[_AsyncPool] = PerLoop(lambda: Pool(asyncio.Semaphore(MAX_CONNECTIONS)))
+        self._pools: PerLoop[_AsyncPool] = PerLoop(Pool)
         super().__init__(address, acquire_timeout, setting)
+        self._together: Batches[_Call, Any] = AsyncBatches(self._make, Bounds(seconds=self._acquire_timeout), MAX_CONNECTIONS)
+
+    async def call(self, *command: Argument) -> Any:
+        try:
+            return await self._together(_Call(command, self._pools.get().timeouts), refusable=True)
+        except StoreOverloadedError:
+            raise StoreRefusalError("Redis was not asked, since too many calls wait for it") from None
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -51,22 +70,21 @@ class AsyncRedis(RedisSession[_AsyncConnection, asyncio.Semaphore]):
                 async with TimeLimit(self._timeout):
                     await connection.disconnect()
 
-    def _pool(self) -> _AsyncPool:
-        return self._pools.get()
+    async def _make(self, calls: list[_Call]) -> Sequence[Any]:
+        pool = self._pools.get()
+        timeouts = pool.timeouts
+        commands = [call.command for call in calls if call.timeouts == timeouts]
+        answers = iter(await self._answers(pool, commands) if commands else ())
+        return [next(answers) if call.timeouts == timeouts else not_answered() for call in calls]
 
-    async def _acquire(self, free: asyncio.Semaphore, seconds: float) -> bool:
-        try:
-            async with TimeLimit(seconds):
-                return await free.acquire()
-        except TimeoutError:
-            return False
-
-    async def _timed(self, pool: _AsyncPool, command: Sequence[Argument], seconds: float) -> Any:
+    async def _timed(self, pool: _AsyncPool, commands: Sequence[Command], seconds: float) -> list[Any]:
         async with TimeLimit(seconds):
-            return await self._exchange(pool, command, 0)
+            return await self._exchange(pool, commands, 0)
 
-    async def _talk(self, connection: _AsyncConnection, command: Sequence[Argument], deadline: float) -> Any:
-        await connection.send_command(*command)
+    async def _send(self, connection: _AsyncConnection, commands: Sequence[Command], deadline: float) -> None:
+        await connection.send_packed_command(connection.pack_commands(commands))
+
+    async def _read(self, connection: _AsyncConnection) -> Any:
         return await connection.read_response()
 
     async def _drop(self, connection: _AsyncConnection) -> None:

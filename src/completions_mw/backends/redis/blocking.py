@@ -12,8 +12,18 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.redis.scripts import Argument
-from completions_mw.backends.redis.session import ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool, RedisSession, options_of, without_client_info
+from completions_mw.backends.redis.session import (
+    ACQUIRE_TIMEOUT,
+    MAX_CONNECTIONS,
+    Command,
+    Pool,
+    RedisSession,
+    not_answered,
+    options_of,
+    without_client_info,
+)
 from completions_mw.backends.time_limit import PARTS
+from completions_mw.core.ports import StoreRefusalError
 
 MIN_TIMEOUT: Final = 0.01
 """Seconds that a thread waits for an answer at least, also if other threads kept the command from being sent in time."""
@@ -80,10 +90,14 @@ class QueueSemaphore:
         self._tokens.put(None)
 
 
-_BlockingPool = Pool[_BlockingConnection, QueueSemaphore]
+class _BlockingPool(Pool[_BlockingConnection]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = QueueSemaphore(MAX_CONNECTIONS)
+        """Counts the connections that may still be used at the same time."""
 
 
-class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, QueueSemaphore]):
+class BlockingRedis(PerProcess, RedisSession[_BlockingConnection]):
     """Sends commands to Redis from threads and greenlets. Each process has its own connections.
 
     Args:
@@ -100,27 +114,42 @@ class BlockingRedis(PerProcess, RedisSession[_BlockingConnection, QueueSemaphore
         PerProcess.__init__(self)
 
     def reset(self) -> None:
-        self._connections: _BlockingPool = Pool(QueueSemaphore(MAX_CONNECTIONS))
+        self._pool = _BlockingPool()
+
+    async def call(self, *command: Argument) -> Any:
+        pool = self._pool
+        timeouts = pool.timeouts
+        if not pool.free.acquire(self._acquire_timeout):
+            raise StoreRefusalError("Redis was not asked, since no connection became free")
+        try:
+            if pool.timeouts != timeouts:
+                raise not_answered()
+            [answer] = await self._answers(pool, [command])
+        finally:
+            pool.free.release()
+        if isinstance(answer, Exception):
+            try:
+                raise answer
+            finally:
+                # The exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
+                del answer
+        return answer
 
     async def aclose(self) -> None:
         """Close the connections of this process."""
-        pool = self._connections
+        pool = self._pool
         self.reset()
         pool.closed = True
         await self._drop_idle(pool)
 
-    def _pool(self) -> _BlockingPool:
-        return self._connections
+    async def _timed(self, pool: Pool[_BlockingConnection], commands: Sequence[Command], seconds: float) -> list[Any]:
+        return await self._exchange(pool, commands, SYSTEM_CLOCK.monotonic() + seconds)
 
-    async def _acquire(self, free: QueueSemaphore, seconds: float) -> bool:
-        return free.acquire(seconds)
-
-    async def _timed(self, pool: _BlockingPool, command: Sequence[Argument], seconds: float) -> Any:
-        return await self._exchange(pool, command, SYSTEM_CLOCK.monotonic() + seconds)
-
-    async def _talk(self, connection: _BlockingConnection, command: Sequence[Argument], deadline: float) -> Any:
+    async def _send(self, connection: _BlockingConnection, commands: Sequence[Command], deadline: float) -> None:
         connection.deadline = deadline
-        connection.send_command(*command)  # type: ignore[no-untyped-call]
+        connection.send_packed_command(connection.pack_commands(commands))  # type: ignore[no-untyped-call]
+
+    async def _read(self, connection: _BlockingConnection) -> Any:
         return connection.read_response()
 
     async def _drop(self, connection: _BlockingConnection) -> None:

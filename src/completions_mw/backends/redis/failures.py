@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from completions_mw.core.ports import StoreError, StoreRefusalError, StoreTimeoutError
@@ -24,6 +24,15 @@ def store_error(error: Exception) -> StoreError:
         # The first word of a refusal is a code of Redis; the rest may quote anything.
         return StoreError(f"Redis refused: {name}{f' {code}' if code.isalpha() and code.isupper() else ''}")
     return StoreError(f"Redis cannot be reached: {name}")
+
+
+def refusal(error: ResponseError) -> Exception:
+    """Return the error for a command that Redis refuses, free of the frames in which the refusal was read."""
+    if isinstance(error, NoScriptError):
+        return NoScriptError()
+    failure = store_error(error)
+    failure.__cause__ = without_message(error.with_traceback(None))
+    return failure
 
 
 def without_message(error: Exception) -> Exception | None:

@@ -6,14 +6,14 @@ redis-py's own pools and clients keep no deadline for a whole call, retry what m
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from redis.asyncio.connection import RedisSSLContext, SSLConnection
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from completions_mw.backends.redis.failures import FAILURES, store_error, without_message
+from completions_mw.backends.redis.failures import FAILURES, refusal, store_error, without_message
 from completions_mw.backends.redis.scripts import Argument
 from completions_mw.core.ports import StoreRefusalError, StoreTimeoutError
 from completions_mw.errors import ConfigurationError
@@ -31,35 +31,22 @@ MAX_CONNECTIONS: Final = 32
 RESERVED_OPTIONS: Final = ("connection_class", "max_connections", "timeout", "retry_on_error", "retry_on_timeout", "health_check_interval")
 """Options of an address that are ignored: they are about the pools and clients of redis-py."""
 
+Command = Sequence[Argument]
+"""A command of Redis and its arguments."""
 C = TypeVar("C")
 """The type of connections."""
-S = TypeVar("S", bound="Semaphore")
-"""The type of the semaphore that bounds how many connections are in use."""
 
 
-class Semaphore(Protocol):
-    """What bounds how many connections are in use."""
+class Pool(Generic[C]):
+    """The connections of a process or event loop."""
 
-    def release(self) -> None: ...
-
-
-class Pool(Generic[C, S]):
-    """The connections of a process or event loop.
-
-    Args:
-        free: counts the connections that may still be used at the same time.
-    """
-
-    __slots__ = ("closed", "free", "idle", "reached", "timeouts")
-
-    def __init__(self, free: S) -> None:
-        self.free = free
+    def __init__(self) -> None:
         self.idle: list[C] = []
         self.closed = False
         self.reached = False
         """Whether Redis has ever answered on one of the connections."""
         self.timeouts = 0
-        """How many calls Redis has not answered in time."""
+        """How many times Redis has not answered in time."""
 
     def pop(self) -> C | None:
         """Take an idle connection, if there is one."""
@@ -69,8 +56,8 @@ class Pool(Generic[C, S]):
         return None
 
 
-class RedisSession(ABC, Generic[C, S]):
-    """Sends commands to Redis. A connection is reused only after a whole answer, so no call can read the answer of another call.
+class RedisSession(ABC, Generic[C]):
+    """Sends commands to Redis. A connection is reused only after whole answers, so no call can read the answer of another call.
 
     Args:
         address: as redis-py takes it, with its options.
@@ -96,6 +83,7 @@ class RedisSession(ABC, Generic[C, S]):
             # The texts of these exceptions quote the address.
             raise ConfigurationError(f"{setting}: Redis does not understand the address, or one of its options") from None
 
+    @abstractmethod
     async def call(self, *command: Argument) -> Any:
         """Send one command and return its answer: texts as bytes.
 
@@ -105,73 +93,77 @@ class RedisSession(ABC, Generic[C, S]):
             StoreRefusalError: no connection was free, so that the command was not sent; or the failure is about this command alone.
             StoreError: any other failure.
         """
-        pool = self._pool()
-        timeouts = pool.timeouts
-        if not await self._acquire(pool.free, self._acquire_timeout):
-            raise StoreRefusalError("Redis was not asked, since no connection became free")
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+    @abstractmethod
+    async def _timed(self, pool: Pool[C], commands: Sequence[Command], seconds: float) -> list[Any]: ...
+    @abstractmethod
+    async def _send(self, connection: C, commands: Sequence[Command], deadline: float) -> None: ...
+    @abstractmethod
+    async def _read(self, connection: C) -> Any: ...
+    @abstractmethod
+    async def _drop(self, connection: C) -> None: ...
+    @abstractmethod
+    def _connection(self) -> C: ...
+
+    async def _answers(self, pool: Pool[C], commands: Sequence[Command]) -> list[Any]:
+        """Send commands together, and return the answer to each, or the exception by which Redis refuses it.
+
+        Raises:
+            StoreTimeoutError: there are not all answers in time.
+            StoreError: any other failure, of all commands.
+        """
         try:
-            if pool.timeouts != timeouts:
-                # Otherwise each waiting call would wait for a time-out of its own, one after the other.
-                raise StoreRefusalError("Redis was not asked, since it did not answer others in time")
-            return await self._timed(pool, command, self._timeout if pool.reached else self._first_timeout)
-        except NoScriptError:
-            raise
+            return await self._timed(pool, commands, self._timeout if pool.reached else self._first_timeout)
         except FAILURES as error:
             failure = store_error(error)
             # The frames of the connection hold the password, and those of the call the ids of callers.
             clear_locals(error)
             pool.timeouts += isinstance(failure, StoreTimeoutError)
             raise failure from without_message(error)
-        finally:
-            pool.free.release()
 
-    @abstractmethod
-    async def aclose(self) -> None: ...
-    @abstractmethod
-    def _pool(self) -> Pool[C, S]: ...
-    @abstractmethod
-    async def _acquire(self, free: S, seconds: float) -> bool: ...
-    @abstractmethod
-    async def _timed(self, pool: Pool[C, S], command: Sequence[Argument], seconds: float) -> Any: ...
-    @abstractmethod
-    async def _talk(self, connection: C, command: Sequence[Argument], deadline: float) -> Any: ...
-    @abstractmethod
-    async def _drop(self, connection: C) -> None: ...
-    @abstractmethod
-    def _connection(self) -> C: ...
-
-    async def _exchange(self, pool: Pool[C, S], command: Sequence[Argument], deadline: float) -> Any:
+    async def _exchange(self, pool: Pool[C], commands: Sequence[Command], deadline: float) -> list[Any]:
         idle = pool.pop()
         if idle is not None:
             try:
-                return await self._ask(pool, idle, command, deadline)
+                return await self._ask(pool, idle, commands, deadline)
             except RedisConnectionError:
                 # Redis closed the idle connection, and most likely the other idle ones too. Every command may be sent twice.
                 await self._drop_idle(pool)
-        return await self._ask(pool, self._connection(), command, deadline)
+        return await self._ask(pool, self._connection(), commands, deadline)
 
-    async def _ask(self, pool: Pool[C, S], connection: C, command: Sequence[Argument], deadline: float) -> Any:
-        whole = False
+    async def _ask(self, pool: Pool[C], connection: C, commands: Sequence[Command], deadline: float) -> list[Any]:
+        whole, is_replica = False, False
+        answers: list[Any] = []
         try:
-            answer = await self._talk(connection, command, deadline)
+            await self._send(connection, commands, deadline)
+            for _ in commands:
+                try:
+                    answers.append(await self._read(connection))
+                except ResponseError as error:
+                    # Older versions of Redis begin the message with the name of the script.
+                    is_replica = is_replica or "READONLY" in str(error) or isinstance(error, ReadOnlyError)
+                    answers.append(refusal(error))
             whole = pool.reached = True
-            return answer
-        except ResponseError as error:
-            # A primary that became a replica stays a replica, and the next connection may reach its successor. Older versions of Redis
-            # begin the message with the name of the script.
-            whole = "READONLY" not in str(error) and not isinstance(error, ReadOnlyError)
-            if not whole:
-                await self._drop_idle(pool)
-            raise
         finally:
-            if whole and not pool.closed:
+            if is_replica:
+                # A primary that became a replica stays a replica, and the next connection may reach its successor.
+                await self._drop_idle(pool)
+            if whole and not (is_replica or pool.closed):
                 pool.idle.append(connection)
             else:
                 await self._drop(connection)
+        return answers
 
-    async def _drop_idle(self, pool: Pool[C, S]) -> None:
+    async def _drop_idle(self, pool: Pool[C]) -> None:
         while (connection := pool.pop()) is not None:
             await self._drop(connection)
+
+
+def not_answered() -> StoreRefusalError:
+    """Return the error of a call that has waited while others got no answer: it would wait for a time-out of its own, after theirs."""
+    return StoreRefusalError("Redis was not asked, since it did not answer others in time")
 
 
 def without_client_info(connection: C) -> C:
