@@ -304,7 +304,7 @@ def test_an_answer_that_is_not_complete_is_no_success(reason: str) -> None:
     ("status", "name", "text", "became", "code", "param"),
     [
         (400, "ValidationException", "The text field is blank.", 400, None, None),
-        (400, "ValidationException", "Input is too long for requested model.", 400, "context_length_exceeded", None),
+        (400, "ValidationException", "Input is too long for requested model.", 400, "context_length_exceeded", "messages"),
         (400, "ValidationException", "Value '2' at 'inferenceConfig.temperature' failed", 400, None, "temperature"),
         (400, "ValidationException", "messages.0.content.1.image: could not decode", 400, None, "messages"),
         (400, "ValidationException", "The provided model identifier is invalid.", 404, "model_not_found", None),
@@ -317,7 +317,7 @@ def test_an_answer_that_is_not_complete_is_no_success(reason: str) -> None:
         (429, "ThrottlingException", "Too many requests", 429, "upstream_rate_limited", None),
         (429, "ModelNotReadyException", "not ready", 429, "upstream_rate_limited", None),
         (500, "InternalServerException", "failed", 502, "upstream_error", None),
-        (503, "ServiceUnavailableException", "busy", 502, "upstream_error", None),
+        (503, "ServiceUnavailableException", "busy", 503, "upstream_overloaded", None),
     ],
 )
 def test_errors(status: int, name: str, text: str, became: int, code: str | None, param: str | None) -> None:

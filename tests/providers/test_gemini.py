@@ -273,7 +273,7 @@ def info(reason: str) -> dict[str, Any]:
         (failure(404, "NOT_FOUND", "models/m is not found"), 404, "model_not_found"),
         (failure(429, "RESOURCE_EXHAUSTED", "quota of project 7"), 429, "upstream_rate_limited"),
         (failure(500, "INTERNAL", "An internal error"), 502, "upstream_error"),
-        (failure(503, "UNAVAILABLE", "overloaded"), 502, "upstream_error"),
+        (failure(503, "UNAVAILABLE", "overloaded"), 503, "upstream_overloaded"),
         (failure(504, "DEADLINE_EXCEEDED", "late"), 504, "upstream_timeout"),
     ],
 )
@@ -286,7 +286,8 @@ def test_errors(reported: dict[str, Any], became: int, code: str | None) -> None
         # An error to which the end of the stream came before the blank line.
         streamed_bytes(b"data: " + to_json(reported))
     for error in (*errors, caught.value, cut.value):
-        assert (error.status, error.code, error.param, error.upstream_code) == (became, code, None, told["status"])
+        assert (error.status, error.code, error.upstream_code) == (became, code, told["status"])
+        assert error.param == ("messages" if code == "context_length_exceeded" else None)
         assert SECRET not in error.message
 
 
@@ -321,7 +322,9 @@ def test_advice_on_retries(delay: Any, seconds: int | None) -> None:
     assert dict(error.headers).get("retry-after") == (None if seconds is None else str(seconds))
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b'{"error": "no"}', b'{"error": {"details": [7], "status": 7}}', b"[7]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{", b'{"error": "no"}', b'{"error": {"details": [7, {"reason": []}], "status": 7}}', b"[7]"]
+)
 def test_errors_of_who_stands_before_the_api(body: bytes) -> None:
     assert gemini.parse_error(503, (), body).status == 502
 

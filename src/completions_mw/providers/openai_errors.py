@@ -8,13 +8,19 @@ from completions_mw.errors import (
     NotFoundError,
     RateLimitError,
     RequestTooLargeError,
+    ServiceUnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
+    retry_headers,
 )
 from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report, find_report, read_report
 from completions_mw.providers.retry_advice import retry_advice
 
+OVERLOADED: Final = 529
+"""Status for overload, which HTTP does not tell from other failures; Anthropic sends it."""
+_OVERLOAD_MS: Final = 5000
+"""Advice on retries where an overloaded API gives none: overload is rarely over within a second."""
 _UNKNOWN_MODEL: Final = frozenset({"model_not_found", "DeploymentNotFound"})
 """Codes of errors for a model that the upstream does not have: of OpenAI, and of Azure OpenAI."""
 
@@ -60,6 +66,10 @@ def client_error(status: int, headers: Headers, report: Report) -> GatewayError:
         # Not OpenAI's own text, which names the operator's organization and the upstream's model.
         text = "The upstream provider has too many requests. Please try again later."
         return RateLimitError(text, code="upstream_rate_limited", type=report.type, headers=retry_advice(headers))
+    if status == OVERLOADED:
+        advice = retry_advice(headers) or retry_headers(_OVERLOAD_MS)
+        text = "The upstream provider is overloaded. Please try again later."
+        return ServiceUnavailableError(text, code="upstream_overloaded", headers=advice)
     if status in (408, 504):
         late = UpstreamTimeoutError("The upstream provider did not answer in time.")
         # A proxy of the upstream no longer waits for a model that may be at work; 408 says that the request has not arrived.

@@ -10,14 +10,11 @@ from completions_mw.errors import (
     GatewayError,
     InvalidRequestError,
     NotFoundError,
-    ServiceUnavailableError,
     UpstreamError,
-    retry_headers,
 )
 from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report, find_report, read_report
-from completions_mw.providers.openai_errors import client_error
-from completions_mw.providers.retry_advice import retry_advice
+from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _STATUSES: Final = {
     "invalid_request_error": 400,
@@ -28,13 +25,10 @@ _STATUSES: Final = {
     "request_too_large": 413,
     "rate_limit_error": 429,
     "timeout_error": 504,
-    "overloaded_error": 529,
+    "overloaded_error": OVERLOADED,
 }
 """Status of an error by its type, for errors in streams, which have none."""
 _FAILURE: Final = 500
-_OVERLOADED: Final = 529
-_OVERLOAD_MS: Final = 5000
-"""Advice on retries where the API gives none: overload is rarely over within a second."""
 _is_of_operator: Final = re.compile(r"credit balance|usage limits?|spend limit", re.IGNORECASE).search
 """Matches errors with status 400 that are about the operator's account, and not about the request."""
 _is_too_long: Final = re.compile(r"prompt is too long|exceeds? (the )?(available )?context (limit|window|size)", re.IGNORECASE).search
@@ -69,10 +63,6 @@ def _error(status: int, headers: Headers, report: Report) -> GatewayError:
 
 
 def _meaning(status: int, headers: Headers, report: Report) -> GatewayError:
-    if status == _OVERLOADED:
-        advice = retry_advice(headers) or retry_headers(_OVERLOAD_MS)
-        text = "The upstream provider is overloaded. Please try again later."
-        return ServiceUnavailableError(text, code="upstream_overloaded", headers=advice)
     if status == _STATUSES["not_found_error"] and report.message.startswith("model:"):
         unknown = NotFoundError("The upstream provider does not know this model.", code="model_not_found")
         unknown.next_target = True

@@ -12,14 +12,14 @@ from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report
 from completions_mw.providers.field_names import compiled, in_our_names
 from completions_mw.providers.lenient_json import read_first_json
-from completions_mw.providers.openai_errors import client_error
+from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _STATUSES: Final = {
     "InternalServerException": 500,
     "ModelErrorException": 424,
     "ModelStreamErrorException": 424,
     "ModelTimeoutException": 504,
-    "ServiceUnavailableException": 503,
+    "ServiceUnavailableException": OVERLOADED,
     "ThrottlingException": 429,
     "ValidationException": 400,
 }
@@ -69,6 +69,7 @@ def _error(status: int, name: str, headers: Headers, body: bytes) -> GatewayErro
     elif _is_too_long(message):
         code = "context_length_exceeded"
     message, param = in_our_names(message, _FIELD_NAMES)
+    param = "messages" if code == "context_length_exceeded" else param
     error = client_error(status, headers, Report(message, code=code, param=param))
     error.upstream_code = name or None
     return error

@@ -13,7 +13,7 @@ from completions_mw.http import Headers
 from completions_mw.providers.error_reports import Report
 from completions_mw.providers.field_names import compiled, in_our_names
 from completions_mw.providers.lenient_json import read_first_json
-from completions_mw.providers.openai_errors import client_error
+from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
@@ -52,13 +52,16 @@ def _error(status: int | None, headers: Headers, answer: object) -> GatewayError
     name = name if isinstance(name, str) else None
     message = message if isinstance(message, str) else ""
     details = list(_details_of(told))
-    reasons = {detail.get("reason") for detail in details}
-    if name == "FAILED_PRECONDITION" or reasons & _OPERATORS_REASONS:
+    reasons = {str(detail.get("reason")) for detail in details}
+    if name == "UNAVAILABLE":
+        status = OVERLOADED
+    elif name == "FAILED_PRECONDITION" or reasons & _OPERATORS_REASONS:
         status = _OPERATORS_STATUS
     if (retry := _retry_seconds(details)) is not None:
         headers = (*headers, ("retry-after", retry))
     code = _openai_code(status, message)
     message, param = in_our_names(message, _FIELD_NAMES)
+    param = "messages" if code == "context_length_exceeded" else param
     error = client_error(status, headers, Report(message, code=code, param=param))
     error.upstream_code = name
     return error
