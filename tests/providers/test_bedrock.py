@@ -345,7 +345,7 @@ def test_errors_of_who_stands_before_the_api(body: bytes) -> None:
         streamed(frame({":message-type": "error", ":error-code": "Unknown"}, body))
 
 
-PRICES = {"input": 3, "output": 15, "cached_input": 0.3}
+PRICES = {"input": 3, "output": 15, "cached_input": 0.3, "cache_write": 3.75}
 
 
 def gateway_settings(**more: Any) -> Settings:
@@ -381,8 +381,8 @@ def test_a_budget_moves_by_the_usage_with_the_tokens_of_the_cache(kind: type[Blo
         [balance] = client.runner.run(client.gateway.balances("client"))
     else:
         [balance] = client.gateway.balances("client")
-    # Of 20 tokens of the prompt 10 were cached, and 6 were answered: in nano-dollars, twice.
-    assert balance.spent == 2 * (10 * 3000 + 10 * 300 + 6 * 15000)
+    # Of 20 tokens of the prompt 10 were cached and 2 written to the cache; 6 were answered: in nano-dollars, twice.
+    assert balance.spent == 2 * (8 * 3000 + 10 * 300 + 2 * 3750 + 6 * 15000)
     client.close()
 
 
