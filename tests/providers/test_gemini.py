@@ -86,6 +86,11 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
     ("param", "fields"),
     [
         ("messages[0].content[0].image_url.url", {"messages": said({"type": "image_url", "image_url": {"url": "data:image/png,AAAA"}})}),
+        (
+            "messages[0].content[1].image_url.url",
+            {"messages": said({"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": "data:,"}})},
+        ),
+        ("messages[0].content[0].type", {"messages": said({"type": "video_url"})}),
         ("messages[0].content[0].file.file_id", {"messages": said({"type": "file", "file": {"file_id": "file-1"}})}),
         ("messages[0].content[0].file.file_data", {"messages": said({"type": "file", "file": {"file_data": "AAAA"}})}),
         ("messages[0].role", {"messages": [{"role": "function", "name": "f", "content": "1"}]}),

@@ -49,16 +49,23 @@ class Media(NamedTuple):
     filename: str = ""
 
 
-def parts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the content of a message as a list of parts, without texts that are empty."""
-    content = message.get("content")
-    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
-    return [part for part in parts if part["type"] != "text" or part["text"]]
+def parts_of(message: Mapping[str, Any], position: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the parts of a message's content with their paths in the request. Texts that are empty are left out: most APIs refuse them.
+
+    Args:
+        message: the message.
+        position: its position in the request.
+    """
+    content = message.get("content") or []
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for at, part in enumerate(parts):
+        if part.get("text", True):
+            yield f"messages[{position}].content[{at}]", part
 
 
 def text_of(message: Mapping[str, Any]) -> str:
     """Return the text of a message, all of whose parts are text or refusals."""
-    return "".join(part.get("text") or part.get("refusal") or "" for part in parts_of(message))
+    return "".join(part.get("text") or part.get("refusal") or "" for _, part in parts_of(message, 0))
 
 
 def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -112,9 +119,11 @@ def media_of(part: Mapping[str, Any], path: str) -> Media:
         path: path of the part in the request.
 
     Raises:
-        InvalidRequestError: the part holds neither data in base64 nor the URL of an image.
+        InvalidRequestError: the part holds neither data in base64 nor the URL of an image, or is of a type that OpenAI's API does not have.
     """
     kind = part["type"]
+    if kind not in ("file", "image_url", "input_audio"):
+        raise untranslatable(f"{path}.type", "takes no parts of this type")
     given = part[kind]
     if kind == "input_audio":
         return Media(kind, f"{path}.input_audio", f"audio/{given['format']}", given["data"])
@@ -141,8 +150,3 @@ def _data_of(address: str, param: str) -> tuple[str, str]:
 
 def _media_type_of(name: str) -> str:
     return _MEDIA_TYPES.get(PurePosixPath(name).suffix[1:].lower(), "")
-
-
-def paths_of(parts: Iterable[dict[str, Any]], position: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the parts of the message at `position` with their paths in the request."""
-    return ((f"messages[{position}].content[{at}]", part) for at, part in enumerate(parts))

@@ -8,7 +8,7 @@ from binascii import Error, a2b_base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of, thoughts_of
+from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, thoughts_of
 from completions_mw.providers.tools import calls_of
 from completions_mw.providers.untranslatable import untranslatable
 
@@ -62,7 +62,7 @@ def _turn(message: dict[str, Any], position: int) -> Turn:
 
 def _content(message: Mapping[str, Any], position: int) -> Iterator[Block]:
     """Yield the blocks of a message's content."""
-    for path, part in paths_of(parts_of(message), position):
+    for path, part in parts_of(message, position):
         block = _block(part, path)
         yield {**block, "cache_control": {"type": "ephemeral"}} if part.get("prompt_cache_breakpoint") else block
 

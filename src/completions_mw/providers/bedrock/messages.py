@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any, Final
 
-from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, paths_of, text_of, thoughts_of
+from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, text_of, thoughts_of
 from completions_mw.providers.tools import calls_of
 from completions_mw.providers.untranslatable import untranslatable
 
@@ -45,7 +45,7 @@ def _turn(message: Mapping[str, Any], position: int, documents: "count[int]") ->
     match message["role"]:
         case "user":
             blocks: list[dict[str, Any]] = []
-            for path, part in paths_of(parts_of(message), position):
+            for path, part in parts_of(message, position):
                 blocks.append(_block(part, path, documents))
                 if part.get("prompt_cache_breakpoint"):
                     blocks.append({"cachePoint": {"type": "default"}})

@@ -82,7 +82,7 @@ def build_request(
         body["toolConfig"] = tools
     if text_format := _text_format(fields.get("response_format") or {"type": "text"}):
         body["outputConfig"] = {**body.get("outputConfig", {}), "textFormat": text_format}
-    if (tier := _TIERS.get(fields.get("service_tier", ""))) is not None:
+    if (tier := _TIERS.get(str(fields.get("service_tier")))) is not None:
         body["serviceTier"] = {"type": tier}
     is_stream = fields.get("stream")
     # Ids have colons, and ARNs have slashes too.

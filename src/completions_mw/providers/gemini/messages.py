@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from completions_mw.providers.content import Turn, media_of, merged, parts_of, paths_of, text_of
+from completions_mw.providers.content import Turn, media_of, merged, parts_of, text_of
 from completions_mw.providers.fields import without_nothing
 from completions_mw.providers.gemini.thinking import call_signature, signature_of
 from completions_mw.providers.tools import called_names, calls_of
@@ -29,7 +29,7 @@ def contents_of(messages: Iterable[tuple[int, dict[str, Any]]], model: str) -> l
 def _turn(message: Mapping[str, Any], position: int, names: Mapping[str, str], model: str) -> Turn:
     match message["role"]:
         case "user":
-            return "user", [_part(part, path) for path, part in paths_of(parts_of(message), position)]
+            return "user", [_part(part, path) for path, part in parts_of(message, position)]
         case "assistant":
             return "model", _said(message, position, model)
         case "tool":

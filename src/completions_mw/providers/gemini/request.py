@@ -64,7 +64,7 @@ def build_request(
     }
     if instructions:
         body["systemInstruction"] = {"parts": [{"text": text} for text in instructions]}
-    if (tier := _TIERS.get(fields.get("service_tier", ""))) is not None:
+    if (tier := _TIERS.get(str(fields.get("service_tier")))) is not None:
         body["serviceTier"] = tier
     path = path_of(model)
     if fields.get("stream"):
