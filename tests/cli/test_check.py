@@ -57,6 +57,19 @@ def test_what_will_hardly_be_meant_is_a_warning(folder: Path) -> None:
     )
 
 
+def test_variables_replace_what_the_file_says(folder: Path) -> None:
+    name, address = "COMPLETIONS_MW_STORES__LEDGER", f"sqlite:///{folder}/other.db"
+    first, *models = write(folder, GOOD).splitlines()
+    rest = ["keys      1 in the settings", "limits    memory://", f"ledger    SQLite, {folder}/other.db", "ok"]
+    assert inside("check", env={name: address}).out.splitlines() == [first, f"settings  {name}", *models, *rest]
+    assert inside("check", env={"COMPLETIONS_MW_PREFX": "/v1"}).err == "error: prefx: is not a field here; did you mean `prefix`?\n"
+
+
+def test_variables_need_no_file(folder: Path) -> None:
+    result = inside("check", env={"COMPLETIONS_MW_MODELS__BOT": "{}"})
+    assert (result.code, result.out.splitlines()[0]) == (0, "settings  COMPLETIONS_MW_MODELS__BOT")
+
+
 WRONG = {
     "field": ("prefx = '/v1'", "error: prefx: is not a field here; did you mean `prefix`?\n"),
     "model": (GOOD.replace('["m"]', '["n"]'), "error: keys.k.models[0]: no such model\n"),

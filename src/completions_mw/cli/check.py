@@ -1,8 +1,10 @@
 """The command `completions-mw check`."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.cli.ledger import settings_file
@@ -17,20 +19,28 @@ from completions_mw.gateway.stores import caches_answers
 from completions_mw.settings import Settings
 from completions_mw.settings.secrets import sqlite_file
 
+PREFIX: Final = "COMPLETIONS_MW_"
+CONFIG_VARIABLE: Final = f"{PREFIX}CONFIG"
+"""Names the settings file, as `--config` does."""
+
 
 def check(config: ConfigOption = None) -> None:
-    """Check the settings file: build a gateway from it and connect to its stores. Calls no upstream and creates no file."""
+    """Check the settings, in a file and in variables COMPLETIONS_MW_…: build a gateway and connect to its stores.
+
+    Calls no upstream and creates no file.
+    """
     file = settings_file(config)
-    if file is None:
+    variables = sorted(name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE)
+    if file is None and not variables:
         raise ConfigurationError("no settings: give --config and a settings file")
-    settings = Settings.from_toml(file)
+    settings = Settings.from_env(PREFIX, file)
     # The stores are reached below, after the summary.
     settings = settings.model_copy(update={"stores": settings.stores.model_copy(update={"strict": False})})
     functions: dict[str, ModelFunction] = {name: _stand_in for name, model in settings.models.items() if not model.targets}
     # The warnings that a gateway logs are written below, as texts for people.
     event_log.addHandler(logging.NullHandler())
     with Gateway(settings, models=functions) as gateway:
-        write_lines(*_summary(file, settings))
+        write_lines(*_summary(file, variables, settings))
         for warning in gateway.setup_warnings:
             if warning.event != "ledger_unwritable":
                 warn(warning.text)
@@ -54,8 +64,9 @@ def _stand_in(request: object) -> str:
     return ""
 
 
-def _summary(file: Path, settings: Settings) -> Iterator[str]:
-    yield f"settings  {file.absolute()}"
+def _summary(file: Path | None, variables: list[str], settings: Settings) -> Iterator[str]:
+    for source in ([] if file is None else [str(file.absolute())]) + variables:
+        yield f"settings  {source}"
     for name, model in settings.models.items():
         yield f"model     {name} -> {', '.join(map(str, model.targets)) or 'a Python function of the app'}"
     yield f"keys      {len(settings.keys)} in the settings"

@@ -146,7 +146,7 @@ class Settings(SettingsModel):
         return cls._built(read_toml(Path(path)), Path(path).parent)
 
     @classmethod
-    def from_env(cls, prefix: str = "COMPLETIONS_MW_") -> Self:
+    def from_env(cls, prefix: str = "COMPLETIONS_MW_", config: str | os.PathLike[str] | None = None) -> Self:
         """Return the settings in the environment variables whose names start with `prefix`.
 
         `COMPLETIONS_MW_CONFIG` names a TOML file to start from. The name of every other variable is the path of one setting, its parts
@@ -154,11 +154,15 @@ class Settings(SettingsModel):
         `COMPLETIONS_MW_PROVIDERS__OPENAI__API_KEY=sk-...`. A value that starts with `{` or `[` is JSON, which can hold names that a
         variable cannot have: `COMPLETIONS_MW_MODELS={"gpt-3.5-turbo": {"targets": ["openai/gpt-4o-mini"]}}`.
 
+        Args:
+            prefix: what the names of the variables start with.
+            config: TOML file to start from, instead of the one that `COMPLETIONS_MW_CONFIG` names.
+
         Raises:
             ConfigurationError: the file cannot be read or is not TOML, or at least one setting is wrong.
         """
         __traceback_hide__ = True
-        return cls._built(*read_environment(prefix))
+        return cls._built(*read_environment(prefix, None if config is None else Path(config)))
 
     @classmethod
     def _built(cls, values: Mapping[str, Any], folder: Path | None) -> Self:

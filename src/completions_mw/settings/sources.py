@@ -28,17 +28,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     raise ConfigurationError(f"{path.absolute()}: {problem}")
 
 
-def read_environment(prefix: str) -> tuple[dict[str, Any], Path | None]:
+def read_environment(prefix: str, config: Path | None = None) -> tuple[dict[str, Any], Path | None]:
     """Return the settings in the environment variables that start with `prefix`, and the folder of the TOML file among them, if any.
+
+    Args:
+        prefix: what the names of the variables start with.
+        config: TOML file that counts instead of the one that a variable names.
 
     Raises:
         ConfigurationError: the TOML file cannot be read, or a variable's name or value has a fault.
     """
     variables = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
-    config = variables.pop(f"{prefix}CONFIG", "")
-    tree = read_toml(Path(config)) if config else {}
+    named = variables.pop(f"{prefix}CONFIG", "")
+    file = config or (Path(named) if named else None)
+    tree = read_toml(file) if file else {}
     _place_variables(tree, variables, prefix)
-    return tree, Path(config).parent if config else None
+    return tree, file.parent if file else None
 
 
 def _place_variables(tree: dict[str, Any], variables: Mapping[str, str], prefix: str) -> None:
