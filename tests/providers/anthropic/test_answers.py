@@ -31,6 +31,14 @@ def test_nothing_follows_the_last_event() -> None:
     assert (translator.end(), translator.fault) == ([], None)
 
 
+def test_an_error_before_the_first_block_comes_before_the_answer() -> None:
+    translator = anthropic.open_stream(1000)
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    assert translator.feed(sse([START, {"type": "ping"}, error], named=True)) == []
+    assert translator.fault is not None
+    assert translator.fault.next_target
+
+
 def test_an_error_that_the_end_cut_off_is_told() -> None:
     translator = anthropic.open_stream(1000)
     translator.feed(b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"x"}}\n')

@@ -35,7 +35,7 @@ class _Block:
 
 
 class _Events(Translator):
-    __slots__ = ("_blocks", "_calls", "_decoder", "_envelope", "_has_reason", "_is_ended", "_thoughts", "_usage")
+    __slots__ = ("_blocks", "_calls", "_decoder", "_envelope", "_has_reason", "_is_ended", "_opening", "_thoughts", "_usage")
 
     def __init__(self, max_event_bytes: int) -> None:
         super().__init__()
@@ -45,6 +45,7 @@ class _Events(Translator):
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
         self._thoughts = 0
+        self._opening: Event | None = None
         self._has_reason = False
         self._is_ended = False
 
@@ -71,6 +72,7 @@ class _Events(Translator):
             case "content_block_delta":
                 self._go_on(self._blocks[data["index"]], data["delta"], events)
             case "content_block_start":
+                self._open(events)
                 self._begin(data["index"], data["content_block"], events)
             case "content_block_stop":
                 self._end(self._blocks.pop(data["index"]), events)
@@ -78,8 +80,9 @@ class _Events(Translator):
                 message = data["message"]
                 self._envelope = envelope_of(message, _CHUNK_OBJECT)
                 self._usage = dict(message["usage"])
-                events.append(self._chunk({"role": "assistant", "content": ""}, usage=usage_of(self._usage)))
+                self._opening = self._chunk({"role": "assistant", "content": ""}, usage=usage_of(self._usage))
             case "message_delta":
+                self._open(events)
                 delta = data["delta"]
                 # The counts are those of the whole answer so far.
                 self._usage |= {name: count for name, count in data.get("usage", {}).items() if count is not None}
@@ -94,6 +97,12 @@ class _Events(Translator):
                 raise ValueError("no reason")
             case "error":
                 raise reported_error(data)
+
+    def _open(self, events: list[Event]) -> None:
+        """Append the first chunk, which waits for the answer itself: an overloaded API begins a message before it reports an error."""
+        if self._opening is not None:
+            events.append(self._opening)
+            self._opening = None
 
     def _begin(self, index: int, block: dict[str, Any], events: list[Event]) -> None:
         kind = block["type"]
