@@ -1,5 +1,6 @@
 """Targets that fail, over real connections, in both gateways (docs/routing.md)."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -120,6 +121,22 @@ def test_a_timeout_that_leads_on(make: Make) -> None:
     model = {"targets": ["late/ttfb", "up/ok"], "fallback_on": ["timeout"]}
     answer = make(models={"patient": model}).post("patient", stream=True)
     assert (answer.status, answer.headers["x-completions-target"]) == (200, "up/ok")
+
+
+def test_a_client_with_little_time_shares_its_failure_with_nobody(upstream: MockUpstream) -> None:
+    """Where identical requests share one call of the upstream."""
+    client = AsyncClient(settings_for(upstream, {"total": 20.0}, cache={"enabled": True, "when": "always"}))
+
+    async def both() -> list[int]:
+        first = asyncio.create_task(client.asend(hurried("ttfb", "300")))
+        await asyncio.to_thread(upstream.wait_for, lambda: bool(upstream.requests))
+        second = asyncio.create_task(client.asend(request("ttfb")))
+        statuses = [(await first).status]
+        upstream.release()
+        return [*statuses, (await second).status]
+
+    assert client.runner.run(both()) == [504, 200]
+    client.close()
 
 
 def charged(upstream: MockUpstream, **model: Any) -> BlockingClient:

@@ -40,7 +40,7 @@ class BlockingWaiting:
             if not race.wait(delay):
                 race.begin(second)
             while race.is_open:
-                race.wait(None)
+                race.wait()
             return race.result()
         finally:
             race.end()

@@ -5,8 +5,9 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
+from math import inf
 from threading import Lock, Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.polling import new_poll
@@ -16,6 +17,8 @@ from completions_mw.errors import ClientDisconnectedError
 from completions_mw.http import ClientConnection
 
 T = TypeVar("T")
+POLL_SECONDS: Final = 60.0
+"""Longest wait at a time, as a wait for ever is written differently for each kind of poll."""
 
 
 class Leash:
@@ -94,13 +97,13 @@ class ThreadRace(Generic[T]):
             leash.end()
             raise
 
-    def wait(self, seconds: float | None) -> bool:
+    def wait(self, seconds: float = inf) -> bool:
         """Return whether a thread has ended within so many seconds.
 
         Raises:
             ClientDisconnectedError: the client left.
         """
-        until = None if seconds is None else SYSTEM_CLOCK.monotonic() + seconds
+        until = SYSTEM_CLOCK.monotonic() + seconds
         poll = new_poll()
         poll.register(self._bell, select.POLLIN)
         client = self._client
@@ -108,8 +111,8 @@ class ThreadRace(Generic[T]):
         if watched >= 0:
             poll.register(watched, select.POLLIN)
         while True:
-            left = -1 if until is None else max(0.0, until - SYSTEM_CLOCK.monotonic()) * 1000
-            ready = {descriptor for descriptor, _ in poll.poll(left)}
+            left = min(max(0.0, until - SYSTEM_CLOCK.monotonic()), POLL_SECONDS)
+            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
             if client is not None and watched in ready:
                 if client.is_gone():
                     raise ClientDisconnectedError
@@ -118,7 +121,7 @@ class ThreadRace(Generic[T]):
             if self._bell.fileno() in ready:
                 self._bell.recv(16)
                 return True
-            if until is not None and SYSTEM_CLOCK.monotonic() >= until:
+            if SYSTEM_CLOCK.monotonic() >= until:
                 return False
 
     def result(self) -> T | None:
