@@ -120,6 +120,7 @@ def test_blocks_that_begin_with_their_content() -> None:
     assert told(thought) == [{"reasoning_content": "a"}]
     signed = {"thinking_blocks": [{"index": 0, **thought, "signature": "s"}]}
     assert told(thought, {"type": "signature_delta", "signature": "s"}) == [{"reasoning_content": "a"}, signed]
+    assert told({**thought, "signature": "s"}) == [{"reasoning_content": "a"}, signed]
 
 
 def test_blocks_of_the_providers_own_tools_are_no_calls() -> None:

@@ -12,6 +12,7 @@ from completions_mw.errors import UpstreamError
 from completions_mw.providers.anthropic.answer import call_of, envelope_of, finish_of, is_signed, refusal_of, unusable, usage_of
 from completions_mw.providers.anthropic.errors import reported_error
 from completions_mw.providers.base import Translator
+from completions_mw.providers.lenient_json import read_first_json
 from completions_mw.sse import DONE, Decoder, Event
 
 _CHUNK_OBJECT: Final = "chat.completion.chunk"
@@ -62,8 +63,10 @@ class _Events(Translator):
         if self._is_ended:
             return
         rest = self._decoder.end()
-        if rest is not None:
-            self._raise_reported(rest.data)
+        data = None if rest is None else read_first_json(rest.data)
+        # Only an error: any other event that nothing ended may have been cut.
+        if isinstance(data, dict) and data.get("type") == "error":
+            raise reported_error(data)
         raise UpstreamError("The upstream provider ended its answer before it was complete.", code="upstream_incomplete")
 
     def _take(self, data: dict[str, Any], events: list[Event]) -> None:
@@ -115,6 +118,7 @@ class _Events(Translator):
             return
         self._blocks[index] = _Block(block)
         if kind == "thinking":
+            self._blocks[index].signature = block.get("signature", "")
             self._go_on(self._blocks[index], {"type": "thinking_delta", "thinking": block["thinking"]}, events)
         elif kind == "text":
             self._go_on(self._blocks[index], {"type": "text_delta", "text": block["text"]}, events)
@@ -155,12 +159,3 @@ class _Events(Translator):
             raise ValueError("no message")
         choice = {"index": 0, "delta": delta, "finish_reason": None, **members}
         return Event({**self._envelope, "choices": [choice], **({} if usage is None else {"usage": usage})})
-
-    def _raise_reported(self, rest: bytes) -> None:
-        """Raise the error in an event that nothing ended; any other event may have been cut."""
-        try:
-            data = from_json(rest)
-        except ValueError:
-            return
-        if isinstance(data, dict) and data.get("type") == "error":
-            raise reported_error(data)
