@@ -2,5 +2,6 @@
 
 from completions_mw import AsyncGateway, Settings
 from completions_mw.adapters.asgi import CompletionsMiddleware
+from tests.clients.scripted import scripted
 
-app = CompletionsMiddleware(None, AsyncGateway(Settings.from_env()))
+app = CompletionsMiddleware(None, AsyncGateway(Settings.from_env(), models={"scripted": scripted}))
