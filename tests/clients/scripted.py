@@ -44,9 +44,9 @@ def filled(schema: dict[str, Any], said: str) -> Any:
             case "array":
                 return [fill(part["items"])]
             case "integer" | "number":
-                return int(found[0]) if (found := re.findall(r"\d+", said)) else 3
+                return int((re.findall(r"\d+", said) or ["3"])[0])
             case "boolean":
                 return True
-        return found[1] if (found := re.search("'([^']+)'", said)) else said or "a word"
+        return (re.findall("'([^']+)'", said) or [said or "a word"])[0]
 
     return fill(schema)
