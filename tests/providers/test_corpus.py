@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from completions_mw.core.answers.completion import complete_answer
 from completions_mw.core.streaming.grammar import ChunkGrammar
-from completions_mw.errors import GatewayError
+from completions_mw.errors import GatewayError, InvalidRequestError
 from completions_mw.providers.base import Translator
 from completions_mw.settings import ProviderSettings
 from completions_mw.sse import DONE, Event
@@ -146,6 +146,27 @@ def test_values_of_other_types_never_escape(api: str, name: str) -> None:
     for at, event in enumerate(one.events):
         for wrong in filter(_is_object, _wrong(event)):
             _heard(format, format.encode([*one.events[:at], wrong, *one.events[at + 1 :]]))
+
+
+@every_format
+def test_what_other_vendors_made_of_a_conversation_never_escapes(api: str) -> None:
+    """A conversation may go on with another vendor, whose members of messages nobody has validated."""
+    one = upstream(FORMATS[api])
+    for other in FORMATS:
+        for name in NAMES:
+            asked = case(other, name).request
+            for fields in (asked, *_with_wrong_extras(asked)):
+                with suppress(InvalidRequestError):
+                    one.wire_format.build_request(one.endpoint, one.capabilities, case(api, "plain").model, fields, 4096)
+
+
+def _with_wrong_extras(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a request with wrong values in the members of a message that OpenAI's API does not have."""
+    for at, message in enumerate(request["messages"]):
+        calls = message.get("tool_calls") or []
+        wrong = [{**message, name: value} for name in ("thinking_blocks", "extra_content") for value in _wrong(message.get(name))]
+        wrong += [{**message, "tool_calls": [{**call, "extra_content": value} for call in calls]} for value in _wrong({"google": {}})]
+        yield from ({**request, "messages": [*request["messages"][:at], one, *request["messages"][at + 1 :]]} for one in wrong)
 
 
 def _is_object(value: object) -> bool:
