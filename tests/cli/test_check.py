@@ -46,6 +46,14 @@ def test_settings_that_work(folder: Path) -> None:
     assert inside("check").out == summary + rest
 
 
+def test_a_wire_format_of_the_app_is_taken_for_granted(folder: Path) -> None:
+    custom = '[providers.own]\napi = "custom"\nbase_url = "https://own.test"\n[models.o]\ntargets = ["own/x"]\n'
+    write(folder, f"{GOOD}{custom}prices = {{ input = 1, output = 2 }}\n")
+    result = inside("check")
+    assert (result.code, result.err) == (0, "")
+    assert "model     o -> own/x\n" in result.out
+
+
 def test_what_will_hardly_be_meant_is_a_warning(folder: Path) -> None:
     write(folder, GOOD + "[tenants.acme]\n[callers]\nbudget = { usd = 1, period = 'day' }\n")
     result = process("check", cwd=folder)

@@ -3,8 +3,9 @@
 import logging
 import os
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.cli.ledger import settings_file
@@ -14,9 +15,13 @@ from completions_mw.core.ports import ModelFunction
 from completions_mw.core.telemetry.log import event_log
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import Gateway
+from completions_mw.gateway.custom_formats import GROUP
 from completions_mw.gateway.store_checks import check_stores, ledger_fault
 from completions_mw.gateway.stores import caches_answers
-from completions_mw.settings import Settings
+from completions_mw.http import UpstreamRequest
+from completions_mw.providers.base import Completion, Translator
+from completions_mw.providers.custom import CustomFormat
+from completions_mw.settings import CustomSettings, Settings
 from completions_mw.settings.secrets import sqlite_file
 
 PREFIX: Final = "COMPLETIONS_MW_"
@@ -39,7 +44,7 @@ def check(config: ConfigOption = None) -> None:
     functions: dict[str, ModelFunction] = {name: _stand_in for name, model in settings.models.items() if not model.targets}
     # The warnings that a gateway logs are written below, as texts for people.
     event_log.addHandler(logging.NullHandler())
-    with Gateway(settings, models=functions) as gateway:
+    with Gateway(settings, models=functions, providers=_formats_of_app(settings)) as gateway:
         write_lines(*_summary(file, variables, settings))
         for warning in gateway.setup_warnings:
             if warning.event != "ledger_unwritable":
@@ -62,6 +67,25 @@ def _reach_stores(settings: Settings) -> None:
 def _stand_in(request: object) -> str:
     """Return an empty answer, in place of a Python function that only the app has."""
     return ""
+
+
+class _StandInFormat(CustomFormat):
+    """A wire format in place of one that only the app has. It is asked for nothing, since no upstream is called."""
+
+    def build_request(self, *args: Any, **options: Any) -> UpstreamRequest:
+        raise NotImplementedError
+
+    def parse_completion(self, body: bytes) -> Completion:
+        raise NotImplementedError
+
+    def open_stream(self, max_event_bytes: int) -> Translator:
+        raise NotImplementedError
+
+
+def _formats_of_app(settings: Settings) -> dict[str, CustomFormat]:
+    """Return stand-ins for the wire formats that no installed package brings."""
+    named = {provider.format for provider in settings.providers.values() if isinstance(provider, CustomSettings)}
+    return {format: _StandInFormat() for format in named - entry_points(group=GROUP).names}
 
 
 def _summary(file: Path | None, variables: list[str], settings: Settings) -> Iterator[str]:

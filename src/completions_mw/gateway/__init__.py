@@ -5,7 +5,9 @@ base.py            what both gateways can do
 wiring.py          joins settings and backends to one pipeline
 backends.py        makes the backends of either kind
 kinds.py           what each model is asked for: chat completions, or embeddings
-models.py          models and their targets, from the settings
+models.py          models that clients may ask for, from the settings and from Python functions
+targets.py         targets of models, and the backends that they share
+setup_faults.py    faults of settings and options that only show where the two meet
 custom_formats.py  wire formats of the host app and of installed packages
 prices.py          prices of targets, from the settings or a price table
 stores.py          stores of limits, budgets and keys, from the settings
