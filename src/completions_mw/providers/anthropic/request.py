@@ -1,6 +1,7 @@
 """A request to Anthropic's Messages API, https://platform.claude.com/docs/en/api/messages."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -19,8 +20,7 @@ _WITHOUT_SAMPLING: Final = "2026-10-21"
 """First version of the API that refuses parameters of sampling (https://platform.claude.com/docs/en/api/migration-2026-10-21)."""
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _CAPABILITIES: Final = Capabilities(
-    unsupported=OPENAI_ONLY | {"frequency_penalty", "logprobs", "presence_penalty", "seed", "top_logprobs"},
-    ranges={"temperature": (0, 1)},
+    unsupported=OPENAI_ONLY | _SAMPLING | {"frequency_penalty", "logprobs", "presence_penalty", "seed", "top_logprobs"},
     refused={
         "modalities": frozenset({"audio"}),
         # Without a schema there is no format that the API could keep to.
@@ -31,6 +31,7 @@ _CAPABILITIES: Final = Capabilities(
     max_choices=1,
     needs_maximum=True,
 )
+_SAMPLING_CAPABILITIES: Final = replace(_CAPABILITIES, unsupported=_CAPABILITIES.unsupported - _SAMPLING, ranges={"temperature": (0, 1)})
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
@@ -44,7 +45,7 @@ def build_endpoint(settings: AnthropicSettings) -> Endpoint:
 
 def capabilities_of(settings: AnthropicSettings) -> Capabilities:
     """Return what a provider in the settings supports."""
-    return _CAPABILITIES.without(*_SAMPLING) if settings.version >= _WITHOUT_SAMPLING else _CAPABILITIES
+    return _CAPABILITIES if settings.version >= _WITHOUT_SAMPLING else _SAMPLING_CAPABILITIES
 
 
 def build_request(
