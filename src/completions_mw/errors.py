@@ -302,6 +302,13 @@ def overloaded_error() -> ServiceUnavailableError:
     return ServiceUnavailableError("Too many requests are under way. Please try again.", code="overloaded", headers=(("retry-after", "1"),))
 
 
+def server_shutdown_error() -> ServiceUnavailableError:
+    """Return the error for a request that the server cut off when it stopped."""
+    error = ServiceUnavailableError("The server stopped before the answer was complete.", code="server_shutdown")
+    error.maybe_billed = True
+    return error
+
+
 def shown_name(name: str) -> str:
     """Return the name of a model or tenant as error texts show it: at most 256 characters, and valid Unicode."""
     return name[:_MAX_NAME_CHARS].encode("utf-8", "replace").decode()

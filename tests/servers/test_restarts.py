@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import psutil
 import pytest
 
+from tests.servers.apps import KEY
 from tests.servers.client import StreamClient, chat, content_of, get, page, text_of
 from tests.servers.conftest import ROOT, Start, Upstream
 from tests.servers.kinds import GUNICORN_GEVENT, GUNICORN_GTHREAD, GUNICORN_SYNC, UVICORN_H11, UVICORN_HTTPTOOLS, Kind
@@ -124,6 +126,37 @@ def test_every_worker_answers(kind: Kind, options: tuple[str, ...], start: Start
                 for number in range(3):
                     assert content_of(client.exchange(chat(text=f"{worker} {number}"))) == f"{worker} {number}"
                 answered.add(worker)
+
+
+BUDGETED = {
+    "keys": {"team": {"secret": KEY, "budget": {"usd": "100", "period": "total"}}},
+    "models": {"hang": {"targets": ["mock/hang"], "prices": {"input": "1", "output": "1"}}},
+    "stores": {"ledger": "memory://"},
+}
+
+
+@pytest.mark.parametrize(
+    ("lifespan", "settings"),
+    [
+        pytest.param("on", {}, id="lifespan"),
+        # Without it uvicorn ends its process at once: in time are only requests that hold something.
+        pytest.param("off", BUDGETED, id="budget"),
+    ],
+)
+def test_a_whole_answer_that_is_cut_is_an_error_in_the_envelope(
+    lifespan: str, settings: dict[str, Any], start: Start, upstream: Upstream
+) -> None:
+    options = ("--timeout-graceful-shutdown", "1", "--lifespan", lifespan)
+    with start(UVICORN_HTTPTOOLS, *options, SETTINGS=json.dumps(settings)) as server, RawClient(server.port) as client:
+        client.send(chat("hang"))
+        upstream.wait_for(lambda: upstream.active_requests == 1)
+        server.process.signal(signal.SIGTERM)
+        answer = client.read_answer()
+        server.process.wait(timeout=30)
+        assert "Traceback" not in server.process.output()
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["type"], error["code"]) == (503, "server_error", "server_shutdown")
+    assert (answer.head.header("x-should-retry"), bool(answer.head.header("x-request-id"))) == ("false", True)
 
 
 def run_forking(upstream: Upstream, **env: str) -> None:

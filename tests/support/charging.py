@@ -78,6 +78,9 @@ class ByHand:
     def watch_server(self, stopping: Stopping) -> None:
         self.stopping.add(stopping)
 
+    def is_stop(self, error: BaseException) -> bool:
+        return False
+
     def _cancel(self) -> None:
         self.cancelled += 1
 

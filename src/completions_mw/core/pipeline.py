@@ -40,7 +40,7 @@ from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest, parse_headers
 from completions_mw.core.validation.body import discard_body, read_body
 from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError, server_shutdown_error
 from completions_mw.http import ClientConnection, Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
@@ -131,9 +131,13 @@ class Pipeline:
             self._end(context, error)
             response = dialect.error_response(error if isinstance(error, GatewayError) else InternalError())
         except BaseException as error:
-            # The task was cancelled, so there is no client to answer.
-            self._end(context, error)
-            raise
+            if not self._streaming.background.is_stop(error):
+                # The client has left.
+                self._end(context, error)
+                raise
+            stopped = server_shutdown_error()
+            self._end(context, stopped)
+            response = dialect.error_response(stopped)
         body = response.body
         headers = (*response.headers, *context.response_headers())
         if not context.has_body and CLOSE_HEADERS[0] not in headers:

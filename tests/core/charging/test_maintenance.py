@@ -54,6 +54,9 @@ class Repeating:
 
     def watch_server(self, stopping: Stopping) -> None: ...
 
+    def is_stop(self, error: BaseException) -> bool:
+        return False
+
     async def aclose(self) -> None: ...
 
     def wait(self) -> None:

@@ -78,6 +78,9 @@ class AsyncBackground:
         if server.is_known and server.add(stopping):
             self.keep(POLL_SECONDS, server.check)
 
+    def is_stop(self, error: BaseException) -> bool:
+        return isinstance(error, asyncio.CancelledError) and self._servers.get().is_stopping
+
     async def aclose(self) -> None:
         """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""
         kept = (self._kept.pop() or {}).values()

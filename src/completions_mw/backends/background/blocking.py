@@ -48,6 +48,9 @@ class BlockingBackground(PerProcess):
     def watch_server(self, stopping: Stopping) -> None:
         """Tell nobody: servers wait for their threads, and what is not written when a process ends is written then."""
 
+    def is_stop(self, error: BaseException) -> bool:
+        return False
+
     async def aclose(self) -> None:
         """Stop what `keep` started in this process, and wait up to `JOIN_SECONDS` for work under way."""
         thread, self._thread = self._thread, PeriodicThread()

@@ -34,6 +34,11 @@ class WatchedServer:
         """Whether the server shows that it stops."""
         return self._server is not None
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server was told to stop."""
+        return self._server is not None and self._server.should_exit
+
     def add(self, stopping: Stopping) -> bool:
         """Tell `stopping` too; return whether it is new."""
         is_new = stopping not in self._stopping
@@ -43,7 +48,7 @@ class WatchedServer:
 
     async def check(self) -> None:
         """Look at the server."""
-        if self._server is None or not self._server.should_exit:
+        if self._server is None or not self.is_stopping:
             return
         now = SYSTEM_CLOCK.monotonic()
         if self._cut_at is None:

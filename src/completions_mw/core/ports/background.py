@@ -59,6 +59,10 @@ class Background(Protocol):
         """Tell `stopping` when the server stops, where the server shows that. A call for one that is told already has no effect."""
         ...
 
+    def is_stop(self, error: BaseException) -> bool:
+        """Tell whether `error` cancels a request because the server stops, where the server shows that."""
+        ...
+
     async def aclose(self) -> None:
         """Stop all work that `keep` started."""
         ...
