@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import struct
+from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -76,7 +79,7 @@ every_way = pytest.mark.parametrize("ask", [blocking, on_asyncio], ids=["blockin
 
 @pytest.fixture(scope="module")
 def server() -> Any:
-    return llama_server(UPSTREAM_KEY)
+    return llama_server(UPSTREAM_KEY, embeddings=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def url(server: Any) -> str:
 def settings(url: str, api_key: str = UPSTREAM_KEY) -> Settings:
     return Settings(
         providers={"llama": {"api": "openai", "base_url": url, "api_key": api_key}},
-        models={"gpt-3.5-turbo": {"targets": ["llama/smollm2"]}},
+        models={"gpt-3.5-turbo": {"targets": ["llama/smollm2"]}, "embed": {"targets": ["llama/smollm2"], "kind": "embeddings"}},
         keys={"client": {"secret": KEY}},
     )
 
@@ -96,6 +99,30 @@ def chat(**fields: Any) -> Request:
     body = {"model": "gpt-3.5-turbo", "messages": PARIS, "temperature": 0, "max_tokens": 32, **fields}
     headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
     return Request("POST", "/api/v1/chat/completions", headers, json.dumps(body).encode())
+
+
+@every_way
+@pytest.mark.parametrize("form", ["float", "base64"])
+def test_embeddings(url: str, ask: Ask, form: str) -> None:
+    def embed(given: Any, **fields: Any) -> Answer:
+        body = {"model": "embed", "input": given, "encoding_format": form, **fields}
+        return ask(settings(url), replace(chat(), path="/api/v1/embeddings", body=json.dumps(body).encode()))
+
+    answer = embed(["a dog", "a dog", "tax law"])
+    assert answer.status == 200
+    assert (answer.json["object"], answer.json["model"]) == ("list", "embed")
+    assert answer.json["usage"]["prompt_tokens"] == answer.json["usage"]["total_tokens"] > 3
+    vectors = [item["embedding"] for item in answer.json["data"]]
+    if form == "base64":
+        vectors = [list(struct.unpack("<576f", b64decode(vector))) for vector in vectors]
+    dog, same, law = vectors
+    assert dog == pytest.approx(same)
+    assert dog != pytest.approx(law)
+    # llama.cpp takes the parameter, and does nothing about it.
+    refused = embed("a dog", dimensions=8)
+    assert refused.status == 400
+    check_error(refused.json)
+    assert refused.json["error"]["message"] == "This model does not support specifying dimensions."
 
 
 def check_usage(usage: dict[str, int] | None) -> None:
