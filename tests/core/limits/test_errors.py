@@ -27,8 +27,8 @@ def wire(error: GatewayError) -> tuple[int, dict[str, Any], tuple[tuple[str, str
     """Return status, error object and headers as they leave the process."""
     response = error_response(error)
     assert isinstance(response.body, bytes)
-    assert response.headers[0] == ("content-type", "application/json")
-    return response.status, json.loads(response.body)["error"], response.headers[1:]
+    assert response.headers[:2] == (("content-type", "application/json"), ("x-completions-error-source", "gateway"))
+    return response.status, json.loads(response.body)["error"], response.headers[2:]
 
 
 def test_requests_per_minute() -> None:
