@@ -157,7 +157,7 @@ def test_without_credentials_nothing_is_sent(client: Client, caplog: pytest.LogC
     made = client(settings(), transport=transport)
     with caplog.at_level(logging.ERROR, "completions_mw"):
         answer = made.post("m0")
-        assert (answer.status, answer.error["code"]) == (502, "upstream_credentials_error")
+        assert (answer.status, answer.error["code"]) == (503, "upstream_credentials_error")
         assert made.post("rescued").text == "one two three"
     assert not transport.requests
     logged = line(caplog.records[0])

@@ -75,7 +75,7 @@ def test_what_is_no_token_is_not_sent(client: Client, token: Any, caplog: pytest
     made = client(Settings(**SETTINGS), credentials={"entra": lambda: token}, transport=transport)
     with caplog.at_level(logging.ERROR, "completions_mw"):
         answer = made.post("m")
-        assert (answer.status, answer.error["code"]) == (502, "upstream_credentials_error")
+        assert (answer.status, answer.error["code"]) == (503, "upstream_credentials_error")
         assert made.post("rescued").text == "one two three"
     assert not transport.requests
     logged = line(caplog.records[0])

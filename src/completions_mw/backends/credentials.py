@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from completions_mw.core.telemetry.log import log_exception
-from completions_mw.errors import UpstreamError
+from completions_mw.errors import ServiceUnavailableError
 from completions_mw.http import UpstreamRequest
 
 TokenFunction = Callable[[], "str | Awaitable[str]"]
@@ -51,7 +51,7 @@ class TokenCredentials:
         request.headers = (*request.headers, ("authorization", f"Bearer {token}"))
 
 
-def credentials_error(provider: str, error: Exception, *, debug: bool) -> UpstreamError:
+def credentials_error(provider: str, error: Exception, *, debug: bool) -> ServiceUnavailableError:
     """Log why there are no credentials for a request, and return the client's error.
 
     Args:
@@ -60,7 +60,7 @@ def credentials_error(provider: str, error: Exception, *, debug: bool) -> Upstre
         debug: whether the log may quote it.
     """
     log_exception("credentials_failed", error, debug=debug, provider=provider)
-    return UpstreamError("The gateway has no credentials for the upstream provider.", code="upstream_credentials_error")
+    return ServiceUnavailableError("The gateway has no credentials for the upstream provider.", code="upstream_credentials_error")
 
 
 async def call_on_loop(function: Callable[[], Any]) -> Any:

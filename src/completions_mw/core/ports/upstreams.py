@@ -37,7 +37,7 @@ class Credentials(Protocol):
             request: the request as the wire format made it; only its `headers` are replaced.
 
         Raises:
-            UpstreamError: there are no credentials now.
+            ServiceUnavailableError: there are no credentials now.
         """
         ...
 
