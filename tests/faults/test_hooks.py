@@ -13,7 +13,7 @@ from completions_mw import Caller, PermissionDeniedError, RateLimitError, Reques
 from completions_mw.backends import pool
 from completions_mw.backends.http import call, transport
 from completions_mw.core import pipeline, routes
-from completions_mw.core.dispatch import catalog, dispatch, targets
+from completions_mw.core.dispatch import catalog, dispatch, upstream_target
 from completions_mw.core.inbound import chat_completions
 from completions_mw.core.keys import authentication
 from completions_mw.core.streaming import grammar
@@ -268,7 +268,7 @@ BEFORE: list[tuple[Any, str]] = [
     (authentication.Authenticator, "find"),
     (authentication, "digest_of"),
     (catalog.Catalog, "resolve"),
-    (targets.UpstreamTarget, "_send"),
+    (upstream_target.UpstreamTarget, "_send"),
     (openai, "build_request"),
     (transport, "request_head"),
     (transport, "UpstreamCall"),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from completions_mw.core.dispatch.targets import Target, UpstreamTarget
+from completions_mw.core.dispatch.targets import Target
+from completions_mw.core.dispatch.upstream_target import UpstreamTarget
 from completions_mw.core.ports import ModelFunction
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.options import GatewayOptions

@@ -6,7 +6,8 @@ from functools import cache
 from typing import TypeVar
 
 from completions_mw.core.dispatch.parameters import TargetParams, limited_params
-from completions_mw.core.dispatch.targets import InProcessTarget, Target, UpstreamTarget
+from completions_mw.core.dispatch.targets import InProcessTarget, Target
+from completions_mw.core.dispatch.upstream_target import UpstreamTarget
 from completions_mw.core.ports import Clock, Credentials, Model, ModelFunction, Transport
 from completions_mw.core.resilience import TargetHealth
 from completions_mw.gateway.backends import Backends

@@ -1,18 +1,20 @@
 """From a model's name to an answer.
 
-catalog.py       `Catalog`: the models that clients can name, and who may use them
-route.py         `Route`: the targets of a model, in the order in which they are asked
-attempts.py      `Attempts`: asks the targets of a route until one begins to answer
-attempt.py       `Attempt`: asks one target, and takes in what that says of its health
-hedging.py       `Hedging`: asks two targets, and takes the sooner answer
-failures.py      what a failure says: who may be asked next, and whether the target is to blame
-dispatch.py      `Dispatcher`: the answers to chat requests
-embedder.py      `Embedder`: the answers to embeddings requests
-batches.py       embeddings requests that an upstream takes only in parts
-targets.py       `Target`: a model of an upstream, or a model in this process
-parameters.py    `TargetParams`: parameters that a target does not take, and what happens to them
-stream_start.py  recognises a stream whose content type does not say so
-client_words.py  errors of an upstream that name no parameter which the client did not send
+catalog.py           `Catalog`: the models that clients can name, and who may use them
+route.py             `Route`: the targets of a model, in the order in which they are asked
+attempts.py          `Attempts`: asks the targets of a route until one begins to answer
+attempt.py           `Attempt`: asks one target, and takes in what that says of its health
+hedging.py           `Hedging`: asks two targets, and takes the sooner answer
+failures.py          what a failure says: who may be asked next, and whether the target is to blame
+dispatch.py          `Dispatcher`: the answers to chat requests
+embedder.py          `Embedder`: the answers to embeddings requests
+batches.py           embeddings requests that an upstream takes only in parts
+targets.py           `Target`: what answers requests; `InProcessTarget`: a model in this process
+upstream_target.py   `UpstreamTarget`: a model of an upstream behind HTTP
+upstream_answers.py  the answers of an upstream as they are read
+parameters.py        `TargetParams`: parameters that a target does not take, and what happens to them
+stream_start.py      recognises a stream whose content type does not say so
+client_words.py      errors of an upstream that name no parameter which the client did not send
 """
 
 from completions_mw.core.dispatch.attempts import Attempts

@@ -70,7 +70,8 @@ class Attempt:
             try:
                 return await self._measured(context, target, asking, ask, is_retry=is_retry)
             except GatewayError as error:
-                if error.upstream_key is None or not cooldown(error, len(health.keys)) or health.keys.is_cooling(context.clock.monotonic()):
+                is_final = error.upstream_key is None or error.received is not None or not cooldown(error, len(health.keys))
+                if is_final or health.keys.is_cooling(context.clock.monotonic()):
                     raise
 
     async def _measured(self, context: RequestContext, target: Target, asking: Asking, ask: Ask[T], *, is_retry: bool) -> T:
