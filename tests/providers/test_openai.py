@@ -7,6 +7,7 @@ from completions_mw.errors import GatewayError
 from completions_mw.providers import openai
 from completions_mw.settings import OpenAISettings, Settings
 from completions_mw.settings.capabilities import Capabilities
+from completions_mw.settings.compatible import capabilities_at
 from completions_mw.sse import DONE, Event, ServerSentEvent
 
 SECRET = "sk-canary-upstream"
@@ -51,6 +52,24 @@ def test_a_request_names_the_model_as_the_upstream_does() -> None:
 def test_a_request_in_compact_json_leaves_as_the_bytes_it_came_in() -> None:
     body = to_json(FIELDS)
     assert openai.build_request(ENDPOINT, EVERYTHING, "asked", from_json(body)).body == body
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("added", "left"),
+    [
+        ({"reasoning_content": "a", "thinking_blocks": [{}], "extra_content": {}, "content_parts": []}, {}),
+        ({"tool_calls": [{**CALL, "extra_content": {"google": {}}}, CALL]}, {"tool_calls": [CALL, CALL]}),
+        ({"refusal": None, "annotations": []}, {"refusal": None, "annotations": []}),
+    ],
+)
+def test_what_other_vendors_have_added_is_left_out_where_it_is_refused(added: dict[str, Any], left: dict[str, Any]) -> None:
+    asked, said = {"role": "user", "content": "a", "name": "b"}, {"role": "assistant", "content": "c"}
+    fields = {"messages": [asked, {**said, **added}]}
+    assert sent(fields, EVERYTHING)["messages"][1] == {**said, **added}
+    assert sent(fields, capabilities_at("https://api.openai.com/v1"))["messages"] == [asked, {**said, **left}]
 
 
 @pytest.mark.parametrize("asked", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": {"include_obfuscation": False}}])

@@ -12,7 +12,7 @@ from completions_mw.settings.capabilities import Capabilities
 
 ALWAYS = {"base", "endpoint", "registry"}
 EMBEDDINGS = {"openai_embeddings", "embeddings", "untranslatable"}
-OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_json"} | EMBEDDINGS
+OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_json", "history"} | EMBEDDINGS
 
 
 def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
@@ -21,7 +21,9 @@ def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:
     upstream = upstream_of(provider)
     assert upstream.wire_format is openai
     assert upstream.endpoint == openai.build_endpoint(provider)
-    assert upstream.capabilities == Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)
+    assert upstream.capabilities == Capabilities(
+        unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True, takes_additions=False
+    )
 
 
 @pytest.mark.parametrize(("api", "modules"), [("echo", ALWAYS), ("openai", ALWAYS | OPENAI)])

@@ -7,7 +7,7 @@ from completions_mw.errors import ConfigurationError
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.compatible import SERVICES, capabilities_at
 
-OPENAI = Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)
+OPENAI = Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True, takes_additions=False)
 OTHERS = Capabilities(min_top_k=-1)
 PARAMS = frozenset({"logit_bias", "logprobs", "top_logprobs"})
 
@@ -20,7 +20,7 @@ PARAMS = frozenset({"logit_bias", "logprobs", "top_logprobs"})
         ("https://eu.api.openai.com/v1", OPENAI),
         ("https://mine.openai.azure.com/openai/v1", OPENAI),
         ("https://API.OPENAI.com/v1", OPENAI),
-        ("https://api.groq.com/openai/v1", Capabilities(unsupported=PARAMS, max_choices=1)),
+        ("https://api.groq.com/openai/v1", Capabilities(unsupported=PARAMS, max_choices=1, takes_additions=False)),
         ("https://myapi.openai.com.example.com/v1", OTHERS),
         ("https://notapi.openai.com.test/v1", OTHERS),
         ("https://notopenai.azure.com/v1", OTHERS),

@@ -12,6 +12,7 @@ anthropic/        Anthropic's Messages API
 gemini/           the Gemini API
 bedrock/          Bedrock's Converse API, whose streams are binary
 content.py        the content of messages, taken apart for APIs that spell it otherwise
+history.py        earlier answers, without what other vendors' APIs have added to them
 tools.py          tools and the calls of them, for APIs whose only tools are functions
 fields.py         parameters that several APIs have under other names, or do not have
 field_names.py    fields of an API in the texts of its errors, put in the names of OpenAI's

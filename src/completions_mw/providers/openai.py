@@ -15,6 +15,7 @@ from completions_mw.http import UpstreamRequest
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
 from completions_mw.providers.error_reports import is_report
+from completions_mw.providers.history import without_additions
 from completions_mw.providers.lenient_json import is_json_object, read_lenient
 from completions_mw.providers.openai_errors import parse_error, reported_error
 from completions_mw.settings import OpenAISettings
@@ -65,6 +66,8 @@ def build_request(
             body[theirs] = body.pop(name)
     if not capabilities.developer_role:
         body["messages"] = [{**said, "role": "system"} if said["role"] == "developer" else said for said in body["messages"]]
+    if not capabilities.takes_additions:
+        body["messages"] = without_additions(body["messages"])
     # These say the same as leaving them out, and some services refuse them.
     if body.get("top_k", 1) < capabilities.min_top_k:
         del body["top_k"]

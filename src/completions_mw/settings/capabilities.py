@@ -30,6 +30,9 @@ class Capabilities:
     """Names at the service of parameters that it calls otherwise than OpenAI, as `{"seed": "random_seed"}`."""
     developer_role: bool = False
     """Whether the service knows the role `developer`; otherwise such messages are sent as `system`."""
+    takes_additions: bool = True
+    """Whether the service takes members of messages that OpenAI's API does not have, as the thoughts of other vendors' models; otherwise
+    they are left out."""
     min_top_k: int = 1
     """Smallest `top_k` that the service takes; a smaller one, which stands for no limit, is left out."""
 

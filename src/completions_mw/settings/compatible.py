@@ -45,7 +45,7 @@ def _without(*unsupported: str, **more: Any) -> Capabilities:
     return Capabilities(unsupported=frozenset(unsupported), **more)
 
 
-_MODERN: Final = _without("top_k", max_tokens="max_completion_tokens", developer_role=True)
+_MODERN: Final = _without("top_k", max_tokens="max_completion_tokens", developer_role=True, takes_additions=False)
 """Of OpenAI, whose reasoning models refuse `max_tokens`, the older name, which all other services support."""
 _ANY_TOP_K: Final = Capabilities(min_top_k=-1)
 """Of servers that take all parameters of OpenAI's API, and `top_k` as vLLM and llama.cpp have it. Also of a server that has no row."""
@@ -63,7 +63,9 @@ SERVICES: Final = (
         "https://api.cerebras.ai/v1",
         "https://inference-docs.cerebras.ai/resources/openai",
         "CEREBRAS_API_KEY",
-        capabilities=_without("frequency_penalty", "logit_bias", "parallel_tool_calls", "presence_penalty", "service_tier"),
+        capabilities=_without(
+            "frequency_penalty", "logit_bias", "parallel_tool_calls", "presence_penalty", "service_tier", takes_additions=False
+        ),
     ),
     Service(
         "cloudflare",
@@ -119,7 +121,7 @@ SERVICES: Final = (
         "https://api.groq.com/openai/v1",
         "https://console.groq.com/docs/openai",
         "GROQ_API_KEY",
-        capabilities=_without("logit_bias", "logprobs", "top_logprobs", max_choices=1),
+        capabilities=_without("logit_bias", "logprobs", "top_logprobs", max_choices=1, takes_additions=False),
     ),
     Service("huggingface", "https://router.huggingface.co/v1", "https://huggingface.co/docs/inference-providers", "HF_TOKEN"),
     Service(
@@ -166,6 +168,7 @@ SERVICES: Final = (
             "web_search_options",
             ranges={"temperature": (0, 1.5)},
             renamed={"seed": "random_seed"},
+            takes_additions=False,
         ),
     ),
     Service("nvidia", "https://integrate.api.nvidia.com/v1", "https://docs.api.nvidia.com/nim/reference/llm-apis", "NVIDIA_API_KEY"),
