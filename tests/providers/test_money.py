@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from completions_mw import Settings
-from completions_mw.http import UpstreamRequest
 from completions_mw.settings.providers import UPSTREAM_KINDS
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
 from tests.providers.corpus import FORMATS
 from tests.providers.corpus.case import Case, case
-from tests.providers.corpus.replay import upstream
-from tests.support.canned import CannedTransport, Reply
+from tests.providers.corpus.replay import reply
+from tests.support.canned import CannedTransport
 
 APIS = sorted({kind.api_name() for kind in UPSTREAM_KINDS} - {"custom"})
 PRICES = {"input": 1, "output": 10, "cached_input": "0.1", "reasoning": 20, "cache_write": "1.25"}
@@ -34,14 +33,7 @@ def settings(api: str, one: Case, **model: Any) -> Settings:
 
 
 def replaying(api: str, one: Case, *, stream: bool) -> CannedTransport:
-    format = FORMATS[api]
-    content_type = upstream(format).wire_format.stream_content_type
-    reply = Reply([format.encode(one.events)], content_type) if stream else Reply([one.body])
-
-    def answer(request: UpstreamRequest) -> Reply:
-        return reply
-
-    return CannedTransport(answer)
+    return CannedTransport(lambda request: reply(FORMATS[api], one, stream=stream))
 
 
 def spent(client: BlockingClient | AsyncClient) -> int:
