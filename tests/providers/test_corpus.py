@@ -206,11 +206,12 @@ def _feed(translator: Translator, *pieces: bytes) -> list[Event]:
 def _heard(format: Format, raw: bytes) -> list[dict[str, Any]] | None:
     """Return what a client is told that is told of an end: the steps of the choice; None if the stream is an error."""
     translator = upstream(format).wire_format.open_stream(MAX_EVENT_BYTES)
+    events = _feed(translator, raw)
+    if translator.fault is not None:
+        return None
     grammar = ChunkGrammar(id="chatcmpl-1", created=1, model="m", renamed=True, include_usage=False, estimate=lambda _: {})
     try:
-        chunks = grammar.follow(_feed(translator, raw))
-        if translator.fault is not None:
-            return None
+        chunks = grammar.follow(events)
         if not chunks or chunks[-1] is not DONE:
             chunks += grammar.end(done=False)
     except GatewayError:
