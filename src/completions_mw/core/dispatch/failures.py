@@ -4,7 +4,7 @@ import re
 from collections.abc import Set
 from typing import Final
 
-from completions_mw.errors import GatewayError, UpstreamError, UpstreamTimeoutError
+from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.settings import FallbackOn
 
 _REPEATED_STATUSES: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 529})
@@ -91,7 +91,7 @@ def _kinds(error: GatewayError) -> set[FallbackOn]:
     kinds: set[FallbackOn] = set()
     if isinstance(error, UpstreamTimeoutError):
         kinds.add("timeout")
-    elif 400 <= (error.upstream_status or 0) < 500:
+    elif isinstance(error, InvalidRequestError):
         if error.code in _CONTENT_FILTER:
             kinds.add("content_filter")
         if _CONTEXT_LENGTH.search(f"{error.code} {error.message}"):

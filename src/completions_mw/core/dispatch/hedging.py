@@ -48,6 +48,8 @@ class Hedging:
         if delay is None:
             # Too little is known of the target to tell what is late.
             return await self._attempt.answer(context, route, target, asking, ask)
+        # The maintenance notes what requests cost so far, also while nobody has answered yet.
+        context.target, context.asked = target.name, context.clock.monotonic()
         first, second = _Entry[T](context, target), _Entry[T](context, rival)
         answer: T | None = None
         try:
