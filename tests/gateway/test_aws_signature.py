@@ -58,7 +58,7 @@ def quoting(request: UpstreamRequest) -> Reply:
 @pytest.fixture(autouse=True)
 def no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep botocore from the credentials of this machine."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -192,7 +192,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        ({"region": None}, "providers.aws.region: "),
+        ({"region": ""}, "providers.aws.region: should be an AWS region"),
         ({"region": "Frankfurt"}, "providers.aws.region: should be an AWS region such as `eu-central-1`"),
         ({"profile": "a", "api_key": "b" * 8}, "providers.aws.profile: is not used by a provider with an `api_key`"),
         ({"headers": {"x-amz-date": "now"}}, "providers.aws.headers.x-amz-date: is a header that the gateway sets itself"),
@@ -202,3 +202,25 @@ def test_a_wrong_setting_is_named(provider: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings(**provider)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "region"), [("AWS_REGION", "us-east-2"), ("AWS_DEFAULT_REGION", "ap-south-1")])
+def test_key_and_region_of_the_environment_need_no_table(name: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "canary-key")
+    monkeypatch.setenv(name, region)
+    transport = CannedTransport(answering)
+    made = BlockingClient(
+        Settings(models={"m": {"targets": [f"bedrock/{MODELS[0]}"]}}, keys={"client": {"secret": KEY}}), transport=transport
+    )
+    assert made.post("m").text == "Hi!"
+    [request] = transport.requests
+    assert request.url.startswith(f"https://bedrock-runtime.{region}.amazonaws.com/model/")
+    assert dict(request.headers)["authorization"] == "Bearer canary-key"
+    made.close()
+
+
+@pytest.mark.parametrize("region", ["", "evil.test/"])
+def test_a_region_that_is_none_is_named(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    with pytest.raises(ConfigurationError, match=r"^providers\.aws\.region: should be an AWS region .*AWS_REGION"):
+        Settings(providers={"aws": {"api": "bedrock"}})

@@ -1,13 +1,15 @@
 """The table of a provider that speaks to the models of Amazon Bedrock."""
 
-from typing import Annotated, ClassVar, Literal, Self
+import os
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator
 
 from completions_mw.settings.providers.base import AwsSignature, TimeoutSettings, UpstreamSettings
 from completions_mw.settings.types import Identifier, matching
 
-Region = Annotated[str, AfterValidator(matching(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "an AWS region such as `eu-central-1`"))]
+_checked_region: Final = matching(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "an AWS region such as `eu-central-1`")
+_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 class BedrockSettings(UpstreamSettings):
@@ -17,26 +19,33 @@ class BedrockSettings(UpstreamSettings):
     """
 
     own_headers: ClassVar = frozenset({"x-amz-date", "x-amz-security-token"})
+    key_variable: ClassVar = "AWS_BEARER_TOKEN_BEDROCK"
 
     api: Literal["bedrock"]
-    region: Region
-    """AWS region, such as `eu-central-1`."""
+    region: Annotated[str, AfterValidator(_checked_region)] = ""
+    """AWS region, such as `eu-central-1`; by default that of the environment, as AWS' own tools have it. Never empty once the settings are
+    built."""
     profile: Identifier | None = None
     """Profile in AWS' configuration files with the credentials; by default botocore's choice."""
 
     def completed(self, name: str, general: TimeoutSettings) -> Self:
-        """Return this table with its base URL and timeouts filled in.
+        """Return this table with its region, base URL and timeouts filled in.
 
         Args:
             name: the provider's name in the settings.
             general: the timeouts of all providers.
 
         Raises:
-            ValidationError: there is a profile, whose credentials are of no use beside an API key.
+            ValidationError: there is no region; or a profile, whose credentials are of no use beside an API key.
         """
         if self.profile is not None and self.signature is None:
             raise self.fault(name, "profile", "is not used by a provider with an `api_key`")
-        return super().completed(name, general)
+        regions = [self.region, *(os.environ.get(variable) for variable in _VARIABLES)]
+        try:
+            found = _checked_region(next(filter(None, regions), ""))
+        except ValueError as error:
+            raise self.fault(name, "region", f"{error}, here or in the environment variable {_VARIABLES[0]}") from None
+        return super(BedrockSettings, self.model_copy(update={"region": found})).completed(name, general)
 
     def default_base_url(self, name: str) -> str:
         """Return the base URL of the region."""
