@@ -20,7 +20,7 @@ from django.urls import resolve, reverse
 from django.utils.asyncio import async_unsafe
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
-from completions_mw import ConfigurationError, Request
+from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, Request
 from completions_mw.adapters.django import views
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TREE, USER_HEADERS, settings, upstream_settings
 from tests.hosts import django
@@ -84,6 +84,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "attribute": ({"COMPLETIONS_MW_ON_BUDGET": f"{__name__}.nothing"}, "COMPLETIONS_MW_ON_BUDGET: Module "),
     "path": ({"COMPLETIONS_MW_MODELS": {"bot": "greet"}}, "COMPLETIONS_MW_MODELS['bot']: greet doesn't look like a module path"),
     "number": ({"COMPLETIONS_MW_MODELS": {"bot": 7}}, "COMPLETIONS_MW_MODELS['bot']: should be a function or its dotted path, not int"),
+    "cache": (
+        {"COMPLETIONS_MW_SEMANTIC_CACHE": f"{__name__}.greet"},
+        "COMPLETIONS_MW_SEMANTIC_CACHE: should be an object with `lookup` and `store`",
+    ),
     "list": ({"COMPLETIONS_MW_MODELS": [greet]}, "COMPLETIONS_MW_MODELS: should be a mapping of names to functions"),
 }
 
@@ -93,6 +97,37 @@ def test_a_wrong_setting_is_named(portal: BlockingPortal, more: dict[str, Any], 
     with pytest.raises(ConfigurationError) as caught, host(portal, False, **more):
         pass
     assert str(caught.value).startswith(f"settings.{text}")
+
+
+class LastAnswer:
+    """A cache that takes every request for like the last one."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def lookup(self, request: ChatRequest, scope: str) -> Any:
+        return self.kept.get(scope)
+
+    def store(self, request: ChatRequest, scope: str, answer: ChatCompletion) -> None:
+        self.kept[scope] = answer
+
+
+class AsyncLastAnswer(LastAnswer):
+    async def lookup(self, request: ChatRequest, scope: str) -> Any:
+        return super().lookup(request, scope)
+
+    async def store(self, request: ChatRequest, scope: str, answer: ChatCompletion) -> None:  # type: ignore[override]
+        super().store(request, scope, answer)
+
+
+@every_server
+@pytest.mark.parametrize("made", [LastAnswer, AsyncLastAnswer])
+def test_the_project_may_have_a_cache_for_similar_requests(portal: BlockingPortal, is_async: bool, made: type[LastAnswer]) -> None:
+    own = {**TREE, "cache": {"enabled": True, "when": "always"}}
+    with host(portal, is_async, COMPLETIONS_MW=own, COMPLETIONS_MW_SEMANTIC_CACHE=made()) as project:
+        answers = [project.request("POST", CHAT, HEADERS, CHAT_BODY.replace(b'"hi"', text)) for text in (b'"Hello"', b'"Hi there"')]
+    assert [answer.headers["x-cache"] for answer in answers] == ["miss", "hit"]
+    assert answers[1].json()["choices"][0]["message"]["content"] == "Hello"
 
 
 def one_model(name: str, **more: Any) -> dict[str, Any]:

@@ -3,20 +3,33 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
+from django.core.asgi import get_asgi_application
 from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
 
 from completions_mw import AsyncGateway, Gateway, Settings
-from completions_mw.adapters.asgi import answer
+from completions_mw.adapters.asgi import ASGIApp, CompletionsMiddleware
+from completions_mw.adapters.starlette import routes
 from completions_mw.adapters.wsgi_client import ClientSocket
 from completions_mw.core.ports import UsageRow
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.streaming.finishing import Finishing, PatientConnection
 from completions_mw.http import Request
 from tests.faults.conftest import HEADERS, KEY, request, settings_for
+from tests.hosts.base import Project
+from tests.hosts.django import configured
+from tests.support.asgi_driver import scope_of
+from tests.support.exchange import Sent
 from tests.support.fake_clock import FakeClock
 from tests.support.upstream import MockUpstream
 
@@ -58,8 +71,35 @@ def test_a_stream_in_a_thread(upstream: MockUpstream) -> None:
         assert of(gateway.usage()) == REAL
 
 
+Opened = AbstractAsyncContextManager[tuple[ASGIApp, AsyncGateway]]
+
+
+@asynccontextmanager
+async def plain(settings: Settings) -> AsyncIterator[tuple[ASGIApp, AsyncGateway]]:
+    async with AsyncGateway(settings) as gateway:
+        yield CompletionsMiddleware(None, gateway), gateway
+
+
+async def pass_on(request: StarletteRequest, call_next: RequestResponseEndpoint) -> Response:
+    return await call_next(request)
+
+
+@asynccontextmanager
+async def below_base_middleware(settings: Settings) -> AsyncIterator[tuple[ASGIApp, AsyncGateway]]:
+    async with AsyncGateway(settings) as gateway:
+        yield Starlette(routes=routes(gateway), middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)]), gateway
+
+
+@asynccontextmanager
+async def django(settings: Settings) -> AsyncIterator[tuple[ASGIApp, AsyncGateway]]:
+    with start_blocking_portal() as portal, configured(Project(settings, portal)) as urls:
+        async with urls.async_gateway as gateway:
+            yield get_asgi_application(), gateway
+
+
+@pytest.mark.parametrize("host", [plain, below_base_middleware, django])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_before_the_answer_begins_under_asgi(upstream: MockUpstream, stream: bool) -> None:
+def test_before_the_answer_begins_under_asgi(upstream: MockUpstream, host: Callable[[Settings], Opened], stream: bool) -> None:
     body = to_json({"model": "ttfb", "messages": [{"role": "user", "content": "one two three"}], "stream": stream})
     sent: list[Any] = []
 
@@ -77,17 +117,17 @@ def test_before_the_answer_begins_under_asgi(upstream: MockUpstream, stream: boo
         async def send(message: Any) -> None:
             sent.append(message)
 
-        headers = [(name.encode(), value.encode()) for name, value in HEADERS]
-        scope = {"type": "http", "method": "POST", "path": "/api/v1/chat/completions", "headers": headers}
-        async with AsyncGateway(settings(upstream)) as gateway:
-            answering = asyncio.create_task(answer(gateway, scope, receive, send))
+        headers = (*HEADERS, ("content-length", str(len(body))))
+        async with host(settings(upstream)) as (app, gateway):
+            answering = asyncio.ensure_future(app(scope_of(Sent("POST", "/api/v1/chat/completions", headers)), receive, send))
             await seen.wait()
             upstream.release()
             await answering
             return await gateway.usage()
 
     assert of(asyncio.run(main())) == REAL
-    assert sent[0]["status"] == (499 if stream else 200)
+    # Django sends nothing to a client that has left.
+    assert [message["status"] for message in sent if "status" in message] == ([] if host is django else [499 if stream else 200])
 
 
 @pytest.fixture

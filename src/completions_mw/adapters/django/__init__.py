@@ -7,6 +7,8 @@
 - `settings.COMPLETIONS_MW_MODELS` (optional): Python functions as models, such as `{"my-bot": "myapp.bots.answer"}`.
 - `settings.COMPLETIONS_MW_ON_BUDGET` (optional): a function or its dotted path, sync or async, called with a `BudgetAlert` once when a
   budget reaches 50, 80 and 100 per cent, and when it refuses its first request.
+- `settings.COMPLETIONS_MW_SEMANTIC_CACHE` (optional): the project's cache for similar requests, an object or its dotted path, with the
+  methods `lookup` and `store`, sync or async.
 
 Other settings that start with `COMPLETIONS_MW` are refused. In tests, `override_settings` rebuilds paths and gateways.
 
@@ -14,7 +16,8 @@ CSRF protection, `LoginRequiredMiddleware` and `ATOMIC_REQUESTS` do not apply to
 it calls a view, so a proxy should bound the size of bodies, and notices that a client left from version 5.0 on. Django has no lifespan:
 the gateway ends with its process.
 
-urls.py      the URLconf
-views.py     the view of all paths, and the translation of requests and responses
-gateways.py  builds the gateways from Django's settings
+urls.py       the URLconf
+views.py      the view of all paths, and the translation of requests and responses
+finishing.py  answers that go on without their clients under ASGI
+gateways.py   builds the gateways from Django's settings
 """

@@ -17,15 +17,23 @@ with needs("django"):
     from django.conf import settings
     from django.utils.module_loading import import_string
 
-Hook = Callable[[Any], Any]
+Hook = Callable[..., Any]
 
 SETTINGS: Final = "COMPLETIONS_MW"
 MODELS: Final = "COMPLETIONS_MW_MODELS"
 EMBEDDINGS: Final = "COMPLETIONS_MW_EMBEDDINGS"
 AUTHENTICATE: Final = "COMPLETIONS_MW_AUTHENTICATE"
 ON_BUDGET: Final = "COMPLETIONS_MW_ON_BUDGET"
-SETTING_NAMES: Final = (SETTINGS, MODELS, EMBEDDINGS, AUTHENTICATE, ON_BUDGET)
+SEMANTIC_CACHE: Final = "COMPLETIONS_MW_SEMANTIC_CACHE"
+SETTING_NAMES: Final = (SETTINGS, MODELS, EMBEDDINGS, AUTHENTICATE, ON_BUDGET, SEMANTIC_CACHE)
 """Names of all Django settings that the adapter reads."""
+
+
+class OwnCache(NamedTuple):
+    """The methods of the project's own cache, as one of the gateways calls them: a `SemanticCache`."""
+
+    lookup: Hook
+    store: Hook
 
 
 class Gateways(NamedTuple):
@@ -46,11 +54,24 @@ def gateways() -> Gateways:
         if name.startswith(SETTINGS) and name not in SETTING_NAMES:
             raise ConfigurationError(f"settings.{name}: is not a setting of completions_mw; {suggestion(name, SETTING_NAMES)}")
     models, embeddings = _functions(MODELS), _functions(EMBEDDINGS)
-    authenticate, on_budget, own_settings = _hook(AUTHENTICATE), _hook(ON_BUDGET), project_settings()
+    authenticate, on_budget, own_cache = _hook(AUTHENTICATE), _hook(ON_BUDGET), _own_cache()
+    own_settings = project_settings()
     return Gateways(
-        Gateway(own_settings, models=models, embeddings=embeddings, authenticate=_blocking(authenticate), on_budget=_blocking(on_budget)),
+        Gateway(
+            own_settings,
+            models=models,
+            embeddings=embeddings,
+            authenticate=_adapted(authenticate, _blocking),
+            on_budget=_adapted(on_budget, _blocking),
+            semantic_cache=None if own_cache is None else OwnCache(*map(_blocking, own_cache)),
+        ),
         AsyncGateway(
-            own_settings, models=models, embeddings=embeddings, authenticate=_awaitable(authenticate), on_budget=_awaitable(on_budget)
+            own_settings,
+            models=models,
+            embeddings=embeddings,
+            authenticate=_adapted(authenticate, _awaitable),
+            on_budget=_adapted(on_budget, _awaitable),
+            semantic_cache=None if own_cache is None else OwnCache(*map(_awaitable, own_cache)),
         ),
     )
 
@@ -76,14 +97,29 @@ def _hook(name: str) -> Hook | None:
     return None if value is None else _function(value, name)
 
 
+def _own_cache() -> OwnCache | None:
+    value = getattr(settings, SEMANTIC_CACHE, None)
+    if value is None:
+        return None
+    found = _imported(value, SEMANTIC_CACHE)
+    lookup, store = getattr(found, "lookup", None), getattr(found, "store", None)
+    if isinstance(found, type) or not (callable(lookup) and callable(store)):
+        raise ConfigurationError(f"settings.{SEMANTIC_CACHE}: should be an object with `lookup` and `store`, or its dotted path")
+    return OwnCache(lookup, store)
+
+
 def _function(value: Any, name: str) -> Hook:
-    try:
-        function: Hook = import_string(value) if isinstance(value, str) else value
-    except ImportError as error:
-        raise ConfigurationError(f"settings.{name}: {error}") from error
+    function: Hook = _imported(value, name)
     if not callable(function):
         raise ConfigurationError(f"settings.{name}: should be a function or its dotted path, not {type(function).__name__}")
     return function
+
+
+def _imported(value: Any, name: str) -> Any:
+    try:
+        return import_string(value) if isinstance(value, str) else value
+    except ImportError as error:
+        raise ConfigurationError(f"settings.{name}: {error}") from error
 
 
 def _is_async(hook: Hook) -> bool:
@@ -91,19 +127,23 @@ def _is_async(hook: Hook) -> bool:
     return is_async(hook) or iscoroutinefunction(hook)
 
 
-def _blocking(hook: Hook | None) -> Hook | None:
+def _adapted(hook: Hook | None, adapt: Callable[[Hook], Hook]) -> Hook | None:
+    return None if hook is None else adapt(hook)
+
+
+def _blocking(hook: Hook) -> Hook:
     """Return a blocking hook for WSGI: an async one runs on an event loop that lasts as long as the call."""
-    return hook if hook is None or not _is_async(hook) else async_to_sync(hook)
+    return async_to_sync(hook) if _is_async(hook) else hook
 
 
-def _awaitable(hook: Hook | None) -> Hook | None:
+def _awaitable(hook: Hook) -> Hook:
     """Return an async hook for ASGI: a blocking one runs in Django's thread for blocking code, where it may use the database."""
-    if hook is None or _is_async(hook):
+    if _is_async(hook):
         return hook
-    call_in_thread: Callable[[Any], Awaitable[Any]] = sync_to_async(hook)
+    call_in_thread: Callable[..., Awaitable[Any]] = sync_to_async(hook)
 
-    async def call(argument: Any) -> Any:
-        answer = await call_in_thread(argument)
+    async def call(*arguments: Any) -> Any:
+        answer = await call_in_thread(*arguments)
         return await answer if isawaitable(answer) else answer
 
     return call

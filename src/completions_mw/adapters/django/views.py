@@ -7,6 +7,7 @@ from typing import Any, Self
 from weakref import WeakMethod, finalize
 
 from completions_mw.adapters import asgi, wsgi
+from completions_mw.adapters.django.finishing import handle_to_the_end
 from completions_mw.adapters.django.gateways import gateways
 from completions_mw.adapters.support import needs
 from completions_mw.adapters.wsgi_client import WSGIBody, discard
@@ -73,7 +74,10 @@ class AsyncResponse(HttpResponse):  # type: ignore[misc]
         self._own_request = own_request
 
     async def render(self) -> HttpResponse:
-        response = to_django_response(await self._gateway.handle(self._own_request), self._request)
+        gateway, finishing = self._gateway, self._gateway.finishing
+        own = self._own_request
+        made = await (gateway.handle(own) if finishing is None else handle_to_the_end(gateway, finishing, own))
+        response = to_django_response(made, self._request)
         for name, value in self.items():
             response.setdefault(name, value)
         response.cookies.update(self.cookies)
