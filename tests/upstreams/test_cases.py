@@ -293,8 +293,10 @@ def test_case(clients_of: dict[type[Clients], Clients], kind: type[Clients], cas
 
 
 @pytest.mark.parametrize("form", ["json", "stream"])
-@pytest.mark.parametrize(("model", "is_reported"), [("fr-abort", True), ("m-finish-error", True), ("m-choice-error", False)])
-def test_what_was_used_of_an_answer_that_was_cut_is_charged(upstream: Replay, model: str, is_reported: bool, form: Form) -> None:
+@pytest.mark.parametrize("model", ["fr-abort", "m-finish-error", "m-choice-error"])
+def test_what_was_used_of_an_answer_that_was_cut_is_charged(upstream: Replay, model: str, form: Form) -> None:
+    # Where the stream breaks off with an error in its choice, it has not come to its usage.
+    is_reported = (model, form) != ("m-choice-error", "stream")
     clients = Blocking(settings(upstream))
     [case] = [case for case in CASES if case.name == model and form in case.forms]
     assert isinstance(read_raw(clients, fields_of(case, form, "")), Refused)
