@@ -47,6 +47,11 @@ def test_a_model_takes_what_all_its_targets_take() -> None:
     assert policy("nobody").unknown == "reject"
 
 
+def test_an_api_that_is_translated_takes_none_by_itself() -> None:
+    tree = {"providers": {"claude": {"api": "anthropic"}}, "models": {"ok": {"targets": ["claude/ok"]}}}
+    assert param_policies(Settings.from_mapping(tree))("ok").forwarded == frozenset()
+
+
 @pytest.mark.parametrize("name", ["models", "plugins", "provider", "fallbacks", "best_of", "api_base", "api_key", "route", "transforms"])
 def test_what_chooses_or_costs_is_not_safe(name: str) -> None:
     assert name not in SAFE_PARAMS

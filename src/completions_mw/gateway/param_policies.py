@@ -5,7 +5,6 @@ from typing import Final
 
 from completions_mw.core.validation.vendor_params import ParamPolicies, ParamPolicy
 from completions_mw.settings import ModelSettings, ProviderSettings, Settings
-from completions_mw.settings.compatible import safe_params_at
 from completions_mw.settings.types import UnknownParams
 
 _STRICTEST_FIRST: Final[tuple[UnknownParams, ...]] = ("reject", "ignore", "forward")
@@ -22,7 +21,7 @@ def param_policies(settings: Settings) -> ParamPolicies:
 def _policy_of_provider(provider: ProviderSettings, general: ParamPolicy) -> ParamPolicy:
     if provider.is_local:
         return general
-    forwarded = safe_params_at(provider.base_url) if provider.forward_params is None else provider.forward_params
+    forwarded = provider.safe_params if provider.forward_params is None else provider.forward_params
     return ParamPolicy(provider.unknown_params or general.unknown, forwarded)
 
 
