@@ -28,7 +28,7 @@ def error_of(status: int, code: str | None = None, message: str = "m", headers: 
         (500, None, 502, "upstream_error"),
         (503, None, 502, "upstream_error"),
         (504, None, 504, "upstream_timeout"),
-        (529, None, 502, "upstream_error"),
+        (529, None, 503, "upstream_overloaded"),
         (204, None, 502, "upstream_error"),
         (307, None, 502, "upstream_error"),
     ],
