@@ -20,11 +20,11 @@ from django.urls import resolve, reverse
 from django.utils.asyncio import async_unsafe
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
-from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, Request
+from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, EmbeddingRequest, Request
 from completions_mw.adapters.django import views
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TREE, USER_HEADERS, settings, upstream_settings
 from tests.hosts import django
-from tests.hosts.base import CHAT, HELLO, MODELS, PREFIX, Host, Project
+from tests.hosts.base import CHAT, EMBEDDINGS, HELLO, MODELS, PREFIX, Host, Project
 from tests.support.asgi_driver import ASGIServer
 from tests.support.grammar import check_stream
 from tests.support.upstream import MockUpstream
@@ -50,14 +50,21 @@ def test_settings_are_a_mapping_and_dotted_paths(portal: BlockingPortal, is_asyn
         "COMPLETIONS_MW": TREE,
         "COMPLETIONS_MW_AUTHENTICATE": f"{__name__}.user_of",
         "COMPLETIONS_MW_MODELS": {"my-bot": f"{__name__}.greet"},
+        "COMPLETIONS_MW_EMBEDDINGS": {"my-embed": f"{__name__}.lengths"},
     }
     with host(portal, is_async, **more) as project:
         answer = project.request("POST", CHAT, USER_HEADERS, CHAT_BODY.replace(b'"m"', b'"my-bot"'))
+        vectors = project.request("POST", EMBEDDINGS, USER_HEADERS, b'{"model": "my-embed", "input": "four"}')
+    assert vectors.json()["data"] == [{"object": "embedding", "index": 0, "embedding": [4.0]}]
     assert answer.json()["choices"][0]["message"]["content"] == "hello"
 
 
 def greet(request: object) -> str:
     return "hello"
+
+
+def lengths(request: EmbeddingRequest) -> list[list[int]]:
+    return [[len(one)] for one in request.inputs]
 
 
 def user_of(request: Request) -> str | None:
