@@ -10,7 +10,9 @@ from pydantic_core import from_json
 
 from completions_mw import ConfigurationError, Gateway, GatewayError, InvalidRequestError, Settings, UpstreamError
 from completions_mw.http import UpstreamRequest
+from completions_mw.providers import openai_embeddings
 from tests.support.canned import CannedTransport, Reply, whole
+from tests.support.toy_format import ToyFormat
 
 KEY = "sk-not-a-secret"
 TEXTS = ["one", "two three"]
@@ -213,7 +215,8 @@ def test_parts_before_a_failure_are_charged_and_not_repeated() -> None:
             asked.embed(model="mine", input=TEXTS, key=KEY)
         [balance] = asked.balances("client")
     assert len(transport.requests) == 2
-    assert (balance.spent, balance.reserved) == (4 * 10**6, 0)
+    # The first text has one token, as the upstream has counted it.
+    assert (balance.spent, balance.reserved) == (10**6, 0)
 
 
 def test_parameters_of_the_vendor_are_those_of_each_text() -> None:
@@ -228,6 +231,20 @@ def test_the_end_of_a_search_may_be_chosen_for_cohere() -> None:
     with gateway(APIS["cohere"], transport, forward_params=["input_type"]) as asked:
         asked.embed(model="mine", input=TEXTS, input_type="search_query")
     assert from_json(transport.requests[0].body) == {**COHERE_BODY, "input_type": "search_query"}
+
+
+def test_a_custom_format_may_have_embeddings() -> None:
+    class WithEmbeddings(ToyFormat):
+        embeddings = openai_embeddings
+
+    transport = CannedTransport(openai_reply)
+    provider = {"api": "custom", "base_url": "https://toy.test/v9", "api_key": "canary-key"}
+    settings = Settings(providers={"toy": provider}, models={"mine": {"targets": ["toy/embed"]}})
+    with Gateway(settings, providers={"toy": WithEmbeddings()}, transport=transport) as asked:
+        assert [item.embedding for item in asked.embed(model="mine", input=TEXTS).data] == VECTORS
+    assert [request.url for request in transport.requests] == ["https://toy.test/v9/embeddings"]
+    with pytest.raises(ConfigurationError, match=r"models\.mine\.targets\[0\]: the API of the provider has no embeddings"):
+        Gateway(settings, providers={"toy": ToyFormat()})
 
 
 def test_googles_sdk_sends_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

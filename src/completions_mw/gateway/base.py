@@ -15,7 +15,7 @@ from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.core.streaming.reader import ChunkReader, as_gateway_errors, typed
 from completions_mw.core.validation.body_room import BodyRoom
-from completions_mw.core.validation.request import prepare
+from completions_mw.core.validation.checking import prepare
 from completions_mw.errors import ConfigurationError
 from completions_mw.frames import private_locals
 from completions_mw.gateway.backends import Backends

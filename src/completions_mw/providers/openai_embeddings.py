@@ -28,8 +28,8 @@ def max_inputs(model: str) -> int:
 
 
 def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
-    """Return the HTTP request for `fields`. Its URL differs from that of chat completions in the last part of the path."""
-    url = endpoint.url.replace(_CHAT_PATH, _PATH)
+    """Return the HTTP request for `fields`. Its URL is that of chat completions with another path, or below the base URL of another API."""
+    url = endpoint.url.replace(_CHAT_PATH, _PATH) if _CHAT_PATH in endpoint.url else endpoint.url + _PATH
     return UpstreamRequest(url, endpoint.headers, to_json({**fields, "model": model}), timeouts=endpoint.whole_timeouts)
 
 

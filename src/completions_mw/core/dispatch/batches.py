@@ -1,21 +1,22 @@
-"""Embeddings requests with more inputs than an upstream takes at once: split into several, whose answers are joined."""
+"""Embeddings requests with more inputs than a target takes at once: split into several, whose answers are joined."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from completions_mw.core.answers.usage import find_usage
+from completions_mw.core.validation.embeddings import Embed
 from completions_mw.providers.base import Completion
-from completions_mw.schemas.embeddings import inputs_of
 
 
-def batches_of(fields: Mapping[str, Any], max_inputs: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the fields of requests with at most `max_inputs` inputs each; `fields` itself if it has no more."""
-    inputs = inputs_of(fields["input"])
+def batches_of(request: Embed, max_inputs: int) -> Iterator[Embed]:
+    """Yield requests with at most `max_inputs` inputs each; `request` itself if it has no more."""
+    inputs = request.inputs
     if len(inputs) <= max_inputs:
-        yield fields
+        yield request
         return
     for start in range(0, len(inputs), max_inputs):
-        yield {**fields, "input": inputs[start : start + max_inputs]}
+        part = inputs[start : start + max_inputs]
+        yield replace(request, request=request.request.model_copy(update={"input": part}), fields={**request.fields, "input": part})
 
 
 def joined(answers: Sequence[Completion]) -> Completion:

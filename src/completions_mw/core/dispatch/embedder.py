@@ -1,18 +1,24 @@
 """Dispatch of embeddings requests: from a model's targets to an answer with vectors."""
 
 from functools import partial
+from typing import Final
 
 from completions_mw.core.answers.embeddings import complete_embeddings
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import estimate_embeddings, usage_object
 from completions_mw.core.dispatch.attempts import Attempts
+from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.validation.embeddings import Embed
+from completions_mw.errors import GatewayError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
+
+MIN_SECONDS: Final = 0.001
+"""Seconds for a batch for which no time is left, so that it fails as one that is late."""
 
 
 class Embedder:
@@ -55,10 +61,23 @@ class Embedder:
 async def _ask(name: str, request: Embed, caller: Caller | None, context: RequestContext, target: Target, asking: Asking) -> Completion:
     if target.is_local and caller is not None:
         request.request.asked_by(nested(caller, context))
-    return _finished(context, await target.embed(request, asking), target, name, request)
+    clock = context.clock
+    until = clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
+    answers: list[Completion] = []
+    try:
+        for batch in batches_of(request, target.max_inputs):
+            if answers:
+                asking = asking._replace(seconds=max(until - clock.monotonic(), MIN_SECONDS))
+            answers.append(await target.embed(batch, asking))
+    except GatewayError as error:
+        if answers:
+            # The batches before are billed, so nobody is asked again, and they are charged.
+            error.next_target, error.received, error.usage = False, error.received or 0, joined(answers).data.get("usage")
+        raise
+    return _finished(context, joined(answers), name, request)
 
 
-def _finished(context: RequestContext, answer: Completion, target: Target, name: str, request: Embed) -> Completion:
+def _finished(context: RequestContext, answer: Completion, name: str, request: Embed) -> Completion:
     """Put an answer right, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
 
     Raises:

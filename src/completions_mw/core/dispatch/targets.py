@@ -1,6 +1,7 @@
 """Targets, which answer requests: a model of an upstream behind HTTP, or a model in this process."""
 
 from dataclasses import dataclass
+from sys import maxsize
 from typing import ClassVar, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.parameters import TargetParams
@@ -47,6 +48,11 @@ class Target(Protocol):
         ...
 
     @property
+    def max_inputs(self) -> int:
+        """Inputs that an embeddings request may have."""
+        ...
+
+    @property
     def params(self) -> TargetParams | None:
         """The parameters that the target does not take; None if it takes all."""
         ...
@@ -72,7 +78,7 @@ class Target(Protocol):
         """Return an answer with a vector for each input.
 
         Args:
-            request: the request.
+            request: the request, with no more inputs than the target takes.
             asking: for whom.
 
         Raises:
@@ -98,6 +104,7 @@ class InProcessTarget:
     """A target in this process: a Python function, echo, llama.cpp."""
 
     is_local: ClassVar = True
+    max_inputs: ClassVar = maxsize
     params: ClassVar = None
 
     name: str

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final
 
-from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.parameters import TargetParams
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
@@ -18,7 +17,7 @@ from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.http import UpstreamRequest, UpstreamResponse
-from completions_mw.providers.base import Completion, Upstream
+from completions_mw.providers.base import Completion, EmbeddingFormat, Upstream
 from completions_mw.providers.endpoint import Endpoint
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.sse import EVENT_STREAM
@@ -66,25 +65,23 @@ class UpstreamTarget:
     def total(self) -> float:
         return self.endpoints[0].timeouts.total
 
+    @property
+    def max_inputs(self) -> int:
+        return self._embeddings.max_inputs(self.model)
+
+    @property
+    def _embeddings(self) -> EmbeddingFormat:
+        assert self.upstream.embeddings is not None  # Else the gateway of a model that needs it would not have been built.
+        return self.upstream.embeddings
+
     async def complete(self, chat: Chat, asking: Asking) -> Completion:
         return await self._whole(await self._send(chat, asking), self.upstream.wire_format.parse_completion)
 
     async def embed(self, request: Embed, asking: Asking) -> Completion:
-        api = self.upstream.embeddings
-        assert api is not None  # The gateway was not built if a model needs what its provider has not.
-        answers: list[Completion] = []
-        try:
-            for fields in batches_of(request.fields, api.max_inputs(self.model)):
-                key = self._next_key()
-                call = api.build_embedding_request(self.endpoints[key], self.model, fields)
-                response = await self._call(call, key, asking)
-                answers.append(await self._whole(response, partial(api.parse_embeddings, headers=response.headers)))
-        except GatewayError as error:
-            if answers:
-                # The parts before are billed, so nobody is asked again, and the request is charged.
-                error.next_target, error.received = False, error.received or 0
-            raise
-        return joined(answers)
+        api, key = self._embeddings, self._next_key()
+        call = api.build_embedding_request(self.endpoints[key], self.model, request.fields)
+        response = await self._call(call, key, asking)
+        return await self._whole(response, partial(api.parse_embeddings, headers=response.headers))
 
     async def open(self, chat: Chat, asking: Asking) -> EventSource:
         response = await self._send(chat, asking)

@@ -9,10 +9,17 @@ from pydantic import ValidationError
 from completions_mw.core.validation.error_texts import describe
 from completions_mw.core.validation.faults import Fault, FaultOrder
 from completions_mw.errors import InvalidRequestError, shown_name
+from completions_mw.schemas import ChatRequest, EmbeddingRequest
 from completions_mw.schemas.base import ModelRequest
 
 RequestT = TypeVar("RequestT", bound=ModelRequest)
 _rank_of: Final = attrgetter("rank")
+
+
+def prepare() -> None:
+    """Build the validators when a gateway is made: building them takes longer than all imports, and must not delay the first request."""
+    for schema in (ChatRequest, EmbeddingRequest):
+        schema.model_rebuild()
 
 
 def check(schema: type[RequestT], fields: dict[str, Any], order: FaultOrder) -> tuple[RequestT | None, list[Fault]]:

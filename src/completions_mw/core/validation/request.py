@@ -106,11 +106,6 @@ class Chat:
         return replace(self, fields=fields)
 
 
-def prepare() -> None:
-    """Build the validator when a gateway is made: building it takes longer than all imports, and must not delay the first request."""
-    ChatRequest.model_rebuild()
-
-
 def validate(fields: dict[str, Any], *, policy: ParamPolicy = REJECT) -> Chat:
     """Return a request whose fields are valid.
 
