@@ -37,6 +37,8 @@ _FIELD_NAMES: Final = compiled(
 )
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
+_is_of_operator: Final = re.compile("Signature|Token|Client|Access|Account|Credential").search
+"""Matches names of errors that are about the signature of a request or the operator's account, and not about what was asked."""
 _is_of_model: Final = re.compile("model identifier|on-demand throughput|model ID", re.IGNORECASE).search
 _is_too_long: Final = re.compile("too long|maximum context length|exceeds the maximum|token limit", re.IGNORECASE).search
 
@@ -61,8 +63,7 @@ def reported_error(name: str, payload: bytes) -> GatewayError:
 def _error(status: int, name: str, headers: Headers, body: bytes) -> GatewayError:
     message = _message_in(read_first_json(body))
     status, code = _STATUSES.get(name, status), None
-    if status == 400 and name and name != "ValidationException":
-        # Of the signature, or of the account.
+    if status == 400 and _is_of_operator(name):
         status = _OPERATORS_STATUS
     elif status == 404 or (status == 400 and _is_of_model(message)):
         status, code = 404, "model_not_found"
