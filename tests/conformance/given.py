@@ -81,6 +81,7 @@ def settings(upstream_url: str, ledger: str) -> Settings:
     }
     models["unpriced"] = {"targets": ["up/ok"]}
     models |= {name: {"targets": [f"up/{name}"], **paid} for name in UPSTREAM_MODELS}
+    models["cached"] = {"targets": ["up/ok"], **paid, "cache": {"enabled": True, "when": "always"}}
     models["chain"] = {"targets": ["up/status-503", "up/ok"]}
     return Settings(
         max_body_bytes=MAX_BODY,

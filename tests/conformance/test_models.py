@@ -13,7 +13,7 @@ def card(name: str) -> dict[str, object]:
 def test_a_key_sees_every_model(host: Host) -> None:
     response = host.request("GET", MODELS, bearer(KEY))
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
-    names = {"m", "org/model", "unlisted", "rare", "unpriced", "chain", *EMBEDDING_MODELS, *UPSTREAM_MODELS}
+    names = {"m", "org/model", "unlisted", "rare", "unpriced", "chain", "cached", *EMBEDDING_MODELS, *UPSTREAM_MODELS}
     listed = response.json()
     assert listed == {"object": "list", "data": [card(found["id"]) for found in listed["data"]]}
     assert {found["id"] for found in listed["data"]} == names

@@ -91,6 +91,14 @@ def limited_url(limited_config: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def cached_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    config = tmp_path_factory.mktemp("cached") / "cached.toml"
+    config.write_text(f'{ECHO_CONFIG}\n[cache]\nenabled = true\nwhen = "always"\n')
+    with running_example("flask_app", config) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def model_url() -> Iterator[str]:
     with running_example("flask_app") as url:
         yield url
@@ -145,6 +153,13 @@ def test_the_basic_request_is_answered_by_a_model(block: Block, model_url: str) 
 def test_a_python_snippet(block: Block, echo_url: str) -> None:
     afterwards, printed = AFTERWARDS[block.heading]
     assert run(block, echo_url, afterwards) == printed
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if "Streaming" in block.heading], ids=lambda block: block.heading)
+def test_a_snippet_reads_a_replayed_stream(block: Block, cached_url: str) -> None:
+    _, printed = AFTERWARDS[block.heading]
+    outputs = [run(block, cached_url, "print('', response.headers['x-cache'])") for _ in range(2)]
+    assert outputs == [f"{printed} miss\n", f"{printed} hit\n"]
 
 
 def test_the_rate_limit_snippet_waits_and_succeeds(limited_url: str) -> None:
