@@ -81,6 +81,7 @@ SERVICES: Final = (
         capabilities=_without(
             "audio",
             "logit_bias",
+            "logprobs",
             "metadata",
             "modalities",
             "parallel_tool_calls",
@@ -88,6 +89,7 @@ SERVICES: Final = (
             "service_tier",
             "store",
             "top_logprobs",
+            refused={"reasoning_effort": frozenset({"minimal", "low", "medium", "xhigh"})},
             max_choices=1,
         ),
     ),
