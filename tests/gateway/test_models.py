@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from completions_mw import Settings
+from completions_mw import GatewayError, Settings
 from completions_mw.blocking import run_sync
+from completions_mw.core.dispatch.upstream_target import UpstreamTarget
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.models import ModelRegistry
 
@@ -31,3 +32,26 @@ def test_models_that_name_the_same_target_share_it(registry: ModelRegistry) -> N
 def test_a_target_says_whether_it_is_local(registry: ModelRegistry) -> None:
     local = {target.name: target.is_local for model in registry.models.values() for target in model.targets}
     assert local == {"up/m": False, "up/other": False, "echo/m": True, "python/f": True}
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        {"api": "openai"},
+        {"api": "azure", "base_url": "https://x.openai.azure.com"},
+        {"api": "anthropic"},
+        {"api": "gemini"},
+        {"api": "bedrock", "region": "eu-west-1"},
+    ],
+    ids=lambda provider: str(provider["api"]),
+)
+def test_every_wire_format_sends_each_key_and_shows_none(provider: dict[str, str]) -> None:
+    keys = ["key-of-ours-1", "key-of-ours-2"]
+    settings = Settings(providers={"up": {**provider, "api_keys": keys}}, models={"m": {"targets": ["up/m"]}})
+    [target] = ModelRegistry(settings, {}, BlockingBackends()).models["m"].targets
+    assert isinstance(target, UpstreamTarget)
+    for key, endpoint in zip(keys, target.endpoints, strict=True):
+        assert [key in f"{endpoint.url} {endpoint.headers}" for key in keys] == [key == one for one in keys]
+        error = GatewayError(" ".join(keys))
+        endpoint.redact(error)
+        assert error.message == "*** ***"

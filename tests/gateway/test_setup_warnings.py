@@ -99,6 +99,14 @@ def test_a_tenant_that_nobody_belongs_to_is_named(told: Told) -> None:
     assert told(tenants=tenants, keys=keys, stores=ledger) == []
 
 
+def test_a_timeout_that_leaves_no_time_for_the_next_target_is_told(told: Told) -> None:
+    models = {"m": {"targets": ["up/a", "echo/c"], "fallback_on": ["timeout"]}}
+    assert told(models=models) == [{"event": "no_time_to_fall_back", "model": "m", "targets": ["up/a"]}]
+    assert told(models=models, request_timeout=601) == []
+    hasty = {"up": {"api": "openai", "timeouts": {"total": 30}}, "echo": {"api": "echo"}}
+    assert told(models=models, providers=hasty) == []
+
+
 def check_unwritable(told: Told, address: str, reason: str) -> None:
     assert told(stores={"ledger": address}) == [{"event": "ledger_unwritable", "reason": reason}]
     with pytest.raises(ConfigurationError) as caught:

@@ -62,6 +62,12 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
         yield SetupWarning("unused_tenants", text, {"tenants": unused})
     if reason := ledger_fault(settings):
         yield SetupWarning("ledger_unwritable", f"stores.ledger: {reason}", {"reason": reason})
+    for name, model in models.items():
+        patient = [target.name for target in model.targets[:-1] if target.total >= model.route.seconds]
+        if "timeout" in model.route.fallback_on and patient:
+            fault = f"whole answers of {', '.join(patient)} may take {model.route.seconds:g} s, all the time that a request has"
+            text = f"models.{name}.fallback_on: {fault}; set a shorter `total` in the `timeouts` of the provider"
+            yield SetupWarning("no_time_to_fall_back", text, {"model": name, "targets": patient})
     if settings.stores.workers > 1 or os.environ.get("WEB_CONCURRENCY", "1").strip() not in ("", "0", "1"):
         yield from _limits_not_shared(settings)
 
