@@ -125,6 +125,10 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/tiff;base64,AAAA"
             "messages[0].content[0].file.file_data",
             {"messages": said({"type": "file", "file": {"file_data": "data:text/plain;base64,/w=="}})},
         ),
+        (
+            "messages[0].content[0].file.file_data",
+            {"messages": said({"type": "file", "file": {"file_data": "data:text/plain;base64,é"}})},
+        ),
         ("messages[0].role", {"messages": [{"role": "function", "name": "f", "content": "1"}]}),
         ("messages[0].function_call", {"messages": said(role="assistant", function_call={"name": "f", "arguments": "{}"})}),
         ("messages[0].audio", {"messages": said(role="assistant", audio={"id": "a"})}),
@@ -158,6 +162,24 @@ CLOSED = {**OPEN, "additionalProperties": False}
 def test_objects_of_a_schema_are_closed(given: dict[str, Any], became: dict[str, Any]) -> None:
     body = sent(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": given}})
     assert body["output_config"] == {"format": {"type": "json_schema", "schema": became}}
+
+
+@pytest.mark.parametrize(
+    ("part", "block"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": "data:IMAGE/jpg;base64,AA=="}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "AA=="}},
+        ),
+        (
+            {"type": "file", "file": {"filename": "a.webp", "file_data": "AA=="}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/webp", "data": "AA=="}},
+        ),
+        ({"type": "file", "file": {"file_id": "file_1"}}, {"type": "document", "source": {"type": "file", "file_id": "file_1"}}),
+    ],
+)
+def test_images_and_files(part: dict[str, Any], block: dict[str, Any]) -> None:
+    assert sent(messages=said(part))["messages"] == [{"role": "user", "content": [block]}]
 
 
 def test_instructions_alone_are_the_users_turn() -> None:

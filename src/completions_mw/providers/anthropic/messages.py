@@ -4,7 +4,7 @@ Sources: https://platform.claude.com/docs/en/api/messages, and for the place of 
 https://platform.claude.com/docs/en/api/openai-sdk: Anthropic moves them to the beginning, too.
 """
 
-from binascii import Error, a2b_base64
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,8 @@ from completions_mw.providers.untranslatable import untranslatable
 Block = dict[str, Any]
 """A block of content."""
 
-_IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_IMAGE_TYPES: Final = {"image/jpg": "image/jpeg", **{kind: kind for kind in ("image/gif", "image/jpeg", "image/png", "image/webp")}}
+"""Media types of images that the API takes, by the names under which clients send them."""
 
 
 class Conversation(NamedTuple):
@@ -77,8 +78,8 @@ def _block(part: Mapping[str, Any], path: str) -> Block:
     media = media_of(part, path)
     if media.kind == "image_url" and media.url:
         return {"type": "image", "source": {"type": "url", "url": media.url}}
-    if media.media_type in _IMAGE_TYPES:
-        return {"type": "image", "source": {"type": "base64", "media_type": media.media_type, "data": media.data}}
+    if kind := _IMAGE_TYPES.get(media.media_type):
+        return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": media.data}}
     return _document(media)
 
 
@@ -99,7 +100,7 @@ def _document(media: Media) -> Block:
 def _text(media: Media) -> str:
     try:
         return a2b_base64(media.data).decode()
-    except (Error, UnicodeDecodeError):
+    except ValueError:
         raise untranslatable(media.param, "takes plain text only in UTF-8") from None
 
 
