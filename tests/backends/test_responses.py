@@ -14,7 +14,7 @@ from completions_mw.backends.redis.responses import RedisResponses
 from completions_mw.core.ports import Claim, PurgeFilter, StoredAnswer
 from tests.support.logs import line
 from tests.support.redis_server import RedisServer
-from tests.support.response_stores import MAX_BYTES, AsyncRedisStore, MemoryStore, RedisStore, StoreStand, answer, key
+from tests.support.response_stores import MAX_BYTES, AsyncRedisStore, MemoryStore, RedisStore, StoreStand, answer, key, vectors
 
 TTL_MS = 60_000
 
@@ -59,6 +59,12 @@ def test_what_was_stored_is_found_to_the_byte_until_it_expires(stand: StoreStand
     assert 59_000 <= found.age_ms < 60_000
     stand.advance(1)
     assert got(stand) is None
+
+
+def test_embeddings_are_found_too(stand: StoreStand) -> None:
+    stored = vectors()
+    stand.run(stand.store.put(key(), stored, TTL_MS))
+    assert got(stand) == stored
 
 
 def test_a_newer_answer_replaces_an_older_one(stand: StoreStand) -> None:

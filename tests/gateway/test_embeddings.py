@@ -79,6 +79,18 @@ def test_identical_requests_are_answered_from_the_cache(kind: str, function: Cal
     assert (row.requests, row.prompt_tokens, row.from_cache) == (2, 2, 1)
 
 
+def test_identical_requests_at_once_cost_one_call() -> None:
+    asked = Asked("async", lengths_async, cache={"enabled": True}, models={"mine": {"cache": {"enabled": True}}})
+
+    async def both() -> list[EmbeddingResponse]:
+        return await asyncio.gather(*(asked.gateway.embed(model="mine", input="hello", key=KEY) for _ in range(2)))
+
+    first, second = asyncio.run(both())
+    assert (first.data, first.usage) == (second.data, second.usage)
+    assert sorted((first.cached, second.cached)) == [False, True]
+    assert len(CALLS) == 1
+
+
 def test_a_hit_is_sent_as_the_answer_was() -> None:
     asked = Asked("blocking", lengths, cache={"enabled": True}, models={"mine": {"cache": {"enabled": True}}})
     headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))

@@ -9,7 +9,7 @@ from completions_mw.backends.responses import shared_responses
 from completions_mw.blocking import run_sync
 from completions_mw.core.cache.recording import whole_answer
 from completions_mw.core.ports import CacheKey, StoredAnswer
-from completions_mw.core.validation import validate
+from completions_mw.core.validation import validate, validate_embeddings
 from completions_mw.providers.base import Completion
 from completions_mw.settings import CacheSettings
 from tests.support.admission import PATIENT
@@ -29,6 +29,13 @@ def completion(text: str = "Hello!", **message: Any) -> dict[str, Any]:
 
 def answer(text: str = "Hello!") -> StoredAnswer:
     return whole_answer(Completion(completion(text)), CHAT, "up/m")
+
+
+def vectors() -> StoredAnswer:
+    """Return an answer with embeddings, which has no stream."""
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}]
+    whole = {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+    return whole_answer(Completion(whole), validate_embeddings({"model": "m", "input": "hi"}, max_inputs=1), "up/m")
 
 
 def key(name: str = "a", scope: str = "tenant:a", model: str = "m") -> CacheKey:

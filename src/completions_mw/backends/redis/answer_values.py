@@ -76,7 +76,9 @@ def _checked(body: bytes, chunks: bytes, usage: bytes, target: bytes) -> StoredA
         answer = StoredAnswer(body, chunks, usage, target.decode())
         whole = from_json(body)
         *events, last_chunk, done = events_of(answer, include_usage=True)
-        if done is not DONE or not whole["choices"] or not last_chunk.data["usage"] or not all(event.data["choices"] for event in events):
+        # An answer without a stream has embeddings.
+        content = whole["choices" if chunks else "data"]
+        if done is not DONE or not content or not last_chunk.data["usage"] or not all(event.data["choices"] for event in events):
             raise ForeignValueError
     except (ValueError, KeyError, TypeError):
         raise ForeignValueError from None

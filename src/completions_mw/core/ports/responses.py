@@ -19,14 +19,15 @@ class CacheKey(NamedTuple):
 
 
 class StoredAnswer(NamedTuple):
-    """A complete answer in both of its forms, as bytes that are sent without being rendered again."""
+    """A complete answer in both of its forms, as bytes that are sent without being rendered again. Embeddings have no stream."""
 
     body: bytes
-    """The `chat.completion` object, as JSON."""
+    """The `chat.completion` object, or the `list` object of embeddings, as JSON."""
     chunks: bytes
-    """The server-sent events of the streamed answer: one `data: {...}` for each chunk, without usage and without `[DONE]`."""
+    """The server-sent events of the streamed answer: one `data: {...}` for each chunk, without usage and without `[DONE]`; none of
+    embeddings."""
     usage: bytes
-    """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage."""
+    """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage; of embeddings their usage."""
     target: str
     """`provider/model` of the target that gave the answer."""
 
