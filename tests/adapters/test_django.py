@@ -22,11 +22,14 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, EmbeddingRequest, Request
 from completions_mw.adapters.django import views
+from completions_mw.providers.endpoint import Endpoint, endpoint_of
+from completions_mw.settings.providers import CustomSettings
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, TREE, USER_HEADERS, settings, upstream_settings
 from tests.hosts import django
 from tests.hosts.base import CHAT, EMBEDDINGS, HELLO, MODELS, PREFIX, Host, Project
 from tests.support.asgi_driver import ASGIServer
 from tests.support.grammar import check_stream
+from tests.support.toy_format import ToyFormat
 from tests.support.upstream import MockUpstream
 from tests.support.wsgi_driver import WSGIServer
 
@@ -57,6 +60,33 @@ def test_settings_are_a_mapping_and_dotted_paths(portal: BlockingPortal, is_asyn
         vectors = project.request("POST", EMBEDDINGS, USER_HEADERS, b'{"model": "my-embed", "input": "four"}')
     assert vectors.json()["data"] == [{"object": "embedding", "index": 0, "embedding": [4.0]}]
     assert answer.json()["choices"][0]["message"]["content"] == "hello"
+
+
+@every_server
+def test_providers_have_the_projects_formats_and_tokens(portal: BlockingPortal, is_async: bool) -> None:
+    more: dict[str, Any] = {
+        "COMPLETIONS_MW": {
+            "providers": {"own": {"api": "custom", "format": "shown", "base_url": "http://127.0.0.1:9"}},
+            "models": {"m": {"targets": ["own/x"]}},
+        },
+        "COMPLETIONS_MW_AUTHENTICATE": lambda request: "ada",
+        "COMPLETIONS_MW_PROVIDERS": {"shown": f"{__name__}.Shown"},
+        "COMPLETIONS_MW_CREDENTIALS": {"own": f"{__name__}.no_token"},
+    }
+    with host(portal, is_async, **more) as project:
+        answer = project.request("POST", CHAT, USER_HEADERS, CHAT_BODY)
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "upstream_credentials_error")
+
+
+class Shown(ToyFormat):
+    """A wire format whose providers need no password."""
+
+    def build_endpoint(self, settings: CustomSettings) -> Endpoint:
+        return endpoint_of(settings, settings.base_url, {})
+
+
+async def no_token() -> str:
+    raise LookupError("nobody is logged in")
 
 
 def greet(request: object) -> str:

@@ -3,10 +3,12 @@
 - `settings.COMPLETIONS_MW`: a mapping, the path of a TOML file, or a `Settings`.
 - `settings.COMPLETIONS_MW_AUTHENTICATE` (optional): the project's own login, a function or its dotted path, sync or async. It is called
   with a `completions_mw.Request`, whose `native` is Django's request: `lambda request: request.native.user.get_username() or None`.
+- `settings.COMPLETIONS_MW_CREDENTIALS` (optional): functions that return a bearer token, or their dotted paths, by the name of a provider.
 - `settings.COMPLETIONS_MW_EMBEDDINGS` (optional): the same for embeddings models.
 - `settings.COMPLETIONS_MW_MODELS` (optional): Python functions as models, such as `{"my-bot": "myapp.bots.answer"}`.
 - `settings.COMPLETIONS_MW_ON_BUDGET` (optional): a function or its dotted path, sync or async, called with a `BudgetAlert` once when a
   budget reaches 50, 80 and 100 per cent, and when it refuses its first request.
+- `settings.COMPLETIONS_MW_PROVIDERS` (optional): wire formats, objects or classes or their dotted paths, by the `format` of a provider.
 - `settings.COMPLETIONS_MW_SEMANTIC_CACHE` (optional): the project's cache for similar requests, an object or its dotted path, with the
   methods `lookup` and `store`, sync or async.
 

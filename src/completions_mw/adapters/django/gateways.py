@@ -22,10 +22,12 @@ Hook = Callable[..., Any]
 SETTINGS: Final = "COMPLETIONS_MW"
 MODELS: Final = "COMPLETIONS_MW_MODELS"
 EMBEDDINGS: Final = "COMPLETIONS_MW_EMBEDDINGS"
+PROVIDERS: Final = "COMPLETIONS_MW_PROVIDERS"
+CREDENTIALS: Final = "COMPLETIONS_MW_CREDENTIALS"
 AUTHENTICATE: Final = "COMPLETIONS_MW_AUTHENTICATE"
 ON_BUDGET: Final = "COMPLETIONS_MW_ON_BUDGET"
 SEMANTIC_CACHE: Final = "COMPLETIONS_MW_SEMANTIC_CACHE"
-SETTING_NAMES: Final = (SETTINGS, MODELS, EMBEDDINGS, AUTHENTICATE, ON_BUDGET, SEMANTIC_CACHE)
+SETTING_NAMES: Final = (SETTINGS, MODELS, EMBEDDINGS, PROVIDERS, CREDENTIALS, AUTHENTICATE, ON_BUDGET, SEMANTIC_CACHE)
 """Names of all Django settings that the adapter reads."""
 
 
@@ -53,7 +55,8 @@ def gateways() -> Gateways:
     for name in dir(settings):
         if name.startswith(SETTINGS) and name not in SETTING_NAMES:
             raise ConfigurationError(f"settings.{name}: is not a setting of completions_mw; {suggestion(name, SETTING_NAMES)}")
-    models, embeddings = _functions(MODELS), _functions(EMBEDDINGS)
+    models, embeddings, credentials = _functions(MODELS), _functions(EMBEDDINGS), _functions(CREDENTIALS)
+    formats = {name: _made(value, f"{PROVIDERS}[{name!r}]") for name, value in _mapping(PROVIDERS, "wire formats").items()}
     authenticate, on_budget, own_cache = _hook(AUTHENTICATE), _hook(ON_BUDGET), _own_cache()
     own_settings = project_settings()
     return Gateways(
@@ -61,6 +64,8 @@ def gateways() -> Gateways:
             own_settings,
             models=models,
             embeddings=embeddings,
+            providers=formats,
+            credentials={name: _blocking(function) for name, function in credentials.items()},
             authenticate=_adapted(authenticate, _blocking),
             on_budget=_adapted(on_budget, _blocking),
             semantic_cache=None if own_cache is None else OwnCache(*map(_blocking, own_cache)),
@@ -69,6 +74,8 @@ def gateways() -> Gateways:
             own_settings,
             models=models,
             embeddings=embeddings,
+            providers=formats,
+            credentials={name: _awaitable(function) for name, function in credentials.items()},
             authenticate=_adapted(authenticate, _awaitable),
             on_budget=_adapted(on_budget, _awaitable),
             semantic_cache=None if own_cache is None else OwnCache(*map(_awaitable, own_cache)),
@@ -86,10 +93,20 @@ def project_settings() -> Settings:
 
 
 def _functions(name: str) -> dict[str, Hook]:
-    functions = getattr(settings, name, None) or {}
-    if not isinstance(functions, Mapping):
-        raise ConfigurationError(f"settings.{name}: should be a mapping of names to functions")
-    return {model: _function(value, f"{name}[{model!r}]") for model, value in functions.items()}
+    return {key: _function(value, f"{name}[{key!r}]") for key, value in _mapping(name, "functions").items()}
+
+
+def _mapping(name: str, what: str) -> Mapping[str, Any]:
+    values = getattr(settings, name, None) or {}
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"settings.{name}: should be a mapping of names to {what}")
+    return values
+
+
+def _made(value: Any, name: str) -> Any:
+    """Return the object that a setting is, names by its dotted path, or names the class of."""
+    found = _imported(value, name)
+    return found() if isinstance(found, type) else found
 
 
 def _hook(name: str) -> Hook | None:
