@@ -83,7 +83,10 @@ def test_identical_requests_at_once_cost_one_call() -> None:
     asked = Asked("async", lengths_async, cache={"enabled": True}, models={"mine": {"cache": {"enabled": True}}})
 
     async def both() -> list[EmbeddingResponse]:
-        return await asyncio.gather(*(asked.gateway.embed(model="mine", input="hello", key=KEY) for _ in range(2)))
+        answers: list[EmbeddingResponse] = await asyncio.gather(
+            *(asked.gateway.embed(model="mine", input="hello", key=KEY) for _ in range(2))
+        )
+        return answers
 
     first, second = asyncio.run(both())
     assert (first.data, first.usage) == (second.data, second.usage)

@@ -27,7 +27,8 @@ class StoredAnswer(NamedTuple):
     """The server-sent events of the streamed answer: one `data: {...}` for each chunk, without usage and without `[DONE]`; none of
     embeddings."""
     usage: bytes
-    """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage; of embeddings their usage."""
+    """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage. Of embeddings it has only
+    the usage."""
     target: str
     """`provider/model` of the target that gave the answer."""
 
