@@ -39,26 +39,25 @@ class PerLoop(Generic[T]):
         make: returns the value for the running event loop.
     """
 
-    __slots__ = ("_make", "_values")
+    __slots__ = ("_make", "_running_loop", "_values")
 
     def __init__(self, make: Callable[[], T]) -> None:
+        # Imported here, since a blocking gateway needs no event loop; and once, since `get` runs several times for each request.
+        from asyncio import get_running_loop
+
+        self._running_loop = get_running_loop
         self._make = make
         self._values: WeakKeyDictionary[AbstractEventLoop, T] = WeakKeyDictionary()
 
     def get(self) -> T:
         """Return the value of the running event loop."""
-        # Imported here, since a blocking gateway needs no event loop.
-        from asyncio import get_running_loop
-
-        loop = get_running_loop()
+        loop = self._running_loop()
         value = self._values.get(loop)
         return self._values.setdefault(loop, self._make()) if value is None else value
 
     def pop(self) -> T | None:
         """Remove and return the value of the running event loop; None if there is none."""
-        from asyncio import get_running_loop
-
-        return self._values.pop(get_running_loop(), None)
+        return self._values.pop(self._running_loop(), None)
 
 
 _instances: Final[WeakSet[PerProcess]] = WeakSet()

@@ -87,7 +87,8 @@ class Maintenance:
         """Renew the leases and the reservation of a charge as long as it is open and referred to."""
         if charge.reserved is not None or charge.leases:
             charge.is_alive = self._background.liveness()
-            charge.cancel = self._background.canceller()
+            if self._stopping is not None:
+                charge.cancel = self._background.canceller()
             self._live.add(ref(charge, self._live.discard))
         if charge.holds_limits or self._ledger is not None or self._warnings is not None:
             charge.is_watched = True
