@@ -1,5 +1,7 @@
 """The bare relay over aiohttp, for comparison: as `bare_asgi`, without our deadlines and bounds."""
 
+import gc
+
 import aiohttp
 
 from bench.apps.asgi import Receive, Scope, Send, read_body
@@ -24,3 +26,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async for piece in response.content.iter_any():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+gc.freeze()

@@ -1,5 +1,7 @@
 """The bare relay over our transport, or another one behind its port, and nothing else of ours: the baseline."""
 
+import gc
+
 from bench.apps.asgi import Receive, Scope, Send, read_body
 from bench.apps.upstreams import HEADERS, URL, built_in, transport
 from completions_mw.http import UpstreamRequest
@@ -20,3 +22,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         await response.body.aclose()
     await send({"type": "http.response.body", "body": b""})
+
+
+gc.freeze()

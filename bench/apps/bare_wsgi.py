@@ -1,5 +1,6 @@
 """The bare relay over a blocking transport: as `bare_asgi`."""
 
+import gc
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -33,3 +34,6 @@ def _pieces(body: UpstreamBody) -> Iterator[bytes]:
 
 async def _next(body: UpstreamBody) -> bytes:
     return await body.__anext__()
+
+
+gc.freeze()

@@ -1,5 +1,7 @@
 """The floor on uvicorn: the fixed answer, and no upstream."""
 
+import gc
+
 from bench.apps.asgi import Receive, Scope, Send, read_body
 from bench.wire import json_answer
 
@@ -11,3 +13,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await read_body(receive)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
+
+
+gc.freeze()

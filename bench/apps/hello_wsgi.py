@@ -1,5 +1,6 @@
 """The floor on gunicorn: the fixed answer, and no upstream."""
 
+import gc
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,3 +17,6 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable
     environ["wsgi.input"].read()
     start_response("200 OK", _HEADERS)
     return [_BODY]
+
+
+gc.freeze()
