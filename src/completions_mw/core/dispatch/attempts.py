@@ -68,27 +68,10 @@ class Attempts:
         try:
             while targets:
                 known = len(failures)
-                for place, target in enumerate(targets):
-                    if failures and seconds_left(context, route) < MIN_SECONDS:
-                        break
-                    if target.health.breaker.is_open and not target.health.breaker.allows():
-                        continue
-                    try:
-                        if failures:
-                            context.lost += failures[-1].bills()
-                            answer = await self._attempt.answer(context, route, target, asking, ask, is_retry=attempt > 1)
-                        elif route.hedges:
-                            rival = targets[place + 1] if place + 1 < len(targets) else target
-                            answer = await self._hedging.answer(context, route, target, rival, asking, ask)
-                        else:
-                            answer = await self._attempt.answer(context, route, target, asking, ask)
-                    except GatewayError as error:
-                        failures.append(Failure(target, error, context.seconds_of_target()))
-                        if not leads_on(error, route.fallback_on):
-                            break
-                    else:
-                        context.note_attempts(context.target if route.is_exposed else None, has_choice=not route.is_single)
-                        return answer
+                answer = await self._first_of(targets, context, route, asking, ask, failures, is_retry=attempt > 1)
+                if answer is not None:
+                    context.note_attempts(context.target if route.is_exposed else None, has_choice=not route.is_single)
+                    return answer
                 wait, targets = self._repeatable(context, route, failures[known:], attempt)
                 if targets:
                     await self._waiting.pause(wait, asking.connection)
@@ -100,6 +83,45 @@ class Attempts:
         finally:
             # An exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
             failures.clear()
+
+    async def _first_of(
+        self,
+        targets: Sequence[Target],
+        context: RequestContext,
+        route: Route,
+        asking: Asking,
+        ask: Ask[T],
+        failures: list[Failure],
+        *,
+        is_retry: bool,
+    ) -> T | None:
+        """Return the answer of the first target that gives one; None if none does, or if no other can mend a failure.
+
+        Args:
+            targets: targets in the order in which they are asked.
+            context: request context.
+            route: route of the request.
+            asking: for whom.
+            ask: asks one of them.
+            failures: failed attempts of the request, to which those of the targets are added.
+            is_retry: whether the targets have failed for this request before.
+        """
+        for target, rival in zip(targets, (*targets[1:], targets[-1]), strict=True):
+            if failures and seconds_left(context, route) < MIN_SECONDS:
+                break
+            if target.health.breaker.is_open and not target.health.breaker.allows():
+                continue
+            try:
+                if route.hedges and not failures:
+                    return await self._hedging.answer(context, route, target, rival, asking, ask)
+                if failures:
+                    context.lost += failures[-1].bills()
+                return await self._attempt.answer(context, route, target, asking, ask, is_retry=is_retry)
+            except GatewayError as error:
+                failures.append(Failure(target, error, context.seconds_of_target()))
+                if not leads_on(error, route.fallback_on):
+                    break
+        return None
 
     def _repeatable(
         self, context: RequestContext, route: Route, failures: Sequence[Failure], attempt: int
