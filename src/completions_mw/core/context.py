@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from completions_mw.core.ports import Clock
 from completions_mw.http import Headers
@@ -117,7 +118,8 @@ class RequestContext:
         """Tell the client which target answered and how often one was asked; nothing where one was asked once, and there was no choice."""
         if not has_choice and self.attempts <= 1:
             return
-        named = () if target is None else (("x-completions-target", target),)
+        # A header is ASCII, the name of a model need not be.
+        named = () if target is None else (("x-completions-target", target if target.isascii() else quote(target)),)
         self.headers = (*self.headers, *named, ("x-completions-attempts", str(self.attempts)))
 
     def note_ignored(self, names: Iterable[str]) -> None:

@@ -330,6 +330,12 @@ def test_a_plain_answer_of_a_single_target_has_no_headers() -> None:
     assert bench.context.headers == ()
 
 
+def test_a_name_that_no_header_can_carry_is_quoted() -> None:
+    bench = Bench("\N{GREEK SMALL LETTER ALPHA}", "b")
+    bench.run()
+    assert dict(bench.context.headers)["x-completions-target"] == "up/%CE%B1"
+
+
 def test_names_of_targets_can_be_kept_from_clients() -> None:
     bench = Bench("a", "b", expose_targets=False)
     bench.run()
