@@ -1,4 +1,4 @@
-"""Anthropic's API behind both kinds of gateways: maximums of the settings, and another target."""
+"""Anthropic's API behind both kinds of gateways: maximums of the settings."""
 
 import pytest
 from pydantic_core import from_json
@@ -16,14 +16,11 @@ SECRET = "sk-canary-upstream"
 def gateway_settings() -> Settings:
     return Settings.from_mapping(
         {
-            "providers": {"up": {"api": "anthropic", "api_key": SECRET}, "echo": {"api": "echo"}},
+            "providers": {"up": {"api": "anthropic", "api_key": SECRET}},
             "models": {
                 "m": {"targets": ["up/claude-sonnet-5-5"], "max_output_tokens": 77},
-                "rescued": {"targets": ["up/claude-sonnet-5-5", "echo/any"]},
             },
             "keys": {"client": {"secret": KEY}},
-            # Retries would wait.
-            "retries": {"attempts": 1},
         }
     )
 
@@ -42,13 +39,4 @@ def test_a_request_without_a_maximum_has_that_of_the_model(kind: type[BlockingCl
     client = kind(gateway_settings(), transport=transport)
     assert [client.post("m", **fields).status for fields in ({}, {"stream": True}, {"max_tokens": 5})] == [200] * 3
     assert [from_json(request.body)["max_tokens"] for request in transport.requests] == [77, 77, 5]
-    client.close()
-
-
-@both_gateways
-def test_another_target_answers_for_an_overloaded_one(kind: type[BlockingClient | AsyncClient]) -> None:
-    client = kind(gateway_settings(), transport=replaying("error"))
-    refused = client.post("m")
-    assert (refused.status, refused.error["code"], refused.headers["retry-after"]) == (503, "upstream_overloaded", "7")
-    assert client.post("rescued").text == "one two three"
     client.close()
