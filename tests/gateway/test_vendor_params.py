@@ -84,6 +84,31 @@ def test_from_the_request_to_the_upstream_and_the_log(caplog: pytest.LogCaptureF
     assert (line(record)["param"], line(record)["model"]) == ("best_of", "ok")
 
 
+GUIDELLM: dict[str, Any] = {
+    "stream": True,
+    "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+    "max_completion_tokens": 16,
+    "stop": None,
+    "ignore_eos": True,
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "one two three"}]}],
+}
+"""What GuideLLM, the benchmark of vLLM, asks for
+(https://github.com/vllm-project/guidellm/blob/003104d/src/guidellm/backends/openai/request_handlers.py)."""
+
+
+@pytest.mark.parametrize("unknown_params", ["forward", "reject"])
+def test_what_guidellm_asks_for(unknown_params: str) -> None:
+    """It is forwarded to a compatible server in any case: none of it makes an answer dearer."""
+    with MockUpstream() as upstream, Gateway(settings(upstream.url, unknown_params=unknown_params)) as gateway:
+        response = post(gateway, model="ok", **GUIDELLM)
+        assert response.status == 200
+        chunks = [json.loads(event[6:]) for event in b"".join(response.body).split(b"\n\n") if event.startswith(b"data: {")]
+        assert chunks[-1]["usage"]["completion_tokens"] == 3
+        sent = upstream.requests[-1].json
+    same = {name: GUIDELLM[name] for name in ("messages", "stream", "stream_options", "ignore_eos")}
+    assert sent == {"model": "ok", "max_tokens": 16, **same}
+
+
 @needs_local_model
 def test_llama_cpp_says_what_changes_nothing() -> None:
     own: dict[str, Any] = {"providers": {"local": {"api": "llama_cpp"}}, "models": {"m": {"targets": ["local/smollm2"]}}}
