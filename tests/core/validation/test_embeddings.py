@@ -1,8 +1,11 @@
 """Embeddings requests: what is taken, and what OpenAI's words are for what is not (docs/contract.md, Embeddings)."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from completions_mw.core.validation.embeddings import Embed, check_batch, validate_embeddings
 from completions_mw.core.validation.vendor_params import ParamPolicy
@@ -72,3 +75,21 @@ def test_the_tokens_of_a_batch_are_bounded() -> None:
         "code": "max_tokens_per_request",
     }
     assert caught.value.model == BASE["model"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.fixed_dictionaries(
+    {}, optional={name: JSON | st.just("a") for name in ("model", "input", "dimensions", "encoding_format", "user")}
+)
+
+
+@given(fields=FIELDS)
+def test_any_fields_are_valid_or_refused(fields: dict[str, Any]) -> None:
+    with suppress(InvalidRequestError):
+        request = validate(fields)
+        assert all(len(one) > 0 for one in request.inputs)
+        assert request.inputs
