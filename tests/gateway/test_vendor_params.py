@@ -102,6 +102,7 @@ def test_what_guidellm_asks_for(unknown_params: str) -> None:
     with MockUpstream() as upstream, Gateway(settings(upstream.url, unknown_params=unknown_params)) as gateway:
         response = post(gateway, model="ok", **GUIDELLM)
         assert response.status == 200
+        assert not isinstance(response.body, bytes)
         chunks = [json.loads(event[6:]) for event in b"".join(response.body).split(b"\n\n") if event.startswith(b"data: {")]
         assert chunks[-1]["usage"]["completion_tokens"] == 3
         sent = upstream.requests[-1].json
