@@ -300,7 +300,7 @@ def test_a_key_that_is_refused_is_followed_by_the_next_one_at_once(error: Gatewa
     bench = Bench(keys=3).ends("a", error)
     assert bench.run() == "a"
     assert (bench.asked, bench.waits.seconds) == (["a", "a"], [])
-    assert not bench.route.targets[0].health.keys.is_cooling(bench.time.monotonic)
+    assert bench.route.targets[0].health.keys.ready_at <= bench.time.monotonic
 
 
 def test_each_key_is_tried_once() -> None:

@@ -71,7 +71,7 @@ class Attempt:
                 return await self._measured(context, target, asking, ask, is_retry=is_retry)
             except GatewayError as error:
                 is_final = error.upstream_key is None or error.received is not None or not cooldown(error, len(health.keys))
-                if is_final or health.keys.is_cooling(context.clock.monotonic()):
+                if is_final or health.keys.ready_at > context.clock.monotonic():
                     raise
 
     async def _measured(self, context: RequestContext, target: Target, asking: Asking, ask: Ask[T], *, is_retry: bool) -> T:

@@ -82,8 +82,8 @@ class Route:
         if self.is_single:
             return self.targets
         able = [target for target in self.targets if target not in skipped] if skipped else self.targets
-        healthy = [target for target in able if target.health.breaker.seconds_closed() == 0]
-        ready = [target for target in healthy if not target.health.keys.is_cooling(now)] or healthy
+        healthy = [target for target in able if not target.health.breaker.is_in_doubt or not target.health.breaker.seconds_closed()]
+        ready = [target for target in healthy if target.health.keys.ready_at <= now] or healthy
         if self.is_in_order:
             return ready
         order: list[Target] = []

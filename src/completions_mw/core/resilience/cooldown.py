@@ -12,10 +12,12 @@ class Cooldowns:
         keys: number of keys, at least one; also 1 for an upstream without a key.
     """
 
-    __slots__ = ("_turns", "_until")
+    __slots__ = ("_turns", "_until", "ready_at")
 
     def __init__(self, keys: int = 1) -> None:
         self._until = [0.0] * keys
+        self.ready_at = 0.0
+        """When a key is ready."""
         # Its `next` gives no number to two threads.
         self._turns = count()
 
@@ -31,7 +33,4 @@ class Cooldowns:
     def cool(self, key: int, until: float) -> None:
         """Pass over a key until a time, or longer if it cools down for longer already."""
         self._until[key] = max(self._until[key], until)
-
-    def is_cooling(self, now: float) -> bool:
-        """Tell whether no key is ready."""
-        return min(self._until) > now
+        self.ready_at = min(self._until)
