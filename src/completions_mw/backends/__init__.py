@@ -11,6 +11,7 @@
     admission.py       opens the store of rate limits at an address
     responses.py       opens the shared store of cached answers at an address
     flights/           how identical requests wait for one call
+    waiting/           how requests wait between their attempts, and for the sooner of two
     batches/           calls of a store that wait together are made together
     sql/               keys, budgets and usage in SQLite and PostgreSQL
     spool_file.py      settlements that wait for a ledger, on disk

@@ -20,6 +20,6 @@ One folder a capability, in the order in which a request meets them:
     charging/     leases, tokens and money of one request, from its admission to its settlement
     answers/      what upstreams really send, put right
     streaming/    a streamed answer on its way to the client
-    resilience/   stores that fail: breaker, health, throttled log records
+    resilience/   stores and targets that fail: breakers, health, cooldowns, budgets for retries
     telemetry/    observers and logs
 """

@@ -1,4 +1,4 @@
-"""How requests wait between their attempts: the `Waiting` port.
+"""How requests wait between their attempts, and for the sooner of two: the `Waiting` port.
 
 blocking.py      `BlockingWaiting`: threads and greenlets
 asynchronous.py  `AsyncWaiting`: tasks of an event loop
