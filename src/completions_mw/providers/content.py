@@ -83,21 +83,19 @@ def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return thoughts
 
 
-def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
-    """Return the instructions, and all other messages with their positions, for APIs that take instructions apart from the messages.
+def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]:
+    """Return the parts of all instructions, and the other messages with their positions, for APIs that take instructions apart.
 
     Instructions without any other message become the message of the user, since such APIs need one.
     """
-    instructions: list[str] = []
+    instructions: list[dict[str, Any]] = []
     others: list[tuple[int, dict[str, Any]]] = []
     for position, message in enumerate(messages):
-        if message["role"] not in ("system", "developer"):
+        if message["role"] in ("system", "developer"):
+            instructions += [part for _, part in parts_of(message, position)]
+        else:
             others.append((position, message))
-        elif text := text_of(message):
-            instructions.append(text)
-    if not others and instructions:
-        return [], [(0, {"role": "user", "content": "\n\n".join(instructions)})]
-    return instructions, others
+    return (instructions, others) if others else ([], [(0, {"role": "user", "content": instructions})])
 
 
 def merged(turns: Iterable[Turn]) -> list[Turn]:

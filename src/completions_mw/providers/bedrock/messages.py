@@ -27,6 +27,11 @@ _DOCUMENTS: Final = {
 _MAX_NAME_CHARS: Final = 200
 
 
+def instructions_of(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks of instructions, whose parts are all text."""
+    return [block for part in parts for block in _marked(part, {"text": part["text"]})]
+
+
 def messages_of(messages: Iterable[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return messages in Bedrock's roles, `user` and `assistant`, which alternate.
 
@@ -44,12 +49,8 @@ def messages_of(messages: Iterable[tuple[int, dict[str, Any]]]) -> list[dict[str
 def _turn(message: Mapping[str, Any], position: int, documents: "count[int]") -> Turn:
     match message["role"]:
         case "user":
-            blocks: list[dict[str, Any]] = []
-            for path, part in parts_of(message, position):
-                blocks.append(_block(part, path, documents))
-                if part.get("prompt_cache_breakpoint"):
-                    blocks.append({"cachePoint": {"type": "default"}})
-            return "user", blocks
+            parts = parts_of(message, position)
+            return "user", [block for path, part in parts for block in _marked(part, _block(part, path, documents))]
         case "assistant":
             return "assistant", _said(message, position)
         case "tool":
@@ -72,6 +73,11 @@ def _said(message: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
     for call, arguments in calls_of(message, position):
         blocks.append({"toolUse": {"toolUseId": call["id"], "name": call["function"]["name"], "input": arguments}})
     return blocks
+
+
+def _marked(part: Mapping[str, Any], block: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the block of a part, and a cache point if the prompt up to there is to be cached."""
+    return [block, {"cachePoint": {"type": "default"}}] if part.get("prompt_cache_breakpoint") else [block]
 
 
 def _reasoning(thought: Mapping[str, str]) -> dict[str, Any]:

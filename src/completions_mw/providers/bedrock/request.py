@@ -7,7 +7,7 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from completions_mw.http import UpstreamRequest
-from completions_mw.providers.bedrock.messages import messages_of
+from completions_mw.providers.bedrock.messages import instructions_of, messages_of
 from completions_mw.providers.bedrock.models import VendorParams, vendor_members
 from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
@@ -75,7 +75,7 @@ def build_request(
         body["additionalModelRequestFields"] = more | body.get("additionalModelRequestFields", {})
     body["messages"] = messages_of(messages)
     if instructions:
-        body["system"] = [{"text": text} for text in instructions]
+        body["system"] = instructions_of(instructions)
     if config := _inference_config(fields, maximum):
         body["inferenceConfig"] = config
     if tools := _tool_config(fields):

@@ -63,7 +63,7 @@ def build_request(
         **_tools(fields),
     }
     if instructions:
-        body["systemInstruction"] = {"parts": [{"text": text} for text in instructions]}
+        body["systemInstruction"] = {"parts": [{"text": part["text"]} for part in instructions]}
     if (tier := _TIERS.get(str(fields.get("service_tier")))) is not None:
         body["serviceTier"] = tier
     path = path_of(model)
