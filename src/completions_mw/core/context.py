@@ -16,7 +16,7 @@ _MAX_IGNORED: Final = 32
 
 
 class LostAttempt(NamedTuple):
-    """An attempt that failed and may be billed, and was followed by another one."""
+    """An attempt that may be billed and does not count: another one followed it, or was sooner."""
 
     target: str
     """`provider/model` of the target."""
@@ -25,7 +25,7 @@ class LostAttempt(NamedTuple):
     received: int | None
     """Bytes received of the answer; None if the target may have gone on writing it."""
     usage: dict[str, Any] | None = None
-    """The usage that the target reported beside its error; None if it reported none."""
+    """The usage that the target reported; None if it reported none."""
 
 
 @dataclass(slots=True)

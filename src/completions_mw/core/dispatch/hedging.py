@@ -106,7 +106,8 @@ class _Entry(Generic[T]):
         """Return the attempt if it may be billed, as one that is not needed."""
         if self.error is not None:
             return Failure(self.target, self.error, self.seconds).bills()
-        return (LostAttempt(self.target.name, self.context.seconds_of_target(), None),)
+        # A whole answer that came in the same moment tells what it has cost.
+        return (LostAttempt(self.target.name, self.context.seconds_of_target(), None, None if self.answer is None else self.context.usage),)
 
 
 def _take_over(context: RequestContext, begun: Sequence[_Entry[T]], answer: T | None) -> None:
