@@ -3,10 +3,11 @@
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html. Needs the extra `bedrock`.
 """
 
+from collections import deque
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from completions_mw.backends.credentials import credentials_error
+from completions_mw.backends.credentials import KEPT_TOKENS, credentials_error
 from completions_mw.backends.runners import Runner
 from completions_mw.errors import ConfigurationError
 from completions_mw.http import Headers, UpstreamRequest
@@ -42,12 +43,11 @@ class AwsCredentials:
         self._run = run
         self._debug = debug
         self._source: Credentials | None = None
-        self._latest: ReadOnlyCredentials | None = None
+        self._used: deque[ReadOnlyCredentials] = deque(maxlen=KEPT_TOKENS)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        latest = self._latest
-        return () if latest is None else tuple(filter(None, (latest.access_key, latest.secret_key, latest.token)))
+        return tuple(text for used in self._used for text in (used.access_key, used.secret_key, used.token) if text)
 
     async def authorize(self, request: UpstreamRequest) -> None:
         try:
@@ -62,9 +62,11 @@ class AwsCredentials:
 
         if self._source is None:
             self._source = _find_credentials(self._signature.profile)
-        self._latest = self._source.get_frozen_credentials()
+        credentials = self._source.get_frozen_credentials()
+        if credentials not in self._used:
+            self._used.append(credentials)
         signed: Any = AWSRequest("POST", request.url, dict(request.headers), request.body)
-        SigV4Auth(self._latest, self._signature.service, self._signature.region).add_auth(signed)
+        SigV4Auth(credentials, self._signature.service, self._signature.region).add_auth(signed)
         return tuple((name, signed.headers[name]) for name in _ADDED if name in signed.headers)
 
 

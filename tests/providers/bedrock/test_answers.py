@@ -57,6 +57,7 @@ def test_an_answer_that_is_not_complete_is_no_success(reason: str) -> None:
         (400, "ValidationException", "Value '2' at 'inferenceConfig.temperature' failed", 400, None, "temperature"),
         (400, "ValidationException", "messages.0.content.1.image: could not decode", 400, None, "messages"),
         (400, "ValidationException", "The provided model identifier is invalid.", 404, "model_not_found", None),
+        (400, "ValidationException", "no document for arn:aws:bedrock:eu-central-1:123456789012:inference-profile/a", 400, None, None),
         (400, "SerializationException", "could not decode the image", 400, None, None),
         (400, "IncompleteSignatureException", "no", 502, "upstream_error", None),
         (403, "AccessDeniedException", "User: arn:aws:iam::123456789012:user/a is not authorized", 502, "upstream_error", None),

@@ -37,6 +37,8 @@ _FIELD_NAMES: Final = compiled(
 )
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
+_ARN: Final = re.compile(r"arn:aws[\w-]*:[\w:/.-]*")
+"""Matches names of resources, which hold the number of the operator's account."""
 _is_of_operator: Final = re.compile("Signature|Token|Client|Access|Account|Credential").search
 """Matches names of errors that are about the signature of a request or the operator's account, and not about what was asked."""
 _is_of_model: Final = re.compile("model identifier|on-demand throughput|model ID", re.IGNORECASE).search
@@ -69,7 +71,7 @@ def _error(status: int, name: str, headers: Headers, body: bytes) -> GatewayErro
         status, code = 404, "model_not_found"
     elif _is_too_long(message):
         code = "context_length_exceeded"
-    message, param = in_our_names(message, _FIELD_NAMES)
+    message, param = in_our_names(_ARN.sub("***", message), _FIELD_NAMES)
     param = "messages" if code == "context_length_exceeded" else param
     error = client_error(status, headers, Report(message, code=code, param=param))
     error.upstream_code = name or None
