@@ -116,6 +116,14 @@ def test_wrong_key(endpoint: Endpoint) -> None:
         chat(endpoint._replace(api_key="sk-wrong-0123456789")).invoke(TEXT)
 
 
+def test_who_leaves_a_stream_stops_the_upstream(endpoint: Endpoint, upstream: MockUpstream) -> None:
+    upstream.reset()
+    pieces = chat(endpoint, "stall-2").stream(TEXT)
+    next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    assert upstream.wait_closed().request.model == "stall-2"
+
+
 def test_failed_stream(endpoint: Endpoint) -> None:
     """A cut upstream is an error, not a short answer."""
     with pytest.raises(openai.APIError, match="before it was complete"):

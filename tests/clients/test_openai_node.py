@@ -42,6 +42,7 @@ ANSWERS: Results = {
     "streamedTools": {"finish": "tool_calls", "arguments": CALL, "final": "21 degrees"},
     "runTools": {"final": "21 degrees", "calls": [{"text": "Paris"}]},
     "cached": {"cache": ["miss", "hit"], "text": TEXT, "same": True},
+    "left": TEXT,
     "models": {"listed": True, "card": {"id": "gpt-3.5-turbo", "object": "model", "created": 1_700_000_000, "owned_by": "tests"}},
 }
 

@@ -22,6 +22,7 @@ ANSWERS: Results = {
     "streamText": {"text": TEXT, "pieces": 5, "finishReason": "stop", "usage": USAGE},
     "structured": {"valid": True},
     "tools": {"text": "21 degrees in Paris", "steps": ["tool-calls", "stop"]},
+    "left": TEXT,
     "streamedTools": {"text": "21 degrees in Paris", "steps": ["tool-calls", "stop"]},
 }
 

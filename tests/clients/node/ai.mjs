@@ -3,7 +3,7 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { apiKey, baseURL, counted, HELLO, MODEL, report } from "./report.mjs";
+import { apiKey, baseURL, counted, HELLO, MODEL, report, singleKey } from "./report.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -65,6 +65,14 @@ await report({
   async streamedTools() {
     const result = streamText(paris);
     return { text: await result.text, steps: (await result.steps).map((step) => step.finishReason) };
+  },
+  async left() {
+    const single = createOpenAICompatible({ ...options, apiKey: singleKey });
+    const leaving = new AbortController();
+    const { fullStream } = streamText({ model: single("stall-2"), messages: HELLO, abortSignal: leaving.signal });
+    for await (const part of fullStream) if (part.type === "text-delta") leaving.abort();
+    // The stream that was left would hold the only place for ever.
+    return (await generateText({ model: single(MODEL), messages: HELLO, maxRetries: 20 })).text;
   },
   wrongKey: () => refused(MODEL, { apiKey: "sk-wrong-0123456789" }),
   unknownModel: () => refused("gpt-9"),

@@ -3,7 +3,7 @@
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { apiKey, baseURL, counted, HELLO, MODEL, report } from "./report.mjs";
+import { apiKey, baseURL, counted, HELLO, MODEL, report, singleKey } from "./report.mjs";
 
 const client = new OpenAI({ baseURL, apiKey });
 const Weather = z.object({ city: z.string(), degrees: z.int(), windy: z.boolean() });
@@ -121,6 +121,12 @@ await report({
     for await (const model of client.models.list()) ids.push(model.id);
     const { id, object, created, owned_by } = await client.models.retrieve(MODEL);
     return { listed: ids.includes(MODEL), card: { id, object, created, owned_by } };
+  },
+  async left() {
+    const single = new OpenAI({ baseURL, apiKey: singleKey, maxRetries: 20 });
+    for await (const chunk of await single.chat.completions.create({ model: "stall-2", messages: HELLO, stream: true })) if (chunk) break;
+    // The stream that was left would hold the only place for ever.
+    return (await single.chat.completions.create({ model: MODEL, messages: HELLO })).choices[0].message.content;
   },
   wrongValue: () => refused({ n: 0 }),
   wrongKey: () => refused({}, { apiKey: "sk-wrong-0123456789" }),

@@ -2,6 +2,8 @@
 
 export const baseURL = process.env.BASE_URL;
 export const apiKey = process.env.API_KEY;
+/** A key that may have one request at a time. */
+export const singleKey = "sk-single-0123456789";
 export const MODEL = "gpt-3.5-turbo";
 export const HELLO = [{ role: "user", content: "Hello to all of you" }];
 
