@@ -1,7 +1,6 @@
 """Targets that fail, over real connections, in both gateways (docs/routing.md)."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -86,10 +85,8 @@ def test_a_refused_connection_is_tried_again(make: Make) -> None:
 
 @both_ways
 def test_a_client_with_little_time_gets_an_error_in_time(make: Make, upstream: MockUpstream, stream: bool) -> None:
-    client, began = make(), time.monotonic()
-    answer = client.send(hurried("ttfb", "200", stream=stream))
+    answer = make().send(hurried("ttfb", "200", stream=stream))
     assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
-    assert time.monotonic() - began >= 0.2
     # The upstream would wait for ever.
     assert upstream.wait_closed().request.model == "ttfb"
 

@@ -106,13 +106,14 @@ class Attempts:
             failures: failed attempts of the request, to which those of the targets are added.
             is_retry: whether the targets have failed for this request before.
         """
-        for target, rival in zip(targets, (*targets[1:], targets[-1]), strict=True):
+        for place, target in enumerate(targets):
             if failures and seconds_left(context, route) < MIN_SECONDS:
                 break
             if target.health.breaker.is_open and not target.health.breaker.allows():
                 continue
             try:
                 if route.hedges and not failures:
+                    rival = targets[min(place + 1, len(targets) - 1)]
                     return await self._hedging.answer(context, route, target, rival, asking, ask)
                 if failures:
                     context.lost += failures[-1].bills()
