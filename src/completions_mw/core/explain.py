@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from urllib.parse import unquote
 
-from completions_mw.core.cache.policy import CachePlan
-from completions_mw.core.charging import Charge, Charges
+from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.charging import CachedAnswers, Charges
+from completions_mw.core.context import RequestContext
+from completions_mw.core.costs import TokenEstimate, estimate_request
 from completions_mw.core.costs.prices import NANO, ceiling
-from completions_mw.core.costs.tokens import TokenEstimate
-from completions_mw.core.dispatch import CatalogModel, Target
+from completions_mw.core.dispatch import Catalog, Target
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import LimitSet, windows_of
@@ -19,30 +21,37 @@ from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, 
 
 
 async def explain(
+    catalog: Catalog,
     charges: Charges,
-    model: CatalogModel,
+    cached_answers: CachedAnswers | None,
+    context: RequestContext,
     request: ValidRequest,
     caller: Caller | None,
-    charge: Charge | None,
-    estimate: TokenEstimate,
-    plan: CachePlan | None,
+    control: CacheControl,
 ) -> Explanation:
     """Return what would happen to a request. No target is asked, and nothing is counted, reserved or kept.
 
     Args:
+        catalog: where the model would be looked up.
         charges: where the request would be admitted and charged.
-        model: the model that the client asked for.
+        cached_answers: where an answer would be looked up; None without a cache.
+        context: request context.
         request: the request.
         caller: the caller; None for the host app itself.
-        charge: charge of the request, which holds nothing; None where requests are not counted.
-        estimate: tokens that the request may use.
-        plan: what the cache may do for the request; None if the request goes past the cache.
+        control: what the client wants of the cache.
 
     Raises:
+        NotFoundError: the caller has no such model, or it gives something else.
         InvalidRequestError: no target takes the request, or it may cost more than the maximum of one request.
         PermissionDeniedError: the model has no price, and the settings refuse such requests.
         ServiceUnavailableError: the ledger does not answer.
     """
+    model = catalog.resolve(request.model, caller)
+    model.check_kind(request.kind)
+    context.model, context.stream = model.name, request.stream
+    charge = charges.open(context, caller, model, partial(estimate_request, request))
+    estimate = estimate_request(request, model.max_output_tokens, model.media) if charge is None else charge.estimate
+    plan = None if cached_answers is None else cached_answers.foresee(request, caller, charge, control)
     targets = _targets(model.route.targets, request)
     if charge is not None and charge.is_priced:
         cost: int | None = charges.price(charge)

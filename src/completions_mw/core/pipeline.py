@@ -25,7 +25,7 @@ from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs import TokenEstimate, estimate_embeddings, estimate_request
+from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
 from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.explain import explain
@@ -51,8 +51,6 @@ from completions_mw.settings.types import ModelKind
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
 """Headers of answers that depend on the caller, so that no proxy or browser gives them to another."""
 _STREAMS: Final = (ChunkStream, FlightReader)
-_ESTIMATES: Final[dict[ModelKind, Callable[..., TokenEstimate]]] = {"chat": estimate_request, "embeddings": estimate_embeddings}
-"""Functions that tell the tokens that a request may use, by its kind."""
 
 
 class Pipeline:
@@ -261,7 +259,7 @@ class Pipeline:
                 return self._replayed(context, parsed, dialect, found)
             parsed = dialect.parse(body)
         if headers.is_dry_run:
-            explanation = await self._explain(context, parsed, caller, control)
+            explanation = await explain(self._catalog, self._charges, self._cached_answers, context, parsed, caller, control)
             self._end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
         answer = await self._answer(context, parsed, caller, request, control, self._streaming)
@@ -272,7 +270,7 @@ class Pipeline:
             return Response(200, dialect.headers, dialect.render(answer))
         if self._cache is not None and context.cache == "hit":
             model = self._catalog.resolve(parsed.model, caller)
-            estimate = _ESTIMATES[parsed.kind](parsed, model.max_output_tokens, model.media)
+            estimate = estimate_request(parsed, model.max_output_tokens, model.media)
             self._cache.known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
         return self._replayed(context, parsed, dialect, answer)
 
@@ -314,17 +312,8 @@ class Pipeline:
         Raises:
             GatewayError: the request would be refused before its limits and budgets are asked.
         """
-        return await self._explain(RequestContext.begin(self._clock), self._chat.parse_fields(fields), caller, control)
-
-    async def _explain(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, control: CacheControl) -> Explanation:
-        model = self._catalog.resolve(parsed.model, caller)
-        model.check_kind(parsed.kind)
-        context.model, context.stream = model.name, parsed.stream
-        charge = self._charges.open(context, caller, model, partial(_ESTIMATES[parsed.kind], parsed))
-        estimate = _ESTIMATES[parsed.kind](parsed, model.max_output_tokens, model.media) if charge is None else charge.estimate
-        cached = self._cached_answers
-        plan = None if cached is None else cached.foresee(parsed, caller, charge, control)
-        return await explain(self._charges, model, parsed, caller, charge, estimate, plan)
+        context, parsed = RequestContext.begin(self._clock), self._chat.parse_fields(fields)
+        return await explain(self._catalog, self._charges, self._cached_answers, context, parsed, caller, control)
 
     async def _answer(
         self,
@@ -339,7 +328,7 @@ class Pipeline:
         model = self._catalog.resolve(parsed.model, caller)
         model.check_kind(parsed.kind)
         context.model, context.stream = model.name, parsed.stream
-        charge = self._charges.open(context, caller, model, partial(_ESTIMATES[parsed.kind], parsed))
+        charge = self._charges.open(context, caller, model, partial(estimate_request, parsed))
         connection = None if request is None else request.connection
         ask = partial(self._ask, context, caller, model, charge, streaming)
         cached = self._cached_answers

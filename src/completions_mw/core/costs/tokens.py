@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from completions_mw.core.costs.media import MediaRules, MediaTokens, media_tokens, rules_of
 from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
+from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.schemas import ChatRequest
 
 CHARACTERS_PER_TOKEN: Final = 4
@@ -45,14 +46,21 @@ class TokenEstimate(NamedTuple):
     """Service tier that the request asks for; some tiers cost more than the known price."""
 
 
-def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
+def estimate_request(request: ValidRequest, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
     """Return the tokens that a request may use.
 
     Args:
-        chat: the request.
-        max_output_tokens: maximum of completion tokens of one choice, for a request that sets none.
+        request: the request, of any kind.
+        max_output_tokens: maximum of completion tokens of one choice, for a chat request that sets none.
         media: rules for images, sounds and files of the models that may be asked.
     """
+    if isinstance(request, Embed):
+        return estimate_embeddings(request)
+    assert isinstance(request, Chat)
+    return _estimate_chat(request, max_output_tokens, media)
+
+
+def _estimate_chat(chat: Chat, max_output_tokens: int, media: Iterable[MediaRules]) -> TokenEstimate:
     size, parts = _prompt(chat.fields)
     if forwarded := chat.forwarded:
         # Some unknown fields become part of the prompt, as `documents` of vLLM.
@@ -70,14 +78,8 @@ def estimate_request(chat: Chat, max_output_tokens: int, media: Iterable[MediaRu
     )
 
 
-def estimate_embeddings(request: Embed, max_output_tokens: int = 0, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
-    """Return the tokens that an embeddings request may use: tokens are counted, and texts are estimated by their bytes.
-
-    Args:
-        request: the request.
-        max_output_tokens: not used: the answer has no tokens. `estimate_request` has the same arguments.
-        media: not used: the request has only text.
-    """
+def estimate_embeddings(request: Embed) -> TokenEstimate:
+    """Return the tokens that an embeddings request may use: tokens are counted, and texts are estimated by their bytes."""
     inputs = request.inputs
     sizes = [_bytes(one) for one in inputs if isinstance(one, str)]
     counted = sum(len(one) for one in inputs if not isinstance(one, str))
