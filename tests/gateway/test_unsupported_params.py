@@ -12,6 +12,7 @@ from completions_mw.providers import openai
 from completions_mw.providers.base import Completion, Translator
 from completions_mw.providers.custom import CustomFormat
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
+from completions_mw.providers.untranslatable import untranslatable
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
@@ -23,7 +24,7 @@ HELLO = [{"role": "user", "content": "hi"}]
 
 
 class NarrowFormat(CustomFormat):
-    """OpenAI's API without seeds, with half of the temperatures and with one choice."""
+    """OpenAI's API without seeds, with half of the temperatures and one choice. That it has no predictions is seen when it is asked."""
 
     capabilities = Capabilities(unsupported=frozenset({"seed"}), ranges={"temperature": (0, 1)}, max_choices=1)
 
@@ -33,6 +34,8 @@ class NarrowFormat(CustomFormat):
     def build_request(
         self, endpoint: Endpoint, capabilities: Capabilities, model: str, fields: Mapping[str, Any], max_tokens: int | None = None
     ) -> UpstreamRequest:
+        if "prediction" in fields:
+            raise untranslatable("prediction", "has no predictions", is_value=False)
         return openai.build_request(endpoint, capabilities, model, fields, max_tokens)
 
     def parse_completion(self, body: bytes) -> Completion:
@@ -103,8 +106,19 @@ def test_the_next_target_answers(client: Client, upstream: MockUpstream) -> None
     assert upstream.requests[-1].json.items() >= ODD.items()
 
 
-def test_a_target_that_failed_is_not_hidden_by_one_that_refuses(client: Client) -> None:
-    assert client.post("failing", **ODD).status == 502
+PREDICTION = {"prediction": {"type": "content", "content": "x"}}
+
+
+@pytest.mark.parametrize("fields", [ODD, PREDICTION], ids=["unsupported", "untranslatable"])
+def test_a_target_that_failed_is_not_hidden_by_one_that_refuses(client: Client, fields: dict[str, Any]) -> None:
+    assert client.post("failing", **fields).status == 502
+
+
+def test_what_is_seen_only_when_a_target_is_asked(client: Client) -> None:
+    refused = client.post("strict", **PREDICTION)
+    assert (refused.status, refused.error["code"], refused.error["param"]) == (400, "unsupported_parameter", "prediction")
+    assert refused.headers["x-completions-error-source"] == "gateway"
+    assert client.post("rescued", **PREDICTION).status == 200
 
 
 def test_a_cached_answer_tells_it_too(client: Client, upstream: MockUpstream) -> None:

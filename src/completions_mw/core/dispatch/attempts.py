@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, seconds_left
-from completions_mw.core.dispatch.failures import leads_on, may_pass
+from completions_mw.core.dispatch.failures import leads_on, may_pass, telling
 from completions_mw.core.dispatch.hedging import Hedging
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
@@ -76,7 +76,7 @@ class Attempts:
                 if targets:
                     await self._waiting.pause(wait, asking.connection)
                 attempt += 1
-            raise failures[-1].error if failures else _unavailable(route)
+            raise telling([failure.error for failure in failures]) if failures else _unavailable(route)
         except GatewayError:
             context.note_attempts(None, has_choice=False)
             raise
