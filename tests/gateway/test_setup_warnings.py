@@ -37,13 +37,36 @@ def told(caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.M
 
 
 def settings(**tree: Any) -> Settings:
-    providers = {"up": {"api": "openai"}, "echo": {"api": "echo"}}
+    providers = {"up": {"api": "openai", "api_key": "sk-1"}, "echo": {"api": "echo"}}
     models = {"priced": {"targets": ["up/a"], "prices": PRICES}, "unpriced": {"targets": ["up/b"]}, "own": {"targets": ["echo/c"]}}
     return Settings(**{"providers": providers, "models": models, **tree})
 
 
 def key(**fields: Any) -> dict[str, Any]:
     return {"secret": SECRET, **fields}
+
+
+KEYLESS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "openai": ({"api": "openai"}, ["up"]),
+    "a service": ({"api": "openai", "base_url": "https://api.groq.com/openai/v1"}, ["up"]),
+    "anthropic": ({"api": "anthropic"}, ["up"]),
+    "azure": ({"api": "azure", "resource": "mine"}, ["up"]),
+    "a key": ({"api": "anthropic", "api_key": "sk-1"}, []),
+    "a header": ({"api": "openai", "headers": {"x-key": "sk-1"}}, []),
+    "a signature": ({"api": "bedrock", "region": "eu-central-1"}, []),
+    "another server": ({"api": "openai", "base_url": "http://10.0.0.7:8000/v1"}, []),
+    "a server of one's own": ({"api": "openai", "base_url": "http://localhost:11434/v1"}, []),
+}
+
+
+@pytest.mark.parametrize(("provider", "named"), KEYLESS.values(), ids=KEYLESS)
+def test_a_provider_without_a_key_is_told(told: Told, provider: dict[str, Any], named: list[str]) -> None:
+    lines = told(providers={"up": provider, "echo": {"api": "echo"}})
+    assert [one["providers"] for one in lines] == ([named] if named else [])
+
+
+def test_a_token_is_a_key(told: Told) -> None:
+    assert told(providers={"up": {"api": "anthropic"}, "echo": {"api": "echo"}}, options={"credentials": {"up": lambda: "token"}}) == []
 
 
 UNPRICED: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -103,7 +126,7 @@ def test_a_timeout_that_leaves_no_time_for_the_next_target_is_told(told: Told) -
     models = {"m": {"targets": ["up/a", "echo/c"], "fallback_on": ["timeout"]}}
     assert told(models=models) == [{"event": "no_time_to_fall_back", "model": "m", "targets": ["up/a"]}]
     assert told(models=models, request_timeout=601) == []
-    hasty = {"up": {"api": "openai", "timeouts": {"total": 30}}, "echo": {"api": "echo"}}
+    hasty = {"up": {"api": "openai", "api_key": "sk-1", "timeouts": {"total": 30}}, "echo": {"api": "echo"}}
     assert told(models=models, providers=hasty) == []
 
 

@@ -1,7 +1,7 @@
 """Warnings about settings that are valid, and probably do not work as intended. They are found when a gateway is built."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from logging import WARNING
 from typing import Any, NamedTuple
 
@@ -31,15 +31,18 @@ class SetupReport:
         settings: all settings.
         models: all models, also those that are Python functions.
         has_login: whether an `authenticate` function names callers, whose tenants need not be in the settings.
+        with_tokens: names of the providers whose tokens come from a function.
 
     Raises:
         ConfigurationError: a key in the settings would be refused at every request.
     """
 
-    def __init__(self, settings: Settings, models: Mapping[str, CatalogModel], *, has_login: bool) -> None:
+    def __init__(
+        self, settings: Settings, models: Mapping[str, CatalogModel], *, has_login: bool, with_tokens: Collection[str] = ()
+    ) -> None:
         if useless := list(_useless_keys(settings, models)):
             raise ConfigurationError("\n".join(useless))
-        self.warnings = tuple(_setup_warnings(settings, models, has_login=has_login))
+        self.warnings = (*_setup_warnings(settings, models, has_login=has_login), *_keyless_providers(settings, with_tokens))
         is_logged = any(warning.event == "limits_not_shared" for warning in self.warnings)
         self._process_warnings = () if is_logged else tuple(_limits_not_shared(settings))
         _log(self.warnings)
@@ -70,6 +73,15 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
             yield SetupWarning("no_time_to_fall_back", text, {"model": name, "targets": patient})
     if settings.stores.workers > 1 or os.environ.get("WEB_CONCURRENCY", "1").strip() not in ("", "0", "1"):
         yield from _limits_not_shared(settings)
+
+
+def _keyless_providers(settings: Settings, with_tokens: Collection[str]) -> Iterator[SetupWarning]:
+    """Yield a warning if there are providers that refuse every request, because they get no credentials."""
+    if keyless := [name for name, it in settings.providers.items() if not it.is_local and it.lacks_key and name not in with_tokens]:
+        text = (
+            f"providers: {', '.join(keyless)} will refuse requests without an `api_key`; without its table, a provider finds the key itself"
+        )
+        yield SetupWarning("keyless_providers", text, {"providers": keyless})
 
 
 def _limits_not_shared(settings: Settings) -> Iterator[SetupWarning]:

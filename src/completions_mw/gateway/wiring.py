@@ -76,7 +76,9 @@ class Wiring:
             Attempts(observer, backends.waiting(), settings.retries),
             cache=self.cache,
         )
-        self.setup = SetupReport(settings, self.models.models, has_login=authenticate is not None)
+        self.setup = SetupReport(
+            settings, self.models.models, has_login=authenticate is not None, with_tokens=options.get("credentials") or ()
+        )
 
     async def aclose(self) -> None:
         """Close connections and models, and settle the requests that are deferred."""

@@ -32,6 +32,11 @@ class Service:
     """Whether the service works without a key: a server of one's own."""
     capabilities: Capabilities = _ALL
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether the service refuses requests without a key."""
+        return self.key_variable is not None and not self.key_is_optional
+
     def serves(self, base_url: str) -> bool:
         """Return whether `base_url` is on the host of this service or on a subdomain of it, and on its port if the row names one."""
         if self.base_url.startswith("{"):
@@ -240,9 +245,15 @@ def address_of(service: Service) -> str:
     return _variable.sub(lambda found: os.environ[found[1]].rstrip("/"), service.base_url)
 
 
+def service_at(base_url: str) -> Service | None:
+    """Return the service that has a host at `base_url`; None for any other server."""
+    return next((service for service in SERVICES if service.serves(base_url)), None)
+
+
 def capabilities_at(base_url: str) -> Capabilities:
     """Return the capabilities of the service at `base_url`."""
-    return next((service.capabilities for service in SERVICES if service.serves(base_url)), _ANY_TOP_K)
+    service = service_at(base_url)
+    return _ANY_TOP_K if service is None else service.capabilities
 
 
 def safe_params_at(base_url: str) -> frozenset[str]:

@@ -29,6 +29,11 @@ class AzureSettings(UpstreamSettings):
     api_version: ApiVersion = "v1"
     """Version of the API: `v1`, which needs no date, `preview` for its previews, or a date, with which each deployment has its own path."""
 
+    @property
+    def lacks_key(self) -> bool:
+        """Whether requests have no API key. A token of Entra ID comes from outside the settings."""
+        return self.has_no_credentials
+
     def default_base_url(self, name: str) -> str:
         """Return the base URL of the resource.
 

@@ -133,6 +133,16 @@ class UpstreamSettings(SettingsModel):
         return frozenset()
 
     @property
+    def lacks_key(self) -> bool:
+        """Whether requests have no credentials that the settings know of, and the API refuses those that have none."""
+        return self.key_variable is not None and self.has_no_credentials and self.signature is None
+
+    @property
+    def has_no_credentials(self) -> bool:
+        """Whether the settings have no API key and no header, which may be one."""
+        return self.api_key is None and not self.api_keys and not self.headers
+
+    @property
     def signature(self) -> AwsSignature | None:
         """How requests are signed; None for a provider that gets a constant header, or a token."""
         return None

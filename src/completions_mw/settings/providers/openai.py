@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from completions_mw.settings.compatible import OPENAI, address_of, resembles_service, safe_params_at, service_named
+from completions_mw.settings.compatible import OPENAI, address_of, resembles_service, safe_params_at, service_at, service_named
 from completions_mw.settings.providers.base import UpstreamSettings
 from completions_mw.settings.types import Identifier
 
@@ -31,6 +31,12 @@ class OpenAISettings(UpstreamSettings):
             return address_of(service or OPENAI)
         except ValueError as error:
             raise self.fault(name, "base_url", str(error)) from None
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether requests go to a service that needs a key, and have none."""
+        service = service_at(self.base_url)
+        return service is not None and service.needs_key and self.has_no_credentials
 
     @property
     def safe_params(self) -> frozenset[str]:
