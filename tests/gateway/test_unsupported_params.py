@@ -106,7 +106,7 @@ def test_the_next_target_answers(client: Client, upstream: MockUpstream) -> None
     assert upstream.requests[-1].json.items() >= ODD.items()
 
 
-PREDICTION = {"prediction": {"type": "content", "content": "x"}}
+PREDICTION: dict[str, Any] = {"prediction": {"type": "content", "content": "x"}}
 
 
 @pytest.mark.parametrize("fields", [ODD, PREDICTION], ids=["unsupported", "untranslatable"])

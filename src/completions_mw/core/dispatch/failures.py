@@ -53,7 +53,7 @@ def may_pass(error: GatewayError, *, maybe_billed: bool) -> bool:
 
 
 def telling(errors: Sequence[GatewayError]) -> GatewayError:
-    """Return the error that says why nobody answers: the last one, unless that target could not be asked, as its API has no words for it."""
+    """Return the error that says why nobody answers: the last one, unless that target could not be asked for want of words in its API."""
     asked = [error for error in errors if not (isinstance(error, InvalidRequestError) and error.upstream_status is None)]
     return (asked or errors)[-1]
 

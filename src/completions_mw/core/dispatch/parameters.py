@@ -129,12 +129,15 @@ def unable(targets: Sequence[TargetT], chat: Chat) -> Sequence[TargetT]:
     Raises:
         InvalidRequestError: no target takes the request. The error is that of the first one.
     """
-    refusals = [
-        (target, refusal) for target in targets if target.params is not None and (refusal := target.params.refusal(chat)) is not None
-    ]
+    refusals: list[InvalidRequestError] = []
+    skipped: list[TargetT] = []
+    for target in targets:
+        if target.params is not None and (refusal := target.params.refusal(chat)) is not None:
+            refusals.append(refusal)
+            skipped.append(target)
     if len(refusals) == len(targets):
-        raise refusals[0][1]
-    return [target for target, _ in refusals]
+        raise refusals[0]
+    return skipped
 
 
 def dropped_by(targets: Sequence[HasParams], name: str | None, request: ValidRequest) -> tuple[str, ...]:
