@@ -129,7 +129,7 @@ def assert_streams(url: str) -> None:
 def run(command: list[str], folder: Path, env: Mapping[str, str] = SECRETS) -> str:
     """Run what comes to an end by itself, and return what it prints."""
     everything = {**os.environ, **env}
-    if warm.can_be_warm(command):
+    if warm.can_be_warm(command, everything):
         done = warm.run(command[1:], cwd=folder, env=everything)
     else:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=everything)

@@ -124,10 +124,11 @@ def test_leaving_is_not_free(kind: Kind, start: Start, upstream: Upstream, ledge
 
 
 @each_kind
+@pytest.mark.parametrize("total", [TOTAL, pytest.param(5.0, marks=pytest.mark.soak)])
 def test_clients_that_do_not_read_hold_nothing_beyond_the_time_of_an_answer(
-    kind: Kind, start: Start, upstream: Upstream, ledger: str, note: Note
+    kind: Kind, total: float, start: Start, upstream: Upstream, ledger: str, note: Note
 ) -> None:
-    with start(kind, *OPTIONS[kind], SETTINGS=settings(ledger)) as server, books(ledger) as reader:
+    with start(kind, *OPTIONS[kind], SETTINGS=settings(ledger, timeouts={"total": total})) as server, books(ledger) as reader:
         with clients_of(server, STUCK, receive_buffer=4096) as clients:
             for client in clients:
                 client.ask("gush")

@@ -50,6 +50,8 @@ MOST_COST = 20 * (INPUT + OUTPUT)
 TURNS_BEFORE_KILL = 6
 PAUSE = 0.015
 """Seconds at most, of which an answer has two."""
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""What threads leave to glibc is no growth of ours (docs/deployment.md, Workers and threads)."""
 SPENT = "SELECT name, spent FROM budgets"
 COSTS = "SELECT key, sum(amount + adjustment) FROM entries GROUP BY key"
 HELD = "SELECT (SELECT sum(reserved) FROM budgets), (SELECT count(*) FROM entries WHERE state = 'reserved')"
@@ -194,7 +196,7 @@ def test_nothing_fails_or_grows_or_is_lost(kind: Kind, is_shared: bool, start: S
     ledger, kept = f"sqlite:///{path}", Books(path)
     admission = f"{redis_server.url}?socket_timeout={STORE_PATIENCE}" if is_shared else "memory://"
     with MockUpstream({"paced": bill}) as upstream:
-        variables = {"SETTINGS": settings(ledger, admission), "UPSTREAM_URL": upstream.url}
+        variables = {"SETTINGS": settings(ledger, admission), "UPSTREAM_URL": upstream.url, **ONE_ARENA}
         with start(kind, **variables) as server:
             samples, report = keep_asking(server, upstream)
             assert report["failures"] == {}

@@ -93,7 +93,7 @@ def serve(
 
 def _start(command: list[str], env: Mapping[str, str], cwd: Path | None, log: Path) -> subprocess.Popen[bytes] | WarmProcess:
     log.touch()
-    if can_be_warm(command):
+    if can_be_warm(command, env):
         return WarmProcess(command[1:], Files(os.devnull, log, log), env=env, cwd=cwd)
     with log.open("ab") as output:
         return subprocess.Popen(

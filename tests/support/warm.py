@@ -38,15 +38,18 @@ IMPORTED = (
 )
 COLD = ("gevent", "granian")
 """What wants to be there before anything else is, or starts Python by itself."""
+MALLOC = "MALLOC_"
+"""What the names of variables begin with that the C library reads when a process starts."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__, *IMPORTED])
 
 
-def can_be_warm(command: Sequence[str]) -> bool:
+def can_be_warm(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Tell whether it is this Python with a module or a script, and nothing that must have a process of its own making."""
     program, first, *_ = (*command, "")
-    return program == sys.executable and (first == "-m" or first.endswith(".py")) and not any(cold in command for cold in COLD)
+    is_python = program == sys.executable and (first == "-m" or first.endswith(".py"))
+    return is_python and not any(cold in command for cold in COLD) and not any(name.startswith(MALLOC) for name in env)
 
 
 class Files(NamedTuple):
