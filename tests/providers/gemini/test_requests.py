@@ -109,7 +109,7 @@ def test_what_the_api_has_no_words_for_is_refused(param: str, fields: dict[str, 
     ("choice", "names", "config"),
     [
         ("none", ["f", "g"], {"mode": "NONE"}),
-        ("auto", ["f", "g"], {"mode": "AUTO"}),
+        ("auto", ["f", "g"], None),
         ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"function": {"name": "g"}}]}}, ["g"], {"mode": "ANY"}),
         ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"function": 7}, {}, {"function": {}}]}}, [], None),
     ],
@@ -119,6 +119,12 @@ def test_tool_choices(choice: Any, names: list[str], config: dict[str, Any] | No
     body = sent(tools=tools, tool_choice=choice)
     declared = [one["name"] for tool in body.get("tools", ()) for one in tool["functionDeclarations"]]
     assert (declared, body.get("toolConfig", {}).get("functionCallingConfig")) == (names, config)
+
+
+@pytest.mark.parametrize(("choice", "mode"), [("auto", "VALIDATED"), ("required", "ANY"), ("none", "NONE")])
+def test_strict_tools_are_validated(choice: str, mode: str) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g", "strict": True}}]
+    assert sent(tools=tools, tool_choice=choice)["toolConfig"] == {"functionCallingConfig": {"mode": mode}}
 
 
 @pytest.mark.parametrize(

@@ -118,5 +118,9 @@ def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
     calling: dict[str, Any] = {"mode": _MODES[tools.choice]}
     if tools.choice == "named":
         calling["allowedFunctionNames"] = [tools.name]
-    config = {} if "tool_choice" not in fields else {"toolConfig": {"functionCallingConfig": calling}}
+    elif tools.choice == "auto" and any(function.get("strict") for function in tools.functions):
+        # Calls follow their schemas, as they do in the mode ANY.
+        calling["mode"] = "VALIDATED"
+    # What the API does by itself is not said.
+    config = {} if calling["mode"] == "AUTO" else {"toolConfig": {"functionCallingConfig": calling}}
     return {"tools": [{"functionDeclarations": declarations}], **config}
