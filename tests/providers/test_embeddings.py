@@ -219,6 +219,25 @@ def test_parts_before_a_failure_are_charged_and_not_repeated() -> None:
     assert (balance.spent, balance.reserved) == (10**6, 0)
 
 
+def test_an_answer_that_does_not_fit_is_charged_and_another_target_asked() -> None:
+    def reply(request: UpstreamRequest) -> Reply:
+        if len(transport.requests) == 1:
+            usage = {"prompt_tokens": 5, "total_tokens": 5}
+            return whole({"object": "list", "data": [{"index": 0, "embedding": VECTORS[0]}], "model": "x", "usage": usage})
+        return openai_reply(request)
+
+    transport = CannedTransport(reply)
+    targets = ["up/text-embedding-3-small", "up/text-embedding-3-large"]
+    with gateway(APIS["openai"], transport, targets=targets) as asked:
+        assert len(asked.embed(model="mine", input=TEXTS, key=KEY).data) == 2
+        [balance] = asked.balances("client")
+        assert (balance.spent, balance.reserved) == ((5 + 3) * 10**6, 0)
+        with pytest.raises(InvalidRequestError, match="does not support specifying dimensions"):
+            asked.embed(model="mine", input=TEXTS, dimensions=7, key=KEY)
+        [balance] = asked.balances("client")
+        assert (balance.spent, balance.reserved) == ((5 + 3 + 3) * 10**6, 0)
+
+
 def test_parameters_of_the_vendor_are_those_of_each_text() -> None:
     transport = CannedTransport(gemini_reply)
     with gateway(APIS["gemini"], transport, forward_params=["taskType"]) as asked:

@@ -85,12 +85,16 @@ def _finished(context: RequestContext, answer: Completion, name: str, request: E
         InvalidRequestError: the vectors have other dimensions than the client asked for.
     """
     usage = find_usage(answer.data)
-    if usage is None or not usage["total_tokens"]:
-        context.estimated = True
+    context.estimated = usage is None or not usage["total_tokens"]
+    if usage is None or context.estimated:
         usage = usage_object(estimate_embeddings(request).prompt, 0)
-    # Known before the answer is looked at, since the upstream bills also what does not fit.
+    try:
+        completed = complete_embeddings(answer, request, name)
+    except GatewayError as error:
+        # The upstream bills also what does not fit.
+        error.maybe_billed, error.usage = True, usage
+        raise
     context.usage = usage
-    completed = complete_embeddings(answer, request, name)
     told = {name: usage[name] for name in ("prompt_tokens", "total_tokens")}
     given = completed.data.get("usage")
     if isinstance(given, dict) and given.items() >= told.items():
