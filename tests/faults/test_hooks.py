@@ -13,8 +13,8 @@ from completions_mw import Caller, PermissionDeniedError, RateLimitError, Reques
 from completions_mw.backends import pool
 from completions_mw.backends.http import call, transport
 from completions_mw.core import pipeline, routes
-from completions_mw.core.dispatch import catalog, dispatch, upstream_target
-from completions_mw.core.inbound import chat_completions
+from completions_mw.core.dispatch import attempt, catalog, dispatch, route, upstream_target
+from completions_mw.core.inbound import chat_completions, openai_dialect
 from completions_mw.core.keys import authentication
 from completions_mw.core.streaming import grammar
 from completions_mw.providers import openai
@@ -263,11 +263,13 @@ BEFORE: list[tuple[Any, str]] = [
     (routes.Routes, "find"),
     (pipeline, "parse_headers"),
     (pipeline, "check_entity"),
-    (chat_completions, "parse_json_body"),
+    (openai_dialect, "parse_json_body"),
     (chat_completions, "validate"),
     (authentication.Authenticator, "find"),
     (authentication, "digest_of"),
     (catalog.Catalog, "resolve"),
+    (route.Route, "candidates"),
+    (attempt.Attempt, "_measured"),
     (upstream_target.UpstreamTarget, "_send"),
     (openai, "build_request"),
     (transport, "request_head"),
@@ -295,7 +297,7 @@ LATER: list[tuple[Any, str]] = [
     (openai, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
     (grammar.ChunkGrammar, "end"),
-    (chat_completions, "encode"),
+    (openai_dialect, "encode"),
     (grammar.ChunkGrammar, "follow"),
     (call.UpstreamCall, "receive"),
     (call.UpstreamCall, "take"),

@@ -36,6 +36,8 @@ def settings(ledger: str, **more: object) -> str:
             "stores": {"ledger": ledger, "ledger_timeout": STORE_PATIENCE},
             "connections": {"max": POOL, "wait": 1.0, "share": 1.0},
             "timeouts": {"total": TOTAL},
+            # The upstream is late on purpose, one request after another.
+            "breaker": {"enabled": False},
             "max_response_bytes": 256 * 1024 * 1024,
             **more,
         }
