@@ -37,15 +37,6 @@ class Instructor(Framework):
         answer: Weather = client.chat.completions.create(model=model, messages=_said(text), response_model=Weather)
         return answer
 
-    def refused(self, model: str, text: str) -> int:
-        from openai import APIStatusError
-
-        try:
-            self.ask(model, text)
-        except APIStatusError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         chunks = self._client().chat.completions.create(model=model, messages=_said(text), response_model=None, stream=True)
         next(iter(chunks))

@@ -40,14 +40,6 @@ class LiteLLM(Framework):
     def structured(self, model: str, text: str) -> Weather:
         return Weather.model_validate_json(self._complete(model, text, response_format=Weather).choices[0].message.content)
 
-    def refused(self, model: str, text: str) -> int:
-        try:
-            self.ask(model, text)
-        except Exception as error:
-            status: int = getattr(error, "status_code", 0)
-            return status
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         chunks = self._complete(model, text, stream=True)
         next(chunks)

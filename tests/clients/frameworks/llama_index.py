@@ -35,15 +35,6 @@ class LlamaIndex(Framework):
         answer: Weather = self._model(model).as_structured_llm(Weather).complete(text).raw
         return answer
 
-    def refused(self, model: str, text: str) -> int:
-        from openai import APIStatusError
-
-        try:
-            self.ask(model, text)
-        except APIStatusError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         pieces = self._model(model).stream_complete(text)
         next(pieces)

@@ -27,15 +27,6 @@ class Llm(Framework):
         answer = self._model(model).prompt(text, schema=Weather, stream=False, key=self.endpoint.api_key)
         return Weather.model_validate_json(answer.text())
 
-    def refused(self, model: str, text: str) -> int:
-        from openai import APIStatusError
-
-        try:
-            self.ask(model, text)
-        except APIStatusError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         pieces = iter(self._model(model).prompt(text, key=self.endpoint.api_key))
         next(pieces)

@@ -50,14 +50,5 @@ class OpenAIAgents(Framework):
     def structured(self, model: str, text: str) -> Weather:
         return self._run(self._agent(model, output_type=Weather), text)  # type: ignore[no-any-return]
 
-    def refused(self, model: str, text: str) -> int:
-        from openai import APIStatusError
-
-        try:
-            self.ask(model, text)
-        except APIStatusError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         asyncio.run(self._pieces(model, text, 1))

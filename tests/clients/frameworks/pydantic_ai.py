@@ -36,15 +36,6 @@ class PydanticAI(Framework):
         answer: Weather = self._agent(model, output_type=NativeOutput(Weather)).run_sync(text).output
         return answer
 
-    def refused(self, model: str, text: str) -> int:
-        from pydantic_ai.exceptions import ModelHTTPError
-
-        try:
-            self.ask(model, text)
-        except ModelHTTPError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
     def leave(self, model: str, text: str) -> None:
         async def read() -> None:
             async with self._agent(model).run_stream(text) as run:
