@@ -116,13 +116,25 @@ def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("groq/m", "`groq` has no table in the settings, and the environment variable GROQ_API_KEY is not set"),
         ("gemini/m", "`gemini` has no table in the settings, and the environment variable GEMINI_API_KEY is not set"),
-        ("cloudflare/m", "the environment variable CLOUDFLARE_ACCOUNT_ID is not set"),
         ("gorq/m", r"`gorq` is not a provider; did you mean `groq`\?"),
-        ("azure/m", "`azure` is not a provider"),
+        ("azure/m", "and its `resource` is missing, and the environment variable AZURE_OPENAI_ENDPOINT is not set"),
+        ("bedrock/m", "and its `region` should be an AWS region such as `eu-central-1`, here or in the environment variable AWS_REGION"),
+        ("cloudflare/m", "and its `base_url` the environment variable CLOUDFLARE_ACCOUNT_ID is not set"),
     ],
 )
 def test_a_provider_that_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch, target: str, words: str) -> None:
-    for name in ("GROQ_API_KEY", "GEMINI_API_KEY", "CLOUDFLARE_ACCOUNT_ID"):
+    for name in ("GROQ_API_KEY", "GEMINI_API_KEY", "CLOUDFLARE_ACCOUNT_ID", "AZURE_OPENAI_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("AZURE_OPENAI_API_KEY", "CLOUDFLARE_API_KEY"):
+        monkeypatch.setenv(name, "sk-1")
     with pytest.raises(ConfigurationError, match=rf"^models\.m\.targets\[0\]: .*{words}"):
         implied(target)
+
+
+def test_azure_and_bedrock_are_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com/")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    found = Settings(models={"m": {"targets": ["azure/m", "bedrock/m"]}}).providers
+    urls = [provider.base_url for provider in found.values() if not provider.is_local]
+    assert urls == ["https://mine.openai.azure.com", "https://bedrock-runtime.eu-central-1.amazonaws.com"]

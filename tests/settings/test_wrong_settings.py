@@ -98,7 +98,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("providers.up.version", provider(api="anthropic", version="latest"), "a version of the API, such as 2026-10-21"),
     ("providers.up.auth", provider(api="anthropic", auth="basic"), "'x-api-key' or 'bearer'"),
     ("providers.up.headers.x-api-key", provider(api="anthropic", headers={"X-Api-Key": SECRET}), "the gateway sets itself"),
-    ("providers.up.resource", {"providers": {"up": {"api": "azure"}}}, "is missing, and there is no `base_url`"),
+    (
+        "providers.up.resource",
+        {"providers": {"up": {"api": "azure"}}},
+        "is missing, and the environment variable AZURE_OPENAI_ENDPOINT is not set",
+    ),
     ("providers.up.resource", {"providers": {"up": {"api": "azure", "resource": "a.b"}}}, "name of a resource"),
     ("providers.up.api_version", {"providers": {"up": {"api": "azure", "api_version": "2024"}}}, "v1, preview, or a version"),
     ("providers.up.headers.api-key", {"providers": {"up": {"api": "azure", "headers": {"API-Key": SECRET}}}}, "the gateway sets itself"),

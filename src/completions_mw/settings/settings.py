@@ -219,7 +219,7 @@ class Settings(SettingsModel):
                 if name in self.providers or name in implied:
                     continue
                 try:
-                    implied[name] = implied_provider(name, UPSTREAM_KINDS).completed(name, self.timeouts)
+                    implied[name] = implied_provider(name, UPSTREAM_KINDS, self.timeouts)
                 except LookupError:
                     hint = suggestion(name, self.providers, implied_names(UPSTREAM_KINDS))
                     missing.append((("models", model, "targets", index), f"`{name}` is not a provider; {hint}"))

@@ -90,16 +90,17 @@ def split_url(value: str) -> SplitResult:
     return parts
 
 
-def _base_url(value: str) -> str:
+def base_url(value: str) -> str:
+    """Return a base URL without a slash at its end: a validator."""
     _check_url(value)
     if "@" in split_url(value).netloc:
         raise ValueError("should hold no user name and password; use `api_key` or `headers`")
     if "?" in value or "#" in value:
         raise ValueError("should have no query and no fragment")
-    base_url = value.rstrip("/")
-    if base_url.lower().endswith(_CHAT_PATH):
+    url = value.rstrip("/")
+    if url.lower().endswith(_CHAT_PATH):
         raise ValueError(f"should end before `{_CHAT_PATH}`, which is added to it")
-    return base_url
+    return url
 
 
 _CHAT_PATH: Final = "/chat/completions"
@@ -120,7 +121,7 @@ Identifier = Annotated[str, AfterValidator(matching(r"[\x21-\x7e]{1,256}", "1 to
 Sha256 = Annotated[str, AfterValidator(matching(r"[0-9a-f]{64}", "64 hexadecimal digits")), AfterValidator(str.lower)]
 HeaderName = Annotated[str, AfterValidator(matching(r"[a-z0-9!#$%&'*+.^_`|~-]{1,256}", "a header name")), AfterValidator(str.lower)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrl = Annotated[str, AfterValidator(base_url)]
 
 
 _Integer = Annotated[int, BeforeValidator(_not_boolean)]

@@ -1,11 +1,14 @@
 """The table of a provider at Azure OpenAI."""
 
-from typing import Annotated, ClassVar, Literal
+import os
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator
 
 from completions_mw.settings.providers.base import UpstreamSettings
-from completions_mw.settings.types import matching
+from completions_mw.settings.types import base_url, matching
+
+_ENDPOINT: Final = "AZURE_OPENAI_ENDPOINT"
 
 ApiVersion = Annotated[
     str, AfterValidator(matching(r"v1|preview|\d{4}-\d{2}-\d{2}(-preview)?", "v1, preview, or a version such as 2024-10-21"))
@@ -22,24 +25,25 @@ class AzureSettings(UpstreamSettings):
     """
 
     own_headers: ClassVar = frozenset({"api-key"})
+    key_variable: ClassVar = "AZURE_OPENAI_API_KEY"
 
     api: Literal["azure"]
     resource: Resource | None = None
-    """Name of the resource, in place of the `base_url` `https://{resource}.openai.azure.com`."""
+    """Name of the resource, in place of the `base_url` `https://{resource}.openai.azure.com`. Without either, the address comes from the
+    environment variable `AZURE_OPENAI_ENDPOINT`, as for Microsoft's own tools."""
     api_version: ApiVersion = "v1"
     """Version of the API: `v1`, which needs no date, `preview` for its previews, or a date, with which each deployment has its own path."""
-
-    @property
-    def lacks_key(self) -> bool:
-        """Whether requests have no API key. A token of Entra ID comes from outside the settings."""
-        return self.has_no_credentials
 
     def default_base_url(self, name: str) -> str:
         """Return the base URL of the resource.
 
         Raises:
-            ValidationError: the settings name no resource.
+            ValidationError: neither the settings nor the environment name one.
         """
-        if self.resource is None:
-            raise self.fault(name, "resource", "is missing, and there is no `base_url`")
-        return f"https://{self.resource}.openai.azure.com"
+        if self.resource is not None:
+            return f"https://{self.resource}.openai.azure.com"
+        try:
+            return base_url(os.environ.get(_ENDPOINT, ""))
+        except ValueError as error:
+            text = f"is missing, and the environment variable {_ENDPOINT} {error if os.environ.get(_ENDPOINT) else 'is not set'}"
+            raise self.fault(name, "resource", text) from None

@@ -20,6 +20,7 @@ class BedrockSettings(UpstreamSettings):
 
     own_headers: ClassVar = frozenset({"x-amz-date", "x-amz-security-token"})
     key_variable: ClassVar = "AWS_BEARER_TOKEN_BEDROCK"
+    key_is_optional: ClassVar = True
 
     api: Literal["bedrock"]
     region: Annotated[str, AfterValidator(_checked_region)] = ""

@@ -4,33 +4,41 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from completions_mw.settings.compatible import SERVICES, address_of, service_named
-from completions_mw.settings.providers.base import UpstreamSettings
+from pydantic import ValidationError
+
+from completions_mw.settings.compatible import SERVICES, service_named
+from completions_mw.settings.providers.base import TimeoutSettings, UpstreamSettings
 from completions_mw.settings.providers.openai import OpenAISettings
 
 
-def implied_provider(name: str, kinds: Iterable[type[UpstreamSettings]]) -> UpstreamSettings:
+def implied_provider(name: str, kinds: Iterable[type[UpstreamSettings]], general: TimeoutSettings) -> UpstreamSettings:
     """Return a provider that is named after a service or after its `api`, with the API key in the environment variable of that service.
 
     Args:
         name: name of the provider.
         kinds: classes of the providers that may be named after their `api`.
-
-    Returns:
-        The provider, without its base URL and timeouts.
+        general: the timeouts of all providers.
 
     Raises:
         LookupError: the name means nothing.
-        ValueError: an environment variable is not set; the text names it.
+        ValueError: an environment variable is not set, or holds something else; the text names it.
     """
     service = service_named(name)
-    if service is not None:
-        address_of(service)
-        return OpenAISettings(api="openai", **_key(service.key_variable, is_optional=service.key_is_optional))
-    kind = next((kind for kind in kinds if kind.key_variable is not None and kind.api_name() == name.lower()), None)
+    kind = OpenAISettings if service is not None else next((kind for kind in kinds if _is_named(kind, name)), None)
     if kind is None:
         raise LookupError(name)
-    return kind(api=kind.api_name(), **_key(kind.key_variable, is_optional=kind.key_is_optional))
+    known = kind if service is None else service
+    try:
+        key = _key(known.key_variable, is_optional=known.key_is_optional)
+        return kind(api=kind.api_name(), **key).completed(name, general)
+    except ValidationError as error:
+        faults = [f"its `{fault['loc'][-1]}` {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()]
+    # Raised here and not in the handler: pydantic's error may hold the key.
+    raise ValueError("; ".join(faults))
+
+
+def _is_named(kind: type[UpstreamSettings], name: str) -> bool:
+    return kind.key_variable is not None and kind.api_name() == name.lower()
 
 
 def implied_names(kinds: Iterable[type[UpstreamSettings]]) -> list[str]:
