@@ -123,9 +123,10 @@ def test_what_is_seen_only_when_a_target_is_asked(client: Client) -> None:
 
 def test_a_cached_answer_tells_it_too(client: Client, upstream: MockUpstream) -> None:
     before = len(upstream.requests)
-    answers = [client.send(asking(seed=7, temperature=1.5)) for _ in range(2)]
+    answers = [client.send(asking(seed=7, temperature=1.5)) for _ in range(3)]
     assert [(answer.headers["x-cache"], answer.headers[HEADER]) for answer in answers] == [
         ("miss", "seed, temperature"),
+        ("hit", "seed, temperature"),
         ("hit", "seed, temperature"),
     ]
     assert len(upstream.requests) == before + 1

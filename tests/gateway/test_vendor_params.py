@@ -118,3 +118,16 @@ def test_llama_cpp_says_what_changes_nothing() -> None:
         direct = gateway.complete(model="m", messages=HELLO, max_tokens=1, verbosity="low", user="u")
     assert dict(response.headers)["x-ignored-params"] == "user, verbosity"
     assert direct.ignored_params == ("user", "verbosity")
+
+
+@needs_local_model
+def test_what_a_target_that_failed_would_have_ignored_is_not_told() -> None:
+    with MockUpstream() as upstream:
+        own: dict[str, Any] = {
+            "providers": {"local": {"api": "llama_cpp", "context": 64}, "up": {"api": "openai", "base_url": upstream.url}},
+            "models": {"m": {"targets": ["local/smollm2", "up/ok"], "fallback_on": ["context_length"]}},
+        }
+        with Gateway(settings(**own)) as gateway:
+            response = post(gateway, model="m", verbosity="low", messages=[{"role": "user", "content": "too long " * 2000}])
+        assert (response.status, len(upstream.requests)) == (200, 1)
+    assert "x-ignored-params" not in dict(response.headers)

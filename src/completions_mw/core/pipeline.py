@@ -268,7 +268,8 @@ class Pipeline:
         if isinstance(answer, Completion):
             self._end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))
-        if self._cache is not None and context.cache == "hit":
+        # What a target did not get of a request is worked out anew each time, from its fields.
+        if self._cache is not None and context.cache == "hit" and not context.dropped:
             model = self._catalog.resolve(parsed.model, caller)
             estimate = estimate_request(parsed, model.max_output_tokens, model.media)
             self._cache.known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))

@@ -66,6 +66,7 @@ async def _ask(
 ) -> Completion | OpenedAnswer:
     if target.is_local and caller is not None:
         chat.request.asked_by(nested(caller, context))
+    context.ignored = chat.ignored
     if isinstance(target, InProcessTarget):
         context.note_ignored(sorted(target.ignored & chat.fields.keys()))
     fitted = chat if target.params is None else target.params.fit(chat)
