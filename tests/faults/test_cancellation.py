@@ -215,9 +215,9 @@ class FailingSocket(socket.socket):
         self._count()
         return super().send(*args)
 
-    def recv(self, *args: Any) -> bytes:
+    def recv_into(self, *args: Any) -> int:
         self._count()
-        return super().recv(*args)
+        return super().recv_into(*args)
 
     def _count(self) -> None:
         kind = type(self)

@@ -101,7 +101,7 @@ def test_an_answer_that_cannot_be_used(client: Client, upstream: MockUpstream, m
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503, 504, 529])
 def test_an_error_status(client: Client, upstream: MockUpstream, caplog: pytest.LogCaptureFixture, status: int) -> None:
-    expected = {400: 400, 408: 504, 413: 413, 422: 400, 429: 429, 504: 504}
+    expected = {400: 400, 408: 504, 413: 413, 422: 400, 429: 429, 504: 504, 529: 503}
     answer = client.post(f"status-{status}")
     assert answer.status == expected.get(status, 502)
     assert answer.headers["x-completions-error-source"] == "upstream"

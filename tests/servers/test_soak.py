@@ -132,7 +132,7 @@ def settings(ledger: str, admission: str) -> str:
             "tenants": {"all": {"limits": limits, "budget": budget}},
             "models": {**models, "cached": {**model, "targets": ["mock/paced"], "cache": {"enabled": True, "ttl": 2.0}}},
             "stores": {"admission": admission, "ledger": ledger, "ledger_timeout": STORE_PATIENCE, "lease_ttl": LEASE_SECONDS},
-            **{"keep_alive": 15.0, "send_timeout": 60.0, "body_timeout": 30.0},
+            **{"keep_alive": 15.0, "send_timeout": 60.0, "body_timeout": 30.0, "breaker": {"enabled": False}},
         }
     )
 
