@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from completions_mw import GatewayError, RateLimitError, Settings, UpstreamTimeoutError
+from completions_mw import GatewayError, InvalidRequestError, RateLimitError, Settings, UpstreamTimeoutError
 from completions_mw.blocking import run_sync
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempts import Attempts
@@ -31,10 +31,14 @@ class Waits(NamedTuple):
 
     time: FakeClock
     seconds: list[float]
-    passes: bool = True
+    passes: bool
+    leaves: list[bool]
+    """Whether the client leaves during a wait."""
 
     async def pause(self, seconds: float, connection: ClientConnection | None) -> None:
         self.seconds.append(seconds)
+        if self.leaves:
+            raise ClientDisconnectedError
         if self.passes:
             self.time.advance(seconds)
 
@@ -75,7 +79,7 @@ class Bench:
 
     def __init__(self, *targets: Any, keys: int = 0, passes: bool = True, **more: Any) -> None:
         self.time = FakeClock()
-        self.waits = Waits(self.time, [], passes)
+        self.waits = Waits(self.time, [], passes, [])
         self.notes = Notes()
         provider = {"api": "openai", "api_keys": [f"key-{number}" for number in range(keys)]}
         model = {"targets": [f"up/{name}" for name in targets or ("a",)], **more.pop("model", {})}
@@ -308,6 +312,27 @@ def test_each_key_is_tried_once() -> None:
     bench.always["a"] = lambda: refused(401)
     assert bench.fail().upstream_status == 401
     assert len(bench.asked) == 3
+
+
+def test_the_failure_that_is_told_is_not_lost_too() -> None:
+    """The client gets it, and is charged for it, though another target could not be asked after it."""
+    unable = InvalidRequestError("The API of this target has no words for it.")
+    bench = Bench("a", "b", model={"fallback_on": ["timeout"]}).ends("a", late()).ends("b", unable)
+    assert bench.fail().code == "upstream_timeout"
+    assert (bench.context.target, bench.context.lost) == ("up/a", ())
+
+
+def test_a_client_that_leaves_during_a_wait_pays_for_nobodys_work() -> None:
+    bench = Bench().ends("a", unreachable())
+    bench.waits.leaves.append(True)
+    with pytest.raises(ClientDisconnectedError):
+        bench.run()
+    assert (bench.context.target, bench.context.lost) == (None, ())
+    bench = Bench(retries={"maybe_billed": True}).ends("a", late())
+    bench.waits.leaves.append(True)
+    with pytest.raises(ClientDisconnectedError):
+        bench.run()
+    assert [lost.target for lost in bench.context.lost] == ["up/a"]
 
 
 def test_a_client_that_leaves_ends_it() -> None:

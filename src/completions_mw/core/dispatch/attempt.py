@@ -1,6 +1,6 @@
 """One attempt: asks a target, and takes in what its answer or failure says of its health."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from completions_mw.core.answers.usage import usage_of_error
@@ -9,7 +9,7 @@ from completions_mw.core.dispatch.failures import cooldown, is_fault, leaves_bil
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
 from completions_mw.core.telemetry.observer import Observer
-from completions_mw.errors import ClientDisconnectedError, GatewayError, UpstreamTimeoutError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InvalidRequestError, UpstreamTimeoutError
 
 T = TypeVar("T")
 Ask = Callable[[RequestContext, Target, Asking], Awaitable[T]]
@@ -32,6 +32,14 @@ class Failure(NamedTuple):
         if not leaves_bill(self.error):
             return ()
         return (LostAttempt(self.target.name, self.seconds, self.error.received, usage_of_error(self.error)),)
+
+
+def telling(failures: Sequence[Failure]) -> Failure:
+    """Return the failure that says why nobody answers: the last one, unless that target could not be asked for want of words in its API."""
+    asked = [
+        failure for failure in failures if not (isinstance(failure.error, InvalidRequestError) and failure.error.upstream_status is None)
+    ]
+    return (asked or failures)[-1]
 
 
 class Attempt:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from completions_mw.core.context import RequestContext
-from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, seconds_left
-from completions_mw.core.dispatch.failures import leads_on, may_pass, telling
+from completions_mw.core.context import LostAttempt, RequestContext
+from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, seconds_left, telling
+from completions_mw.core.dispatch.failures import leads_on, may_pass
 from completions_mw.core.dispatch.hedging import Hedging
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
@@ -64,6 +64,7 @@ class Attempts:
         """
         targets = route.candidates(context.clock.monotonic(), skipped)
         failures: list[Failure] = []
+        told: Failure | None = None
         attempt = 1
         try:
             while targets:
@@ -74,15 +75,24 @@ class Attempts:
                     return answer
                 wait, targets = self._repeatable(context, route, failures[known:], attempt)
                 if targets:
+                    # Nobody is at work meanwhile, so that a client who leaves pays for nothing.
+                    context.target = None
                     await self._waiting.pause(wait, asking.connection)
                 attempt += 1
-            raise telling([failure.error for failure in failures]) if failures else _unavailable(route)
+            if not failures:
+                raise _unavailable(route)
+            told = telling(failures)
+            context.target, context.asked = told.target.name, context.clock.monotonic() - told.seconds
+            raise told.error
         except GatewayError:
             context.note_attempts(None, has_choice=False)
             raise
         finally:
-            # An exception holds this frame by its traceback: were it held by the frame, both would wait for the garbage collector.
+            if failures:
+                context.lost += _bills(failures, told)
+            # Exceptions hold this frame by their tracebacks: were they held by the frame, both would wait for the garbage collector.
             failures.clear()
+            del told
 
     async def _first_of(
         self,
@@ -115,8 +125,6 @@ class Attempts:
                 if route.hedges and not failures:
                     rival = targets[min(place + 1, len(targets) - 1)]
                     return await self._hedging.answer(context, route, target, rival, asking, ask)
-                if failures:
-                    context.lost += failures[-1].bills()
                 return await self._attempt.answer(context, route, target, asking, ask, is_retry=is_retry)
             except GatewayError as error:
                 failures.append(Failure(target, error, context.seconds_of_target()))
@@ -151,6 +159,11 @@ class Attempts:
         soonest = min(waits.values(), default=0.0)
         now = context.clock.monotonic()
         return soonest, [target for target, wait in waits.items() if wait == soonest and target.health.retries.take(now)]
+
+
+def _bills(failures: Sequence[Failure], told: Failure | None) -> tuple[LostAttempt, ...]:
+    """Return the failed attempts that may be billed, but for the one that the client is told of."""
+    return tuple(bill for failure in failures if failure is not told for bill in failure.bills())
 
 
 def _unavailable(route: Route) -> ServiceUnavailableError:

@@ -1,7 +1,7 @@
 """What the failure of a target says: who may be asked next, and whether the target is to blame (docs/routing.md, Failures)."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from typing import Final
 
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
@@ -50,12 +50,6 @@ def may_pass(error: GatewayError, *, maybe_billed: bool) -> bool:
     if error.upstream_status is None:
         return error.code in _REPEATED_CODES
     return error.upstream_status in _REPEATED_STATUSES and error.upstream_code != _NO_QUOTA
-
-
-def telling(errors: Sequence[GatewayError]) -> GatewayError:
-    """Return the error that says why nobody answers: the last one, unless that target could not be asked for want of words in its API."""
-    asked = [error for error in errors if not (isinstance(error, InvalidRequestError) and error.upstream_status is None)]
-    return (asked or errors)[-1]
 
 
 def is_fault(error: GatewayError) -> bool:
