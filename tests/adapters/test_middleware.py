@@ -8,6 +8,7 @@ from anyio.from_thread import BlockingPortal
 
 from completions_mw import AsyncGateway, Gateway
 from completions_mw.adapters import asgi, wsgi
+from completions_mw.core.validation.body_room import BodyRoom
 from tests.adapters.given import CHAT_BODY, HEADERS, settings, upstream_settings
 from tests.hosts.base import CHAT, Host
 from tests.support.asgi_driver import ASGIServer
@@ -33,7 +34,7 @@ def test_an_asgi_path_is_taken_below_its_mount(path: str, root: str, below: str)
 @pytest.mark.parametrize("copies", [{"HTTP_CONTENT_LENGTH": "5", "HTTP_CONTENT_TYPE": "text/plain"}, {"HTTP_CONTENT_LENGTH": ""}])
 def test_copies_of_the_length_and_the_type_are_no_headers(copies: dict[str, str]) -> None:
     environ = environ_of(Sent("POST", CHAT, (*HEADERS, ("content-length", "7"))), io.BytesIO())
-    assert sorted(wsgi.to_request({**environ, **copies}).headers) == sorted((*HEADERS, ("content-length", "7")))
+    assert sorted(wsgi.to_request({**environ, **copies}, BodyRoom(0)).headers) == sorted((*HEADERS, ("content-length", "7")))
 
 
 def check_alone(host: Host) -> None:

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import IO, TYPE_CHECKING, Final, Unpack, cast
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
-from completions_mw.adapters.wsgi_client import check_chunks, discard, read
+from completions_mw.adapters.wsgi_client import CountedStream, check_chunks, discard, is_small, read
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.routes import Routes
+from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.gateway import Gateway
 from completions_mw.gateway.options import GatewayOptions, check_option_names
@@ -117,7 +118,7 @@ def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
 def answer(model: str = "") -> flask.Response:
     """Answer the current request: the view of all routes."""
     gateway: Gateway = flask.current_app.extensions["completions_mw"]
-    request = to_request(flask.request)
+    request = to_request(flask.request, gateway.body_room)
     if not gateway.has_path(request.path):
         # Flask matches `//api` with the route `/api`.
         flask.abort(404)
@@ -145,9 +146,14 @@ def close_stream(error: BaseException | None) -> None:
         stream.close()
 
 
-def to_request(request: flask.Request) -> Request:
-    """Return the `Request` for a Flask request."""
-    return replace(wsgi.to_request(request.environ, request), body=FlaskBody(request), debug=flask.current_app.debug)
+def to_request(request: flask.Request, room: BodyRoom) -> Request:
+    """Return the `Request` for a Flask request.
+
+    Args:
+        request: the request of Flask.
+        room: memory for the bodies of all requests.
+    """
+    return replace(wsgi.to_request(request.environ, room, request), body=FlaskBody(request, room), debug=flask.current_app.debug)
 
 
 def to_flask_response(response: Response[BlockingIterator[bytes]] | Response[bytes]) -> flask.Response:
@@ -183,15 +189,25 @@ def _nothing() -> None:
 class FlaskBody:
     """The `RequestBody` of a Flask request, which a `before_request` function may have read already."""
 
-    def __init__(self, request: flask.Request) -> None:
+    def __init__(self, request: flask.Request, room: BodyRoom) -> None:
         self._request = request
+        self._room = room
 
     async def read(self, limit: int) -> bytes:
         check_chunks(self._request.environ)
         # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
         self._request.max_content_length = limit + 1
         try:
-            return read(self._request.get_data, self._request.stream)
+            stream = self._request.stream
+            if is_small(self._request.environ):
+                return read(self._request.get_data, stream)
+            with BodyShare(self._room) as share:
+                # Read by Flask all the same: somebody may have read it before, and Flask keeps it for others.
+                self._request.stream = cast("IO[bytes]", CountedStream(stream, share))
+                try:
+                    return read(self._request.get_data, stream)
+                finally:
+                    self._request.stream = stream
         except RequestEntityTooLarge:
             raise body_too_large_error(limit) from None
 

@@ -11,6 +11,7 @@ import werkzeug
 from completions_mw.adapters.support import check_gateway
 from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody, shut_down
 from completions_mw.blocking import BlockingIterator
+from completions_mw.core.validation.body_room import BodyRoom
 from completions_mw.gateway import Gateway
 from completions_mw.http import Request, Response
 
@@ -39,7 +40,7 @@ class CompletionsMiddleware:
         self._gateway = gateway
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        request = to_request(environ)
+        request = to_request(environ, self._gateway.body_room)
         if self._app is not None and not self._gateway.owns(request.method, request.path):
             if self._gateway.lacks(request.path):
                 return self._found_or_refused(self._app, environ, start_response, request)
@@ -58,11 +59,12 @@ class CompletionsMiddleware:
         return to_wsgi(self._gateway.refuse(request.method, request.path), start_response)
 
 
-def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
+def to_request(environ: "WSGIEnvironment", room: BodyRoom, native: object = None) -> Request:
     """Return the `Request` for a WSGI environ.
 
     Args:
         environ: the environ of a request.
+        room: memory for the bodies of all requests.
         native: request object of the framework; the environ by default.
     """
     headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
@@ -74,7 +76,7 @@ def to_request(environ: "WSGIEnvironment", native: object = None) -> Request:
         method=environ["REQUEST_METHOD"],
         path=environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace"),
         headers=tuple(headers),
-        body=WSGIBody(environ),
+        body=WSGIBody(environ, room),
         client=environ.get("REMOTE_ADDR"),
         native=environ if native is None else native,
         connection=_connection(environ),

@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Final, Protocol
@@ -12,6 +13,7 @@ from werkzeug.wsgi import get_input_stream
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.polling import new_poll
+from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, LengthRequiredError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 8192
 """Bytes that are dropped at a time."""
+LARGE: Final = 65536
+"""Bytes of a body that are read at a time, and above which it takes a share of the room for bodies while it is read."""
 
 
 class Readable(Protocol):
@@ -28,23 +32,64 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class WSGIBody:
-    """The `RequestBody` of a WSGI request."""
+class CountedStream:
+    """A body that takes a share of the room for bodies as it is read.
 
-    def __init__(self, environ: "WSGIEnvironment") -> None:
+    Args:
+        stream: the body.
+        share: its share.
+    """
+
+    def __init__(self, stream: Readable, share: BodyShare) -> None:
+        self._stream = stream
+        self._share = share
+
+    def read(self, size: int = sys.maxsize) -> bytes:
+        """Return the whole body, or so many bytes of it.
+
+        Raises:
+            ServiceUnavailableError: there is no room left.
+        """
+        pieces: list[bytes] = []
+        while piece := self._stream.read(min(LARGE, size)):
+            self._share.take(len(piece))
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+
+class WSGIBody:
+    """The `RequestBody` of a WSGI request.
+
+    Args:
+        environ: the environ of the request.
+        room: memory for the bodies of all requests.
+    """
+
+    def __init__(self, environ: "WSGIEnvironment", room: BodyRoom) -> None:
         self._environ = environ
+        self._room = room
 
     async def read(self, limit: int) -> bytes:
         check_chunks(self._environ)
         try:
             # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
             stream = get_input_stream(self._environ, max_content_length=limit + 1)
-            return read(stream.read, stream)
+            if is_small(self._environ):
+                return read(stream.read, stream)
+            with BodyShare(self._room) as share:
+                return read(CountedStream(stream, share).read, stream)
         except RequestEntityTooLarge:
             raise body_too_large_error(limit) from None
 
     async def discard(self, limit: int, seconds: float) -> bool:
         return discard(get_input_stream(self._environ), self._environ, limit, seconds)
+
+
+def is_small(environ: "WSGIEnvironment") -> bool:
+    """Tell whether a body is so small that it is read at once: all of them are no more than the server's threads can have."""
+    length: str = environ.get("CONTENT_LENGTH") or ""
+    return length.isdecimal() and len(length) < 6 and int(length) <= LARGE
 
 
 def check_chunks(environ: "WSGIEnvironment") -> None:

@@ -61,7 +61,7 @@ class Settings(SettingsModel):
     max_body_bytes: Count = 10_485_760
     """Bytes that the body of a request may have at most."""
     max_buffered_bytes: Count = 134_217_728
-    """Bytes that the bodies of all requests may have together while an async server receives them; further requests are `overloaded`."""
+    """Bytes that the bodies of all requests may have together while they are received; further requests are `overloaded`."""
     max_depth: Depth = 64
     """Levels of nesting that the JSON of a request may have at most."""
     max_items: Count = 100_000

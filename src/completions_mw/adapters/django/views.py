@@ -10,8 +10,9 @@ from completions_mw.adapters import asgi, wsgi
 from completions_mw.adapters.django.finishing import handle_to_the_end
 from completions_mw.adapters.django.gateways import gateways
 from completions_mw.adapters.support import needs
-from completions_mw.adapters.wsgi_client import WSGIBody, discard
+from completions_mw.adapters.wsgi_client import CountedStream, WSGIBody, discard, is_small
 from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, RequestBody, Response
@@ -29,8 +30,8 @@ def answer(request: HttpRequest, path: str, model: str = "") -> Any:
 
     It is no coroutine function, so that Django calls it directly under both; under ASGI it returns a response that Django awaits.
     """
-    own_request = to_request(request, path + model)
     blocking, asynchronous = gateways()
+    own_request = to_request(request, path + model, blocking.body_room)
     if not blocking.has_path(own_request.path):
         raise Http404
     # Otherwise GZipMiddleware would buffer a stream, or compress each piece as a file of its own.
@@ -84,20 +85,21 @@ class AsyncResponse(HttpResponse):  # type: ignore[misc]
         return response
 
 
-def to_request(request: HttpRequest, path: str) -> Request:
+def to_request(request: HttpRequest, path: str, room: BodyRoom) -> Request:
     """Return the `Request` for a Django request.
 
     Args:
         request: a request under WSGI or ASGI.
         path: path of the request below the URLs that include the adapter's.
+        room: memory for the bodies of all requests under WSGI.
     """
-    body: RequestBody = DjangoBody(request)
+    body: RequestBody = DjangoBody(request, room)
     if isinstance(request, ASGIRequest):
         return replace(asgi.to_request(request.scope, body, request), path=path, debug=settings.DEBUG)
     if not request.META.get("CONTENT_LENGTH"):
         # Django would read a chunked body as an empty one.
-        body = WSGIBody(request.environ)
-    return replace(wsgi.to_request(request.environ, request), path=path, body=body, debug=settings.DEBUG)
+        body = WSGIBody(request.environ, room)
+    return replace(wsgi.to_request(request.environ, room, request), path=path, body=body, debug=settings.DEBUG)
 
 
 def to_django_response(response: Response[Any], request: HttpRequest) -> HttpResponse:
@@ -127,17 +129,26 @@ class DjangoBody:
     """The `RequestBody` of a Django request, which Django or a middleware may have read already.
 
     Django's setting `DATA_UPLOAD_MAX_MEMORY_SIZE` does not apply: it only bounds `request.body`.
+
+    Args:
+        request: the request of Django.
+        room: memory for the bodies of all requests. Under ASGI Django has received a body before, on disk above
+            `FILE_UPLOAD_MAX_MEMORY_SIZE`, and nothing else runs while it is read.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, room: BodyRoom) -> None:
         self._request = request
+        self._room = room
 
     async def read(self, limit: int) -> bytes:
         try:
-            body: bytes = self._request.read(limit + 1)
+            if isinstance(self._request, ASGIRequest) or is_small(self._request.environ):
+                body: bytes = self._request.read(limit + 1)
+                return body
+            with BodyShare(self._room) as share:
+                return CountedStream(self._request, share).read(limit + 1)
         except UnreadablePostError:
             raise ClientDisconnectedError from None
-        return body
 
     async def discard(self, limit: int, seconds: float) -> bool:
         if isinstance(self._request, ASGIRequest):

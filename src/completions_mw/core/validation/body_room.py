@@ -1,6 +1,11 @@
 """The memory for bodies that are being received."""
 
+from typing import Final
+
 from completions_mw.errors import overloaded_error
+
+PAGE: Final = 8192
+"""Bytes of which the room is counted. The first ones of a body are free, so that most requests count nothing."""
 
 
 class BodyRoom:
@@ -10,11 +15,11 @@ class BodyRoom:
         max_bytes: maximum of bytes.
     """
 
-    __slots__ = ("left",)
+    __slots__ = ("free_pages",)
 
     def __init__(self, max_bytes: int) -> None:
-        self.left = max_bytes
-        """Bytes that no body takes."""
+        # A list, because threads take pages at the same time, and its methods are atomic.
+        self.free_pages = [None] * (max_bytes // PAGE)
 
 
 class BodyShare:
@@ -24,17 +29,19 @@ class BodyShare:
         room: the room.
     """
 
-    __slots__ = ("_room", "_size")
+    __slots__ = ("_pages", "_room", "_size")
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room
         self._size = 0
+        self._pages = 0
 
     def __enter__(self) -> "BodyShare":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._room.left += self._size
+        if self._pages:
+            self._room.free_pages.extend([None] * self._pages)
 
     def take(self, size: int) -> None:
         """Take room for a piece of the body.
@@ -42,7 +49,10 @@ class BodyShare:
         Raises:
             ServiceUnavailableError: there is no room left.
         """
-        if size > self._room.left:
-            raise overloaded_error()
-        self._room.left -= size
         self._size += size
+        try:
+            while self._size > PAGE * (self._pages + 1):
+                self._room.free_pages.pop()
+                self._pages += 1
+        except IndexError:
+            raise overloaded_error() from None
