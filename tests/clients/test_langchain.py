@@ -111,9 +111,17 @@ def test_embeddings(endpoint: Endpoint) -> None:
     assert short.embed_query("Hello!") == [0.75, 0.25]
 
 
-def test_wrong_key(endpoint: Endpoint) -> None:
-    with pytest.raises(openai.AuthenticationError):
-        chat(endpoint._replace(api_key="sk-wrong-0123456789")).invoke(TEXT)
+@pytest.mark.parametrize(
+    ("model", "key", "error"),
+    [
+        ("echo", "sk-wrong-0123456789", openai.AuthenticationError),
+        ("gpt-9", None, openai.NotFoundError),
+        ("limited", None, openai.RateLimitError),
+    ],
+)
+def test_refused(endpoint: Endpoint, model: str, key: str | None, error: type[openai.APIStatusError]) -> None:
+    with pytest.raises(error):
+        chat(endpoint._replace(api_key=key or endpoint.api_key), model).invoke(TEXT)
 
 
 def test_who_leaves_a_stream_stops_the_upstream(endpoint: Endpoint, upstream: MockUpstream) -> None:
