@@ -37,6 +37,13 @@ def test_an_installed_package_brings_a_format(monkeypatch: pytest.MonkeyPatch) -
     assert said(settings()) == "one two"
 
 
+@pytest.mark.parametrize("path", ["no.such.module:Format", "tests.support.toy_format:Nothing"])
+def test_a_package_whose_format_is_broken_is_named(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(custom_formats, "entry_points", EntryPoints([EntryPoint("toy", path, custom_formats.GROUP)]).select)
+    with pytest.raises(ConfigurationError, match=r"^providers\.toy\.format: `toy` cannot be imported: "):
+        said(settings())
+
+
 @pytest.mark.parametrize(
     ("formats", "words"),
     [

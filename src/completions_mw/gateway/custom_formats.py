@@ -24,7 +24,7 @@ def custom_formats(settings: Settings, given: "Mapping[str, CustomFormat]") -> "
         given: wire formats that the host app brings, by name; they come before those of packages.
 
     Raises:
-        ConfigurationError: a format is not found or is no `CustomFormat`.
+        ConfigurationError: a format is not found, cannot be imported, or is no `CustomFormat`.
     """
     named = {provider.format: name for name, provider in settings.providers.items() if isinstance(provider, CustomSettings)}
     if not named:
@@ -37,7 +37,10 @@ def custom_formats(settings: Settings, given: "Mapping[str, CustomFormat]") -> "
         if format not in given and format not in installed:
             hint = suggestion(format, [*given, *installed])
             raise ConfigurationError(f"providers.{provider}.format: `{format}` is not in `providers=` of the gateway; {hint}")
-        made = given[format] if format in given else installed[format].load()()
+        try:
+            made = given[format] if format in given else installed[format].load()()
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(f"providers.{provider}.format: `{format}` cannot be imported: {error}") from error
         if not isinstance(made, CustomFormat):
             raise ConfigurationError(f"providers.{provider}.format: `{format}` should be a CustomFormat, not {type(made).__name__}")
         found[format] = made

@@ -24,10 +24,8 @@ def implied_provider(name: str, kinds: Iterable[type[UpstreamSettings]], general
         ValueError: an environment variable is not set, or holds something else; the text names it.
     """
     service = service_named(name)
-    kind = OpenAISettings if service is not None else next((kind for kind in kinds if _is_named(kind, name)), None)
-    if kind is None:
-        raise LookupError(name)
-    known = kind if service is None else service
+    kind = OpenAISettings if service is not None else {kind.api_name(): kind for kind in _nameable(kinds)}[name.lower()]
+    known = service or kind
     try:
         key = _key(known.key_variable, is_optional=known.key_is_optional)
         return kind(api=kind.api_name(), **key).completed(name, general)
@@ -37,13 +35,13 @@ def implied_provider(name: str, kinds: Iterable[type[UpstreamSettings]], general
     raise ValueError("; ".join(faults))
 
 
-def _is_named(kind: type[UpstreamSettings], name: str) -> bool:
-    return kind.key_variable is not None and kind.api_name() == name.lower()
-
-
 def implied_names(kinds: Iterable[type[UpstreamSettings]]) -> list[str]:
     """Return the names of the providers that need no table."""
-    return [service.name for service in SERVICES if service.name] + [kind.api_name() for kind in kinds if kind.key_variable is not None]
+    return [service.name for service in SERVICES if service.name] + [kind.api_name() for kind in _nameable(kinds)]
+
+
+def _nameable(kinds: Iterable[type[UpstreamSettings]]) -> list[type[UpstreamSettings]]:
+    return [kind for kind in kinds if kind.key_variable is not None]
 
 
 def _key(variable: str | None, *, is_optional: bool) -> dict[str, Any]:
