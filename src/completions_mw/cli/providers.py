@@ -46,7 +46,7 @@ def not_taken(capabilities: Capabilities) -> list[str]:
         *sorted(capabilities.unsupported - {"stream_options"}),
         *(f"{name} above {most}" for name, most in counts.items() if most is not None),
         *(f"{name} {value}" for name, values in sorted(capabilities.refused.items()) for value in sorted(values)),
-        *(f"{name} outside {low:g} to {high:g}" for name, (low, high) in sorted(capabilities.ranges.items())),
+        *(f"{name} outside {capabilities.range_text(name)}" for name in sorted(capabilities.ranges)),
     ]
 
 
@@ -59,7 +59,9 @@ def _rows() -> Iterator[_Row]:
     # Of the defaults: the settings of a real provider may change what its API supports.
     claude, deployments = AnthropicSettings.model_construct(api="anthropic"), AzureSettings.model_construct(api="azure")
     google, aws = GeminiSettings.model_construct(api="gemini"), BedrockSettings.model_construct(api="bedrock")
-    yield _api_row(claude, claude.default_base_url(""), "https://docs.anthropic.com/en/api/messages", anthropic.capabilities_of(claude))
+    yield _api_row(
+        claude, claude.default_base_url(""), "https://platform.claude.com/docs/en/api/messages", anthropic.capabilities_of(claude)
+    )
     yield _api_row(deployments, "https://{resource}.openai.azure.com", f"{_MICROSOFT}/reference", azure.capabilities_of(deployments))
     yield _api_row(google, google.default_base_url(""), "https://ai.google.dev/api/generate-content", gemini.capabilities_of(google))
     yield _api_row(aws, "https://bedrock-runtime.{region}.amazonaws.com", f"{_AWS}/API_runtime_Converse.html", bedrock.capabilities_of(aws))

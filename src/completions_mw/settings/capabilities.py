@@ -36,6 +36,12 @@ class Capabilities:
     min_top_k: int = 1
     """Smallest `top_k` that the service takes; a smaller one, which stands for no limit, is left out."""
 
+    def range_text(self, name: str) -> str:
+        """Return the range of a parameter in words, as `0 to 1.5`."""
+        low, high = self.ranges[name]
+        # 15 digits: whole numbers of 32 bits stay whole.
+        return f"{low:.15g} to {high:.15g}"
+
     def without(self, *names: str) -> "Capabilities":
         """Return these capabilities without the parameters `names`."""
         return replace(self, unsupported=self.unsupported.union(names)) if not self.unsupported.issuperset(names) else self

@@ -125,5 +125,6 @@ class ModelSettings(SettingsModel):
     @model_validator(mode="after")
     def _check_prices(self) -> Self:
         if self.prices is not None and self.prices.output is None and self.kind_of_targets != "embeddings":
-            raise faults([(("prices", "output"), "is missing")])
+            hint = '; only a model with `kind = "embeddings"` has none' if self.kind_of_targets is None else ""
+            raise faults([(("prices", "output"), f"is missing{hint}")])
         return self

@@ -183,7 +183,7 @@ def _misfit(capabilities: Capabilities, name: str, value: Any) -> _Misfit | None
         return _Misfit(name, "unsupported_parameter", text, not (is_silent or name in _HINTS), is_silent)
     if name in capabilities.ranges:
         low, high = capabilities.ranges[name]
-        return None if low <= value <= high else _wrong(name, value, f"{low:g} to {high:g}", min(max(value, low), high))
+        return None if low <= value <= high else _wrong(name, value, capabilities.range_text(name), min(max(value, low), high))
     if name == "n" and (most := capabilities.max_choices) is not None and value > most:
         return _wrong(name, value, f"1 to {most}" if most > 1 else "1", most)
     if name == "stop" and (most := capabilities.max_stop) is not None and isinstance(value, list) and len(value) > most:
