@@ -67,7 +67,9 @@ def test_an_address_has_the_variables_of_its_customer(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DATABRICKS_HOST", "https://dbc.cloud.databricks.com/")
     assert base_url("databricks") == "https://dbc.cloud.databricks.com/serving-endpoints"
     monkeypatch.delenv("DATABRICKS_HOST")
-    with pytest.raises(ConfigurationError, match=r"providers\.databricks\.base_url: the environment variable DATABRICKS_HOST is not set"):
+    with pytest.raises(
+        ConfigurationError, match=r"providers\.databricks\.base_url: is missing, and the environment variable DATABRICKS_HOST is not set"
+    ):
         base_url("databricks")
 
 
@@ -119,14 +121,17 @@ def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> N
         ("gorq/m", r"`gorq` is not a provider; did you mean `groq`\?"),
         ("azure/m", "and its `resource` is missing, and the environment variable AZURE_OPENAI_ENDPOINT is not set"),
         ("bedrock/m", "and its `region` should be an AWS region such as `eu-central-1`, here or in the environment variable AWS_REGION"),
-        ("cloudflare/m", "and its `base_url` the environment variable CLOUDFLARE_ACCOUNT_ID is not set"),
+        ("cloudflare/m", "and its `base_url` is missing, and the environment variable CLOUDFLARE_ACCOUNT_ID is not set"),
+        ("databricks/m", "and its `base_url` is missing, and {DATABRICKS_HOST}/serving-endpoints should be a URL that starts with http"),
+        ("mistral/m", "and the environment variable MISTRAL_API_KEY should be 1 to 4096 printable ASCII characters without spaces$"),
     ],
 )
 def test_a_provider_that_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch, target: str, words: str) -> None:
     for name in ("GROQ_API_KEY", "GEMINI_API_KEY", "CLOUDFLARE_ACCOUNT_ID", "AZURE_OPENAI_ENDPOINT", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AZURE_OPENAI_API_KEY", "CLOUDFLARE_API_KEY"):
+    for name in ("AZURE_OPENAI_API_KEY", "CLOUDFLARE_API_KEY", "DATABRICKS_TOKEN", "DATABRICKS_HOST"):
         monkeypatch.setenv(name, "sk-1")
+    monkeypatch.setenv("MISTRAL_API_KEY", "sk canary")
     with pytest.raises(ConfigurationError, match=rf"^models\.m\.targets\[0\]: .*{words}"):
         implied(target)
 

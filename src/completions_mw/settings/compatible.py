@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.safe_params import SAFE_PARAMS
+from completions_mw.settings.types import base_url as checked_url
 
 _ALL: Final = Capabilities()
 _variable: Final = re.compile(r"\{([A-Z_]+)\}")
@@ -237,12 +238,15 @@ def address_of(service: Service) -> str:
     """Return the base URL of a service, with the environment variables in it.
 
     Raises:
-        ValueError: a variable is not set.
+        ValueError: a variable is not set, or they make no URL. The text goes on after the name of the field `base_url`.
     """
     missing = [name for name in _variable.findall(service.base_url) if not os.environ.get(name)]
     if missing:
-        raise ValueError(f"the environment variable {missing[0]} is not set")
-    return _variable.sub(lambda found: os.environ[found[1]].rstrip("/"), service.base_url)
+        raise ValueError(f"is missing, and the environment variable {missing[0]} is not set")
+    try:
+        return checked_url(_variable.sub(lambda found: os.environ[found[1]].rstrip("/"), service.base_url))
+    except ValueError as error:
+        raise ValueError(f"is missing, and {service.base_url} {error}") from None
 
 
 def service_at(base_url: str) -> Service | None:

@@ -35,7 +35,7 @@ def _reason(fault: ErrorDetails) -> str:
             return "is missing"
         case "union_tag_invalid":
             return f"should be {fault['ctx']['expected_tags']}"
-        case "tuple_type":
+        case "tuple_type" | "frozen_set_type":
             return "should be a list"
         case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
             return "should be a table"

@@ -30,9 +30,10 @@ def implied_provider(name: str, kinds: Iterable[type[UpstreamSettings]], general
         key = _key(known.key_variable, is_optional=known.key_is_optional)
         return kind(api=kind.api_name(), **key).completed(name, general)
     except ValidationError as error:
-        faults = [f"its `{fault['loc'][-1]}` {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()]
+        found = [(str(fault["loc"][-1]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
     # Raised here and not in the handler: pydantic's error may hold the key.
-    raise ValueError("; ".join(faults))
+    subjects = {"api_key": f"the environment variable {known.key_variable}"}
+    raise ValueError("; ".join(f"{subjects.get(field, f'its `{field}`')} {text}" for field, text in found))
 
 
 def implied_names(kinds: Iterable[type[UpstreamSettings]]) -> list[str]:
