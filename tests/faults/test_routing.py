@@ -84,14 +84,14 @@ def test_a_refused_connection_is_tried_again(make: Make) -> None:
 
 @both_ways
 def test_a_client_with_little_time_gets_an_error_in_time(make: Make, upstream: MockUpstream, stream: bool) -> None:
-    answer = make().send(hurried("ttfb", "200", stream=stream))
+    answer = make().send(hurried("ttfb", "500", stream=stream))
     assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
     # The upstream would wait for ever.
     assert upstream.wait_closed().request.model == "ttfb"
 
 
 def test_a_stream_ends_at_the_clients_time(make: Make) -> None:
-    answer = make().send(hurried("stall", "400", stream=True))
+    answer = make().send(hurried("stall", "1000", stream=True))
     assert (answer.status, answer.error["code"]) == (200, "upstream_timeout")
 
 
@@ -124,7 +124,7 @@ def test_a_client_with_little_time_shares_its_failure_with_nobody(upstream: Mock
     client = AsyncClient(settings_for(upstream, {"total": 20.0}, cache={"enabled": True, "when": "always"}))
 
     async def both() -> list[int]:
-        first = asyncio.create_task(client.asend(hurried("ttfb", "300")))
+        first = asyncio.create_task(client.asend(hurried("ttfb", "1000")))
         await asyncio.to_thread(upstream.wait_for, lambda: bool(upstream.requests))
         second = asyncio.create_task(client.asend(request("ttfb")))
         statuses = [(await first).status]
