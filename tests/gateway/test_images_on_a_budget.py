@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw import BudgetExceededError, Caller, Gateway, InvalidRequestError, Settings
+from completions_mw import Budget, BudgetExceededError, Caller, Gateway, InvalidRequestError, Settings
 from tests.core.costs.media.test_image_sizes import png
 
 BILLED = 2833 + 4 * 5667
@@ -56,3 +56,11 @@ def test_one_costs_no_more_than_a_request_may(gateway: Gateway) -> None:
         with pytest.raises(InvalidRequestError, match="a single request may cost"):
             look(gateway, url, caller)
     look(gateway, "https://example.org/a.png", Caller("ann", max_cost="0.001"), detail="low")
+
+
+def test_a_refusal_tells_what_the_images_count_as(gateway: Gateway) -> None:
+    """And what an operator sets whose models count otherwise."""
+    with pytest.raises(InvalidRequestError, match=rf"count as {BILLED} tokens of it\. The model's settings `image_tokens`"):
+        look(gateway, SMALL, Caller("ann", max_cost="0.003"))
+    with pytest.raises(BudgetExceededError, match=rf"count as {BILLED} tokens of it\. The model's settings `image_tokens`"):
+        look(gateway, SMALL, Caller("bob", budget=Budget(usd="0.003", period="total")))

@@ -108,8 +108,15 @@ class Budgets:
                 applied.append(AppliedBudget(Account(*scope, period, nano(budget.usd)), budget.period))
         return tuple(applied)
 
-    async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext) -> None:
-        """Reserve `amount` nano-dollars in all of the given budgets, or in none of them.
+    async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext, media: int = 0) -> None:
+        """Reserve money in all of the given budgets, or in none of them.
+
+        Args:
+            entry: the request.
+            amount: nano-dollars.
+            budgets: the budgets.
+            context: of the request.
+            media: tokens of its images, sounds and files, which a refusal tells.
 
         Raises:
             BudgetExceededError: the amount does not fit into one of the budgets.
@@ -121,7 +128,7 @@ class Budgets:
         refusal = await self._ledger.reserve(entry, amount, [budget.account for budget in budgets], self._ttl_ms)
         if refusal is not None:
             period = next(budget.period for budget in budgets if budget.account == refusal.account)
-            raise await self._refused(refusal, amount, period, context)
+            raise await self._refused(refusal, amount, period, context, media)
 
     async def balances(self, budgets: tuple[AppliedBudget, ...]) -> list[Balance]:
         """Return the state of budgets in their periods.
@@ -146,7 +153,7 @@ class Budgets:
                 alert = BudgetAlert(change.scope, change.name, change.period, _usd(change.limit), _usd(change.spent), threshold)
                 await self._tell(alert, context)
 
-    async def _refused(self, refusal: Refusal, amount: int, period: Period, context: RequestContext) -> BudgetExceededError:
+    async def _refused(self, refusal: Refusal, amount: int, period: Period, context: RequestContext, media: int) -> BudgetExceededError:
         account = refusal.account
         if refusal.first:
             reached = refusal.spent * 100 // account.limit
@@ -155,7 +162,7 @@ class Budgets:
             )
             await self._tell(alert, context)
         ends = period_end(period, self._clock.time())
-        return budget_exceeded_error(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends)
+        return budget_exceeded_error(account.scope, account.limit, refusal.spent, refusal.reserved, amount, period, ends, media)
 
     async def _tell(self, alert: BudgetAlert, context: RequestContext | None) -> None:
         if self._on_budget is None:

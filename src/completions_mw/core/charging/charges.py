@@ -119,7 +119,7 @@ class Charges:
             raise
         if charge.budgets and charge.amount:
             try:
-                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, context)
+                await self._budgets.reserve(charge.entry, charge.amount, charge.budgets, context, charge.estimate.media_bound)
             except GatewayError:
                 await self.release(charge)
                 raise

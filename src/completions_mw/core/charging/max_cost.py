@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Final, Literal
 
+from completions_mw.core.costs.media import media_hint
 from completions_mw.core.costs.prices import FREE, ceiling, nano, usd
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
@@ -49,14 +50,21 @@ class MaxCost:
         amount = ceiling(model.ceiling, estimate.prompt_bound, estimate.completion) * model.route.answers
         limit = Decimal(caller.max_cost) if caller is not None and caller.max_cost is not None else self._max_cost
         if limit is not None and amount > nano(limit):
-            raise max_cost_exceeded_error(nano(limit), amount)
+            raise max_cost_exceeded_error(nano(limit), amount, estimate.media_bound)
         return amount
 
 
-def max_cost_exceeded_error(limit: int, amount: int) -> InvalidRequestError:
-    """Return the error for a request that may cost `amount`, more than the `limit` of one request; both are nano-dollars."""
+def max_cost_exceeded_error(limit: int, amount: int, media: int = 0) -> InvalidRequestError:
+    """Return the error for a request that may cost more than a single request may.
+
+    Args:
+        limit: what one request may cost, in nano-dollars.
+        amount: what this one may cost, in nano-dollars.
+        media: tokens of its images, sounds and files.
+    """
     text = f"This request may cost {usd(amount)}, and a single request may cost {usd(limit)} at most. "
-    return InvalidRequestError(f"{text}Reduce the input or the maximum of output tokens.", code="max_cost_exceeded")
+    text += f"Reduce the input or the maximum of output tokens.{media_hint(media)}"
+    return InvalidRequestError(text, code="max_cost_exceeded")
 
 
 def unpriced_error(model: str) -> PermissionDeniedError:

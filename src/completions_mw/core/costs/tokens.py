@@ -44,6 +44,8 @@ class TokenEstimate(NamedTuple):
     """Whether the request itself sets that maximum."""
     service_tier: str | None = None
     """Service tier that the request asks for; some tiers cost more than the known price."""
+    media_bound: int = 0
+    """Part of `prompt_bound` that images, sounds and files are counted as."""
 
 
 def estimate_request(request: ValidRequest, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
@@ -75,6 +77,7 @@ def _estimate_chat(chat: Chat, max_output_tokens: int, media: Iterable[MediaRule
         per_choice=per_choice,
         client_set_max=maximum is not None,
         service_tier=chat.fields.get("service_tier"),
+        media_bound=extra.bound,
     )
 
 

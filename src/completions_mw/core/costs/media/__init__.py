@@ -9,6 +9,6 @@ base64_data.py  reads parts of base64 data without decoding all of it
 """
 
 from completions_mw.core.costs.media.families import rules_of
-from completions_mw.core.costs.media.rules import MediaRules, MediaTokens, media_tokens
+from completions_mw.core.costs.media.rules import MediaRules, MediaTokens, media_hint, media_tokens
 
-__all__ = ["MediaRules", "MediaTokens", "media_tokens", "rules_of"]
+__all__ = ["MediaRules", "MediaTokens", "media_hint", "media_tokens", "rules_of"]

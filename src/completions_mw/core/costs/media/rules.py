@@ -47,6 +47,12 @@ class MediaRules(NamedTuple):
         return MediaTokens(min(bound, LIKELY_TOKENS), bound)
 
 
+def media_hint(tokens: int) -> str:
+    """Return what a refusal for its cost says of images, sounds and files that count as so many tokens; nothing if there are none."""
+    text = f"(HINT: Images, sounds and files count as {tokens} tokens of it. The model's settings `image_tokens`, `audio_tokens` and"
+    return f" {text} `file_tokens` can say less.)" if tokens else ""
+
+
 def media_tokens(parts: Sequence[Mapping[str, Any]], rules: Iterable[MediaRules]) -> MediaTokens:
     """Return the tokens of all images, sounds and files of a prompt, by the dearest of the rules that may apply."""
     likely, bound = 0, 0
