@@ -13,6 +13,8 @@ from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
 SPARE_KEY = "sk-canary-spare-key"
+PATIENT = {"mute": {"targets": ["up/ttfb"]}, "quiet": {"targets": ["up/stall"]}}
+"""Models that never answer, or fall silent, and for which the gateway has patience."""
 Make = Callable[..., Client]
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
@@ -84,14 +86,14 @@ def test_a_refused_connection_is_tried_again(make: Make) -> None:
 
 @both_ways
 def test_a_client_with_little_time_gets_an_error_in_time(make: Make, upstream: MockUpstream, stream: bool) -> None:
-    answer = make().send(hurried("ttfb", "500", stream=stream))
+    answer = make(models=PATIENT).send(hurried("mute", "500", stream=stream))
     assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
     # The upstream would wait for ever.
     assert upstream.wait_closed().request.model == "ttfb"
 
 
 def test_a_stream_ends_at_the_clients_time(make: Make) -> None:
-    answer = make().send(hurried("stall", "1000", stream=True))
+    answer = make(models=PATIENT).send(hurried("quiet", "1000", stream=True))
     assert (answer.status, answer.error["code"]) == (200, "upstream_timeout")
 
 
