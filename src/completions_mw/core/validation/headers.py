@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from completions_mw.errors import HeadersTooLargeError, InvalidRequestError, RequestTooLargeError, UnsupportedMediaTypeError
@@ -56,7 +57,7 @@ def parse_headers(headers: Headers) -> RequestHeaders:
         HeadersTooLargeError: all headers together exceed 32 KiB.
         InvalidRequestError: the framing is ambiguous, or a header has a value that it cannot have.
     """
-    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
+    if sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
         raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
     authorization: tuple[str, ...] = ()
     named: dict[str, str] = {}
