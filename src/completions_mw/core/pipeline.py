@@ -1,4 +1,4 @@
-"""The pipeline: the steps of a request, in their order.
+"""The pipeline: the steps of a request, in their order. Those from `resolve` on are in `core.steps`.
 
     authenticate      find the caller, by its key or by the host app's login            core.keys
     parse             read and validate the body, in the dialect of the route           core.inbound, core.validation
@@ -13,40 +13,35 @@
 Without a cache, `admit` and `reserve` are one call.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
 from pydantic_core import from_json
 
-from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
-from completions_mw.core.charging import CachedAnswers, Charge, Charges
+from completions_mw.core.charging import Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
-from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
-from completions_mw.core.dispatch.parameters import dropped_by
-from completions_mw.core.explain import explain
+from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import GET, MODELS, Route, Routes
-from completions_mw.core.streaming import ChunkSource, ChunkStream, PatientConnection, StreamBody, StreamEnd, StreamRules
-from completions_mw.core.streaming.chunks import OpenedAnswer
+from completions_mw.core.steps import Steps
+from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, StreamRules
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest, parse_headers
 from completions_mw.core.validation.body import discard_body, read_body
 from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, NotCachedError, server_shutdown_error
-from completions_mw.http import ClientConnection, Request, Response
+from completions_mw.errors import GatewayError, InternalError, server_shutdown_error
+from completions_mw.http import Request, Response
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ModelList
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
-from completions_mw.settings.types import ModelKind
 
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
 """Headers of answers that depend on the caller, so that no proxy or browser gives them to another."""
@@ -94,7 +89,6 @@ class Pipeline:
         self.routes = Routes(settings.prefix, self._dialects)
         self.authenticator = authenticator
         self._catalog = catalog
-        self._charges = charges
         self._clock = clock
         self._observer = observer
         self._streaming = streaming
@@ -103,16 +97,10 @@ class Pipeline:
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
         self._cache = cache
-        self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self._end)
+        self._steps = Steps(catalog, charges, clock, observer, attempts, cache)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
-        self._admit_and_reserve = observer.around("admit", charges.reserve)
-        self._dispatch: dict[ModelKind, Callable[..., Awaitable[Completion | OpenedAnswer]]] = {
-            "chat": observer.around("dispatch", Dispatcher(attempts).answer),
-            "embeddings": observer.around("dispatch", Embedder(attempts).answer),
-        }
-        self._settle = observer.around("settle", charges.settle)
 
     async def handle(self, request: Request) -> Response[StreamBody]:
         """Answer an HTTP request. The only place where errors become responses."""
@@ -126,15 +114,15 @@ class Pipeline:
             dialect = self._dialects.get(route.name, dialect)
             response = await self._respond(context, request, route, dialect)
         except Exception as error:
-            self._end(context, error)
+            self._steps.end(context, error)
             response = dialect.error_response(error if isinstance(error, GatewayError) else InternalError())
         except BaseException as error:
             if not self._streaming.background.is_stop(error):
                 # The client has left.
-                self._end(context, error)
+                self._steps.end(context, error)
                 raise
             stopped = server_shutdown_error()
-            self._end(context, stopped)
+            self._steps.end(context, stopped)
             response = dialect.error_response(stopped)
         body = response.body
         headers = (*response.headers, *context.response_headers())
@@ -149,7 +137,7 @@ class Pipeline:
         """Return the response to a request for a path that no route has; its body is left to the host app."""
         context = RequestContext.begin(self._clock, is_http=True)
         error = self.routes.not_found(method, path)
-        self._end(context, error)
+        self._steps.end(context, error)
         response = self._chat.error_response(error)
         headers = (*response.headers, *context.response_headers(), ("content-length", str(len(response.body))))
         return Response(response.status, headers, b"" if method == "HEAD" else response.body)
@@ -205,6 +193,20 @@ class Pipeline:
         assert not isinstance(answer, Completion)
         return answer, context
 
+    async def explain(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Explanation:
+        """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.
+
+        Args:
+            fields: fields of the request.
+            caller: the caller; None for the host app itself.
+            control: what the call wants of the cache.
+
+        Raises:
+            GatewayError: the request would be refused before its limits and budgets are asked.
+        """
+        context, parsed = RequestContext.begin(self._clock), self._chat.parse_fields(fields)
+        return await self._steps.explain(context, parsed, caller, control)
+
     def models(self, caller: Caller | None) -> ModelList:
         """Return the models that a caller may use; all for None, the host app itself."""
         return self._catalog.visible(caller)
@@ -221,13 +223,13 @@ class Pipeline:
             parsed: ValidRequest = dialect.parse_fields(fields)
             if parsed.ignored:
                 context.note_ignored(parsed.ignored)
-            answer = await self._answer(context, parsed, caller, None, control, self._direct_streaming)
+            answer = await self._steps.answer(context, parsed, caller, None, control, self._direct_streaming)
         except BaseException as error:
-            self._end(context, error)
+            self._steps.end(context, error)
             raise
         if isinstance(answer, _STREAMS):
             return answer, context
-        self._end(context, None)
+        self._steps.end(context, None)
         if isinstance(answer, Completion):
             return answer, context
         if parsed.stream:
@@ -236,7 +238,7 @@ class Pipeline:
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         if request.method == "OPTIONS":
-            self._end(context, None)
+            self._steps.end(context, None)
             return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
         headers = parse_headers(request.headers)
         context.client_request_id = headers.client_request_id
@@ -246,7 +248,7 @@ class Pipeline:
         if route.methods == GET:
             models = self._catalog.visible(caller) if route.name == MODELS else None
             card = models or self._catalog.resolve(self.routes.model_id(request.path), caller).card()
-            self._end(context, None)
+            self._steps.end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
         body, parsed = await self._read(context, request, headers.content_length, dialect)
@@ -254,19 +256,19 @@ class Pipeline:
             context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
         if isinstance(parsed, KnownRequest):
-            found = None if headers.is_dry_run else await self._recall(context, parsed, caller, control)
+            found = None if headers.is_dry_run else await self._steps.recall(context, parsed, caller, control)
             if found is not None:
                 return self._replayed(context, parsed, dialect, found)
             parsed = dialect.parse(body)
         if headers.is_dry_run:
-            explanation = await explain(self._catalog, self._charges, self._cached_answers, context, parsed, caller, control)
-            self._end(context, None)
+            explanation = await self._steps.explain(context, parsed, caller, control)
+            self._steps.end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
-        answer = await self._answer(context, parsed, caller, request, control, self._streaming)
+        answer = await self._steps.answer(context, parsed, caller, request, control, self._streaming)
         if isinstance(answer, _STREAMS):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
         if isinstance(answer, Completion):
-            self._end(context, None)
+            self._steps.end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))
         # What a target did not get of a request is worked out anew each time, from its fields.
         if self._cache is not None and context.cache == "hit" and not context.dropped:
@@ -284,117 +286,10 @@ class Pipeline:
         known = None if self._cache is None else self._cache.known_bodies.find(dialect.path, body)
         return body, known or dialect.parse(body)
 
-    async def _recall(
-        self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
-    ) -> StoredAnswer | None:
-        """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
-        assert self._cached_answers is not None
-        model = self._catalog.resolve(known.model, caller)
-        context.model, context.stream = model.name, known.stream
-        charge = self._charges.open(context, caller, model, lambda *_: known.estimate)
-        return await self._cached_answers.recall(context, known, caller, charge, control)
-
     def _replayed(
         self, context: RequestContext, asked: ValidRequest | KnownRequest, dialect: Dialect, answer: StoredAnswer
     ) -> Response[StreamBody]:
         """Return the response that has a stored answer."""
         body = dialect.replay(answer, stream=asked.stream, include_usage=asked.include_usage)
-        self._end(context, None)
+        self._steps.end(context, None)
         return Response(200, dialect.stream_headers if asked.stream else dialect.headers, body)
-
-    async def explain(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Explanation:
-        """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.
-
-        Args:
-            fields: fields of the request.
-            caller: the caller; None for the host app itself.
-            control: what the call wants of the cache.
-
-        Raises:
-            GatewayError: the request would be refused before its limits and budgets are asked.
-        """
-        context, parsed = RequestContext.begin(self._clock), self._chat.parse_fields(fields)
-        return await explain(self._catalog, self._charges, self._cached_answers, context, parsed, caller, control)
-
-    async def _answer(
-        self,
-        context: RequestContext,
-        parsed: ValidRequest,
-        caller: Caller | None,
-        request: Request | None,
-        control: CacheControl,
-        streaming: StreamRules,
-    ) -> Completion | ChunkStream | StoredAnswer | FlightReader:
-        """Take a parsed request through the steps from `resolve` to its answer."""
-        model = self._catalog.resolve(parsed.model, caller)
-        model.check_kind(parsed.kind)
-        context.model, context.stream = model.name, parsed.stream
-        charge = self._charges.open(context, caller, model, partial(estimate_request, parsed))
-        connection = None if request is None else request.connection
-        ask = partial(self._ask, context, caller, model, charge, streaming)
-        cached = self._cached_answers
-        plan = None if cached is None else cached.plan(context, parsed, caller, charge, control)
-        if cached is not None and plan is not None:
-            answer = await cached.answer(context, parsed, charge, plan, ask, connection)
-            if context.is_from_cache:
-                context.dropped = dropped_by(model.route.targets, context.target, parsed)
-            return answer
-        if control.only_if_cached:
-            raise NotCachedError
-        if charge is not None:
-            await self._admit_and_reserve(context, charge)
-        return await ask(parsed, connection, None if request is None else request.disconnect)
-
-    async def _ask(
-        self,
-        context: RequestContext,
-        caller: Caller | None,
-        model: CatalogModel,
-        charge: Charge | None,
-        streaming: StreamRules,
-        parsed: ValidRequest,
-        connection: ClientConnection | None,
-        disconnect: Callable[[], None] | None = None,
-    ) -> Completion | ChunkStream:
-        """Ask the targets. Settle the request, unless its answer is a stream, which settles it at its end."""
-        if charge is not None and charge.amount:
-            # The upstream may not use more tokens than money was reserved for.
-            parsed = parsed.capped(charge.estimate.per_choice)
-        patient = None
-        if connection is not None and streaming.finishing is not None:
-            connection = patient = PatientConnection(connection, streaming.finishing, self._clock)
-        try:
-            answer = await self._dispatch[model.kind](context, model.route, model.name, parsed, caller, connection)
-        except BaseException as error:
-            # There is a usage where a target reported it for an answer that was cut.
-            context.usage = context.usage or usage_of_error(error)
-            if charge is not None:
-                await self._settle(context, charge, context.usage, error)
-            raise
-        finally:
-            if patient is not None:
-                patient.release()
-        if isinstance(answer, Completion):
-            if charge is not None:
-                await self._settle(context, charge, context.usage, None)
-            return answer
-        return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
-
-    async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
-        """Record the usage of an ended stream in its context, report its end, and settle it."""
-        context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
-        error = end.error
-        if isinstance(error, GatewayError):
-            error.target = context.target
-        if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):
-            self._observer.failed("target", context, error)
-        self._end(context, error)
-        if charge is not None:
-            await self._settle(context, charge, end.usage, error)
-
-    def _end(self, context: RequestContext, error: BaseException | None) -> None:
-        context.is_open = False
-        if error is None:
-            self._observer.completed("request", context)
-        else:
-            self._observer.failed("request", context, error)

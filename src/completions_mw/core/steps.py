@@ -1,0 +1,168 @@
+"""The steps of a parsed request, from its model to its settlement. The pipeline comes before, see there for the list."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from completions_mw.core.answers.usage import usage_of_error
+from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
+from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.charging import CachedAnswers, Charge, Charges
+from completions_mw.core.context import RequestContext
+from completions_mw.core.costs import estimate_request
+from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
+from completions_mw.core.dispatch.parameters import dropped_by
+from completions_mw.core.explain import explain
+from completions_mw.core.keys import Caller
+from completions_mw.core.ports import Clock, StoredAnswer
+from completions_mw.core.streaming import ChunkStream, PatientConnection, StreamEnd, StreamRules
+from completions_mw.core.streaming.chunks import OpenedAnswer
+from completions_mw.core.telemetry import Observer
+from completions_mw.core.validation import ValidRequest
+from completions_mw.errors import ClientDisconnectedError, GatewayError, NotCachedError
+from completions_mw.http import ClientConnection, Request
+from completions_mw.providers.base import Completion
+from completions_mw.schemas.explanation import Explanation
+from completions_mw.settings.types import ModelKind
+
+
+class Steps:
+    """Takes parsed requests through the steps `resolve` to `settle`. Awaits nothing but ports.
+
+    Args:
+        catalog: finds models.
+        charges: admits, reserves and settles.
+        clock: time.
+        observer: observer of each step.
+        attempts: asks the targets of models.
+        cache: response cache; None where answers are not cached.
+    """
+
+    def __init__(
+        self, catalog: Catalog, charges: Charges, clock: Clock, observer: Observer, attempts: Attempts, cache: ResponseCache | None
+    ) -> None:
+        self._catalog = catalog
+        self._charges = charges
+        self._clock = clock
+        self._observer = observer
+        self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self.end)
+        # If the observer wants to know of steps, each is wrapped once, and not at each request.
+        self._admit_and_reserve = observer.around("admit", charges.reserve)
+        self._dispatch: dict[ModelKind, Callable[..., Awaitable[Completion | OpenedAnswer]]] = {
+            "chat": observer.around("dispatch", Dispatcher(attempts).answer),
+            "embeddings": observer.around("dispatch", Embedder(attempts).answer),
+        }
+        self._settle = observer.around("settle", charges.settle)
+
+    async def answer(
+        self,
+        context: RequestContext,
+        parsed: ValidRequest,
+        caller: Caller | None,
+        request: Request | None,
+        control: CacheControl,
+        streaming: StreamRules,
+    ) -> Completion | ChunkStream | StoredAnswer | FlightReader:
+        """Return the answer to a request; the reader of a streamed one settles it at its end.
+
+        Args:
+            context: request context.
+            parsed: the request.
+            caller: the caller; None for the host app itself.
+            request: the HTTP request; None for a direct call.
+            control: what the client wants of the cache.
+            streaming: bounds of a stream.
+
+        Raises:
+            GatewayError: the request was refused, or nobody answers.
+        """
+        model = self._catalog.resolve(parsed.model, caller)
+        model.check_kind(parsed.kind)
+        context.model, context.stream = model.name, parsed.stream
+        charge = self._charges.open(context, caller, model, partial(estimate_request, parsed))
+        connection = None if request is None else request.connection
+        ask = partial(self._ask, context, caller, model, charge, streaming)
+        cached = self._cached_answers
+        plan = None if cached is None else cached.plan(context, parsed, caller, charge, control)
+        if cached is not None and plan is not None:
+            answer = await cached.answer(context, parsed, charge, plan, ask, connection)
+            if context.is_from_cache:
+                context.dropped = dropped_by(model.route.targets, context.target, parsed)
+            return answer
+        if control.only_if_cached:
+            raise NotCachedError
+        if charge is not None:
+            await self._admit_and_reserve(context, charge)
+        return await ask(parsed, connection, None if request is None else request.disconnect)
+
+    async def _ask(
+        self,
+        context: RequestContext,
+        caller: Caller | None,
+        model: CatalogModel,
+        charge: Charge | None,
+        streaming: StreamRules,
+        parsed: ValidRequest,
+        connection: ClientConnection | None,
+        disconnect: Callable[[], None] | None = None,
+    ) -> Completion | ChunkStream:
+        """Ask the targets. Settle the request, unless its answer is a stream, which settles it at its end."""
+        if charge is not None and charge.amount:
+            # The upstream may not use more tokens than money was reserved for.
+            parsed = parsed.capped(charge.estimate.per_choice)
+        patient = None
+        if connection is not None and streaming.finishing is not None:
+            connection = patient = PatientConnection(connection, streaming.finishing, self._clock)
+        try:
+            answer = await self._dispatch[model.kind](context, model.route, model.name, parsed, caller, connection)
+        except BaseException as error:
+            # There is a usage where a target reported it for an answer that was cut.
+            context.usage = context.usage or usage_of_error(error)
+            if charge is not None:
+                await self._settle(context, charge, context.usage, error)
+            raise
+        finally:
+            if patient is not None:
+                patient.release()
+        if isinstance(answer, Completion):
+            if charge is not None:
+                await self._settle(context, charge, context.usage, None)
+            return answer
+        return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
+
+    async def recall(
+        self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
+    ) -> StoredAnswer | None:
+        """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
+        assert self._cached_answers is not None
+        model = self._catalog.resolve(known.model, caller)
+        context.model, context.stream = model.name, known.stream
+        charge = self._charges.open(context, caller, model, lambda *_: known.estimate)
+        return await self._cached_answers.recall(context, known, caller, charge, control)
+
+    async def explain(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, control: CacheControl) -> Explanation:
+        """Return what would happen to a request. No target is asked, and nothing is counted, charged or logged.
+
+        Raises:
+            GatewayError: the request would be refused before its limits and budgets are asked.
+        """
+        return await explain(self._catalog, self._charges, self._cached_answers, context, parsed, caller, control)
+
+    def end(self, context: RequestContext, error: BaseException | None) -> None:
+        """Report the end of a request to the observer."""
+        context.is_open = False
+        if error is None:
+            self._observer.completed("request", context)
+        else:
+            self._observer.failed("request", context, error)
+
+    async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
+        """Record the usage of an ended stream in its context, report its end, and settle it."""
+        context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
+        error = end.error
+        if isinstance(error, GatewayError):
+            error.target = context.target
+        if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):
+            self._observer.failed("target", context, error)
+        self.end(context, error)
+        if charge is not None:
+            await self._settle(context, charge, end.usage, error)
