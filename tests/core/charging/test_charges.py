@@ -14,9 +14,12 @@ from completions_mw import Budget, BudgetExceededError, Caller, GatewayError, Li
 from completions_mw.backends.sql.values import MAX_INTEGER
 from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
+from completions_mw.core.charging.pace import DEFAULT_TOKENS_PER_SECOND
+from completions_mw.core.context import LostAttempt
 from completions_mw.core.costs.tokens import MAX_TOKENS
 from completions_mw.core.ports import StoreError, StoreTimeoutError, Tokens
 from completions_mw.core.streaming.body import ChunkSource
+from completions_mw.core.telemetry.observer import Observer
 from completions_mw.sse import DONE
 from tests.support.charging import LEASE, Charging, read
 from tests.support.failing_calls import FailingCalls
@@ -291,6 +294,28 @@ def test_what_was_given_away_before_a_silence_is_noted_within_a_second() -> None
     charging.tick()
     ((_, amount, tokens),) = charging.faults.of("checkpoint")
     assert tokens.completion >= 4
+    assert amount == price(tokens.prompt, tokens.completion)
+    run_sync(stream.aclose())
+
+
+class LosesAnAttempt(Observer):
+    """Lets an attempt before the one that answers have taken half a second, and be billed."""
+
+    observes_steps = True
+
+    def completed(self, step: str, request: Any) -> None:
+        if step == "dispatch":
+            request.lost = (LostAttempt("python/m", 0.5, None),)
+
+
+def test_a_checkpoint_counts_the_attempts_before_the_one_that_answers() -> None:
+    charging = Charging(a_long_answer, observer=LosesAnAttempt())
+    stream = charging.stream(BUDGETED)
+    run_sync(stream.__anext__())
+    charging.tick()
+    charging.tick()
+    ((_, amount, tokens),) = charging.faults.of("checkpoint")
+    assert (tokens.prompt, tokens.completion) == (2 * PROMPT, 1 + int(0.5 * DEFAULT_TOKENS_PER_SECOND))
     assert amount == price(tokens.prompt, tokens.completion)
     run_sync(stream.aclose())
 

@@ -13,6 +13,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Maintenance
+from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.limits.limiter import Grant, RateLimiter
@@ -73,7 +74,9 @@ def charge_of(clock: FakeClock) -> Charge:
     nobody: Any = None
     entry = Entry("req_1", "key", "team", "team", "m", False, 0)
     estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
-    charge = Charge(RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, lambda end: None)
+    charge = Charge(
+        RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None
+    )
     charge.grants = (Grant("req_1", (SLOT,), (), is_returned=True),)
     charge.holds_limits = True
     return charge

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from completions_mw.core.budgets.budgets import AppliedBudget
-from completions_mw.core.charging.used import Bill
+from completions_mw.core.charging.used import Bill, UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import FREE, Price, cost, tokens_of
 from completions_mw.core.costs.tokens import TokenEstimate
@@ -42,6 +42,7 @@ class Charge:
         limits: limits that apply to the request; None if there are none.
         budgets: budgets that the request is charged to.
         ledger: ledger for checkpoints; None where there is none.
+        used: tells what attempts before the last one have used.
         defer: lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store.
     """
 
@@ -51,6 +52,7 @@ class Charge:
         "_is_noted",
         "_ledger",
         "_usage",
+        "_used",
         "amount",
         "budgets",
         "caller",
@@ -83,6 +85,7 @@ class Charge:
         limits: LimitSet | None,
         budgets: tuple[AppliedBudget, ...],
         ledger: Ledger | None,
+        used: UsedTokens,
         defer: Callable[[Deferred], None],
     ) -> None:
         self.context = context
@@ -118,6 +121,7 @@ class Charge:
         self.checkpointed = context.clock.monotonic()
         """Time of the last checkpoint, in seconds of the monotonic clock."""
         self._ledger = ledger
+        self._used = used
         self._usage: Callable[[], dict[str, Any]] | None = None
         self._chunks = 0
         self._is_noted = False
@@ -170,13 +174,14 @@ class Charge:
         context = self.context
         reason = context.finish_reason
         status, code = (200, None) if error is None else verdict(error)
+        tokens, amount = self._sum(bills)
         return Outcome(
             status=status,
             code=code,
             target=context.target,
             finish_reason=reason if isinstance(reason, str) and _FINISH_REASON.fullmatch(reason) else None,
-            tokens=bills[0].tokens if len(bills) == 1 else Tokens(*map(sum, zip(*[bill.tokens for bill in bills], strict=True))),
-            cost=sum([cost(self._price(bill.target), bill.tokens) for bill in bills]),
+            tokens=tokens,
+            cost=amount,
             estimated=estimated,
             first_ms=context.first_ms,
             total_ms=context.milliseconds(),
@@ -192,7 +197,16 @@ class Charge:
         self._chunks = 0
         self.checkpointed = self.context.clock.monotonic()
         if self._ledger is not None:
-            await self._ledger.checkpoint(self.entry.request_id, cost(self._price(self.context.target), tokens), tokens)
+            bills = [Bill(self.context.target, tokens), *self._used.lost(self.context, self.estimate)]
+            tokens, amount = self._sum(bills)
+            await self._ledger.checkpoint(self.entry.request_id, amount, tokens)
+
+    def _sum(self, bills: Sequence[Bill]) -> tuple[Tokens, int]:
+        """Return the tokens of all attempts, and what they cost, each at the price of its target."""
+        amount = sum([cost(self._price(bill.target), bill.tokens) for bill in bills])
+        if len(bills) == 1:
+            return bills[0].tokens, amount
+        return Tokens(*map(sum, zip(*[bill.tokens for bill in bills], strict=True))), amount
 
     def _price(self, target: str | None) -> Price:
         return self.model.prices.get(target or "", FREE)

@@ -78,7 +78,7 @@ class Charges:
             context.id, *own_scope(caller), caller.tenant if caller else "", model.name, context.stream, int(context.clock.time() * 1000)
         )
         tokens = estimate(model.max_output_tokens, model.media)
-        charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._maintenance.defer)
+        charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._used, self._maintenance.defer)
         charge.is_priced = is_priced
         return charge
 
