@@ -9,6 +9,7 @@ from completions_mw.adapters.support import needs, settings_of
 from completions_mw.core.hooks import is_async
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import AsyncGateway, Gateway
+from completions_mw.gateway.options import GatewayOptions
 from completions_mw.settings import Settings
 from completions_mw.settings.base import suggestion
 
@@ -58,29 +59,20 @@ def gateways() -> Gateways:
     models, embeddings, credentials = _functions(MODELS), _functions(EMBEDDINGS), _functions(CREDENTIALS)
     formats = {name: _made(value, f"{PROVIDERS}[{name!r}]") for name, value in _mapping(PROVIDERS, "wire formats").items()}
     authenticate, on_budget, own_cache = _hook(AUTHENTICATE), _hook(ON_BUDGET), _own_cache()
+
+    def options(adapted: Callable[[Hook], Hook]) -> GatewayOptions:
+        return {
+            "models": models,
+            "embeddings": embeddings,
+            "providers": formats,
+            "credentials": {name: adapted(function) for name, function in credentials.items()},
+            "authenticate": None if authenticate is None else adapted(authenticate),
+            "on_budget": None if on_budget is None else adapted(on_budget),
+            "semantic_cache": None if own_cache is None else OwnCache(*map(adapted, own_cache)),
+        }
+
     own_settings = project_settings()
-    return Gateways(
-        Gateway(
-            own_settings,
-            models=models,
-            embeddings=embeddings,
-            providers=formats,
-            credentials={name: _blocking(function) for name, function in credentials.items()},
-            authenticate=_adapted(authenticate, _blocking),
-            on_budget=_adapted(on_budget, _blocking),
-            semantic_cache=None if own_cache is None else OwnCache(*map(_blocking, own_cache)),
-        ),
-        AsyncGateway(
-            own_settings,
-            models=models,
-            embeddings=embeddings,
-            providers=formats,
-            credentials={name: _awaitable(function) for name, function in credentials.items()},
-            authenticate=_adapted(authenticate, _awaitable),
-            on_budget=_adapted(on_budget, _awaitable),
-            semantic_cache=None if own_cache is None else OwnCache(*map(_awaitable, own_cache)),
-        ),
-    )
+    return Gateways(Gateway(own_settings, **options(_blocking)), AsyncGateway(own_settings, **options(_awaitable)))
 
 
 def project_settings() -> Settings:
@@ -142,10 +134,6 @@ def _imported(value: Any, name: str) -> Any:
 def _is_async(hook: Hook) -> bool:
     # asgiref marks async functions in its own way, which inspect does not recognise before Python 3.12.
     return is_async(hook) or iscoroutinefunction(hook)
-
-
-def _adapted(hook: Hook | None, adapt: Callable[[Hook], Hook]) -> Hook | None:
-    return None if hook is None else adapt(hook)
 
 
 def _blocking(hook: Hook) -> Hook:
