@@ -52,3 +52,4 @@ bench: $(UV) ## Compare with the upstream directly, a bare relay and the limit (
 
 clean: ## Remove everything that make has installed or written
 	rm -rf .uv .venv .cache bench/.peers .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules tests/clients/node/node_modules tests/upstreams/aimock/node_modules
+	find bench examples src tests -name __pycache__ -prune -exec rm -rf {} +
