@@ -97,8 +97,11 @@ class Budgets:
         if caller is None:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
+        shared = self._tenants.get(caller.tenant)
+        if own is None and shared is None:
+            return ()
         applied: list[AppliedBudget] = []
-        for scope, budget in ((own_scope(caller), own), (tenant_scope(caller), self._tenants.get(caller.tenant))):
+        for scope, budget in ((own_scope(caller), own), (tenant_scope(caller), shared)):
             if scope is not None and budget is not None:
                 now = self._clock.time()
                 period, since, until = self._periods.get(budget.period, _NO_PERIOD)

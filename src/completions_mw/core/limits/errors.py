@@ -12,7 +12,6 @@ from completions_mw.http import Headers
 
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
-_HOUR: Final = 60 * _MINUTE
 _UNITS: Final = {1: ("second", "S"), 60: ("min", "M"), 3600: ("hour", "H"), 86_400: ("day", "D")}
 _LONGER_UNITS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
 _HEADER_NAMES: Final = {
@@ -73,16 +72,19 @@ def rate_limit_headers(limits: Iterable[tuple[Family, int, LimitState]]) -> Head
         limits: family, allowed amount and state of each limit. Of several limits of one family the headers show the one with the smallest
             share left; of two that are equally used up, the one that resets later.
     """
-    shown: dict[Family, tuple[tuple[float, int], int, LimitState]] = {}
+    shown: dict[Family, tuple[int, LimitState]] = {}
     for family, limit, state in limits:
-        rank = (max(limit - state.used, 0) / limit, -state.reset_ms)
-        if family not in shown or rank < shown[family][0]:
-            shown[family] = (rank, limit, state)
+        if family not in shown or _left(limit, state) < _left(*shown[family]):
+            shown[family] = (limit, state)
     headers: list[tuple[str, str]] = []
-    for family, (_, limit, state) in shown.items():
+    for family, (limit, state) in shown.items():
         allowed, remaining, reset = _HEADER_NAMES[family]
         headers += ((allowed, str(limit)), (remaining, str(max(limit - state.used, 0))), (reset, go_duration(state.reset_ms)))
     return tuple(headers)
+
+
+def _left(limit: int, state: LimitState) -> tuple[float, int]:
+    return max(limit - state.used, 0) / limit, -state.reset_ms
 
 
 def go_duration(milliseconds: int) -> str:
@@ -91,13 +93,13 @@ def go_duration(milliseconds: int) -> str:
         return f"-{go_duration(-milliseconds)}"
     if 0 < milliseconds < _SECOND:
         return f"{milliseconds}ms"
-    hours, rest = divmod(milliseconds, _HOUR)
-    minutes, rest = divmod(rest, _MINUTE)
+    minutes, rest = divmod(milliseconds, _MINUTE)
     # `g` keeps six digits, and 59.999 has five.
     text = f"{rest / _SECOND:g}s"
-    if hours or minutes:
-        text = f"{minutes}m{text}"
-    return f"{hours}h{text}" if hours else text
+    if not minutes:
+        return text
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"
 
 
 def _refusal(text: str, type: str, headers: Headers) -> RateLimitError:
