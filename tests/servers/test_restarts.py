@@ -159,6 +159,18 @@ def test_a_whole_answer_that_is_cut_is_an_error_in_the_envelope(
     assert (answer.head.header("x-should-retry"), bool(answer.head.header("x-request-id"))) == ("false", True)
 
 
+def test_a_stream_that_is_cut_ends_with_an_error(start: Start, upstream: Upstream) -> None:
+    with start(UVICORN_HTTPTOOLS, "--timeout-graceful-shutdown", "1") as server, StreamClient(server.port) as client:
+        client.ask("stall-2", "begun before")
+        client.start()
+        assert client.next_event() is not None
+        server.process.signal(signal.SIGTERM)
+        *_, last = client.rest_of_events()
+        server.process.wait(timeout=30)
+        assert "Traceback" not in server.process.output()
+    assert json.loads(last)["error"]["code"] == "server_shutdown"
+
+
 def run_forking(upstream: Upstream, **env: str) -> None:
     """Run the process that forks, and expect every answer to be the right one."""
     before = upstream.connections

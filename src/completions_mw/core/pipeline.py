@@ -266,7 +266,7 @@ class Pipeline:
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
         answer = await self._steps.answer(context, parsed, caller, request, control, self._streaming)
         if isinstance(answer, _STREAMS):
-            return Response(200, dialect.stream_headers, StreamBody(answer, dialect))
+            return Response(200, dialect.stream_headers, StreamBody(answer, dialect, self._streaming.background.is_stop))
         if isinstance(answer, Completion):
             self._steps.end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))

@@ -1,8 +1,9 @@
 """A streamed answer as the body of an HTTP response."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, server_shutdown_error
 from completions_mw.sse import Event
 
 
@@ -55,13 +56,15 @@ class StreamBody:
     Args:
         chunks: chunks of the answer.
         framing: framing of the route's dialect.
+        is_stop: tells whether an exception cancels the request because the server stops.
     """
 
-    __slots__ = ("_chunks", "_framing", "is_done")
+    __slots__ = ("_chunks", "_framing", "_is_stop", "is_done")
 
-    def __init__(self, chunks: ChunkSource, framing: Framing) -> None:
+    def __init__(self, chunks: ChunkSource, framing: Framing, is_stop: Callable[[BaseException], bool]) -> None:
         self._chunks = chunks
         self._framing = framing
+        self._is_stop = is_stop
         self.is_done = False
         """Whether the last piece was returned, so that an adapter can mark it as the last."""
 
@@ -83,6 +86,11 @@ class StreamBody:
             # A model in this process can yield a value that cannot be written as JSON.
             await self._chunks.abort(error)
             return self._framing.frame_error(InternalError())
+        except BaseException as error:
+            if not self._is_stop(error):
+                raise
+            self.is_done = True
+            return self._framing.frame_error(server_shutdown_error())
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
