@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.given import JSON, KEY, chat_body
-from tests.hosts.base import CHAT, HELLO, MODELS, OWN_FILES, PREFIX, Host, bearer
+from tests.hosts.base import CHAT, EMBEDDINGS, HELLO, MODELS, OWN_FILES, PREFIX, Host, bearer
 
 CHAT_BODY = json.dumps(chat_body()).encode()
 HEADERS = (*bearer(KEY), *JSON)
@@ -49,7 +49,7 @@ def test_other_paths_are_the_apps(host: Host, verb: str, path: str) -> None:
 @pytest.mark.parametrize("path", ["/responses", "/completions", "/images/generations", "/v1/chat/completions"])
 def test_an_api_that_is_not_here_is_refused_with_a_hint(host: Host, path: str) -> None:
     response = host.request("POST", PREFIX + path, HEADERS, CHAT_BODY)
-    hint = f"this server has POST {CHAT} and GET {MODELS}; the base URL of clients ends with {PREFIX}"
+    hint = f"this server has POST {CHAT}, POST {EMBEDDINGS} and GET {MODELS}; the base URL of clients ends with {PREFIX}"
     message = f"Invalid URL (POST {PREFIX}{path}) (HINT: {hint})."
     assert response.status == 404
     assert response.error == {"message": message, "type": "invalid_request_error", "param": None, "code": None}

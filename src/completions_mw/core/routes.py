@@ -1,6 +1,6 @@
 """The routes of the gateway. Requests for other paths belong to the host app."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from completions_mw.errors import MethodNotAllowedError, NotFoundError
@@ -67,13 +67,14 @@ class Routes:
         posts: paths below the prefix to which requests are POSTed, one for each dialect.
     """
 
-    def __init__(self, prefix: str, posts: Iterable[str] = (CHAT_COMPLETIONS, EMBEDDINGS)) -> None:
+    def __init__(self, prefix: str, posts: Collection[str] = (CHAT_COMPLETIONS, EMBEDDINGS)) -> None:
         self.chat = prefix + CHAT_COMPLETIONS
         self.embeddings = prefix + EMBEDDINGS
         self.models = prefix + MODELS
         self.absent = {prefix + path for path in ABSENT} if prefix else set()
         """Paths of OpenAI's API that the gateway does not have; none without a prefix, where they may well be pages of the host app."""
-        self._hint = f"this server has POST {self.chat} and GET {self.models}; the base URL of clients ends with {prefix or '/'}"
+        offered = ", ".join(f"POST {prefix}{path}" for path in posts)
+        self._hint = f"this server has {offered} and GET {self.models}; the base URL of clients ends with {prefix or '/'}"
         self._exact = {prefix + path: Route(path, POST) for path in posts} | {self.models: Route(MODELS, GET)}
         self._model_prefix = prefix + MODEL
         self._model = Route(MODEL, GET)
