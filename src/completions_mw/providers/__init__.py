@@ -5,18 +5,18 @@ endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider
 registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
 custom.py         `CustomFormat`, the base class of wire formats that host apps and installed packages bring
 openai.py         OpenAI's chat completions API, which every compatible server speaks too
-embeddings.py     embeddings in other words than OpenAI's
+embeddings.py     what embeddings of several APIs have in common
 openai_embeddings.py, azure_embeddings.py  OpenAI's embeddings API
 azure.py          Azure OpenAI: OpenAI's API with deployments, versions and a content filter
 anthropic/        Anthropic's Messages API
 gemini/           the Gemini API
 bedrock/          Bedrock's Converse API, whose streams are binary
-content.py        the content of messages, taken apart for APIs that spell it otherwise
-history.py        earlier answers, without what other vendors' APIs have added to them
-tools.py          tools and the calls of them, for APIs whose only tools are functions
+content.py        the parts of messages, for APIs other than OpenAI's
+history.py        earlier answers without the members that other vendors' APIs have added
+tools.py          tools and tool calls, for APIs whose only tools are functions
 fields.py         parameters that several APIs have under other names, or do not have
-field_names.py    fields of an API in the texts of its errors, put in the names of OpenAI's
-untranslatable.py refusals of what an API has no words for
+field_names.py    error messages that name fields of an API, put in the names of OpenAI's parameters
+untranslatable.py refusals of what an API cannot express
 openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
 error_reports.py  what an upstream says about an error, in whatever shape
 retry_advice.py   an upstream's advice on retries, as a client may have it

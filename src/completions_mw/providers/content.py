@@ -1,4 +1,4 @@
-"""The content of messages, taken apart for APIs that spell it otherwise: text, and the data of images, sounds and files."""
+"""The parts of messages for APIs other than OpenAI's: text, thoughts, and the data of images, sounds and files."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,10 +28,10 @@ _MEDIA_TYPES: Final = {
 }
 """Media types by file extension. Not from `mimetypes`, whose answers depend on the machine."""
 _THOUGHT_MEMBERS: Final = {"thinking": ("type", "thinking", "signature"), "redacted_thinking": ("type", "data")}
-"""Members of thoughts by their type, that with the signature last."""
+"""Members of thoughts by their type; the last one is the signature, or the encrypted thought."""
 
 Turn = tuple[str, list[Any]]
-"""A role and its parts, in the words of an API."""
+"""A role and its parts, in the form of an upstream's API."""
 
 
 class Media(NamedTuple):
@@ -71,22 +71,22 @@ def text_of(message: Mapping[str, Any]) -> str:
 def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the thoughts in the `thinking_blocks` of an assistant message that a client sends back, as Anthropic's API gave them.
 
-    They are unvalidated: whatever is no thought, or is none that its API signed, is left out.
+    The blocks are not validated before: what is not a thought, or has no signature, is left out.
     """
     blocks = message.get("thinking_blocks")
     thoughts = []
     for block in blocks if isinstance(blocks, list) else ():
         names = _THOUGHT_MEMBERS.get(str(block.get("type")), ()) if isinstance(block, dict) else ()
-        # A thought of a stream has an index too.
+        # Thoughts of a stream have an `index` too, which is not one of Anthropic's members.
         if names and all(isinstance(block.get(name), str) for name in names) and block[names[-1]]:
             thoughts.append({name: block[name] for name in names})
     return thoughts
 
 
 def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]:
-    """Return the parts of all instructions, and the other messages with their positions, for APIs that take instructions apart.
+    """Return the parts of all instructions, and the other messages with their positions.
 
-    Instructions without any other message become the message of the user, since such APIs need one.
+    Instructions without any other message become a message of the user: APIs with a separate place for instructions need one.
     """
     instructions: list[dict[str, Any]] = []
     others: list[tuple[int, dict[str, Any]]] = []
@@ -99,7 +99,7 @@ def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any
 
 
 def merged(turns: Iterable[Turn]) -> list[Turn]:
-    """Return turns of which no two neighbours have the same role, and none is empty, for APIs whose roles alternate."""
+    """Return turns without empty ones, and with neighbours of the same role joined, for APIs whose roles must alternate."""
     whole: list[Turn] = []
     for role, parts in turns:
         if parts and whole and whole[-1][0] == role:

@@ -1,22 +1,19 @@
-"""Embeddings of all APIs: the texts of a request, and OpenAI's `list` object for vectors that come in other words."""
+"""What embeddings of several APIs have in common: the texts of a request, and OpenAI's `list` object for vectors in another form."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from completions_mw.errors import UpstreamError
 from completions_mw.providers.base import Completion
 from completions_mw.providers.untranslatable import untranslatable
-from completions_mw.schemas import EmbeddingRequest
 from completions_mw.schemas.embeddings import inputs_of
-
-_DECLARED: Final = frozenset(EmbeddingRequest.model_fields)
 
 
 def texts_of(fields: Mapping[str, Any]) -> list[str]:
     """Return the texts of a request.
 
     Raises:
-        InvalidRequestError: the request has tokens, of which each model has its own.
+        InvalidRequestError: the request has tokens, which mean something else to each model.
     """
     inputs = inputs_of(fields["input"])
     texts = [one for one in inputs if isinstance(one, str)]
@@ -25,20 +22,15 @@ def texts_of(fields: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def vendor_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that OpenAI's API does not have, which are here because the settings forward them."""
-    return {name: value for name, value in fields.items() if name not in _DECLARED}
-
-
 def list_of(vectors: object, prompt_tokens: object) -> Completion:
-    """Return the answer with `vectors`.
+    """Return vectors as OpenAI's `list` object.
 
     Args:
         vectors: a list of vectors, each a list of numbers.
-        prompt_tokens: number of tokens of all inputs; anything else if it is not known.
+        prompt_tokens: number of tokens of all inputs; left out if it is not an integer.
 
     Raises:
-        UpstreamError: `vectors` is no such list.
+        UpstreamError: `vectors` is not a list of vectors.
     """
     if not isinstance(vectors, Sequence) or not vectors or not all(isinstance(vector, list) for vector in vectors):
         raise unusable_embeddings_error()

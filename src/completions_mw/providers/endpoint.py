@@ -11,11 +11,11 @@ from completions_mw.http import Headers, Timeouts
 from completions_mw.settings.providers import UpstreamSettings
 
 MIN_SECRET_CHARS: Final = 4
-"""Characters from which on a credential is removed from error texts: removing a header value such as `a` would leave no text."""
+"""Minimum length of a credential that is removed from error texts: without a value such as `a` no text would be readable."""
 MAX_MESSAGE_CHARS: Final = 2000
-"""Characters of an upstream's error message that a client gets at most."""
+"""Maximum of characters that a client gets of an upstream's error message."""
 MAX_NAME_CHARS: Final = 200
-"""Characters of the type, code or param of an upstream's error that a client gets at most."""
+"""Maximum of characters that a client gets of the type, code or param of an upstream's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def endpoint_of(settings: UpstreamSettings, url: str, headers: Mapping[str, str]
         settings: settings of the provider, whose own `headers` are sent too.
         url: URL of every request, or the beginning of the URLs, as the wire format needs it.
         headers: headers of the wire format by name; those with an empty value are left out.
-        accounts: names of accounts and the like in `headers`, which are secrets as the API key is.
+        accounts: names of accounts in `headers`, which are as secret as the API key.
     """
     extra = {name: value.get_secret_value() for name, value in settings.headers.items()}
     key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -92,8 +92,12 @@ def secrets_of(base_url: str, credentials: Iterable[str]) -> tuple[str, ...]:
     # Some paths hold names of accounts or gateways; `/v1` alone reveals nothing.
     path = "" if re.fullmatch(r"/v\d+", parts.path) else parts.path
     found = {text for text in (base_url, parts.netloc, path, *credentials) if len(text) >= MIN_SECRET_CHARS}
-    # The longest first, since an address contains its host.
-    return tuple(sorted(found, key=lambda text: (-len(text), text)))
+    return longest_first(found)
+
+
+def longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return secrets in the order in which they are replaced: one that contains another, as an address its host, comes before it."""
+    return tuple(sorted(secrets, key=lambda secret: (-len(secret), secret)))
 
 
 def _without(secrets: Iterable[str], text: str) -> str:

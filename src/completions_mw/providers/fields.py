@@ -1,7 +1,9 @@
-"""Parameters of a chat request that several APIs take under other names."""
+"""Parameters of a request that several APIs take under other names, or do not have."""
 
 from collections.abc import Mapping
 from typing import Any, Final
+
+from pydantic import BaseModel
 
 from completions_mw.schemas import ChatRequest
 
@@ -21,8 +23,7 @@ OPENAI_ONLY: Final = frozenset(
         "web_search_options",
     ]
 )
-"""Parameters that OpenAI's API has, and no other that is not made after it."""
-_DECLARED: Final = frozenset(ChatRequest.model_fields)
+"""Parameters of OpenAI's API for which APIs of a design of their own have no counterpart."""
 
 
 def maximum_of(fields: Mapping[str, Any], cap: int | None) -> int | None:
@@ -38,11 +39,16 @@ def stop_of(fields: Mapping[str, Any]) -> list[str] | None:
     return [stop] if isinstance(stop, str) else stop
 
 
-def vendor_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that OpenAI's API does not have, which are here because the settings forward them."""
-    return {name: value for name, value in fields.items() if name not in _DECLARED}
+def vendor_fields(fields: Mapping[str, Any], schema: type[BaseModel] = ChatRequest) -> dict[str, Any]:
+    """Return the parameters that OpenAI's API does not have, and that the settings forward to the upstream.
+
+    Args:
+        fields: fields of the request.
+        schema: OpenAI's schema of the request.
+    """
+    return {name: value for name, value in fields.items() if name not in schema.model_fields}
 
 
-def without_nothing(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that have a value."""
+def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members whose value is not None."""
     return {name: value for name, value in members.items() if value is not None}

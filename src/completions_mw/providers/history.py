@@ -1,4 +1,4 @@
-"""Earlier answers in a request, without what other vendors' APIs have added to them.
+"""Earlier answers in a request, without the members that other vendors' APIs have added to them.
 
 A conversation may go on with another target, and clients send answers back as they got them. Some services refuse members that they do not
 know.
@@ -13,7 +13,7 @@ _ADDED: Final = frozenset({"content_parts", "reasoning_content", "thinking_block
 
 
 def without_additions(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages whose earlier answers have only members of OpenAI's API, as far as the wire formats here add others."""
+    """Return messages without the members that wire formats of this package add to answers."""
     return [_plain(message) if message["role"] == "assistant" else message for message in messages]
 
 

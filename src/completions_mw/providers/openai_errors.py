@@ -18,7 +18,7 @@ from completions_mw.providers.error_reports import Report, find_report, read_rep
 from completions_mw.providers.retry_advice import retry_advice
 
 OVERLOADED: Final = 529
-"""Status for overload, which HTTP does not tell from other failures; Anthropic sends it."""
+"""Status for overload, for which HTTP has none of its own; Anthropic sends it."""
 _OVERLOAD_MS: Final = 5000
 """Advice on retries where an overloaded API gives none: overload is rarely over within a second."""
 _UNKNOWN_MODEL: Final = frozenset({"model_not_found", "DeploymentNotFound"})
@@ -51,7 +51,7 @@ def reported_error(value: object) -> UpstreamError:
 
 
 def client_error(status: int, headers: Headers, report: Report) -> GatewayError:
-    """Return the client's error for a status and a report whose code, if it has one, is of OpenAI's."""
+    """Return the client's error for a status and a report, whose code is one of OpenAI's or None."""
     message = report.message or "The upstream provider refused the request."
     code = report.code
     if status in (400, 422):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from completions_mw.providers.base import Upstream
-from completions_mw.providers.endpoint import Endpoint
+from completions_mw.providers.endpoint import Endpoint, longest_first
 from completions_mw.settings.providers import (
     AnthropicSettings,
     AzureSettings,
@@ -75,6 +75,5 @@ def endpoints_of(
     if len(provider.api_keys) <= 1:
         return (upstream.endpoint,)
     endpoints = [upstream_of(one, custom).endpoint for one in provider.with_each_key()]
-    secrets = {secret for endpoint in endpoints for secret in endpoint.secrets}
-    longest_first = tuple(sorted(secrets, key=lambda secret: (-len(secret), secret)))
-    return tuple(replace(endpoint, secrets=longest_first) for endpoint in endpoints)
+    secrets = longest_first({secret for endpoint in endpoints for secret in endpoint.secrets})
+    return tuple(replace(endpoint, secrets=secrets) for endpoint in endpoints)

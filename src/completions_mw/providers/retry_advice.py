@@ -12,7 +12,7 @@ _MAX_LENGTH = 40
 
 
 def retry_advice(headers: Headers) -> Headers:
-    """Return an upstream's advice as a client may obey it: bounded, and without what is no time in the future.
+    """Return an upstream's advice as response headers: bounded, and empty if it names no time in the future.
 
     A date counts from the upstream's own `date`, since clocks differ.
     """

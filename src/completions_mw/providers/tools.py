@@ -22,7 +22,7 @@ def tools_of(fields: Mapping[str, Any]) -> Tools:
     """Return the tools of a request. Those that `allowed_tools` excludes are left out.
 
     Raises:
-        InvalidRequestError: a tool is no function.
+        InvalidRequestError: a tool is not a function.
     """
     functions = []
     for position, tool in enumerate(fields.get("tools") or ()):
@@ -51,7 +51,7 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[tuple[dict[str, 
         position: position of the message in the request, for errors.
 
     Raises:
-        InvalidRequestError: a call is of no function, or its arguments are not a JSON object.
+        InvalidRequestError: a call is not one of a function, or its arguments are not a JSON object.
     """
     calls = []
     for at, call in enumerate(message.get("tool_calls") or ()):

@@ -4,12 +4,12 @@ from completions_mw.errors import InvalidRequestError
 
 
 def untranslatable(param: str, reason: str, *, is_value: bool = True) -> InvalidRequestError:
-    """Return the error for a part of a request that an API has no words for. Another target of the model may have them.
+    """Return the error for a part of a request that an API cannot express. Another target of the model may be able to.
 
     Args:
-        param: path of that part, as `messages[0].content[1].image_url.url`.
+        param: path of the part, as `messages[0].content[1].image_url.url`.
         reason: rest of the sentence "The model's provider …".
-        is_value: whether another value of the parameter could be expressed.
+        is_value: whether the API has the parameter, and only not this value.
     """
     code = "unsupported_value" if is_value else "unsupported_parameter"
     error = InvalidRequestError(

@@ -4,8 +4,8 @@ request.py    a request: its endpoint, what the API supports, and the parameters
 messages.py   the messages of a request: instructions, turns, and the blocks of their content
 tools.py      the tools of a request, and the choice between them
 schemas.py    the schema of an answer
-thinking.py   how much a model thinks, which its generations spell differently
-answer.py     a whole answer; usage and stop reasons in OpenAI's words
+thinking.py   how much a model thinks
+answer.py     a whole answer; usage and finish reasons
 stream.py     a streamed answer
 errors.py     errors, refusals and overload
 """

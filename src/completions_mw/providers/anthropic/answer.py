@@ -1,4 +1,4 @@
-"""A whole answer of Anthropic's Messages API; usage and stop reasons in OpenAI's words.
+"""A whole answer of Anthropic's Messages API; usage and finish reasons in OpenAI's form.
 
 Sources: https://platform.claude.com/docs/en/api/messages, https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons.
 """
@@ -13,7 +13,7 @@ from completions_mw.providers.anthropic.errors import reported_error
 from completions_mw.providers.base import Completion
 
 _REASONS: Final = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
-"""Finish reasons by the stop reason that means the same. The core translates the others, and keeps the word that says more."""
+"""Finish reasons by stop reason. The core translates the others, and keeps the original as `native_finish_reason`."""
 _PAUSED: Final = "pause_turn"
 
 
@@ -59,7 +59,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_signed(thought: Mapping[str, Any]) -> bool:
-    """Tell whether the API takes a thought back: with its signature, or as the secret that it is."""
+    """Tell whether the API takes a thought back: it has its signature, or is encrypted."""
     return bool(thought.get("signature")) or thought["type"] == "redacted_thinking"
 
 
@@ -89,13 +89,13 @@ def finish_of(stopped: Mapping[str, Any]) -> dict[str, Any]:
     """
     reason = stopped["stop_reason"]
     if reason == _PAUSED:
-        # The turn is not over: whoever takes it for whole loses the rest.
+        # The turn is not over: to a client that took it for whole, the rest would be lost.
         return {"finish_reason": "length", "native_finish_reason": reason}
     return {"finish_reason": _REASONS.get(reason, reason)}
 
 
 def usage_of(usage: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a `usage` object in OpenAI's words. Anthropic counts cached tokens beside the others, OpenAI among them.
+    """Return a `usage` object in OpenAI's form, which counts cached tokens among those of the prompt; Anthropic counts them beside these.
 
     Raises:
         TypeError: a count is no number.
@@ -112,5 +112,5 @@ def usage_of(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unusable() -> UpstreamError:
-    """Return the error for an answer that is not one of this API."""
+    """Return the error for bytes that are not an answer of this API."""
     return UpstreamError("The upstream provider sent an answer that is not a message.", code="upstream_protocol_error")

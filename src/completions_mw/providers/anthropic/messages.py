@@ -1,14 +1,14 @@
-"""The messages of a request, as Anthropic's Messages API takes them: instructions apart, and turns of users and assistants.
+"""The messages of a request, as Anthropic's Messages API takes them: instructions in `system`, and turns of user and assistant.
 
 Sources: https://platform.claude.com/docs/en/api/messages, and for the place of instructions that come later in a conversation
-https://platform.claude.com/docs/en/api/openai-sdk: Anthropic moves them to the beginning, too.
+https://platform.claude.com/docs/en/api/openai-sdk: Anthropic moves them to the beginning too.
 """
 
 from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, thoughts_of
+from completions_mw.providers.content import Media, Turn, media_of, merged, parts_of, split_system, thoughts_of
 from completions_mw.providers.tools import calls_of
 from completions_mw.providers.untranslatable import untranslatable
 
@@ -34,17 +34,10 @@ def read_messages(messages: Iterable[dict[str, Any]]) -> Conversation:
     Raises:
         InvalidRequestError: a message has content that the API does not take.
     """
-    system: list[Block] = []
-    turns: list[Turn] = []
-    for position, message in enumerate(messages):
-        if message["role"] in ("system", "developer"):
-            system += _content(message, position)
-        else:
-            turns.append(_turn(message, position))
-    if system and not turns:
-        # The API needs a turn of the user.
-        system, turns = [], [("user", system)]
-    return Conversation(system, [{"role": role, "content": blocks} for role, blocks in merged(turns)])
+    instructions, others = split_system(messages)
+    system = list(_content({"content": instructions}, 0))
+    turns = merged(_turn(message, position) for position, message in others)
+    return Conversation(system, [{"role": role, "content": blocks} for role, blocks in turns])
 
 
 def _turn(message: dict[str, Any], position: int) -> Turn:
@@ -73,7 +66,7 @@ def _block(part: Mapping[str, Any], path: str) -> Block:
         case "text" | "refusal" as kind:
             return {"type": "text", "text": part[kind]}
         case "file" if part["file"].get("file_id"):
-            # Of a file that was uploaded to Anthropic.
+            # The client has uploaded the file to Anthropic.
             return {"type": "document", "source": {"type": "file", "file_id": part["file"]["file_id"]}}
     media = media_of(part, path)
     if media.kind == "image_url" and media.url:

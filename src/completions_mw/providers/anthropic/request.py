@@ -58,7 +58,7 @@ def build_request(
     """Return the HTTP request for `fields`.
 
     Raises:
-        InvalidRequestError: the API has no words for a part of the request.
+        InvalidRequestError: the request has parts that the API cannot express.
     """
     system, turns = read_messages(fields["messages"])
     body: dict[str, Any] = {"model": model, "max_tokens": maximum_of(fields, max_tokens), "messages": turns}

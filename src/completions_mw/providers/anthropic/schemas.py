@@ -11,16 +11,16 @@ from completions_mw.providers.untranslatable import untranslatable
 _VALUES: Final = frozenset({"const", "default", "enum", "examples"})
 """Keywords of JSON Schema that have values."""
 _NAMED: Final = frozenset({"$defs", "definitions", "patternProperties", "properties"})
-"""Keywords that have schemas by names, which may be those of keywords."""
+"""Keywords whose value is an object of schemas, the names of which may be those of keywords."""
 
 
 def answer_schema(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the schema in the `response_format` of a request; None if it has none.
 
-    Objects that say nothing of other properties get none: an answer to that schema is one to the client's, too.
+    Objects that do not say so are closed to further properties: what matches the closed schema matches the client's.
 
     Raises:
-        InvalidRequestError: the format is one by a schema, and there is none.
+        InvalidRequestError: the format is `json_schema`, and has no schema.
     """
     response_format = fields.get("response_format")
     if response_format is None or response_format["type"] != "json_schema":

@@ -15,7 +15,7 @@ def tool_members(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of a request that say which tools there are, and which of them must or may be called.
 
     Raises:
-        InvalidRequestError: a tool is no function.
+        InvalidRequestError: a tool is not a function.
     """
     functions, chosen, name = tools_of(fields)
     if not functions:
@@ -24,7 +24,7 @@ def tool_members(fields: Mapping[str, Any]) -> dict[str, Any]:
     if fields.get("parallel_tool_calls") is False and chosen != "none":
         choice["disable_parallel_tool_use"] = True
     tools = {"tools": [_tool(function) for function in functions]}
-    # What the API does by itself is not said.
+    # The default of the API is left out.
     return tools if choice == {"type": "auto"} else {**tools, "tool_choice": choice}
 
 

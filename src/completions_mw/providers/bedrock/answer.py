@@ -9,7 +9,7 @@ from completions_mw.errors import UpstreamError
 from completions_mw.providers.base import Completion
 
 _REASONS: Final = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
-"""Finish reasons by the stop reason that means the same. The core translates the others, and keeps the word, which says more."""
+"""Finish reasons by stop reason. The core translates the others, and keeps the original as `native_finish_reason`."""
 
 
 def parse_completion(body: bytes) -> Completion:
@@ -43,7 +43,7 @@ def usage_of(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tier_of(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the member with the service tier, if an answer tells it."""
+    """Return the member with the service tier, if an answer has it."""
     tier = (answer.get("serviceTier") or {}).get("type")
     return {"service_tier": tier} if tier else {}
 
@@ -54,7 +54,7 @@ def reason_of(word: str) -> str:
 
 
 def thinking_blocks(reasoning: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return reasoning as thoughts that clients send back, as Anthropic's API has them: those that are signed."""
+    """Return signed reasoning as `thinking_blocks` in the form of Anthropic's API, for clients to send back."""
     blocks: list[dict[str, Any]] = []
     for content in reasoning:
         text = content.get("reasoningText", {})
@@ -66,7 +66,7 @@ def thinking_blocks(reasoning: Iterable[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def unusable() -> UpstreamError:
-    """Return the error for bytes that are no answer of this API."""
+    """Return the error for bytes that are not an answer of this API."""
     return UpstreamError("The upstream provider sent an answer that is not of Bedrock's Converse API.", code="upstream_protocol_error")
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of Bedrock: `InvokeModel`, whose body is of the model's vendor.
+"""Embeddings of Bedrock: `InvokeModel`, whose body has the form of the model's vendor.
 
 Sources: the pages model-parameters-titan-embed-text.html, model-parameters-embed-v3.html and model-parameters-embed-v4.html below
 https://docs.aws.amazon.com/bedrock/latest/userguide/.
@@ -13,9 +13,11 @@ from pydantic_core import from_json, to_json
 from completions_mw.errors import ConfigurationError
 from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion
-from completions_mw.providers.embeddings import list_of, texts_of, unusable_embeddings_error, vendor_fields
+from completions_mw.providers.embeddings import list_of, texts_of, unusable_embeddings_error
 from completions_mw.providers.endpoint import Endpoint
+from completions_mw.providers.fields import vendor_fields
 from completions_mw.providers.untranslatable import untranslatable
+from completions_mw.schemas import EmbeddingRequest
 
 __all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
 
@@ -29,7 +31,7 @@ def max_inputs(model: str) -> int:
     """Return the inputs that one request may have: Titan takes one text.
 
     Raises:
-        ConfigurationError: the model is neither of Titan's nor of Cohere's.
+        ConfigurationError: the model is neither one of Titan nor one of Cohere.
     """
     for name, inputs in _MAX_INPUTS.items():
         if name in model:
@@ -41,14 +43,14 @@ def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str,
     """Return the HTTP request for `fields`.
 
     Raises:
-        InvalidRequestError: the request has tokens instead of texts, or `dimensions` for a model that has no choice of them.
+        InvalidRequestError: the request has tokens instead of texts, or `dimensions` for a model whose vectors have one length only.
     """
     texts = texts_of(fields)
-    body = vendor_fields(fields)
+    body = vendor_fields(fields, EmbeddingRequest)
     if _TITAN in model:
         body["inputText"], size, sized = texts[0], "dimensions", _TITAN_WITH_DIMENSIONS
     else:
-        # Required. Of the two ends of a search it is that of the texts that are stored; `forward_params` lets clients choose.
+        # Required by the API: the value for stored texts, not that for queries. Clients can choose where `forward_params` has it.
         body = {"input_type": "search_document", **body, "texts": texts, "embedding_types": ["float"]}
         size, sized = "output_dimension", _COHERE_WITH_DIMENSIONS
     if "dimensions" in fields:

@@ -23,7 +23,7 @@ _STATUSES: Final = {
     "ThrottlingException": 429,
     "ValidationException": 400,
 }
-"""Statuses of errors in streams, and of those whose own status means something else to clients."""
+"""Statuses of errors in streams, which have none, and of errors whose own status means something else to clients."""
 _FIELD_NAMES: Final = compiled(
     response_format=r"output_?config\.(text)?_?format[\w.]*",
     reasoning_effort=r"\bthinking\.\w[\w.]*|reasoning_?config[\w.]*|output_?config\.effort",
@@ -40,7 +40,7 @@ _OPERATORS_STATUS: Final = 403
 _ARN: Final = re.compile(r"arn:aws[\w-]*:[\w:/.-]*")
 """Matches names of resources, which hold the number of the operator's account."""
 _is_of_operator: Final = re.compile("Signature|Token|Client|Access|Account|Credential").search
-"""Matches names of errors that are about the signature of a request or the operator's account, and not about what was asked."""
+"""Matches names of errors about the signature of a request or the operator's account, and not about what was asked."""
 _is_of_model: Final = re.compile("model identifier|on-demand throughput|model ID", re.IGNORECASE).search
 _is_too_long: Final = re.compile("too long|maximum context length|exceeds the maximum|token limit", re.IGNORECASE).search
 
@@ -79,6 +79,6 @@ def _error(status: int, name: str, headers: Headers, body: bytes) -> GatewayErro
 
 
 def _message_in(value: Any) -> str:
-    told = value if isinstance(value, dict) else {}
-    message = told.get("message") or told.get("Message")
+    reported = value if isinstance(value, dict) else {}
+    message = reported.get("message") or reported.get("Message")
     return message if isinstance(message, str) else ""

@@ -47,7 +47,7 @@ class FrameDecoder:
         """Yield the frames that `piece` completes.
 
         Raises:
-            UpstreamError: the bytes are no frames, a checksum is wrong, or a frame is larger than it may be. The decoder is then of no use.
+            UpstreamError: the bytes are not frames, a checksum is wrong, or a frame is too large. The decoder must not be used after it.
         """
         self._buffer += piece
         while len(self._buffer) >= _prelude.size:

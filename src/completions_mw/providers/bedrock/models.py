@@ -12,11 +12,11 @@ from completions_mw.providers.untranslatable import untranslatable
 
 _EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"}
 _USUAL_MAXIMUM: Final = 32_000
-"""Maximum of completion tokens of which a request without one gives a part to thoughts; all models that think may write more."""
+"""Maximum of completion tokens that is assumed for a request without one, where thoughts get a part of it; no thinking model has less."""
 
 
 class VendorParams(NamedTuple):
-    """Parameters of OpenAI's API that each vendor's models take in a way of their own; None where the request has none."""
+    """Parameters of OpenAI's API that the models of each vendor take under other names; None where the request has none."""
 
     effort: str | None
     """The `reasoning_effort`."""

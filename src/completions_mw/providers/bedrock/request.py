@@ -11,7 +11,7 @@ from completions_mw.providers.bedrock.messages import instructions_of, messages_
 from completions_mw.providers.bedrock.models import VendorParams, vendor_members
 from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
-from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_nothing
+from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_none
 from completions_mw.providers.tools import tools_of
 from completions_mw.providers.untranslatable import untranslatable
 from completions_mw.settings.capabilities import Capabilities
@@ -98,13 +98,13 @@ def _inference_config(fields: Mapping[str, Any], maximum: int | None) -> dict[st
         "temperature": fields.get("temperature"),
         "topP": fields.get("top_p"),
     }
-    return without_nothing(config)
+    return without_none(config)
 
 
 def _tool_config(fields: Mapping[str, Any]) -> dict[str, Any]:
     tools = tools_of(fields)
     if tools.choice == "none":
-        # The API knows no such choice, and wants the tools of all calls in the messages.
+        # The API has no such choice, and needs the tools of all calls in the messages.
         if any(message.get("tool_calls") for message in fields["messages"]):
             raise untranslatable("tool_choice", "cannot take 'none' after a message with 'tool_calls'")
         return {}
@@ -127,7 +127,7 @@ def _tool_spec(function: Mapping[str, Any]) -> dict[str, Any]:
         # Models without structured output refuse the member itself.
         "strict": function.get("strict") or None,
     }
-    return without_nothing(spec)
+    return without_none(spec)
 
 
 def _text_format(wanted: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -138,4 +138,4 @@ def _text_format(wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     if not given.get("schema"):
         raise untranslatable("response_format", "takes JSON only with a schema")
     schema = {"schema": to_json(given["schema"]).decode(), "name": given["name"], "description": given.get("description")}
-    return {"type": "json_schema", "structure": {"jsonSchema": without_nothing(schema)}}
+    return {"type": "json_schema", "structure": {"jsonSchema": without_none(schema)}}

@@ -14,7 +14,7 @@ from completions_mw.providers.gemini.thinking import signed
 _REASONS: Final = {"STOP": "stop", "MAX_TOKENS": "length"} | dict.fromkeys(
     ["CONTINUATION", "IMAGE_OTHER", "NO_IMAGE", "OTHER", "PUP_LIMITED_DISABLED"], "error"
 )
-"""Finish reasons by words that mean the same, or that say no more than that an answer is not complete. The core translates the others."""
+"""Finish reasons by those of the API; `error` where the API says only that the answer is not complete. The core translates the others."""
 _KEPT: Final = ("citationMetadata", "groundingMetadata", "safetyRatings", "urlContextMetadata")
 """Members of a candidate that clients get as they are."""
 
@@ -41,7 +41,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Return the object of an answer, or of an event of a stream.
 
     Raises:
-        GatewayError: the body reports an error, or is no object.
+        GatewayError: the body reports an error, or is not an object.
     """
     try:
         answer = from_json(body, allow_inf_nan=False)
@@ -132,7 +132,7 @@ def usage_of(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def unusable() -> UpstreamError:
-    """Return the error for bytes that are no answer of this API."""
+    """Return the error for bytes that are not an answer of this API."""
     return UpstreamError("The upstream provider sent an answer that is not of the Gemini API.", code="upstream_protocol_error")
 
 
@@ -148,7 +148,7 @@ def _finish_reason(candidate: Mapping[str, Any]) -> str | None:
 
 
 def _media(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a part that is no text: an image in OpenAI's words, and anything else as it is."""
+    """Return a part that is not text: an image as OpenAI's `image_url`, anything else as it is."""
     inline = part.get("inlineData")
     if not inline:
         return dict(part)

@@ -7,9 +7,11 @@ from pydantic_core import from_json, to_json
 
 from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion
-from completions_mw.providers.embeddings import list_of, texts_of, unusable_embeddings_error, vendor_fields
+from completions_mw.providers.embeddings import list_of, texts_of, unusable_embeddings_error
 from completions_mw.providers.endpoint import Endpoint
+from completions_mw.providers.fields import vendor_fields
 from completions_mw.providers.gemini.request import path_of
+from completions_mw.schemas import EmbeddingRequest
 
 __all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
 
@@ -23,13 +25,13 @@ def max_inputs(model: str) -> int:
 
 
 def build_embedding_request(endpoint: Endpoint, model: str, fields: Mapping[str, Any]) -> UpstreamRequest:
-    """Return the HTTP request for `fields`. Parameters of the API's own, as `taskType`, are those of each text.
+    """Return the HTTP request for `fields`. The API's own parameters, such as `taskType`, apply to each text.
 
     Raises:
         InvalidRequestError: the request has tokens instead of texts.
     """
     path = path_of(model)
-    common = {**vendor_fields(fields), "model": path}
+    common = {**vendor_fields(fields, EmbeddingRequest), "model": path}
     if "dimensions" in fields:
         common["outputDimensionality"] = fields["dimensions"]
     body = {"requests": [{**common, "content": {"parts": [{"text": text}]}} for text in texts_of(fields)]}

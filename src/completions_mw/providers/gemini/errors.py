@@ -1,4 +1,4 @@
-"""Errors of the Gemini API, translated into those of OpenAI's (docs/contract.md, Errors).
+"""Errors of the Gemini API, translated into those of OpenAI's API (docs/contract.md, Errors).
 
 Sources: https://ai.google.dev/gemini-api/docs/troubleshooting, and for the form https://cloud.google.com/apis/design/errors: an object
 `error` with `code` (the HTTP status), `message`, `status` (a name), and `details` (objects with a type).
@@ -17,7 +17,7 @@ from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403
-"""Status of errors that only the operator can correct, for those that the API sends as the client's."""
+"""Status for errors that only the operator can correct, although the API sends them with 400."""
 _OPERATORS_REASONS: Final = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "BILLING_DISABLED"})
 _CONFIG: Final = r"(\w+\.)?generation_?config\."
 _FIELD_NAMES: Final = compiled(
@@ -46,12 +46,12 @@ def reported_error(answer: object) -> GatewayError:
 
 
 def _error(status: int | None, headers: Headers, answer: object) -> GatewayError:
-    told = _object_in(answer)
-    code, name, message = told.get("code"), told.get("status"), told.get("message")
+    reported = _object_in(answer)
+    code, name, message = reported.get("code"), reported.get("status"), reported.get("message")
     status = status or (code if isinstance(code, int) else _FAILED)
     name = name if isinstance(name, str) else None
     message = message if isinstance(message, str) else ""
-    details = list(_details_of(told))
+    details = list(_details_of(reported))
     reasons = {str(detail.get("reason")) for detail in details}
     if name == "UNAVAILABLE":
         status = OVERLOADED
@@ -77,12 +77,12 @@ def _openai_code(status: int, message: str) -> str | None:
 def _object_in(answer: object) -> Mapping[str, Any]:
     if isinstance(answer, list) and answer:
         answer = answer[0]
-    told = answer.get("error") if isinstance(answer, dict) else None
-    return told if isinstance(told, dict) else {}
+    reported = answer.get("error") if isinstance(answer, dict) else None
+    return reported if isinstance(reported, dict) else {}
 
 
-def _details_of(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    details = told.get("details")
+def _details_of(reported: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    details = reported.get("details")
     return (detail for detail in (details if isinstance(details, list) else ()) if isinstance(detail, dict))
 
 

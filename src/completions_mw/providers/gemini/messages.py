@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from completions_mw.providers.content import Turn, media_of, merged, parts_of, text_of
-from completions_mw.providers.fields import without_nothing
+from completions_mw.providers.fields import without_none
 from completions_mw.providers.gemini.thinking import call_signature, signature_of
 from completions_mw.providers.tools import called_names, calls_of
 from completions_mw.providers.untranslatable import untranslatable
@@ -15,7 +15,7 @@ def contents_of(messages: Iterable[tuple[int, dict[str, Any]]], model: str) -> l
 
     Args:
         messages: messages other than instructions, with their positions in the request.
-        model: name of the model, some of which want signatures of thoughts.
+        model: name of the model; some models need signatures of thoughts.
 
     Raises:
         InvalidRequestError: a message has parts that the API cannot express.
@@ -63,7 +63,7 @@ def _part(part: Mapping[str, Any], path: str) -> dict[str, Any]:
     media = media_of(part, path)
     if media.url:
         # The API itself fetches it: https://ai.google.dev/gemini-api/docs/file-input-methods.
-        return {"fileData": without_nothing({"fileUri": media.url, "mimeType": media.media_type or None})}
+        return {"fileData": without_none({"fileUri": media.url, "mimeType": media.media_type or None})}
     if not media.media_type:
         raise untranslatable(media.param, "needs the media type of a file: a data URI, or a known extension in 'filename'")
     return {"inlineData": {"mimeType": media.media_type, "data": media.data}}

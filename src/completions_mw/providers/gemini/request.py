@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from completions_mw.http import UpstreamRequest
 from completions_mw.providers.content import split_system
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
-from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_nothing
+from completions_mw.providers.fields import OPENAI_ONLY, maximum_of, stop_of, vendor_fields, without_none
 from completions_mw.providers.gemini.messages import contents_of
 from completions_mw.providers.gemini.thinking import thinking_config
 from completions_mw.providers.tools import tools_of
@@ -39,7 +39,7 @@ def capabilities_of(settings: GeminiSettings) -> Capabilities:
 
 
 def path_of(model: str) -> str:
-    """Return the path of a model. Tuned models and the like have one of their own, as `tunedModels/name`."""
+    """Return the path of a model. A name with a slash, such as `tunedModels/name`, is a path already."""
     return quote(model if "/" in model else f"models/{model}", safe="/")
 
 
@@ -91,7 +91,7 @@ def _generation_config(fields: Mapping[str, Any], model: str, max_tokens: int | 
         "topK": top_k if top_k > 0 else None,
         "topP": fields.get("top_p"),
     }
-    return {**without_nothing(config), **_response_format(fields.get("response_format") or {"type": "text"})}
+    return {**without_none(config), **_response_format(fields.get("response_format") or {"type": "text"})}
 
 
 def _response_format(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not tools.functions:
         return {}
     declarations = [
-        without_nothing(
+        without_none(
             {
                 "name": function["name"],
                 "description": function.get("description"),
@@ -121,6 +121,6 @@ def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
     elif tools.choice == "auto" and any(function.get("strict") for function in tools.functions):
         # Calls follow their schemas, as they do in the mode ANY.
         calling["mode"] = "VALIDATED"
-    # What the API does by itself is not said.
+    # The default of the API is left out.
     config = {} if calling["mode"] == "AUTO" else {"toolConfig": {"functionCallingConfig": calling}}
     return {"tools": [{"functionDeclarations": declarations}], **config}

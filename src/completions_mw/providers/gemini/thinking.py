@@ -12,12 +12,12 @@ from completions_mw.providers.untranslatable import untranslatable
 
 _version: Final = re.compile(r"gemini-(\d+)").search
 _LEVELS_SINCE: Final = 3
-"""Generation from which on models take levels in place of budgets, and refuse calls without signatures."""
+"""First generation whose models take levels in place of budgets, and refuse calls without signatures."""
 _LEVELS: Final = {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "XHIGH"}
 _BUDGETS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-"""Tokens of thoughts for the models before."""
+"""Tokens of thoughts at each effort, for models of earlier generations, which take budgets."""
 _UNSIGNED: Final = "skip_thought_signature_validator"
-"""Signature of calls that another model made, or whose client has lost it."""
+"""Signature that the API accepts for calls that another model made, or whose signature the client has lost."""
 
 
 def thinking_config(model: str, effort: str | None) -> dict[str, Any] | None:
