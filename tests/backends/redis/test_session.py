@@ -15,6 +15,7 @@ import psutil
 import pytest
 from redis.connection import Connection
 from redis.crc import key_slot
+from redis.exceptions import NoScriptError
 
 from completions_mw.backends.admission import admission_store
 from completions_mw.backends.batches.queue import MAX_BATCH
@@ -133,6 +134,24 @@ def test_tasks_share_a_bounded_number_of_connections(redis_server: RedisServer) 
 
     asyncio.run(main())
     wait_until(lambda: clients(redis_server) == 0)
+
+
+def test_tasks_that_ask_together_are_answered_each_by_itself(redis_server: RedisServer) -> None:
+    """One connection and one write do for all of them; what Redis refuses one of them is no failure of the others."""
+
+    async def main() -> list[Any]:
+        session = AsyncRedis(redis_server.url + PATIENT)
+        unknown = ("EVALSHA", "0" * 40, 0)
+        commands = [("ECHO", "one"), ("NONSENSE",), unknown, ("INCR", "text"), ("ECHO", "two")]
+        await session.call("SET", "text", "not a number")
+        answers = await asyncio.gather(*(session.call(*command) for command in commands), return_exceptions=True)
+        assert clients(redis_server) == 1
+        await session.aclose()
+        return answers
+
+    one, refused, unknown, wrong, two = asyncio.run(main())
+    assert (one, two) == (b"one", b"two")
+    assert [type(error) for error in (refused, unknown, wrong)] == [StoreError, NoScriptError, StoreError]
 
 
 def test_every_event_loop_has_its_own_connections(redis_server: RedisServer) -> None:
