@@ -252,3 +252,19 @@ def test_a_transport_that_is_given_has_the_name_of_its_class_and_goes_with_no_pr
     assert kind(Settings(providers={"a": UPSTREAM}, models=models), transport=OwnTransport()).transport == "OwnTransport"
     with pytest.raises(ConfigurationError, match=r"^providers\.a\.proxy: is not used by the `transport`"):
         kind(Settings(providers={"a": PROXIED}, models=models), transport=OwnTransport())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "lacks"),
+    [
+        ("/api/v1", "/api/v1/responses", True),
+        ("/api/v1", "/responses", False),
+        ("/api/v1", "/api/v1/responses/resp_1", False),
+        ("/api/v1", "/api/v1/chat/completions", False),
+        ("", "/responses", False),
+    ],
+)
+def test_paths_of_openai_that_are_not_here(prefix: str, path: str, lacks: bool) -> None:
+    """Only whole paths, and only below a prefix: all others may be pages of the host app."""
+    with Gateway(Settings(**TREE, prefix=prefix)) as gateway:
+        assert gateway.lacks(path) is lacks
