@@ -144,10 +144,12 @@ def _rounds(results: Sequence[Result], mode: str, connections: int, name: str) -
 
 def ratio_line(ratio: Mapping[str, object]) -> str:
     """Return a ratio as a sentence."""
-    return (
-        f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: {ratio['json_per_second']} of the requests "
-        f"per second (CPU {ratio['json_cpu_us']}), {ratio['stream_per_second']} of the chunks per second (CPU {ratio['stream_cpu_us']})"
-    )
+    costs = [
+        f"{ratio[f'{mode}_per_second']} of the {units} per second (CPU {ratio[f'{mode}_cpu_us']})"
+        for mode, units in (("json", "requests"), ("stream", "chunks"))
+        if f"{mode}_per_second" in ratio
+    ]
+    return f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: {', '.join(costs)}"
 
 
 def floor_line(floor: Mapping[str, object]) -> str:
