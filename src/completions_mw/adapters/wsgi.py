@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def to_request(environ: "WSGIEnvironment", room: BodyRoom, native: object = None
         room: memory for the bodies of all requests.
         native: request object of the framework; the environ by default.
     """
-    headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    headers = [(header_of(name), value) for name, value in environ.items() if name.startswith("HTTP_")]
     if "HTTP_CONTENT_LENGTH" in environ or "HTTP_CONTENT_TYPE" in environ:
         # Copies of the variables without the prefix, which nginx gives uWSGI, and Twisted its apps.
         headers = [header for header in headers if header[0] not in ("content-length", "content-type")]
@@ -82,6 +82,12 @@ def to_request(environ: "WSGIEnvironment", room: BodyRoom, native: object = None
         connection=_connection(environ),
         disconnect=_disconnect(environ),
     )
+
+
+@lru_cache(maxsize=1024)
+def header_of(variable: str) -> str:
+    """Return the name of the header in a variable of an environ, as `HTTP_USER_AGENT`. Most clients send the same ones."""
+    return variable[5:].replace("_", "-").lower()
 
 
 def to_wsgi(response: Response[BlockingIterator[bytes]] | Response[bytes], start_response: "StartResponse") -> Iterable[bytes]:
