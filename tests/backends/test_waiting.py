@@ -229,8 +229,8 @@ def test_the_winner_in_a_thread_watches_the_client_from_then_on(client: Client) 
         return "won"
 
     assert run_sync(BlockingWaiting().race(winner, nothing, FOREVER, client, Dropped())) == "won"
-    [leash] = watched
-    assert leash is not None
-    assert (leash.fileno(), leash.is_gone()) == (client.fileno(), False)
+    [own] = watched
+    assert own is not None
+    assert (own.fileno(), own.is_gone()) == (client.fileno(), False)
     client.leave()
-    assert leash.is_gone()
+    assert own.is_gone()

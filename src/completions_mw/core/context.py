@@ -64,7 +64,7 @@ class RequestContext:
     deadline: float | None = None
     """Time by which the client wants its answer, in seconds of the monotonic clock; None if it has not said so."""
     heard: float | None = None
-    """Seconds from then to the first visible text of a stream; None before it, and for whole answers."""
+    """Seconds from `asked` to the first visible text of a stream; None before it, and for whole answers."""
     stream: bool = False
     """Whether the client asked for a stream."""
     usage: dict[str, Any] | None = None

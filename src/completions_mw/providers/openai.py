@@ -65,7 +65,7 @@ def build_request(
         if name in body:
             body[theirs] = body.pop(name)
     if not capabilities.developer_role:
-        body["messages"] = [{**said, "role": "system"} if said["role"] == "developer" else said for said in body["messages"]]
+        body["messages"] = [{**message, "role": "system"} if message["role"] == "developer" else message for message in body["messages"]]
     if not capabilities.takes_additions:
         body["messages"] = without_additions(body["messages"])
     # These say the same as leaving them out, and some services refuse them.

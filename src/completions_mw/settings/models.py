@@ -66,15 +66,15 @@ def _plain(target: TargetName) -> Any:
 
 
 class Prices(SettingsModel):
-    """Prices of a model, in USD per million tokens. What is not given costs as much as other tokens."""
+    """Prices of a model, in USD per million tokens. Tokens without a price of their own have that of `input` or `output`."""
 
     input: UsdPerMillion
     output: UsdPerMillion | None = None
-    """May be left out of the prices of an embeddings model only, whose answers have no tokens."""
+    """Price of completion tokens; optional for an embeddings model only, whose answers have no tokens."""
     cached_input: UsdPerMillion | None = None
     reasoning: UsdPerMillion | None = None
     cache_write: UsdPerMillion | None = None
-    """Of prompt tokens that the provider puts into its cache, which cost more than others at Anthropic and Bedrock."""
+    """Price of prompt tokens that the provider writes to its cache, which is higher than `input` at Anthropic and Bedrock."""
 
 
 class ModelSettings(SettingsModel):
@@ -93,7 +93,7 @@ class ModelSettings(SettingsModel):
     unknown_params: UnknownParams | None = None
     """What happens to parameters that OpenAI's API does not have, where it differs from the setting of the model's providers."""
     forward_params: frozenset[ParamName] = frozenset()
-    """Names of such parameters that all targets of this model get, beside those of their providers."""
+    """Names of parameters that OpenAI's API does not have and all targets of this model get, beside those of their providers."""
     unsupported_params: UnsupportedParams | None = None
     """What happens to parameters that a target does not take, where it differs from the setting of the target's provider."""
     prices: Prices | None = None

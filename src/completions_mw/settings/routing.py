@@ -1,14 +1,14 @@
-"""The tables `[retries]` and `[breaker]`, and what else settings say of targets that fail (docs/routing.md)."""
+"""The tables `[retries]` and `[breaker]`, and the values of `fallback_on` (docs/routing.md)."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.types import Count, Interval, PartOrNone, Seconds, Share
+from completions_mw.settings.types import Count, Interval, Ratio, Seconds, Share
 
 FallbackOn = Literal["timeout", "context_length", "content_filter"]
-"""Failures after which the next target is asked only where the settings want it; after others it always is, or never."""
+"""Failures after which the next target is asked only where a model's `fallback_on` has them."""
 
 
 class RetrySettings(SettingsModel):
@@ -20,7 +20,7 @@ class RetrySettings(SettingsModel):
     """Longest wait for another attempt, in seconds. If the upstream advises a longer one, the client gets the advice instead."""
     maybe_billed: bool = False
     """Whether requests are repeated that the provider may bill already, as after a timeout."""
-    ratio: PartOrNone = 0.2
+    ratio: Ratio = 0.2
     """Retries of a target at most, as a part of its requests in the last 10 seconds."""
     min_per_second: Annotated[Interval, Field(le=300)] = 10.0
     """Retries of a target each second that are allowed in any case."""
@@ -35,6 +35,6 @@ class BreakerSettings(SettingsModel):
     failure_rate: Share = 0.5
     """Part of the requests of the last 10 seconds whose failure opens the breaker too."""
     min_requests: Count = 20
-    """Requests in these 10 seconds without which their failures prove nothing."""
+    """Minimum of requests in the last 10 seconds for `failure_rate` to count."""
     reset_timeout: Seconds = 4.0
     """Seconds between the requests that probe a target whose breaker is open."""

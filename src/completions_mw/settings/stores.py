@@ -50,7 +50,7 @@ class Connections(SettingsModel):
     max: Count = 100
     """Connections to each upstream."""
     wait: Seconds = 3.0
-    """Seconds for which a request waits for one of them; then it is refused as `overloaded`."""
+    """Seconds for which a request waits for a free connection; then it is refused as `overloaded`."""
     share: Share = 0.5
     """Part of the connections, and of `model_threads`, that one caller may have; its further requests wait, and callers that
     wait are served in turn. Where there can be no other caller, with one key and neither a ledger nor a login of the app, it may have

@@ -137,8 +137,8 @@ Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
 Interval = Annotated[_Number, Field(ge=0, le=300)]
 """Seconds, or 0 for never."""
 Share = Annotated[_Number, Field(gt=0, le=1)]
-PartOrNone = Annotated[_Number, Field(ge=0, le=1)]
-"""Part of a whole; 0 for nothing of it."""
+Ratio = Annotated[_Number, Field(ge=0, le=1)]
+"""Part of a whole, from 0 to 1."""
 Weight = Annotated[_Number, Field(gt=0, le=1_000_000)]
 """Share of requests, in proportion to the other weights."""
 UsdPerMillion = Annotated[_Money, Field(ge=0, le=1_000_000)]

@@ -21,39 +21,39 @@ POLL_SECONDS: Final = 60.0
 """Longest wait at a time, as a wait for ever is written differently for each kind of poll."""
 
 
-class Leash:
-    """The connection that a thread in a race watches in place of its client's, by which it is called back.
+class RaceConnection:
+    """The connection that a thread in a race watches in place of the client connection, so that it can be cancelled.
 
     Args:
-        client: connection of the client, which it stands for once the race is won.
+        client: connection of the client, which is watched once the thread has won the race.
     """
 
     def __init__(self, client: ClientConnection | None) -> None:
         self._client = client
-        self._end, self._held = socket.socketpair()
+        self._watched, self._canceller = socket.socketpair()
         self._is_racing = True
-        self._is_pulled = False
+        self._is_cancelled = False
 
     def fileno(self) -> int:
         if self._is_racing:
-            return self._end.fileno()
+            return self._watched.fileno()
         return -1 if self._client is None else self._client.fileno()
 
     def is_gone(self) -> bool:
-        return self._is_pulled or (not self._is_racing and self._client is not None and self._client.is_gone())
+        return self._is_cancelled or (not self._is_racing and self._client is not None and self._client.is_gone())
 
-    def pull(self) -> None:
-        """Call the thread back: from now on its client seems to be gone."""
-        self._is_pulled = True
+    def cancel(self) -> None:
+        """Cancel the work of the thread: from now on its client seems to be gone."""
+        self._is_cancelled = True
         # `end` has closed it if the thread has just ended.
         with suppress(OSError):
-            self._held.shutdown(socket.SHUT_WR)
+            self._canceller.shutdown(socket.SHUT_WR)
 
     def end(self) -> None:
         """Note that the thread has ended."""
         self._is_racing = False
-        self._end.close()
-        self._held.close()
+        self._watched.close()
+        self._canceller.close()
 
 
 class ThreadRace(Generic[T]):
@@ -68,15 +68,15 @@ class ThreadRace(Generic[T]):
         self._client = client
         self._drop = drop
         self._lock = Lock()
-        self._leashes: list[Leash] = []
+        self._connections: list[RaceConnection] = []
         self._running = 0
         self._is_over = False
         self._has_ended = False
-        self._winner: Leash | None = None
+        self._winner: RaceConnection | None = None
         self._result: T | None = None
         self._fault: BaseException | None = None
-        self._bell, self._rope = socket.socketpair()
-        """Each thread that ends rings the bell."""
+        self._wakeup, self._wakeup_sender = socket.socketpair()
+        """A pair of sockets: each thread that ends sends a byte, which wakes up the thread that waits."""
 
     @property
     def is_open(self) -> bool:
@@ -85,16 +85,16 @@ class ThreadRace(Generic[T]):
 
     def begin(self, contestant: Contestant[T]) -> None:
         """Begin to work in a thread of its own, with the context variables of this one."""
-        leash = Leash(self._client)
-        self._leashes.append(leash)
+        connection = RaceConnection(self._client)
+        self._connections.append(connection)
         self._running += 1
-        # A daemon, since one that was called back may still wait for a name server when the process ends.
-        thread = Thread(target=copy_context().run, args=(self._work, contestant, leash), daemon=True)
+        # A daemon, since one that was cancelled may still wait for a name server when the process ends.
+        thread = Thread(target=copy_context().run, args=(self._work, contestant, connection), daemon=True)
         try:
             thread.start()
         except BaseException:
             self._running -= 1
-            leash.end()
+            connection.end()
             raise
 
     def wait(self, seconds: float = inf) -> bool:
@@ -105,7 +105,7 @@ class ThreadRace(Generic[T]):
         """
         until = SYSTEM_CLOCK.monotonic() + seconds
         poll = new_poll()
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
         client = self._client
         watched = -1 if client is None else client.fileno()
         if watched >= 0:
@@ -118,8 +118,8 @@ class ThreadRace(Generic[T]):
                     raise ClientDisconnectedError
                 poll.unregister(watched)
                 watched = -1
-            if self._bell.fileno() in ready:
-                self._bell.recv(16)
+            if self._wakeup.fileno() in ready:
+                self._wakeup.recv(16)
                 return True
             if SYSTEM_CLOCK.monotonic() >= until:
                 return False
@@ -128,41 +128,41 @@ class ThreadRace(Generic[T]):
         """Return the result; None if no thread had one.
 
         Raises:
-            BaseException: a thread has failed with something that is no `GatewayError`.
+            BaseException: a thread failed with an exception other than a `GatewayError`.
         """
         if self._fault is not None:
             raise self._fault
         return self._result
 
     def end(self) -> None:
-        """Call back the threads that still work."""
+        """Cancel the work of the threads that still run."""
         with self._lock:
             self._is_over = self._has_ended = True
             self._fault = None
-            self._bell.close()
+            self._wakeup.close()
             self._close_last()
-        for leash in self._leashes:
-            if leash is not self._winner:
-                leash.pull()
+        for connection in self._connections:
+            if connection is not self._winner:
+                connection.cancel()
 
-    def _work(self, contestant: Contestant[T], leash: Leash) -> None:
+    def _work(self, contestant: Contestant[T], connection: RaceConnection) -> None:
         result: T | None = None
         fault: BaseException | None = None
         try:
-            result = run_sync(contestant(leash))
+            result = run_sync(contestant(connection))
         except ClientDisconnectedError:
-            # It was called back.
+            # It was cancelled.
             pass
         except BaseException as error:
             fault = error
         with self._lock:
-            leash.end()
+            connection.end()
             self._running -= 1
             is_late = self._is_over
             if not is_late and (result is not None or fault is not None):
-                self._is_over, self._winner, self._result, self._fault = True, leash, result, fault
+                self._is_over, self._winner, self._result, self._fault = True, connection, result, fault
             with suppress(OSError):
-                self._rope.send(b".")
+                self._wakeup_sender.send(b".")
             self._close_last()
         # The exception holds this frame by its traceback.
         del fault
@@ -171,4 +171,4 @@ class ThreadRace(Generic[T]):
 
     def _close_last(self) -> None:
         if self._has_ended and not self._running:
-            self._rope.close()
+            self._wakeup_sender.close()

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.context import LostAttempt, RequestContext
-from completions_mw.core.dispatch.failures import cooldown, is_fault, leaves_bill
+from completions_mw.core.dispatch.failures import cooldown, is_charged, is_fault
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
 from completions_mw.core.telemetry.observer import Observer
@@ -29,13 +29,13 @@ class Failure(NamedTuple):
 
     def bills(self) -> tuple[LostAttempt, ...]:
         """Return the attempt if it may be billed, although another one follows it."""
-        if not leaves_bill(self.error):
+        if not is_charged(self.error):
             return ()
         return (LostAttempt(self.target.name, self.seconds, self.error.received, usage_of_error(self.error)),)
 
 
-def telling(failures: Sequence[Failure]) -> Failure:
-    """Return the failure that says why nobody answers: the last one, unless that target could not be asked for want of words in its API."""
+def failure_for_client(failures: Sequence[Failure]) -> Failure:
+    """Return the failure that the client is told: the last one, except where the target's API cannot express the request."""
     asked = [
         failure for failure in failures if not (isinstance(failure.error, InvalidRequestError) and failure.error.upstream_status is None)
     ]

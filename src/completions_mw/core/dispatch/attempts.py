@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from completions_mw.core.context import LostAttempt, RequestContext
-from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, seconds_left, telling
-from completions_mw.core.dispatch.failures import leads_on, may_pass
+from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, failure_for_client, seconds_left
+from completions_mw.core.dispatch.failures import allows_fallback, is_retryable
 from completions_mw.core.dispatch.hedging import Hedging
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Asking, Target
@@ -81,7 +81,7 @@ class Attempts:
                 attempt += 1
             if not failures:
                 raise _unavailable(route)
-            told = telling(failures)
+            told = failure_for_client(failures)
             context.target, context.asked = told.target.name, context.clock.monotonic() - told.seconds
             raise told.error
         except GatewayError:
@@ -113,7 +113,7 @@ class Attempts:
             route: route of the request.
             asking: for whom.
             ask: asks one of them.
-            failures: failed attempts of the request, to which those of the targets are added.
+            failures: failed attempts of the request so far; those of the targets are added.
             is_retry: whether the targets have failed for this request before.
         """
         for place, target in enumerate(targets):
@@ -128,7 +128,7 @@ class Attempts:
                 return await self._attempt.answer(context, route, target, asking, ask, is_retry=is_retry)
             except GatewayError as error:
                 failures.append(Failure(target, error, context.seconds_of_target()))
-                if not leads_on(error, route.fallback_on):
+                if not allows_fallback(error, route.fallback_on):
                     break
         return None
 
@@ -145,7 +145,7 @@ class Attempts:
         """
         if not failures or attempt >= self._rules.attempts:
             return 0.0, ()
-        if not leads_on(failures[-1].error, route.fallback_on):
+        if not allows_fallback(failures[-1].error, route.fallback_on):
             # No other attempt can mend this one.
             failures = failures[-1:]
         # Full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
@@ -154,7 +154,7 @@ class Attempts:
         waits = {
             target: wait
             for target, error, _ in failures
-            if may_pass(error, maybe_billed=self._rules.maybe_billed) and (wait := max(backoff, error.retry_after or 0.0)) <= longest
+            if is_retryable(error, maybe_billed=self._rules.maybe_billed) and (wait := max(backoff, error.retry_after or 0.0)) <= longest
         }
         soonest = min(waits.values(), default=0.0)
         now = context.clock.monotonic()
@@ -168,6 +168,6 @@ def _bills(failures: Sequence[Failure], told: Failure | None) -> tuple[LostAttem
 
 def _unavailable(route: Route) -> ServiceUnavailableError:
     """Return the error of a request whose targets all have open breakers."""
-    seconds = min(target.health.breaker.seconds_closed() for target in route.targets)
+    seconds = min(target.health.breaker.seconds_until_probe() for target in route.targets)
     text = "The upstream provider keeps failing, and is not asked for a moment. Please try again."
     return ServiceUnavailableError(text, code="upstream_unavailable", headers=retry_headers(round(seconds * 1000)))

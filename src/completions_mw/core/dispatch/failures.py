@@ -18,30 +18,30 @@ _ADVISING_STATUSES: Final = frozenset({429, 503, 529})
 _NO_QUOTA: Final = "insufficient_quota"
 _CONTENT_FILTER: Final = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
 _CONTEXT_LENGTH: Final = re.compile(r"context[_ ](length|window|size)", re.IGNORECASE)
-"""Some servers say it in their message alone."""
+"""Matches errors for a request that is too long: some servers say so in the message only, and not in a code."""
 REFUSED_KEY_SECONDS: Final = 60.0
-"""Seconds for which an API key is passed over that the upstream refused."""
+"""Seconds for which an API key that the upstream refused is passed over."""
 LIMITED_KEY_SECONDS: Final = 1.0
-"""Seconds for which one of several API keys is passed over that is at its rate limit, if the upstream does not say for how long."""
+"""Seconds for which an API key at its rate limit is passed over, if there are others and the upstream does not say for how long."""
 MAX_COOLDOWN: Final = 60.0
 
 
-def leads_on(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
+def allows_fallback(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
     """Tell whether the next target may be asked after a failure.
 
     Args:
         error: the failure.
-        fallback_on: failures after which the settings want it.
+        fallback_on: further failures after which the settings allow it.
     """
     return error.next_target or (bool(fallback_on) and not error.received and not fallback_on.isdisjoint(_kinds(error)))
 
 
-def may_pass(error: GatewayError, *, maybe_billed: bool) -> bool:
+def is_retryable(error: GatewayError, *, maybe_billed: bool) -> bool:
     """Tell whether the same target may be asked once more after a failure.
 
     Args:
         error: the failure.
-        maybe_billed: whether the settings want that also if the failed attempt may be billed.
+        maybe_billed: whether the settings allow it for an attempt that may be billed.
     """
     if error.received is not None or dict(error.headers).get("x-should-retry") == "false":
         return False
@@ -59,7 +59,7 @@ def is_fault(error: GatewayError) -> bool:
     return not 400 <= error.upstream_status < 500
 
 
-def leaves_bill(error: GatewayError) -> bool:
+def is_charged(error: GatewayError) -> bool:
     """Tell whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
     is_billed = error.received is not None or error.usage is not None
     return is_billed or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))

@@ -33,21 +33,21 @@ class Route:
     fallback_on: Set[FallbackOn] = frozenset()
     """Failures after which the next target is asked too."""
     limit: float | None = None
-    """Seconds for all attempts of a request together; None for those of the target that may take longest."""
+    """Setting of `seconds`; None for the `total` of the target that may take longest."""
     answers: int = 1
-    """Answers that a request may be billed for at most: further ones where it is sent again though the first attempt may go on."""
+    """Maximum of answers that a request may be billed for: more than 1 where it is sent again while the first attempt may go on."""
     hedges: bool = False
     """Whether a second target is asked if the first one takes longer than it mostly does."""
     is_exposed: bool = True
     """Whether clients are told which target answered."""
     draw: Callable[[], float] = field(default=draw, compare=False)
-    """Returns a random number from 0 to 1, without 1."""
+    """Returns a random number, at least 0 and below 1."""
     targets: tuple[Target, ...] = field(init=False)
     """All targets, in the order of the settings."""
     seconds: float = field(init=False)
     """Seconds for all attempts of a request together."""
     is_shorter: bool = field(init=False)
-    """Whether these are fewer than a target may take for one answer."""
+    """Whether `seconds` is less than some target may take for one answer."""
     is_single: bool = field(init=False)
     """Whether there is only one target, so that nothing has to be chosen."""
     is_in_order: bool = field(init=False)
@@ -82,7 +82,7 @@ class Route:
         if self.is_single:
             return self.targets
         able = [target for target in self.targets if target not in skipped] if skipped else self.targets
-        healthy = [target for target in able if not target.health.breaker.is_in_doubt or not target.health.breaker.seconds_closed()]
+        healthy = [target for target in able if not target.health.breaker.is_in_doubt or not target.health.breaker.seconds_until_probe()]
         ready = [target for target in healthy if target.health.keys.ready_at <= now] or healthy
         if self.is_in_order:
             return ready
@@ -112,6 +112,6 @@ class Route:
 
 
 def _that_compete(group: Group) -> Group:
-    """Return the targets of a group that have equals in it."""
+    """Return the targets of a group whose weight others in it have too."""
     weights = [weighted.weight for weighted in group]
     return tuple(weighted for weighted in group if weights.count(weighted.weight) > 1)

@@ -14,7 +14,7 @@ from completions_mw.providers.base import Completion
 
 
 class Asking(NamedTuple):
-    """For whom a target is asked, and how long it may take."""
+    """What a target is told beside the request: for whom it is asked, and how long it may take."""
 
     connection: ClientConnection | None = None
     """Connection of the client, who may leave meanwhile."""

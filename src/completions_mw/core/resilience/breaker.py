@@ -9,7 +9,7 @@ from completions_mw.core.resilience.throttle import Throttle
 MAX_FAILURES: Final = 5
 """Number of failures that open a breaker."""
 WINDOW_SECONDS: Final = 10.0
-"""Seconds in which that many failures open a breaker."""
+"""Seconds within which `MAX_FAILURES` failures open a breaker."""
 PROBE_SECONDS: Final = 1.0
 """Seconds between two probes of a store. Constant, so that a store that is back is used within 2 s; a probe delays one request by 50 ms."""
 
@@ -34,7 +34,7 @@ class Breaker:
         self._probe_seconds = probe_seconds
         self._probes: Throttle | None = None
         self.is_in_doubt = False
-        """Whether there was no answer since the last failure. If not, the breaker is closed and no other method need be called."""
+        """Whether there was no answer since the last failure. If not, the breaker is closed: no other method need be called."""
         self.opened_at = 0.0
         """When the breaker opened last, in seconds of the monotonic clock."""
 
@@ -48,8 +48,8 @@ class Breaker:
         probes = self._probes
         return probes is None or probes.ready(self._clock.monotonic())
 
-    def seconds_closed(self) -> float:
-        """Return the seconds for which nobody is let through; 0 if a request would be."""
+    def seconds_until_probe(self) -> float:
+        """Return the seconds until a request is let through; 0 if one would be now."""
         probes = self._probes
         return 0.0 if probes is None else max(0.0, probes.due - self._clock.monotonic())
 

@@ -17,7 +17,7 @@ class Cooldowns:
     def __init__(self, keys: int = 1) -> None:
         self._until = [0.0] * keys
         self.ready_at = 0.0
-        """When a key is ready."""
+        """Time at which the next key is ready; in the past while one is."""
         # Its `next` gives no number to two threads.
         self._turns = count()
 

@@ -5,11 +5,11 @@ from math import exp
 from typing import Final
 
 DECAY_SECONDS: Final = 10.0
-"""Seconds in which what was measured loses two thirds of its weight."""
+"""Seconds after which a measurement has lost two thirds of its weight."""
 REMEMBERED: Final = 200
-"""Measurements of which the 95th percentile is taken."""
+"""Number of latest measurements of which the 95th percentile is taken."""
 ENOUGH: Final = 20
-"""Measurements without which there is no 95th percentile."""
+"""Minimum of measurements for a 95th percentile."""
 
 
 class Latency:

@@ -3,7 +3,7 @@
 from typing import Final
 
 RECENT_SECONDS: Final = 10
-"""Seconds that are looked back."""
+"""Seconds for which events count."""
 
 
 class RecentCount:
@@ -17,7 +17,7 @@ class RecentCount:
 
     def __init__(self) -> None:
         self._counts = [0] * RECENT_SECONDS
-        """Events of each second, at its remainder."""
+        """Number of events in each second, at the index `second % RECENT_SECONDS`."""
         self._second = 0
 
     def add(self, now: float) -> None:

@@ -32,7 +32,7 @@ class TargetHealth:
         self.keys = Cooldowns(keys)
         self.retries = RetryBudget(retries, self._requests)
         self.latency: Latency | None = None
-        """None where nobody asks for it: no model has the target beside an equal one."""
+        """Latency; None until `measure` is called, since most targets are not chosen by it."""
 
     def measure(self) -> None:
         """Measure the latency from now on."""
@@ -43,7 +43,7 @@ class TargetHealth:
         return self.keys.next_key(self._clock.monotonic())
 
     def count(self, now: float) -> None:
-        """Count a request that is no retry."""
+        """Count a request that is not a retry."""
         self._requests.add(now)
 
     def succeeded(self, asked: float) -> bool:

@@ -20,7 +20,7 @@ def parse_completion(body: bytes) -> Completion:
     """
     try:
         answer = from_json(body, allow_inf_nan=False)
-        message = {"role": "assistant", "content": None, "refusal": None, **_said(answer["output"]["message"]["content"])}
+        message = {"role": "assistant", "content": None, "refusal": None, **_message_members(answer["output"]["message"]["content"])}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason_of(answer["stopReason"])}
         return Completion({"choices": [choice], "usage": usage_of(answer["usage"]), **tier_of(answer)})
     except (LookupError, TypeError, ValueError, AttributeError):
@@ -70,7 +70,7 @@ def unusable() -> UpstreamError:
     return UpstreamError("The upstream provider sent an answer that is not of Bedrock's Converse API.", code="upstream_protocol_error")
 
 
-def _said(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _message_members(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what content blocks say, as members of a message."""
     texts, thoughts = "", ""
     calls: list[dict[str, Any]] = []

@@ -52,7 +52,7 @@ def _turn(message: Mapping[str, Any], position: int, documents: "count[int]") ->
             parts = parts_of(message, position)
             return "user", [block for path, part in parts for block in _marked(part, _block(part, path, documents))]
         case "assistant":
-            return "assistant", _said(message, position)
+            return "assistant", _assistant_blocks(message, position)
         case "tool":
             text = text_of(message)
             result = {"toolUseId": message["tool_call_id"], "content": [{"text": text}] if text else []}
@@ -61,7 +61,7 @@ def _turn(message: Mapping[str, Any], position: int, documents: "count[int]") ->
             raise untranslatable(f"messages[{position}].role", "has no results of functions, only of tools")
 
 
-def _said(message: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
+def _assistant_blocks(message: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
     """Return the blocks of an earlier answer. Its reasoning comes first, and only as the API gave it: it has to be signed."""
     if message.get("audio"):
         raise untranslatable(f"messages[{position}].audio", "has no audio answers", is_value=False)

@@ -58,10 +58,10 @@ class _Message(Translator):
             case "messageStart":
                 events.append(_chunk({"role": event["role"], "content": ""}))
             case "contentBlockStart":
-                if delta := self._started(event["contentBlockIndex"], event["start"]):
+                if delta := self._first_delta(event["contentBlockIndex"], event["start"]):
                     events.append(_chunk(delta))
             case "contentBlockDelta":
-                if delta := self._said(event["contentBlockIndex"], event["delta"]):
+                if delta := self._next_delta(event["contentBlockIndex"], event["delta"]):
                     events.append(_chunk(delta))
             case "contentBlockStop":
                 # Known only as a whole, since a signature is of the whole text.
@@ -76,7 +76,7 @@ class _Message(Translator):
                 events.append(DONE)
                 self._is_whole = True
 
-    def _started(self, index: int, start: Mapping[str, Any]) -> dict[str, Any]:
+    def _first_delta(self, index: int, start: Mapping[str, Any]) -> dict[str, Any]:
         """Return the delta with which a content block begins: empty, but for a call."""
         if "toolUse" not in start:
             return {}
@@ -84,7 +84,7 @@ class _Message(Translator):
         function = {"name": start["toolUse"]["name"], "arguments": ""}
         return {"tool_calls": [{"index": position, "id": start["toolUse"]["toolUseId"], "type": "function", "function": function}]}
 
-    def _said(self, index: int, delta: Mapping[str, Any]) -> dict[str, Any]:
+    def _next_delta(self, index: int, delta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the delta with which a content block goes on."""
         if "text" in delta:
             return {"content": delta["text"]}

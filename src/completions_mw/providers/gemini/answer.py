@@ -59,7 +59,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def whole_choice(candidate: Mapping[str, Any], position: int) -> dict[str, Any]:
     """Return the choice that a candidate of a whole answer becomes."""
-    message = {"role": "assistant", "content": None, "refusal": None, **said(candidate)}
+    message = {"role": "assistant", "content": None, "refusal": None, **message_members(candidate)}
     # "If empty, the model has not stopped generating tokens."
     return _choice(candidate, position, message=message, finish_reason=_finish_reason(candidate) or "interrupted")
 
@@ -72,7 +72,7 @@ def piece_of_choice(candidate: Mapping[str, Any], position: int, calls_before: i
         position: position of the candidate in its event.
         calls_before: number of calls in earlier events.
     """
-    return _choice(candidate, position, delta=said(candidate, calls_before), finish_reason=_finish_reason(candidate))
+    return _choice(candidate, position, delta=message_members(candidate, calls_before), finish_reason=_finish_reason(candidate))
 
 
 def blocked(answer: Mapping[str, Any]) -> str | None:
@@ -87,7 +87,7 @@ def envelope(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value}
 
 
-def said(candidate: Mapping[str, Any], calls_before: int = 0) -> dict[str, Any]:
+def message_members(candidate: Mapping[str, Any], calls_before: int = 0) -> dict[str, Any]:
     """Return what the parts of a candidate add to a message: text, thoughts, calls, and other parts as they are."""
     texts, thoughts = "", ""
     calls: list[dict[str, Any]] = []

@@ -31,7 +31,7 @@ def _turn(message: Mapping[str, Any], position: int, names: Mapping[str, str], m
         case "user":
             return "user", [_part(part, path) for path, part in parts_of(message, position)]
         case "assistant":
-            return "model", _said(message, position, model)
+            return "model", _assistant_parts(message, position, model)
         case "tool":
             id = message["tool_call_id"]
             response = {"id": id, "name": names[id], "response": {"output": text_of(message)}}
@@ -40,7 +40,7 @@ def _turn(message: Mapping[str, Any], position: int, names: Mapping[str, str], m
             raise untranslatable(f"messages[{position}].role", "has no results of functions, only of tools")
 
 
-def _said(message: Mapping[str, Any], position: int, model: str) -> list[dict[str, Any]]:
+def _assistant_parts(message: Mapping[str, Any], position: int, model: str) -> list[dict[str, Any]]:
     """Return the parts of an earlier answer."""
     if message.get("audio"):
         raise untranslatable(f"messages[{position}].audio", "has no audio answers", is_value=False)

@@ -43,11 +43,11 @@ class UpstreamSettings(SettingsModel):
 
     is_local: ClassVar[Literal[False]] = False
     own_headers: ClassVar[frozenset[str]] = frozenset()
-    """Headers that the wire format sets itself, beside those of every request."""
+    """Headers that the wire format sets itself, and that `headers` must not have."""
     key_variable: ClassVar[str | None] = None
     """Environment variable with the API key of a provider that is named after its `api` and has no table; None if it needs a table."""
     key_is_optional: ClassVar[bool] = False
-    """Whether such a provider may have other credentials than that key."""
+    """Whether a provider without a table may do without the key in `key_variable`, because it has other credentials."""
 
     api: str
     base_url: BaseUrl = ""
@@ -62,7 +62,7 @@ class UpstreamSettings(SettingsModel):
     unknown_params: UnknownParams | None = None
     """What happens to parameters that OpenAI's API does not have, where it differs from the general setting."""
     forward_params: frozenset[ParamName] | None = None
-    """Names of such parameters that this provider gets in any case; by default those of `safe_params`."""
+    """Names of parameters that OpenAI's API does not have and this provider gets in any case; by default those of `safe_params`."""
     unsupported_params: UnsupportedParams | None = None
     """What happens to parameters that this provider's models do not take, where it differs from the general setting."""
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
@@ -89,7 +89,7 @@ class UpstreamSettings(SettingsModel):
         return keys
 
     def with_each_key(self) -> Sequence[Self]:
-        """Return this table once for each of its `api_keys`, which is the only `api_key` there; itself if it has none."""
+        """Return this table once for each of its `api_keys`, as its only `api_key`; a table without them once, as it is."""
         return [self.model_copy(update={"api_key": key, "api_keys": ()}) for key in self.api_keys] or [self]
 
     def completed(self, name: str, general: TimeoutSettings) -> Self:
