@@ -84,7 +84,7 @@ class TargetParams:
         """Return a request, for which there is no `refusal`, as the target takes it; `dropped` names what was left out or changed."""
         if self._limited.isdisjoint(chat.fields):
             return chat
-        misfits = list(self._misfits(chat.fields))
+        misfits = self._misfits(chat.fields)
         if not misfits:
             return chat
         sent = {misfit.name: misfit.nearest if self._policy == "clamp" else None for misfit in misfits}
