@@ -96,7 +96,7 @@ class Pipeline:
         self._direct_streaming = streaming._replace(send_timeout=inf)
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
-        self._cache = cache
+        self._known_bodies = None if cache is None else cache.known_bodies
         self._steps = Steps(catalog, charges, clock, observer, attempts, cache)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
@@ -271,10 +271,10 @@ class Pipeline:
             self._steps.end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))
         # What a target did not get of a request is worked out anew each time, from its fields.
-        if self._cache is not None and context.cache == "hit" and not context.dropped:
+        if self._known_bodies is not None and context.cache == "hit" and not context.dropped:
             model = self._catalog.resolve(parsed.model, caller)
             estimate = estimate_request(parsed, model.max_output_tokens, model.media)
-            self._cache.known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
+            self._known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
         return self._replayed(context, parsed, dialect, answer)
 
     async def _parse(
@@ -283,7 +283,7 @@ class Pipeline:
         """Return the body of a request, and the request in it."""
         body = await read_body(request, length, self._max_body_bytes)
         context.has_body = True
-        known = None if self._cache is None else self._cache.known_bodies.find(dialect.path, body)
+        known = None if self._known_bodies is None else self._known_bodies.find(dialect.path, body)
         return body, known or dialect.parse(body)
 
     def _replayed(

@@ -104,8 +104,8 @@ class ResponseCache:
         """Owners of the leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
-        self.known_bodies = KnownBodies(flights.lock)
-        """Bodies that were answered from the store."""
+        self.known_bodies = KnownBodies(flights.lock) if store.has_memory else None
+        """Bodies that were answered from the store; None where no answer is in memory, so that `recall` would find none."""
 
     def covers(self, model: str) -> bool:
         """Tell whether answers of a model are cached."""

@@ -42,6 +42,11 @@ class GuardedResponses:
         """Whether other processes use the store too."""
         return self._shared is not None
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether answers are kept in the memory of this process."""
+        return self._shared is None or self._near is not None
+
     async def get(self, key: CacheKey) -> tuple[FoundAnswer | None, bool]:
         """Return the answer under a key, None if there is none, and whether the store could be asked."""
         if self._shared is None:
