@@ -1,4 +1,4 @@
-"""Which failures let a model's next target answer (docs/promises.md, Targets and fallback), in both gateways."""
+"""Which failures let a model's next target answer (docs/routing.md, Failures), in both gateways."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def test_the_next_target_is_not_asked(chain: Client, upstream: MockUpstream, mod
 
 
 def test_nothing_is_tried_again_once_an_answer_began(chain: Client, upstream: MockUpstream) -> None:
-    """See docs/promises.md, Targets and fallback."""
+    """See docs/routing.md, Failures."""
     answer = chain.post("trunc", stream=True)
     assert answer.error["code"] == "upstream_incomplete"
     assert len(upstream.requests) == 1
