@@ -99,7 +99,7 @@ class Decoder:
         return self._feed_any(data)
 
     def end(self) -> ServerSentEvent | None:
-        """Return what has come of an event without a blank line after it, which is no event by the standard; None if there is none."""
+        """Return what has come of an event without a blank line after it, which is not an event by the standard; None if there is none."""
         if self._failed or not self._started:
             return None
         if self._line:

@@ -96,12 +96,12 @@ def router(gateway: AsyncGateway) -> APIRouter:
         response = gateway.refuse(request.method, f"{gateway.settings.prefix}/{absent}")
         return Response(response.body, response.status, dict(response.headers))
 
-    request_docs = {"required": True, "content": {"application/json": {"schema": self_contained(ChatRequest)}}}
-    streamed_docs = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
-    completion_docs = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed_docs}
-    api.post(paths.chat, responses={200: completion_docs}, openapi_extra={"requestBody": request_docs})(create_chat_completion)
-    inputs_docs = {"required": True, "content": {"application/json": {"schema": self_contained(EmbeddingRequest)}}}
-    api.post(paths.embeddings, responses={200: {"model": EmbeddingResponse}}, openapi_extra={"requestBody": inputs_docs})(create_embeddings)
+    streamed = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
+    completion = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed}
+    api.post(paths.chat, responses={200: completion}, openapi_extra=request_docs(ChatRequest))(create_chat_completion)
+    api.post(paths.embeddings, responses={200: {"model": EmbeddingResponse}}, openapi_extra=request_docs(EmbeddingRequest))(
+        create_embeddings
+    )
     api.get(paths.models, responses={200: {"model": ModelList}})(list_models)
     api.get(paths.models + MODEL, responses={200: {"model": ModelCard}})(retrieve_model)
     api.api_route(paths.chat, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_chat_completion)
@@ -196,6 +196,11 @@ async def unread(request: Request) -> AsyncIterator[bytes]:
     except RuntimeError:
         # Starlette raises it for a stream that was consumed.
         yield b""
+
+
+def request_docs(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the part of a path operation that documents its body; FastAPI itself does not parse the body."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": self_contained(model)}}}}
 
 
 def self_contained(model: type[BaseModel]) -> dict[str, Any]:

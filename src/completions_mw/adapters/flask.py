@@ -52,9 +52,12 @@ class Completions:
             - models: Python functions as models, by the name that clients send.
             - embeddings: Python functions as embeddings models, by the name that clients send.
             - authenticate: the app's own login, such as `lambda request: current_user.get_id()`.
+            - providers: wire formats of the app, instances of `CustomFormat`, by the `format` of their providers.
+            - credentials: functions that return a bearer token, by the name of the provider that gets it.
             - transport: used for all calls to upstreams instead of the built-in HTTP client.
             - on_budget: called with a `BudgetAlert` once when a budget reaches 50, 80 and 100 per cent, and when it refuses its first
               request.
+            - semantic_cache: a cache of the app for similar requests, with the methods `lookup` and `store` (docs/caching.md).
 
     Raises:
         ConfigurationError: the settings cannot work.

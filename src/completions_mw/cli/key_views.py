@@ -16,7 +16,7 @@ _COLUMNS = ("id", "public id", "name", "tenant", "limits", "budget", "state")
 
 
 def warn_of_unknown_models(config: Path | None, ledger: str | None, keys: Iterable[KeyRecord]) -> None:
-    """Warn of models that are not in the settings file. It is no error: they may be those of another app, or Python functions.
+    """Warn of models that are not in the settings file. It is not an error: they may be those of another app, or Python functions.
 
     Args:
         config: value of `--config`.

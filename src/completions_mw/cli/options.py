@@ -50,7 +50,7 @@ def duration(text: str) -> timedelta:
     """Return the duration that a text such as `90s`, `30m`, `24h` or `7d` means; a number without a unit is seconds.
 
     Raises:
-        ConfigurationError: the text is no duration.
+        ConfigurationError: the text is not a duration.
     """
     if found := _duration(text):
         return timedelta(seconds=int(found[1]) * _UNIT_SECONDS[found[2]])

@@ -24,7 +24,7 @@ def custom_formats(settings: Settings, given: "Mapping[str, CustomFormat]") -> "
         given: wire formats that the host app brings, by name; they come before those of packages.
 
     Raises:
-        ConfigurationError: a format is not found, cannot be imported, or is no `CustomFormat`.
+        ConfigurationError: a format is not found, cannot be imported, or is not a `CustomFormat`.
     """
     named = {provider.format: name for name, provider in settings.providers.items() if isinstance(provider, CustomSettings)}
     if not named:

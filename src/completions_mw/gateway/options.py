@@ -39,7 +39,7 @@ def check_option_names(names: Iterable[str]) -> None:
     """Check the names of keyword arguments at run time: `Unpack` is only for type checkers.
 
     Raises:
-        TypeError: a name is no option; the message suggests one.
+        TypeError: a name is not an option; the message suggests one.
     """
     known = GatewayOptions.__annotations__
     for name in names:

@@ -32,7 +32,7 @@ def check_stores(settings: Settings, clock: Clock) -> None:
 
 
 def ledger_fault(settings: Settings) -> str | None:
-    """Return why the ledger's SQLite file can be neither opened nor created; None if it can, or if the ledger is no SQLite file."""
+    """Return why the ledger's SQLite file can be neither opened nor created; None if it can, or if the ledger is not a SQLite file."""
     file = None if settings.stores.ledger is None else sqlite_file(settings.stores.ledger.get_secret_value())
     if file is None:
         return None

@@ -51,9 +51,7 @@ class Targets:
     def of_provider(self, name: TargetName, model: ModelSettings, kind: ModelKind) -> Target:
         """Return a target of a model, which all models share whose settings for it are the same."""
         target, provider = self._makers[name.provider](name.model, kind), self._settings.providers[name.provider]
-        if provider.is_local or not isinstance(target, UpstreamTarget):
-            return target
-        if kind == "embeddings":
+        if provider.is_local or kind == "embeddings" or not isinstance(target, UpstreamTarget):
             return target
         capabilities = target.upstream.capabilities
         maximum = model.max_output_tokens if capabilities.needs_maximum else None

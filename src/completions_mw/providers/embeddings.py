@@ -41,5 +41,5 @@ def list_of(vectors: object, prompt_tokens: object) -> Completion:
 
 
 def unusable_embeddings_error() -> UpstreamError:
-    """Return the error for an answer that is no list of embeddings."""
+    """Return the error for an answer that is not a list of embeddings."""
     return UpstreamError("The upstream provider sent an answer that is not a list of embeddings.", code="upstream_protocol_error")

@@ -26,7 +26,7 @@ def retry_advice(headers: Headers) -> Headers:
 
 
 def _seconds(text: str | None, per_second: int) -> float | None:
-    """Return a positive number of seconds; None for a text that is none."""
+    """Return a positive number of seconds; None for any other text."""
     try:
         seconds = float(text or "") / per_second
     except ValueError:

@@ -70,7 +70,7 @@ class WholeAnswer(Output):
 
     @property
     def dropped_params(self) -> tuple[str, ...]:
-        """Parameters of the call that the target does not take, and got not or with another value. They are not serialized."""
+        """Parameters of the call that the target did not get, or got with another value. They are not serialized."""
         names: tuple[str, ...] = (self.__pydantic_private__ or {}).get("dropped", ())
         return names
 

@@ -133,7 +133,7 @@ def _check_additions(item: Mapping[str, Any], path: str, said: MessagePart) -> N
 
 
 def refused(item: Mapping[str, Any], fault: str) -> TypeError:
-    """Return the error for an item that is no part of an answer; `fault` says why."""
+    """Return the error for an item that is not a part of an answer; `fault` says why."""
     names = [f"`{_shown(name)}`" for name in item][:_MAX_NAMES]
     shown = ", ".join(names) + (", ..." if len(item) > _MAX_NAMES else "") if names else "no members"
     return TypeError(f"a model yielded a dict with {shown}, which is no answer, chunk or delta: {fault}")

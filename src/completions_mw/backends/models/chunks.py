@@ -38,7 +38,7 @@ def chunks_of(item: object) -> list[Chunk]:
     """Return the chunks that an item stands for, after `plain`.
 
     Raises:
-        TypeError: the item is no part of an answer.
+        TypeError: the item is not a part of an answer.
     """
     if isinstance(item, str):
         return [chunk({"content": item})]

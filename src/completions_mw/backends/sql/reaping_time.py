@@ -20,11 +20,11 @@ class ReapingTime:
         self._monotonic = monotonic
         self._hold = hold
         self._since: float | None = None
-        """When the time began of which `_lowest` is known; None before the wall clock was seen."""
+        """Start of the current window, in seconds of the monotonic clock; None before the wall clock was seen."""
         self._lowest = 0.0
-        """Smallest lead of the wall clock over the monotonic clock since `_since`."""
+        """Smallest lead of the wall clock over the monotonic clock in the current window."""
         self._before: float | None = None
-        """Smallest lead in the time before `_since`; None while there was none."""
+        """Smallest lead in the window before; None in the first window."""
 
     def at(self, wall: float) -> float | None:
         """Return the time in seconds since the epoch; None while no reservation may be reaped.

@@ -1,4 +1,4 @@
-"""The text of content that is no text: numbers, and lists of parts (docs/contract.md, Answers)."""
+"""The text of content that is not text: numbers, and lists of parts (docs/contract.md, Answers)."""
 
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ class Content(NamedTuple):
 
 
 def read_content(content: object) -> Content:
-    """Return the text, the thoughts and the other parts of content that is no text."""
+    """Return the text, the thoughts and the other parts of content that is not text."""
     text, thoughts = "", ""
     others: list[Any] = []
     for part in content if isinstance(content, list) else [content]:

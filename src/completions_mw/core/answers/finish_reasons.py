@@ -27,7 +27,7 @@ _SIGNS_OF_FAILURE: Final = re.compile("abort|error|fail|cancel|timeout|insuffici
 
 
 def read_reason(word: object) -> str | None:
-    """Return the finish reason that `word` stands for: one of `FINISH_REASONS`, `INTERRUPTED`, or None where it is no reason.
+    """Return the finish reason that `word` stands for: one of `FINISH_REASONS`, `INTERRUPTED`, or None where it is not a reason.
 
     A word that nobody knows is `stop`, unless it sounds like a failure.
     """

@@ -123,7 +123,7 @@ class ToolCalls:
 
         Args:
             pieces: value of `tool_calls`.
-            is_over: whether the target said before that the choice is complete, so that a call which it names again is no new one.
+            is_over: whether the target said before that the choice is complete, so that a call which it names again is not a new one.
         """
         in_chunk: list[ToolCall] = []
         taken = []

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from completions_mw.core.answers.usage import find_usage
-from completions_mw.core.costs.tokens import estimate_answer
+from completions_mw.core.costs.tokens import estimate_usage
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.accumulator import Accumulator
 from completions_mw.core.streaming.grammar import ChunkGrammar
@@ -45,7 +45,7 @@ def _streamed(data: dict[str, Any], chat: Chat) -> tuple[bytes, bytes]:
         renamed=True,
         include_usage=False,
         n=chat.n,
-        estimate=partial(estimate_answer, chat),
+        estimate=partial(estimate_usage, chat.request),
     )
     events = [event for part in split(data) for event in grammar.feed(Event(part))]
     events += grammar.end(done=True)[:-1]

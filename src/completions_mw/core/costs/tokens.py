@@ -145,11 +145,6 @@ def estimate_usage(request: ChatRequest, characters: int) -> dict[str, Any]:
     return usage_object(prompt, estimate_tokens(characters))
 
 
-def estimate_answer(chat: Chat, characters: int) -> dict[str, Any]:
-    """Return the estimated `usage` object of an answer to `chat` with that many characters of text."""
-    return estimate_usage(chat.request, characters)
-
-
 def at_least(usage: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, Any]:
     """Return `usage` raised to the prompt and completion tokens of `estimate`; tokens that only its total has count as completion."""
     prompt = max(usage["prompt_tokens"], estimate["prompt_tokens"])

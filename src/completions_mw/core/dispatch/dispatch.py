@@ -7,7 +7,7 @@ from completions_mw.core.answers.completion import complete_answer, is_interrupt
 from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_answer, size_of
+from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
@@ -85,7 +85,7 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
         include_usage=chat.include_usage,
         n=chat.n,
         is_forced=chat.forces_call,
-        estimate=partial(estimate_answer, chat),
+        estimate=partial(estimate_usage, chat.request),
     )
     deadline = context.clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
     source = await target.open(chat, asking)
@@ -115,7 +115,7 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
         size = sum(size_of(choice["message"]) for choice in data["choices"])
         if size or usage is None:
             context.estimated = True
-            estimate = estimate_answer(chat, size)
+            estimate = estimate_usage(chat.request, size)
             usage = estimate if usage is None else at_least(usage, estimate)
     if data.get("usage") is not usage:
         data = {**data, "usage": usage}

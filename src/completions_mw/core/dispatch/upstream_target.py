@@ -117,7 +117,7 @@ class UpstreamTarget:
         return await read_start(response.body)
 
     async def _no_stream_error(self, response: UpstreamResponse, start: bytes) -> GatewayError:
-        """Return the error for an answer that is no stream, with the reason that it may give."""
+        """Return the error for an answer that is not a stream, with the reason that the answer may give."""
         error: GatewayError = UpstreamError("The upstream provider did not answer with a stream.", code="upstream_protocol_error")
         try:
             self.upstream.wire_format.parse_completion(start + await read_whole(response.body, MAX_ERROR_BYTES))

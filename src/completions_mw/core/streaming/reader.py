@@ -77,7 +77,7 @@ class ChunkReader:
 
     @property
     def dropped_params(self) -> tuple[str, ...]:
-        """Parameters of the call that the target does not take, and got not or with another value; known with the first chunk."""
+        """Parameters of the call that the target did not get, or got with another value; known with the first chunk."""
         return () if self._context is None else self._context.dropped
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
@@ -155,5 +155,5 @@ class BlockingChunks(BlockingIterator[ChatCompletionChunk]):
 
     @property
     def dropped_params(self) -> tuple[str, ...]:
-        """Parameters of the call that the target does not take, and got not or with another value; known with the first chunk."""
+        """Parameters of the call that the target did not get, or got with another value; known with the first chunk."""
         return self._reader.dropped_params

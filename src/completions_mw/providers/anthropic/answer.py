@@ -98,7 +98,7 @@ def usage_of(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return a `usage` object in OpenAI's form, which counts cached tokens among those of the prompt; Anthropic counts them beside these.
 
     Raises:
-        TypeError: a count is no number.
+        TypeError: a count is not a number.
     """
     read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
     prompt = usage["input_tokens"] + (read or 0) + (written or 0)

@@ -129,7 +129,7 @@ class _Events(Translator):
                 if delta["text"]:
                     events.append(self._chunk({"content": delta["text"]}))
             case "input_json_delta":
-                # Also of tools that the API runs itself, which are no calls to the client.
+                # Also of tools that the API runs itself, which are not calls for the client.
                 if block.start["type"] == "tool_use" and delta["partial_json"]:
                     piece = {"index": block.number, "function": {"arguments": delta["partial_json"]}}
                     events.append(self._chunk({"tool_calls": [piece]}))
