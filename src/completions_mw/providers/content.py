@@ -63,9 +63,25 @@ def parts_of(message: Mapping[str, Any], position: int) -> Iterator[tuple[str, d
             yield f"messages[{position}].content[{at}]", part
 
 
-def text_of(message: Mapping[str, Any]) -> str:
-    """Return the text of a message, all of whose parts are text or refusals."""
-    return "".join(part.get("text") or part.get("refusal") or "" for _, part in parts_of(message, 0))
+def texts_of(message: Mapping[str, Any], position: int) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a message whose content is text, as that of instructions, answers and results of tools.
+
+    Args:
+        message: the message.
+        position: its position in the request.
+
+    Raises:
+        InvalidRequestError: a part is of another type, which is here because the settings forward it.
+    """
+    for path, part in parts_of(message, position):
+        if part["type"] not in ("text", "refusal"):
+            raise untranslatable(f"{path}.type", "takes no parts of this type")
+        yield part
+
+
+def text_of(message: Mapping[str, Any], position: int) -> str:
+    """Return the text of a message whose content is text; `texts_of` says what is raised."""
+    return "".join(part[part["type"]] for part in texts_of(message, position))
 
 
 def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -87,12 +103,15 @@ def split_system(messages: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any
     """Return the parts of all instructions, and the other messages with their positions.
 
     Instructions without any other message become a message of the user: APIs with a separate place for instructions need one.
+
+    Raises:
+        InvalidRequestError: instructions have parts other than text.
     """
     instructions: list[dict[str, Any]] = []
     others: list[tuple[int, dict[str, Any]]] = []
     for position, message in enumerate(messages):
         if message["role"] in ("system", "developer"):
-            instructions += [part for _, part in parts_of(message, position)]
+            instructions += texts_of(message, position)
         else:
             others.append((position, message))
     return (instructions, others) if others else ([], [(0, {"role": "user", "content": instructions})])

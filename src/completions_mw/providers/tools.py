@@ -64,7 +64,8 @@ def calls_of(message: Mapping[str, Any], position: int) -> list[tuple[dict[str, 
 
 def called_names(messages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the name of the called function by the id of the call, for APIs whose results name the function."""
-    return {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or () if "function" in call}
+    calls = (call for message in messages for call in message.get("tool_calls") or ())
+    return {call["id"]: call["function"]["name"] for call in calls if call["type"] == "function"}
 
 
 def _object(arguments: str, param: str) -> dict[str, Any]:

@@ -42,6 +42,19 @@ def test_what_is_not_forwarded_is_refused(name: str) -> None:
             validate({**BASE, **NESTED[name]}, policy=policy)
 
 
+@pytest.mark.parametrize("choice", ["any", {"type": "web_search_preview"}, {"type": "function", "function": {"name": "web"}}])
+def test_the_choice_of_a_vendors_tool_is_forwarded(choice: Any) -> None:
+    fields = {**BASE, **NESTED["tools.type"], "tool_choice": choice}
+    assert validate(fields, policy=ParamPolicy("forward")).fields == fields
+
+
+@pytest.mark.parametrize("choice", [{}, {"type": 1}, 1, []])
+def test_what_is_no_choice_of_a_tool_is_refused(choice: Any) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        validate({**BASE, **NESTED["tools.type"], "tool_choice": choice}, policy=ParamPolicy("forward"))
+    assert (caught.value.param or "").startswith("tool_choice")
+
+
 def test_other_faults_are_found_beside_what_is_forwarded() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         validate({**BASE, **NESTED["content.video_url"], "n": "2"}, policy=ParamPolicy("forward"))

@@ -81,10 +81,16 @@ def for_validation(fields: Mapping[str, Any], policy: ParamPolicy) -> dict[str, 
         known["tools"] = [tool for tool in tools if not _is_other(tool, "type", _TOOL_TYPES)]
         if not known["tools"] and tools:
             del known["tools"]
-            known.pop("tool_choice", None)
+            if _is_choice(known.get("tool_choice")):
+                del known["tool_choice"]
     if _forwards_tier(known.get("service_tier"), policy):
         del known["service_tier"]
     return known
+
+
+def _is_choice(value: object) -> bool:
+    """Tell whether a value may be a vendor's choice of its own tools: a word, or an object with a type."""
+    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
 def _forwards_tier(tier: object, policy: ParamPolicy) -> bool:

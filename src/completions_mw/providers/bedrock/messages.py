@@ -54,7 +54,7 @@ def _turn(message: Mapping[str, Any], position: int, documents: "count[int]") ->
         case "assistant":
             return "assistant", _assistant_blocks(message, position)
         case "tool":
-            text = text_of(message)
+            text = text_of(message, position)
             result = {"toolUseId": message["tool_call_id"], "content": [{"text": text}] if text else []}
             return "user", [{"toolResult": result}]
         case _:
@@ -68,7 +68,7 @@ def _assistant_blocks(message: Mapping[str, Any], position: int) -> list[dict[st
     if message.get("function_call"):
         raise untranslatable(f"messages[{position}].function_call", "has no functions, only tools", is_value=False)
     blocks: list[dict[str, Any]] = [{"reasoningContent": _reasoning(block)} for block in thoughts_of(message)]
-    if text := text_of(message) or message.get("refusal") or "":
+    if text := text_of(message, position) or message.get("refusal") or "":
         blocks.append({"text": text})
     for call, arguments in calls_of(message, position):
         blocks.append({"toolUse": {"toolUseId": call["id"], "name": call["function"]["name"], "input": arguments}})

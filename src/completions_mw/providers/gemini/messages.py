@@ -34,7 +34,7 @@ def _turn(message: Mapping[str, Any], position: int, names: Mapping[str, str], m
             return "model", _assistant_parts(message, position, model)
         case "tool":
             id = message["tool_call_id"]
-            response = {"id": id, "name": names[id], "response": {"output": text_of(message)}}
+            response = {"id": id, "name": names[id], "response": {"output": text_of(message, position)}}
             return "user", [{"functionResponse": response}]
         case _:
             raise untranslatable(f"messages[{position}].role", "has no results of functions, only of tools")
@@ -47,7 +47,7 @@ def _assistant_parts(message: Mapping[str, Any], position: int, model: str) -> l
     if message.get("function_call"):
         raise untranslatable(f"messages[{position}].function_call", "has no functions, only tools", is_value=False)
     parts: list[dict[str, Any]] = []
-    if text := text_of(message) or message.get("refusal") or "":
+    if text := text_of(message, position) or message.get("refusal") or "":
         signature = signature_of(message)
         parts.append({"text": text, **({"thoughtSignature": signature} if signature else {})})
     for at, (call, arguments) in enumerate(calls_of(message, position)):
