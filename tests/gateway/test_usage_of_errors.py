@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from completions_mw import Gateway, Settings, UpstreamError
+from tests.support.canned import CannedTransport, whole
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_answers import event
 from tests.support.upstream_exchange import RequestContext
@@ -74,3 +75,29 @@ def test_a_whole_answer() -> None:
             with pytest.raises(UpstreamError, match=r"Provider disconnected."):
                 gateway.complete(model="m", messages=HELLO)
             assert charged(gateway, "m") == (30, 40, 0)
+
+
+def said(reason: str, usage: dict[str, int] | None) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Der Zug faehrt"}, "finish_reason": reason}
+    return {"id": "x", "object": "chat.completion", "choices": [choice], **({} if usage is None else {"usage": usage})}
+
+
+@pytest.mark.parametrize(
+    ("usage", "rest", "tokens"),
+    [(USAGE, 200, (60, 80, 0)), (USAGE, 500, (30, 40, 0)), (None, 200, (39, 44, 1)), (None, 500, (9, 4, 1))],
+    ids=["reported", "reported, and nobody answers", "not reported", "not reported, and nobody answers"],
+)
+def test_a_cut_answer_before_that_of_another_target(usage: dict[str, int] | None, rest: int, tokens: tuple[int, int, int]) -> None:
+    replies = {"http://a.test": whole(said("abort", usage)), "http://b.test": whole(said("stop", USAGE), rest)}
+    transport = CannedTransport(lambda request: replies[request.url.removesuffix("/chat/completions")])
+    tree: dict[str, Any] = {
+        "providers": {name: {"api": "openai", "base_url": f"http://{name}.test"} for name in "ab"},
+        "models": {"m": {"targets": ["a/m", "b/m"]}},
+        "stores": {"ledger": "memory://"},
+    }
+    with Gateway(Settings.from_mapping(tree), transport=transport) as gateway:
+        try:
+            assert gateway.complete(model="m", messages=HELLO).choices[0].finish_reason == "stop"
+        except UpstreamError:
+            assert rest == 500
+        assert charged(gateway, "m") == tokens

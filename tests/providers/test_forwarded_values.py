@@ -14,19 +14,19 @@ from tests.providers.corpus.replay import upstream
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}
+CUSTOM_CALL = {"id": "a", "type": "custom", "custom": {"name": "f", "input": ""}, "function": []}
 PARTS: list[dict[str, Any]] = [
     {"type": "video_url"},
     {"type": "video_url", "text": {}},
     {"type": "video_url", "refusal": [1]},
     {"type": "x", "prompt_cache_breakpoint": 5},
 ]
-MESSAGES = [
+MESSAGES: list[list[dict[str, Any]]] = [
     *([{"role": role, "content": [part]}, USER] for part in PARTS for role in ("system", "developer", "assistant", "user")),
     *([USER, {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "a", "content": [part]}] for part in PARTS),
     [{"role": "system", "content": PARTS}],
-    [{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": ""}, "function": []}]}],
+    [{"role": "assistant", "tool_calls": [CUSTOM_CALL]}, {"role": "tool", "tool_call_id": "a", "content": ""}],
 ]
-MESSAGES[-1].append({"role": "tool", "tool_call_id": "a", "content": ""})
 
 
 @pytest.mark.parametrize("api", FORMATS)

@@ -99,6 +99,7 @@ class RequestContext:
     def ask(self, target: str) -> None:
         """Note that a target, `provider/model`, is asked now."""
         self.target, self.asked, self.heard = target, self.clock.monotonic(), None
+        self.usage, self.estimated, self.finish_reason = None, False, None
         self.attempts += 1
 
     def seconds_of_target(self) -> float:

@@ -51,6 +51,13 @@ def _name_of(word: str) -> str:
     return re.sub("[^a-z]", "", word.lower()).removeprefix("finishreason")
 
 
-def interrupted_error() -> UpstreamError:
-    """Return the error for an answer whose target says that it was cut."""
-    return UpstreamError("The upstream provider stopped before its answer was complete.", code="upstream_incomplete")
+def interrupted_error(usage: dict[str, Any] | None = None, received: int | None = None) -> UpstreamError:
+    """Return the error for an answer whose target says that it was cut.
+
+    Args:
+        usage: usage that the target reported for a whole answer; None if it reported none.
+        received: size of the text that no usage counts; None where there is none.
+    """
+    error = UpstreamError("The upstream provider stopped before its answer was complete.", code="upstream_incomplete")
+    error.usage, error.received = usage, received
+    return error

@@ -168,7 +168,8 @@ class Charges:
         tokens, estimated = self._used.of(context, charge.estimate, usage, error)
         bills = [Bill(context.target, tokens)]
         if context.lost:
-            bills, estimated = bills + self._used.lost(context, charge.estimate), True
+            bills += self._used.lost(context, charge.estimate)
+            estimated = estimated or any(attempt.usage is None for attempt in context.lost)
         total = sum([bill.tokens.prompt + bill.tokens.completion for bill in bills])
         if self._ledger is not None and charge.budgets and charge.amount:
             await self._complete(self._post(self._ledger, charge, total, charge.outcome(bills, estimated, error)))

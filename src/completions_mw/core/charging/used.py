@@ -74,7 +74,7 @@ class UsedTokens:
         return seen._replace(prompt=max(seen.prompt, estimate.prompt), completion=written), True
 
     def lost(self, context: RequestContext, estimate: TokenEstimate) -> list[Bill]:
-        """Return the tokens that the attempts of a request before the last one are charged for: estimates.
+        """Return the tokens that the attempts of a request before the last one are charged for: estimates, where the target reported none.
 
         Args:
             context: request context.

@@ -103,7 +103,7 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
     """Put an answer right, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
 
     Raises:
-        UpstreamError: the target says that the answer was cut.
+        UpstreamError: the target says that the answer was cut, which is billed like a whole one.
     """
     created = int(context.clock.time())
     data = complete_answer(completion.data, new_id=_new_id, created=created, model=name, is_forced=chat.forces_call)
@@ -111,18 +111,20 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
     usage = find_usage(completion.data)
+    uncounted: int | None = None
     if usage is None or not counts_answer(usage):
         size = sum(size_of(choice["message"]) for choice in data["choices"])
         if size or usage is None:
-            context.estimated = True
+            uncounted = size
             estimate = estimate_usage(chat.request, size)
             usage = estimate if usage is None else at_least(usage, estimate)
     if data.get("usage") is not usage:
         data = {**data, "usage": usage}
-    context.usage = usage
+    context.usage, context.estimated = usage, uncounted is not None
     context.finish_reason = completion.data["choices"][-1].get("finish_reason")
     if is_interrupted(data):
-        raise interrupted_error()
+        # Also in the error, since the context forgets it when another target is asked.
+        raise interrupted_error(usage if uncounted is None else None, uncounted)
     context.finish_reason = data["choices"][-1]["finish_reason"]
     return completion if data is completion.data else Completion(data)
 
