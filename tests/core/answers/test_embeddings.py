@@ -106,6 +106,12 @@ def test_what_cannot_be_the_answer_is_a_failure(given: Completion, form: str) ->
     assert caught.value.code == "upstream_protocol_error"
 
 
+@pytest.mark.parametrize("given", [[float("inf"), 1.0], [10**400, 1], base64([float("nan"), 1.0])], ids=["1e999", "10^400", "base64"])
+def test_a_number_that_is_not_finite_is_a_failure(given: Any) -> None:
+    with pytest.raises(UpstreamError):
+        complete_embeddings(answer(ONE, given), asked(), "mine")
+
+
 def test_a_number_that_has_no_32_bits_is_a_failure() -> None:
     with pytest.raises(GatewayError):
         complete_embeddings(answer(ONE, [1e300]), asked(encoding_format="base64"), "mine")

@@ -3,6 +3,7 @@
 import re
 import struct
 from base64 import b64decode, b64encode
+from math import isfinite
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -60,7 +61,7 @@ def _completed(item: dict[str, Any], position: int, request: Embed) -> dict[str,
     # Checked whatever is done with it: what is not a vector must not pass for one.
     packed = _packed(vector) if isinstance(vector, str) else None
     length = len(vector) if packed is None else len(packed) // FLOAT_BYTES
-    if not length or (packed is None and not _NUMBER_TYPES.issuperset(map(type, vector))):
+    if not length or (packed is None and not _are_numbers(vector)):
         raise malformed_embeddings_error()
     dimensions = request.request.dimensions
     if dimensions is not None and length != dimensions:
@@ -69,10 +70,21 @@ def _completed(item: dict[str, Any], position: int, request: Embed) -> dict[str,
         vector = _base64(vector)
     elif packed is not None and not request.is_base64:
         vector = list(struct.unpack(f"<{length}f", packed))
+        if not _are_numbers(vector):
+            raise malformed_embeddings_error()
     elif item.get("index") == position and item.get("object") == "embedding":
         return item
     whole = {"object": "embedding", "index": position, "embedding": vector}
     return {**whole, **item, **whole}
+
+
+def _are_numbers(vector: list[Any]) -> bool:
+    """Tell whether all members of a vector are finite numbers: JSON's `1e999` is read as infinite, and base64 may hold NaN."""
+    try:
+        # The sum, since one call of `isfinite` costs less than one for each member.
+        return _NUMBER_TYPES.issuperset(map(type, vector)) and isfinite(sum(vector))
+    except OverflowError:
+        return False
 
 
 def _packed(text: str) -> bytes:
