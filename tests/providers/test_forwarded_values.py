@@ -21,9 +21,10 @@ PARTS: list[dict[str, Any]] = [
     {"type": "video_url", "refusal": [1]},
     {"type": "x", "prompt_cache_breakpoint": 5},
 ]
-MESSAGES: list[list[dict[str, Any]]] = [
-    *([{"role": role, "content": [part]}, USER] for part in PARTS for role in ("system", "developer", "assistant", "user")),
-    *([USER, {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "a", "content": [part]}] for part in PARTS),
+ROLES = ("system", "developer", "assistant", "user")
+MESSAGES: list[Any] = [
+    *[[{"role": role, "content": [part]}, USER] for part in PARTS for role in ROLES],
+    *[[USER, {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "a", "content": [part]}] for part in PARTS],
     [{"role": "system", "content": PARTS}],
     [{"role": "assistant", "tool_calls": [CUSTOM_CALL]}, {"role": "tool", "tool_call_id": "a", "content": ""}],
 ]
