@@ -75,12 +75,11 @@ async def explain(
 def _targets(targets: Sequence[Target], request: ValidRequest) -> list[ExplainedTarget]:
     if not isinstance(request, Chat):
         return [ExplainedTarget(target=target.name, refusal=None, dropped=[]) for target in targets]
-    chat = request
-    skipped = unable(targets, chat)
+    skipped = unable(targets, request)
     explained: list[ExplainedTarget] = []
     for target in targets:
-        refusal = target.params.refusal(chat) if target.params is not None and target in skipped else None
-        dropped = target.params.fit(chat).dropped if target.params is not None and refusal is None else ()
+        refusal = target.params.refusal(request) if target.params is not None and target in skipped else None
+        dropped = target.params.fit(request).dropped if target.params is not None and refusal is None else ()
         explained.append(ExplainedTarget(target=target.name, refusal=None if refusal is None else refusal.message, dropped=list(dropped)))
     return explained
 

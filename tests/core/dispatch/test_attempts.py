@@ -12,7 +12,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.ports.waiting import Contestant
 from completions_mw.core.telemetry.observer import ObservedRequest, Observer
 from completions_mw.errors import ClientDisconnectedError, ServiceUnavailableError, UpstreamError
@@ -103,16 +103,16 @@ class Bench:
 
     def run(self) -> str:
         """Return the name of the target that answers one more request."""
-        return run_sync(self.attempts.answer(self.context, self.route, Asking(), self._ask))
+        return run_sync(self.attempts.answer(self.context, self.route, CallOptions(), self._ask))
 
     def fail(self) -> GatewayError:
         with pytest.raises(GatewayError) as caught:
             self.run()
         return caught.value
 
-    async def _ask(self, context: RequestContext, target: Target, asking: Asking) -> str:
+    async def _ask(self, context: RequestContext, target: Target, options: CallOptions) -> str:
         self.asked.append(target.model)
-        self.seconds.append(asking.seconds)
+        self.seconds.append(options.seconds)
         left = self.outcomes.get(target.model)
         error = left.pop(0) if left else self.always.get(target.model, _well)()
         if error is not None:

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from completions_mw.backends.http import BlockingTransport
 from completions_mw.blocking import run_sync
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.validation.request import Chat, validate
 from completions_mw.errors import GatewayError
 from completions_mw.gateway.backends import BlockingBackends
@@ -69,11 +69,11 @@ def chat(**fields: Any) -> Chat:
 
 
 async def complete(target: Target) -> None:
-    await target.complete(chat(), Asking())
+    await target.complete(chat(), CallOptions())
 
 
 async def stream(target: Target) -> None:
-    source = await target.open(chat(stream=True), Asking())
+    source = await target.open(chat(stream=True), CallOptions())
     try:
         while True:
             await source.__anext__()

@@ -7,12 +7,12 @@ from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.context import LostAttempt, RequestContext
 from completions_mw.core.dispatch.failures import cooldown, is_charged, is_fault
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InvalidRequestError, UpstreamTimeoutError
 
 T = TypeVar("T")
-Ask = Callable[[RequestContext, Target, Asking], Awaitable[T]]
+Ask = Callable[[RequestContext, Target, CallOptions], Awaitable[T]]
 """Asks a target, and returns its whole answer or the beginning of a stream; the context is told of the outcome.
 
 Raises:
@@ -53,7 +53,7 @@ class Attempt:
         self._observer = observer
 
     async def answer(
-        self, context: RequestContext, route: Route, target: Target, asking: Asking, ask: Ask[T], *, is_retry: bool = False
+        self, context: RequestContext, route: Route, target: Target, options: CallOptions, ask: Ask[T], *, is_retry: bool = False
     ) -> T:
         """Return a target's answer, with one API key after another if the upstream refuses them, or if they are at their rate limits.
 
@@ -61,7 +61,7 @@ class Attempt:
             context: request context; its `target` and `attempts` are set.
             route: route of the request.
             target: the target.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
             ask: asks it.
             is_retry: whether the target has failed for this request before.
 
@@ -74,20 +74,20 @@ class Attempt:
             if not is_retry:
                 health.count(context.asked)
             if (seconds := _seconds(context, route, target)) is not None:
-                asking = asking._replace(seconds=seconds)
+                options = options._replace(seconds=seconds)
             try:
-                return await self._measured(context, target, asking, ask, is_retry=is_retry)
+                return await self._measured(context, target, options, ask, is_retry=is_retry)
             except GatewayError as error:
                 is_final = error.upstream_key is None or error.received is not None or not cooldown(error, len(health.keys))
                 if is_final or health.keys.ready_at > context.clock.monotonic():
                     raise
 
-    async def _measured(self, context: RequestContext, target: Target, asking: Asking, ask: Ask[T], *, is_retry: bool) -> T:
+    async def _measured(self, context: RequestContext, target: Target, options: CallOptions, ask: Ask[T], *, is_retry: bool) -> T:
         health, latency, asked = target.health, target.health.latency, context.asked
         if latency is not None:
             latency.began()
         try:
-            answer = await ask(context, target, asking)
+            answer = await ask(context, target, options)
         except ClientDisconnectedError as error:
             error.target = target.name
             raise
@@ -98,7 +98,7 @@ class Attempt:
             if pause := cooldown(error, len(health.keys)):
                 health.keys.cool((error.upstream_key or 1) - 1, now + pause)
             # A retry fails for the same reason, and an answer that is late because its client has little time says nothing of the target.
-            proves_nothing = is_retry or target.is_local or (asking.seconds is not None and isinstance(error, UpstreamTimeoutError))
+            proves_nothing = is_retry or target.is_local or (options.seconds is not None and isinstance(error, UpstreamTimeoutError))
             if not proves_nothing and is_fault(error) and health.failed(now):
                 self._observer.noted("breaker_opened", context, target=target.name)
             raise

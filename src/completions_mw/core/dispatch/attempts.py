@@ -8,7 +8,7 @@ from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, failure_
 from completions_mw.core.dispatch.failures import allows_fallback, is_retryable
 from completions_mw.core.dispatch.hedging import Hedging
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.ports import Waiting
 from completions_mw.core.resilience.chance import draw
 from completions_mw.core.telemetry.observer import Observer
@@ -46,7 +46,7 @@ class Attempts:
         self,
         context: RequestContext,
         route: Route,
-        asking: Asking,
+        options: CallOptions,
         ask: Ask[T],
         skipped: Sequence[Target] = (),
     ) -> T:
@@ -55,7 +55,7 @@ class Attempts:
         Args:
             context: request context; its `target`, `attempts` and response headers are set.
             route: targets that may be asked.
-            asking: for whom they are asked.
+            options: for whom they are asked, and in how much time.
             ask: asks one of them.
             skipped: targets of the route that are not asked, because they do not take the request; never all.
 
@@ -69,7 +69,7 @@ class Attempts:
         try:
             while targets:
                 known = len(failures)
-                answer = await self._first_of(targets, context, route, asking, ask, failures, is_retry=attempt > 1)
+                answer = await self._first_of(targets, context, route, options, ask, failures, is_retry=attempt > 1)
                 if answer is not None:
                     context.note_attempts(context.target if route.is_exposed else None, has_choice=not route.is_single)
                     return answer
@@ -77,7 +77,7 @@ class Attempts:
                 if targets:
                     # Nobody is at work meanwhile, so that a client who leaves pays for nothing.
                     context.target = None
-                    await self._waiting.pause(wait, asking.connection)
+                    await self._waiting.pause(wait, options.connection)
                 attempt += 1
             if not failures:
                 raise _unavailable(route)
@@ -99,7 +99,7 @@ class Attempts:
         targets: Sequence[Target],
         context: RequestContext,
         route: Route,
-        asking: Asking,
+        options: CallOptions,
         ask: Ask[T],
         failures: list[Failure],
         *,
@@ -111,7 +111,7 @@ class Attempts:
             targets: targets in the order in which they are asked.
             context: request context.
             route: route of the request.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
             ask: asks one of them.
             failures: failed attempts of the request so far; those of the targets are added.
             is_retry: whether the targets have failed for this request before.
@@ -124,8 +124,8 @@ class Attempts:
             try:
                 if route.hedges and not failures:
                     rival = targets[min(place + 1, len(targets) - 1)]
-                    return await self._hedging.answer(context, route, target, rival, asking, ask)
-                return await self._attempt.answer(context, route, target, asking, ask, is_retry=is_retry)
+                    return await self._hedging.answer(context, route, target, rival, options, ask)
+                return await self._attempt.answer(context, route, target, options, ask, is_retry=is_retry)
             except GatewayError as error:
                 failures.append(Failure(target, error, context.seconds_of_target()))
                 if not allows_fallback(error, route.fallback_on):

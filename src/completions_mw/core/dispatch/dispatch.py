@@ -11,7 +11,7 @@ from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_u
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, InProcessTarget, Target
+from completions_mw.core.dispatch.targets import CallOptions, InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.chunks import OpenedAnswer, opened
 from completions_mw.core.streaming.grammar import ChunkGrammar
@@ -58,11 +58,11 @@ class Dispatcher:
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         # Not a closure: its cells would wait for the answer with every request.
         ask = partial(_ask, name, chat, caller)
-        return await self._attempts.answer(context, route, Asking(connection, scope), ask, skipped)
+        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask, skipped)
 
 
 async def _ask(
-    name: str, chat: Chat, caller: Caller | None, context: RequestContext, target: Target, asking: Asking
+    name: str, chat: Chat, caller: Caller | None, context: RequestContext, target: Target, options: CallOptions
 ) -> Completion | OpenedAnswer:
     if target.is_local and caller is not None:
         chat.request.asked_by(nested(caller, context))
@@ -72,11 +72,11 @@ async def _ask(
     fitted = chat if target.params is None else target.params.fit(chat)
     context.dropped = fitted.dropped
     if chat.stream:
-        return await _stream(context, target, name, fitted, asking)
-    return _finished(context, await target.complete(fitted, asking), target, name, fitted)
+        return await _stream(context, target, name, fitted, options)
+    return _finished(context, await target.complete(fitted, options), target, name, fitted)
 
 
-async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, asking: Asking) -> OpenedAnswer:
+async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, options: CallOptions) -> OpenedAnswer:
     grammar = ChunkGrammar(
         id=_new_id(),
         created=int(context.clock.time()),
@@ -87,8 +87,8 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
         is_forced=chat.forces_call,
         estimate=partial(estimate_usage, chat.request),
     )
-    deadline = context.clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
-    source = await target.open(chat, asking)
+    deadline = context.clock.monotonic() + (target.total if options.seconds is None else options.seconds)
+    source = await target.open(chat, options)
     try:
         answer = await opened(source, grammar, deadline)
     except GatewayError as error:

@@ -10,7 +10,7 @@ from completions_mw.core.costs.tokens import estimate_embeddings, usage_object
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.validation.embeddings import Embed
 from completions_mw.errors import GatewayError
@@ -55,20 +55,22 @@ class Embedder:
         """
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         ask = partial(_ask, name, request, caller)
-        return await self._attempts.answer(context, route, Asking(connection, scope), ask)
+        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask)
 
 
-async def _ask(name: str, request: Embed, caller: Caller | None, context: RequestContext, target: Target, asking: Asking) -> Completion:
+async def _ask(
+    name: str, request: Embed, caller: Caller | None, context: RequestContext, target: Target, options: CallOptions
+) -> Completion:
     if target.is_local and caller is not None:
         request.request.asked_by(nested(caller, context))
     clock = context.clock
-    until = clock.monotonic() + (target.total if asking.seconds is None else asking.seconds)
+    until = clock.monotonic() + (target.total if options.seconds is None else options.seconds)
     answers: list[Completion] = []
     try:
         for batch in batches_of(request, target.max_inputs):
             if answers:
-                asking = asking._replace(seconds=max(until - clock.monotonic(), MIN_SECONDS))
-            answers.append(await target.embed(batch, asking))
+                options = options._replace(seconds=max(until - clock.monotonic(), MIN_SECONDS))
+            answers.append(await target.embed(batch, options))
     except GatewayError as error:
         if answers:
             # The batches before are billed, so nobody is asked again, and they are charged.

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from completions_mw.core.context import LostAttempt, RequestContext
 from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure
 from completions_mw.core.dispatch.route import Route
-from completions_mw.core.dispatch.targets import Asking, Target
+from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.ports import Waiting
 from completions_mw.core.streaming.chunks import OpenedAnswer
 from completions_mw.errors import ClientDisconnectedError, GatewayError
@@ -29,7 +29,7 @@ class Hedging:
         self._attempt = attempt
         self._waiting = waiting
 
-    async def answer(self, context: RequestContext, route: Route, target: Target, rival: Target, asking: Asking, ask: Ask[T]) -> T:
+    async def answer(self, context: RequestContext, route: Route, target: Target, rival: Target, options: CallOptions, ask: Ask[T]) -> T:
         """Return the answer of a target or, if that takes longer than 95 of 100 did before, the sooner one of two.
 
         Args:
@@ -37,7 +37,7 @@ class Hedging:
             route: route of the request.
             target: the target.
             rival: the target that is asked beside it, which may be the same.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
             ask: asks a target.
 
         Raises:
@@ -47,14 +47,14 @@ class Hedging:
         delay = None if latency is None else latency.percentile_95(is_stream=context.stream)
         if delay is None:
             # Too little is known of the target to tell what is late.
-            return await self._attempt.answer(context, route, target, asking, ask)
+            return await self._attempt.answer(context, route, target, options, ask)
         # The maintenance notes what requests cost so far, also while nobody has answered yet.
         context.target, context.asked = target.name, context.clock.monotonic()
         first, second = _Entry[T](context, target), _Entry[T](context, rival)
         answer: T | None = None
         try:
-            run = partial(self._run, route, asking, ask)
-            answer = await self._waiting.race(partial(run, first), partial(run, second, is_hedge=True), delay, asking.connection, _close)
+            run = partial(self._run, route, options, ask)
+            answer = await self._waiting.race(partial(run, first), partial(run, second, is_hedge=True), delay, options.connection, _close)
             if answer is None:
                 assert first.error is not None
                 raise first.error
@@ -67,7 +67,7 @@ class Hedging:
     async def _run(
         self,
         route: Route,
-        asking: Asking,
+        options: CallOptions,
         ask: Ask[T],
         entry: "_Entry[T]",
         connection: ClientConnection | None,
@@ -79,7 +79,7 @@ class Hedging:
         # An upstream that is slow because it has too much to do gets no more of it.
         if is_hedge and not target.health.retries.take(context.clock.monotonic()):
             return None
-        own = asking._replace(connection=connection)
+        own = options._replace(connection=connection)
         try:
             entry.answer = await self._attempt.answer(context, route, target, own, ask, is_retry=is_hedge)
         except ClientDisconnectedError:

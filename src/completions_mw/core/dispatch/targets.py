@@ -13,7 +13,7 @@ from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
 
-class Asking(NamedTuple):
+class CallOptions(NamedTuple):
     """What a target is told beside the request: for whom it is asked, and how long it may take."""
 
     connection: ClientConnection | None = None
@@ -62,36 +62,36 @@ class Target(Protocol):
         """What this process knows of its failures, and of how soon it answers."""
         ...
 
-    async def complete(self, chat: Chat, asking: Asking) -> Completion:
+    async def complete(self, chat: Chat, options: CallOptions) -> Completion:
         """Return a whole answer.
 
         Args:
             chat: the request, with parameters that fit the target.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
 
         Raises:
             GatewayError: the target gives no answer.
         """
         ...
 
-    async def embed(self, request: Embed, asking: Asking) -> Completion:
+    async def embed(self, request: Embed, options: CallOptions) -> Completion:
         """Return an answer with a vector for each input.
 
         Args:
             request: the request, with no more inputs than the target takes.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
 
         Raises:
             GatewayError: the target gives no answer.
         """
         ...
 
-    async def open(self, chat: Chat, asking: Asking) -> EventSource:
+    async def open(self, chat: Chat, options: CallOptions) -> EventSource:
         """Return the events of a streamed answer.
 
         Args:
             chat: the request.
-            asking: for whom.
+            options: for whom the target is asked, and in how much time.
 
         Raises:
             GatewayError: the target gives no answer.
@@ -115,11 +115,11 @@ class InProcessTarget:
     ignored: frozenset[str] = frozenset()
     """Parameters that change nothing at this model, of which its clients are told."""
 
-    async def complete(self, chat: Chat, asking: Asking) -> Completion:
+    async def complete(self, chat: Chat, options: CallOptions) -> Completion:
         return Completion(await self.port.complete(chat.request))
 
-    async def embed(self, request: Embed, asking: Asking) -> Completion:
+    async def embed(self, request: Embed, options: CallOptions) -> Completion:
         return Completion(await self.port.embed(request.request))
 
-    async def open(self, chat: Chat, asking: Asking) -> EventSource:
+    async def open(self, chat: Chat, options: CallOptions) -> EventSource:
         return await self.port.stream(chat.request)

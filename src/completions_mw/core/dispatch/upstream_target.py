@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from completions_mw.core.dispatch.client_words import put_in_client_words
 from completions_mw.core.dispatch.parameters import TargetParams
 from completions_mw.core.dispatch.stream_start import RejoinedBody, read_start
-from completions_mw.core.dispatch.targets import Asking
+from completions_mw.core.dispatch.targets import CallOptions
 from completions_mw.core.dispatch.upstream_answers import UpstreamEvents, read_whole
 from completions_mw.core.ports import Credentials, EventSource, Transport
 from completions_mw.core.resilience import TargetHealth
@@ -74,17 +74,17 @@ class UpstreamTarget:
         assert self.upstream.embeddings is not None  # Else the gateway of a model that needs it would not have been built.
         return self.upstream.embeddings
 
-    async def complete(self, chat: Chat, asking: Asking) -> Completion:
-        return await self._whole(await self._send(chat, asking), self.upstream.wire_format.parse_completion)
+    async def complete(self, chat: Chat, options: CallOptions) -> Completion:
+        return await self._whole(await self._send(chat, options), self.upstream.wire_format.parse_completion)
 
-    async def embed(self, request: Embed, asking: Asking) -> Completion:
+    async def embed(self, request: Embed, options: CallOptions) -> Completion:
         api, key = self._embeddings, self._next_key()
         call = api.build_embedding_request(self.endpoints[key], self.model, request.fields)
-        response = await self._call(call, key, asking)
+        response = await self._call(call, key, options)
         return await self._whole(response, partial(api.parse_embeddings, headers=response.headers))
 
-    async def open(self, chat: Chat, asking: Asking) -> EventSource:
-        response = await self._send(chat, asking)
+    async def open(self, chat: Chat, options: CallOptions) -> EventSource:
+        response = await self._send(chat, options)
         expected = self.upstream.wire_format.stream_content_type
         body = response.body
         if not (response.header("content-type") or expected).lower().startswith(expected):
@@ -127,7 +127,7 @@ class UpstreamTarget:
         self.complete_error(error, response.status)
         return error
 
-    async def _send(self, chat: Chat, asking: Asking) -> UpstreamResponse:
+    async def _send(self, chat: Chat, options: CallOptions) -> UpstreamResponse:
         """Return the response to a request, which is sent once more without `stream_options` if the upstream refuses these.
 
         Raises:
@@ -137,21 +137,21 @@ class UpstreamTarget:
         if self.habits.refuses_stream_options:
             capabilities = capabilities.without("stream_options")
         try:
-            return await self._ask(chat, asking, capabilities)
+            return await self._ask(chat, options, capabilities)
         except InvalidRequestError as error:
             without = capabilities.without("stream_options")
             if capabilities == without or not chat.stream or not _STREAM_OPTIONS.search(f"{error.message} {error.param}"):
                 raise
-        response = await self._ask(chat, asking, without)
+        response = await self._ask(chat, options, without)
         self.habits.refuses_stream_options = True
         return response
 
-    async def _ask(self, chat: Chat, asking: Asking, capabilities: Capabilities) -> UpstreamResponse:
+    async def _ask(self, chat: Chat, options: CallOptions, capabilities: Capabilities) -> UpstreamResponse:
         key, build = self._next_key(), self.upstream.wire_format.build_request
         cap = self.maximum if chat.cap is None and self.maximum is not None and chat.max_tokens is None else chat.cap
         request = build(self.endpoints[key], capabilities, self.model, chat.fields, cap)
         try:
-            return await self._call(request, key, asking)
+            return await self._call(request, key, options)
         except GatewayError as error:
             put_in_client_words(error, chat, capabilities.renamed)
             raise
@@ -159,15 +159,15 @@ class UpstreamTarget:
     def _next_key(self) -> int:
         return self.health.next_key() if len(self.endpoints) > 1 else 0
 
-    async def _call(self, request: UpstreamRequest, key: int, asking: Asking) -> UpstreamResponse:
+    async def _call(self, request: UpstreamRequest, key: int, options: CallOptions) -> UpstreamResponse:
         """Send a request, which has one of the API keys, and return its response, whose status is that of an answer.
 
         Raises:
             GatewayError: the upstream gives no answer.
         """
-        request.connection, request.caller = asking.connection, asking.caller
-        if asking.seconds is not None:
-            request.timeouts = request.timeouts.within(asking.seconds)
+        request.connection, request.caller = options.connection, options.caller
+        if options.seconds is not None:
+            request.timeouts = request.timeouts.within(options.seconds)
         if self.credentials is not None:
             await self.credentials.authorize(request)
         response = await self.transport.send(request)
