@@ -1,5 +1,6 @@
 """Bodies that were answered from the cache: one that comes again is neither parsed nor validated again (docs/caching.md)."""
 
+from collections import OrderedDict
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
@@ -55,7 +56,8 @@ class KnownBodies:
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._requests: dict[bytes, KnownRequest] = {}
+        # Not a dict, which passes over what was deleted from its front each time that its first item is asked for.
+        self._requests: OrderedDict[bytes, KnownRequest] = OrderedDict()
 
     def find(self, path: str, body: bytes) -> KnownRequest | None:
         """Return the request that a body of a route is, None if it is not known.
@@ -73,7 +75,7 @@ class KnownBodies:
         with self._lock:
             self._requests[_digest(path, body)] = request
             if len(self._requests) > MAX_BODIES:
-                del self._requests[next(iter(self._requests))]
+                self._requests.popitem(last=False)
 
 
 def _digest(path: str, body: bytes) -> bytes:
