@@ -205,9 +205,10 @@ def test_more_inputs_than_the_api_takes_go_in_parts() -> None:
     assert answer.usage.total_tokens == 250
 
 
-def test_parts_before_a_failure_are_charged_and_not_repeated() -> None:
+@pytest.mark.parametrize(("status", "tokens"), [(503, 1), (504, 1 + 3)])
+def test_parts_before_a_failure_are_charged_and_not_repeated(status: int, tokens: int) -> None:
     def reply(request: UpstreamRequest) -> Reply:
-        return titan_reply(request) if len(transport.requests) == 1 else whole({"message": "busy"}, status=503)
+        return titan_reply(request) if len(transport.requests) == 1 else whole({"message": "busy"}, status=status)
 
     transport = CannedTransport(reply)
     with gateway(APIS["titan"], transport) as asked:
@@ -215,8 +216,8 @@ def test_parts_before_a_failure_are_charged_and_not_repeated() -> None:
             asked.embed(model="mine", input=TEXTS, key=KEY)
         [balance] = asked.balances("client")
     assert len(transport.requests) == 2
-    # The first text has one token, as the upstream has counted it.
-    assert (balance.spent, balance.reserved) == (10**6, 0)
+    # The first text has one token, as the upstream has counted it. With 504 it may be at work on the second one, which is estimated.
+    assert (balance.spent, balance.reserved) == (tokens * 10**6, 0)
 
 
 def test_an_answer_that_does_not_fit_is_charged_and_another_target_asked() -> None:

@@ -1,7 +1,8 @@
 """Dispatch of embeddings requests: from a model's targets to an answer with vectors."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from completions_mw.core.answers.embeddings import complete_embeddings
 from completions_mw.core.answers.usage import find_usage
@@ -9,11 +10,12 @@ from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import estimate_embeddings, usage_object
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.batches import batches_of, joined
+from completions_mw.core.dispatch.failures import is_charged
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.validation.embeddings import Embed
-from completions_mw.errors import GatewayError
+from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
@@ -73,10 +75,25 @@ async def _ask(
             answers.append(await target.embed(batch, options))
     except GatewayError as error:
         if answers:
-            # The batches before are billed, so nobody is asked again, and they are charged.
-            error.next_target, error.received, error.usage = False, error.received or 0, joined(answers).data.get("usage")
+            # The batches before are billed, so they are charged, and another target is asked only where `fallback_on` wants it.
+            is_lost = is_charged(error) or isinstance(error, ClientDisconnectedError)
+            error.usage = _billed(answers, batch if is_lost else None)
+            error.next_target, error.received = False, error.received or 0
         raise
     return _finished(context, joined(answers), name, request)
+
+
+def _billed(answers: Sequence[Completion], lost: Embed | None) -> dict[str, Any] | None:
+    """Return the usage of a request of which not all batches were answered; None if a target has not reported that of an answer.
+
+    Args:
+        answers: answers to the batches before the one that failed.
+        lost: the batch that failed, if the target may bill it: it counts as estimated.
+    """
+    usage = find_usage(joined(answers).data)
+    if usage is None or lost is None:
+        return usage
+    return usage_object(usage["prompt_tokens"] + estimate_embeddings(lost).prompt, 0)
 
 
 def _finished(context: RequestContext, answer: Completion, name: str, request: Embed) -> Completion:
