@@ -17,6 +17,7 @@ from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
 from tests.hosts.base import CHAT, bearer
+from tests.support.canned import CannedTransport, whole
 from tests.support.upstream import MockUpstream
 
 HEADER = "x-completions-dropped"
@@ -130,6 +131,28 @@ def test_a_cached_answer_tells_it_too(client: Client, upstream: MockUpstream) ->
         ("hit", "seed, temperature"),
     ]
     assert len(upstream.requests) == before + 1
+
+
+def test_a_cached_answer_of_another_target_tells_it_too() -> None:
+    fails: list[int] = []
+    answer = {"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
+    transport = CannedTransport(lambda request: whole(answer, 500 if "wide" in request.url and fails else 200))
+    tree: dict[str, Any] = {
+        "providers": {
+            "wide": {"api": "openai", "base_url": "http://wide.test"},
+            "narrow": {"api": "custom", "base_url": "http://narrow.test", "unsupported_params": "drop"},
+        },
+        "models": {"clamping": {"targets": ["wide/ok", "narrow/ok"]}},
+        "keys": {"client": {"secret": KEY}},
+        "cache": {"enabled": True},
+    }
+    made = BlockingClient(Settings.from_mapping(tree), transport=transport, providers={"narrow": NarrowFormat()})
+    told = [made.send(asking(seed=7)).headers.get(HEADER) for _ in range(3)]
+    made.gateway.cache.purge()
+    fails.append(1)
+    told += [made.send(asking(seed=7)).headers.get(HEADER) for _ in range(3)]
+    made.close()
+    assert told == [None, None, None, "seed", "seed", "seed"]
 
 
 def asking(**fields: Any) -> Request:

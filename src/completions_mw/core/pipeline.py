@@ -25,6 +25,7 @@ from completions_mw.core.charging import Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog
+from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
@@ -270,11 +271,12 @@ class Pipeline:
         if isinstance(answer, Completion):
             self._steps.end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))
-        # What a target did not get of a request is worked out anew each time, from its fields.
-        if self._known_bodies is not None and context.cache == "hit" and not context.dropped:
+        if self._known_bodies is not None and context.cache == "hit":
             model = self._catalog.resolve(parsed.model, caller)
-            estimate = estimate_request(parsed, model.max_output_tokens, model.media)
-            self._known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
+            # What a target did not get of a request is worked out each time, from its fields: the next answer may be of another target.
+            if not any(dropped_by(model.targets, target.name, parsed) for target in model.targets):
+                estimate = estimate_request(parsed, model.max_output_tokens, model.media)
+                self._known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
         return self._replayed(context, parsed, dialect, answer)
 
     async def _parse(
