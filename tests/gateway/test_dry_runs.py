@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw import Gateway, InvalidRequestError, Request, ServiceUnavailableError, Settings
+from completions_mw import Gateway, InvalidRequestError, NotFoundError, PermissionDeniedError, Request, ServiceUnavailableError, Settings
 from tests.faults.conftest import KEY, AsyncClient, BlockingClient
 from tests.hosts.base import CHAT, bearer
 from tests.support.upstream import MockUpstream
@@ -36,6 +36,7 @@ def client(request: pytest.FixtureRequest, upstream: MockUpstream) -> Iterator[B
                 "ok": {"targets": ["up/ok"], "prices": PRICES, "max_output_tokens": 10, "limits": {"requests": "100/hour"}},
                 "two": {"targets": ["openai/gpt-4o", "up/ok"]},
                 "own": {"targets": ["openai/gpt-4o"]},
+                "emb": {"targets": ["up/text-embedding-3-small"], "prices": {"input": "1000"}},
             },
             "keys": {
                 "client": {
@@ -72,7 +73,8 @@ def usage(client: Client) -> int:
 
 
 def explain(client: Client, **fields: Any) -> Any:
-    call = client.gateway.explain(messages=HELLO, **fields)
+    given: dict[str, Any] = fields if "input" in fields else {"messages": HELLO, **fields}
+    call = client.gateway.explain(**given)
     return client.runner.run(call) if isinstance(client, AsyncClient) else call  # type: ignore[arg-type]
 
 
@@ -131,6 +133,22 @@ def test_direct_calls_of_the_app_itself_are_not_charged(client: Client) -> None:
         ("up/ok", None),
     ]
     assert (told.caller, told.tenant, told.budgets, told.max_cost_usd) == (None, None, [], None)
+
+
+def test_direct_calls_for_embeddings(client: Client) -> None:
+    told = explain(client, model="emb", input=["one two", "three"], key=KEY)
+    assert [target.target for target in told.targets] == ["up/text-embedding-3-small"]
+    assert (told.model, told.tokens.completion) == ("emb", 0)
+    with pytest.raises(PermissionDeniedError):
+        explain(client, model="ok", input="one")
+    with pytest.raises(NotFoundError):
+        explain(client, model="emb")
+
+
+@pytest.mark.parametrize("fields", [{"messages": None, "input": None}, {"messages": HELLO, "input": "one"}], ids=["neither", "both"])
+def test_a_direct_call_is_for_one_kind_of_answer(client: Client, fields: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="either `messages` or `input`"):
+        explain(client, model="ok", **fields)
 
 
 REFUSED: list[tuple[dict[str, Any], int, str | None]] = [

@@ -198,14 +198,15 @@ class Pipeline:
         """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.
 
         Args:
-            fields: fields of the request.
+            fields: fields of the request; those of embeddings have an `input`.
             caller: the caller; None for the host app itself.
             control: what the call wants of the cache.
 
         Raises:
             GatewayError: the request would be refused before its limits and budgets are asked.
         """
-        context, parsed = RequestContext.begin(self._clock), self._chat.parse_fields(fields)
+        dialect: ChatCompletions | Embeddings = self._chat if fields.get("input") is None else self._embeddings
+        context, parsed = RequestContext.begin(self._clock), dialect.parse_fields(fields)
         return await self._steps.explain(context, parsed, caller, control)
 
     def models(self, caller: Caller | None) -> ModelList:

@@ -136,6 +136,8 @@ class GatewayBase:
             return await self._pipeline.stream(fields, who, control)
 
     async def _explain(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> Explanation:
+        if (fields["messages"] is None) == (fields["input"] is None):
+            raise TypeError("explain() needs either `messages` or `input`")
         control = _cache_control(cache)
         return await self._pipeline.explain(fields, await self._caller(key, caller), control)
 

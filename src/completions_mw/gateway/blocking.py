@@ -126,7 +126,8 @@ class Gateway(GatewayBase):
         self,
         *,
         model: str,
-        messages: Iterable[Any],
+        messages: Iterable[Any] | None = None,
+        input: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | None = None,
         key: str | None = None,
         caller: CallerLike | None = None,
         cache: str | None = None,
@@ -138,7 +139,8 @@ class Gateway(GatewayBase):
 
         Args:
             model: name of a model in the settings.
-            messages: messages as in OpenAI's API, each a dict or the message of an earlier answer.
+            messages: messages as in OpenAI's API, each a dict or the message of an earlier answer; for a chat completion.
+            input: a text, texts, the tokens of a text, or the tokens of several texts; for embeddings.
             key: API key of the caller, whose models, limits and budget apply.
             caller: caller without a key, as a `Caller` or an id. Without `key` and `caller` the caller is the app itself, which may use
                 every model.
@@ -147,9 +149,10 @@ class Gateway(GatewayBase):
 
         Raises:
             GatewayError: the request would be refused before its limits and budgets are asked.
+            TypeError: there are both `messages` and `input`, or neither.
         """
-        call = self._explain({"model": model, "messages": messages, **params}, key, caller, cache)
-        del messages, key, params
+        call = self._explain({"model": model, "messages": messages, "input": input, **params}, key, caller, cache)
+        del messages, input, key, params
         with private_locals():
             return run_sync(call)
 
