@@ -41,7 +41,8 @@ def streamed(*events: Any) -> list[Event]:
 def test_several_candidates() -> None:
     both = [candidate({"text": "a"}, index=0), candidate({"text": "b"}, index=1)]
     assert [(choice["index"], choice["message"]["content"]) for choice in choices_of(*both)] == [(0, "a"), (1, "b")]
-    told = streamed(answer(both[1]), answer(both[0]))
+    *told, done = streamed(answer(both[1]), answer(both[0]))
+    assert done is DONE
     assert [[(one["index"], one["delta"]) for one in event.data["choices"]] for event in told] == [
         [(1, {"content": "b"})],
         [(0, {"content": "a"})],
@@ -108,6 +109,24 @@ SETTINGS = Settings(
     # Retries would wait.
     retries={"attempts": 1},
 )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_fewer_candidates_than_were_asked_for_are_an_answer(stream: bool) -> None:
+    transport = CannedTransport(lambda _: replying(answer(candidate({"text": "Hello"})), stream))
+    client = BlockingClient(SETTINGS, transport=transport)
+    got = client.post("m", stream=stream, n=2)
+    client.close()
+    assert got.status == 200
+    if stream:
+        assert got.body.endswith(b"data: [DONE]\n\n")
+    else:
+        assert len(got.json["choices"]) == 1
+
+
+def test_a_candidate_that_has_begun_is_waited_for() -> None:
+    begun = candidate({"text": "Hel"}, reason=None, index=1)
+    assert DONE not in streamed(answer(candidate({"text": "Hello"}, index=0), begun))
 
 
 def replying(body: dict[str, Any], stream: bool) -> Reply:
