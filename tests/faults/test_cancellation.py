@@ -11,7 +11,8 @@ import pytest
 from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.backends.http import AsyncTransport, BlockingTransport, connecting
 from completions_mw.backends.http.connecting import connect_first
-from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport, BlockingHttpx2Transport
+from completions_mw.backends.http.httpx2.asynchronous import AsyncHttpx2Transport
+from completions_mw.backends.http.httpx2.blocking import BlockingHttpx2Transport
 from completions_mw.blocking import BlockingIterator, run_sync
 from completions_mw.core.streaming.body import StreamBody
 from tests.faults.conftest import request, settings_for

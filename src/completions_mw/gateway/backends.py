@@ -45,7 +45,7 @@ class BlockingBackends:
             from completions_mw.backends.http.blocking import BlockingTransport
 
             return BlockingTransport(*pool)
-        from completions_mw.backends.http.httpx2 import BlockingHttpx2Transport
+        from completions_mw.backends.http.httpx2.blocking import BlockingHttpx2Transport
 
         return BlockingHttpx2Transport(*pool, proxy=proxy)
 
@@ -120,7 +120,7 @@ class AsyncBackends:
             from completions_mw.backends.http.asynchronous import AsyncTransport
 
             return AsyncTransport(*pool)
-        from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport
+        from completions_mw.backends.http.httpx2.asynchronous import AsyncHttpx2Transport
 
         return AsyncHttpx2Transport(*pool, proxy=proxy)
 

@@ -1,23 +1,23 @@
 """The settings of an operator: one frozen tree, the same in TOML, in Python and in environment variables. docs/settings.md has them all.
 
-settings.py   the root of the tree, `Settings`
-providers/    [providers.<name>]: upstreams and models in this process, one file for each kind
-compatible.py  the services that speak OpenAI's API, one row for each
+settings.py      the root of the tree, `Settings`
+providers/       [providers.<name>]: upstreams and models in this process, one file for each kind
+compatible.py    the services that speak OpenAI's API, one row for each
 capabilities.py  what an upstream supports of OpenAI's API
 safe_params.py   parameters of vendors that compatible servers get
-models.py     [models.<name>]: names that clients send, targets, prices
-keys.py       [keys.<name>]: API keys
-cache.py      [cache] and [models.<name>.cache]
-embeddings.py [embeddings]
-limits.py     rate limits and budgets of keys, tenants, callers and models
-routing.py    [retries] and [breaker]: targets that fail
-stores.py     [stores] and [connections]
-base.py       the base class of all tables
-types.py      types of single values
-rates.py      the type of rates such as `60/minute`
-secrets.py    types of secrets and addresses, which may be written `env:NAME` or `file:PATH`
-sources.py    reads TOML files and environment variables
-errors.py     texts of the errors for wrong settings
+models.py        [models.<name>]: names that clients send, targets, prices
+keys.py          [keys.<name>]: API keys
+cache.py         [cache] and [models.<name>.cache]
+embeddings.py    [embeddings]
+limits.py        rate limits and budgets of keys, tenants, callers and models
+routing.py       [retries] and [breaker]: targets that fail
+stores.py        [stores] and [connections]
+base.py          the base class of all tables
+types.py         types of single values
+rates.py         the type of rates such as `60/minute`
+secrets.py       types of secrets and addresses, which may be written `env:NAME` or `file:PATH`
+sources.py       reads TOML files and environment variables
+errors.py        texts of the errors for wrong settings
 """
 
 from completions_mw.settings.cache import CacheSettings, ModelCacheSettings, When

@@ -22,7 +22,7 @@ def expired(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trust(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
     """Let the transports trust a certificate that no authority has signed."""
-    for module in ("blocking", "asynchronous", "httpx2"):
+    for module in ("blocking", "asynchronous", "httpx2.engine"):
         context = ssl.create_default_context(cafile=certificate)
         monkeypatch.setattr(f"completions_mw.backends.http.{module}.tls_context", lambda context=context: context)
 

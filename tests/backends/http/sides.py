@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from completions_mw.backends.http import AsyncTransport, BlockingTransport
-from completions_mw.backends.http.httpx2 import AsyncHttpx2Transport, BlockingHttpx2Transport
+from completions_mw.backends.http.httpx2.asynchronous import AsyncHttpx2Transport
+from completions_mw.backends.http.httpx2.blocking import BlockingHttpx2Transport
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Transport
 from completions_mw.http import Timeouts, UpstreamRequest, UpstreamResponse

@@ -6,7 +6,7 @@ transport.py     what both transports do: send, retry on a stale connection, rea
 blocking.py      `BlockingTransport`: sockets for threads and greenlets
 connecting.py    the first address of an upstream that answers, for threads and greenlets
 asynchronous.py  `AsyncTransport`: connections of event loops
-httpx2.py        `BlockingHttpx2Transport` and `AsyncHttpx2Transport`: by another HTTP client, for proxies and HTTP/2
+httpx2/          both transports by another HTTP client, for proxies and HTTP/2
 lookups.py       the addresses of upstreams, for event loops
 sockets.py       whether an idle connection is open and silent, and how long a read of one waits
 failures.py      the failures of calls, as errors of the gateway

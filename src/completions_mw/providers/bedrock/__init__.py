@@ -1,13 +1,13 @@
 """The wire format of Amazon Bedrock: `Converse` and `ConverseStream`, which speak to the models of all vendors alike.
 
-request.py   requests: instructions, tools, inference config
-messages.py  messages as content blocks
-models.py    parameters that the vendors' models take under names of their own
+request.py     requests: instructions, tools, inference config
+messages.py    messages as content blocks
+models.py      parameters that the vendors' models take under names of their own
 embeddings.py  embeddings, by `InvokeModel`
-answer.py    whole answers, and usage
-stream.py    streamed answers: the events of a message
-frames.py    the binary frames in which these events come
-errors.py    errors, in answers and in streams
+answer.py      whole answers, and usage
+stream.py      streamed answers: the events of a message
+frames.py      the binary frames in which these events come
+errors.py      errors, in answers and in streams
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html. What is translated, and what is lost:
 docs/providers/bedrock.md.

@@ -1,13 +1,13 @@
 """The wire format of Google's Gemini API: `generateContent` and `streamGenerateContent`.
 
-request.py   requests: instructions, tools, generation config
-messages.py  messages as contents
-thinking.py  how much a model thinks, and the signatures of its thoughts
-answer.py    candidates of an answer, whole or streamed, and its usage
+request.py     requests: instructions, tools, generation config
+messages.py    messages as contents
+thinking.py    how much a model thinks, and the signatures of its thoughts
+answer.py      candidates of an answer, whole or streamed, and its usage
 embeddings.py  embeddings, by `batchEmbedContents`
-logprobs.py  log probabilities of tokens
-stream.py    streamed answers: server-sent events
-errors.py    errors: `google.rpc.Status`
+logprobs.py    log probabilities of tokens
+stream.py      streamed answers: server-sent events
+errors.py      errors: `google.rpc.Status`
 
 Source: https://ai.google.dev/api/generate-content. What is translated, and what is lost: docs/providers/gemini.md.
 """
