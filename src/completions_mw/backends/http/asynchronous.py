@@ -130,9 +130,6 @@ class AsyncHttpConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self._lose(is_clean=False)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -169,6 +166,9 @@ class AsyncHttpConnection(asyncio.Protocol):
 
     def _lose(self, *, is_clean: bool) -> None:
         self._is_lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._call is not None:
             self._call.receive_end(is_clean=is_clean)
         self._wake(True)
