@@ -31,7 +31,7 @@ class AsyncBatches(Generic[C, A]):
             del answer
 
 
-class _Asking(Waiting, Generic[C, A]):
+class _WaitingCall(Waiting, Generic[C, A]):
     """A call whose task waits for a future.
 
     Args:
@@ -63,7 +63,7 @@ class _LoopBatches(Generic[C, A]):
 
     def __init__(self, execute: Execute[C, A], bounds: Bounds, lanes: int) -> None:
         self._execute = execute
-        self._queue: BatchQueue[_Asking[C, A]] = BatchQueue(bounds, lanes)
+        self._queue: BatchQueue[_WaitingCall[C, A]] = BatchQueue(bounds, lanes)
         self._is_due = False
         """Whether the loop will begin a batch in its next pass."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -71,13 +71,13 @@ class _LoopBatches(Generic[C, A]):
     def ask(self, call: C, *, refusable: bool, caller: str) -> asyncio.Future[A | Exception]:
         """Let a call wait, and return the future of its answer."""
         loop = asyncio.get_running_loop()
-        asking: _Asking[C, A] = _Asking(call, loop.create_future())
-        self._queue.add(asking, refusable=refusable, caller=caller)
+        waiting: _WaitingCall[C, A] = _WaitingCall(call, loop.create_future())
+        self._queue.add(waiting, refusable=refusable, caller=caller)
         if not self._is_due:
             # In the next pass, so that the other tasks of this pass can join.
             self._is_due = True
             loop.call_soon(self._begin)
-        return asking.future
+        return waiting.future
 
     def _begin(self) -> None:
         self._is_due = False
@@ -87,16 +87,16 @@ class _LoopBatches(Generic[C, A]):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _make(self, batch: list[_Asking[C, A]]) -> None:
+    async def _make(self, batch: list[_WaitingCall[C, A]]) -> None:
         answers: Sequence[A | Exception]
         try:
-            answers = await self._execute([asking.call for asking in batch])
+            answers = await self._execute([waiting.call for waiting in batch])
         except Exception as error:
             answers = failures_of(error, len(batch))
         finally:
             # Also where the event loop ends, and cancels this task and those that wait.
             self._queue.end(batch)
-        for asking, answer in zip(batch, answers, strict=True):
-            if not asking.future.done():
-                asking.future.set_result(answer)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(answer)
         self._begin()

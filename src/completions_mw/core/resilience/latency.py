@@ -1,4 +1,4 @@
-"""How soon a target answers (docs/routing.md, Weights and latency)."""
+"""How soon a target answers (docs/routing.md, Order and weights)."""
 
 from collections import deque
 from math import exp
