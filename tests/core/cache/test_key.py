@@ -3,16 +3,22 @@
 import copy
 import json
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from completions_mw import Caller
+from completions_mw import Caller, Settings
 from completions_mw.core.cache.key import IGNORED_FIELDS, content_of, digest_of, model_prefix
+from completions_mw.core.cache.policy import policy_of
 from completions_mw.core.cache.scopes import Sharing, sharing_label
+from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.validation.json_body import Bounds, parse_json_body
+from completions_mw.gateway.backends import BlockingBackends
+from completions_mw.gateway.models import ModelRegistry
+from completions_mw.settings import CacheSettings, ModelCacheSettings
 
 PREFIX = model_prefix("m", ["up/m"])
 REQUEST: dict[str, Any] = {
@@ -136,3 +142,17 @@ def test_tenants_share_and_may_be_told_not_to() -> None:
     assert sharing_label(ada, "tenant") == sharing_label(eve, "tenant") != sharing_label(Caller("acme"), "tenant")
     assert sharing_label(ada, "key") != sharing_label(eve, "key")
     assert sharing_label(ada, "global") == sharing_label(None, "global") != sharing_label(None, "tenant")
+
+
+def test_answers_are_not_found_once_another_policy_would_change_the_request() -> None:
+    keys = set()
+    for policy in ("reject", "drop", "clamp"):
+        tree = {"providers": {"claude": {"api": "anthropic", "unsupported_params": policy}}, "models": {"m": {"targets": ["claude/x"]}}}
+        made = policy_of(CacheSettings(enabled=True), ModelCacheSettings(), models_of(tree)["m"], is_function=False)
+        assert made is not None
+        keys.add(made.prefix)
+    assert len(keys) == 3
+
+
+def models_of(tree: dict[str, Any]) -> Mapping[str, CatalogModel]:
+    return ModelRegistry(Settings.from_mapping(tree), {}, BlockingBackends()).models

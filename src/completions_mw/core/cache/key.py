@@ -20,7 +20,7 @@ def model_prefix(name: str, targets: Iterable[str]) -> bytes:
 
     Args:
         name: model name that clients send.
-        targets: names of the model's targets, so that answers of other targets are not found once the settings have changed.
+        targets: names of the model's targets with their policies, so that other answers are not found once the settings have changed.
     """
     return b"".join(map(_prefixed, (SCHEMA_VERSION, name.encode("utf-8", "surrogatepass"), _canonical(list(targets)).encode())))
 

@@ -61,17 +61,17 @@ class TargetParams:
         policy: `reject` refuses a request, `drop` leaves the parameter out, `clamp` sends the nearest value that the target takes.
     """
 
-    __slots__ = ("_capabilities", "_limited", "_policy", "_target")
+    __slots__ = ("_capabilities", "_limited", "_target", "policy")
 
     def __init__(self, target: str, capabilities: Capabilities, policy: UnsupportedParams) -> None:
         self._target = target
         self._capabilities = capabilities
-        self._policy = policy
+        self.policy = policy
         self._limited = limited_params(capabilities)
 
     def refusal(self, chat: Chat) -> InvalidRequestError | None:
         """Return the error for a request that the target does not get; None for one that it gets, changed or not."""
-        if self._policy != "reject" or self._limited.isdisjoint(chat.fields):
+        if self.policy != "reject" or self._limited.isdisjoint(chat.fields):
             return None
         misfit = next((misfit for misfit in self._misfits(chat.fields) if misfit.matters), None)
         if misfit is None:
@@ -87,7 +87,7 @@ class TargetParams:
         misfits = self._misfits(chat.fields)
         if not misfits:
             return chat
-        sent = {misfit.name: misfit.nearest if self._policy == "clamp" else None for misfit in misfits}
+        sent = {misfit.name: misfit.nearest if self.policy == "clamp" else None for misfit in misfits}
         sent |= {name: None for name, other in _BELONGS_TO.items() if name in chat.fields and other in sent and sent[other] is None}
         unreported = {misfit.name for misfit in misfits if misfit.is_silent}
         fields = {name: value for name, value in (chat.fields | sent).items() if value is not None}
