@@ -9,6 +9,7 @@ import pytest
 
 from completions_mw import GatewayError, InvalidRequestError, RateLimitError, Settings, UpstreamTimeoutError
 from completions_mw.blocking import run_sync
+from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.route import Route
@@ -333,6 +334,21 @@ def test_a_client_that_leaves_during_a_wait_pays_for_nobodys_work() -> None:
     with pytest.raises(ClientDisconnectedError):
         bench.run()
     assert [lost.target for lost in bench.context.lost] == ["up/a"]
+
+
+def test_a_client_that_leaves_during_a_wait_pays_once_for_a_cut_answer() -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+
+    def cut() -> GatewayError:
+        bench.context.usage = usage
+        return interrupted_error(usage)
+
+    bench = Bench("a", "b").ends("a", unreachable())
+    bench.always["b"] = cut
+    bench.waits.leaves.append(True)
+    with pytest.raises(ClientDisconnectedError):
+        bench.run()
+    assert (bench.context.usage, [lost.usage for lost in bench.context.lost]) == (None, [usage])
 
 
 def test_a_client_that_leaves_ends_it() -> None:

@@ -75,8 +75,8 @@ class Attempts:
                     return answer
                 wait, targets = self._repeatable(context, route, failures[known:], attempt)
                 if targets:
-                    # Nobody is at work meanwhile, so that a client who leaves pays for nothing.
-                    context.target = None
+                    # Nobody is at work meanwhile, so that a client who leaves pays for nothing but what the failures have cost.
+                    context.target = context.usage = None
                     await self._waiting.pause(wait, options.connection)
                 attempt += 1
             if not failures:
