@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw import Gateway, InvalidRequestError, Settings
+from completions_mw import ConfigurationError, Gateway, InvalidRequestError, Settings
 from completions_mw.gateway.param_policies import param_policies
 from completions_mw.http import Request, Response
 from completions_mw.settings.safe_params import SAFE_PARAMS
@@ -55,6 +55,24 @@ def test_an_api_that_is_translated_takes_none_by_itself() -> None:
 @pytest.mark.parametrize("name", ["models", "plugins", "provider", "fallbacks", "best_of", "api_base", "api_key", "route", "transforms"])
 def test_what_chooses_or_costs_is_not_safe(name: str) -> None:
     assert name not in SAFE_PARAMS
+
+
+def test_parameters_of_openai_are_not_forwarded_but_taken() -> None:
+    providers = {"up": {"api": "openai", "base_url": "http://up.test/v1", "forward_params": ["user", "temperature", "top_k", "min_p"]}}
+    forwarding = {"forward_params": ["stop", "dimensions", "service_tier"]}
+    models = {
+        "chat": {"targets": ["up/ok"], **forwarding},
+        "vectors": {"targets": ["up/text-embedding"], **forwarding},
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        Gateway(Settings.from_mapping({"providers": providers, "models": models}))
+    # The provider has models of both kinds, and `temperature` may be a vendor's own for one of them.
+    named = [line.partition(" is a parameter")[0] for line in str(caught.value).splitlines() if " is a parameter" in line]
+    assert [line.strip() for line in named] == [
+        "models.chat.forward_params: `stop`",
+        "models.vectors.forward_params: `dimensions`",
+        "providers.up.forward_params: `user`",
+    ]
 
 
 def post(gateway: Gateway, **fields: Any) -> Response[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.gateway.kinds import functions_of, kind_faults
 from completions_mw.gateway.options import GatewayOptions
+from completions_mw.gateway.param_policies import forwarding_faults
 from completions_mw.settings import Settings
 from completions_mw.settings.base import suggestion
 
@@ -18,6 +19,7 @@ def setup_faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
     """
     functions = functions_of(options)
     yield from kind_faults(settings, options)
+    yield from forwarding_faults(settings, options)
     if not (settings.models or functions):
         yield "models: at least one is needed, here or as a Python function"
     for name, model in settings.models.items():
