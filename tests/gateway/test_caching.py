@@ -302,6 +302,9 @@ def test_an_error_of_the_model_is_everybodys(made: Made) -> None:
     model.release()
     assert [reply.result().status for reply in replies] == [500] * 6
     assert model.calls == 1
+    assert sorted(str(reply.result().cache) for reply in replies) == ["coalesced"] * 5 + ["miss"]
+    past = gateway.send(control="no-store")
+    assert (past.status, past.cache) == (500, "bypass")
 
 
 def test_a_stream_that_is_cut_fails_for_everybody(made: Made) -> None:

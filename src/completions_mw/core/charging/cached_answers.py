@@ -142,9 +142,10 @@ class CachedAnswers:
             shared = await self._cache.share(plan, request, call, on_end, connection)
         except BaseException as error:
             await self._give_up(context, charge, call, error)
+            if isinstance(error, Exception):
+                self._note_call(context, is_own=call.has_asked)
             raise
-        is_past = shared.is_own and context.cache == "bypass"
-        self._note(context, "bypass" if is_past else "miss" if shared.is_own else "coalesced")
+        self._note_call(context, is_own=shared.is_own)
         if isinstance(shared.answer, StoredAnswer) and not shared.is_own:
             await self._settle_served(context, charge, plan, shared.answer)
         return shared.answer
@@ -170,6 +171,11 @@ class CachedAnswers:
     def _note_found(self, context: RequestContext, found: FoundAnswer) -> None:
         self._note(context, "hit")
         context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
+
+    def _note_call(self, context: RequestContext, *, is_own: bool) -> None:
+        """Note that a request was answered, or failed, by its own call or by another one's."""
+        is_past = is_own and context.cache == "bypass"
+        self._note(context, "bypass" if is_past else "miss" if is_own else "coalesced")
 
     def _note(self, context: RequestContext, status: CacheStatus) -> None:
         context.cache = status
