@@ -1,7 +1,7 @@
 """The core: what happens to a request. No I/O, no event loop, no framework; it awaits nothing but its ports.
 
-    pipeline.py   the steps of a request, in their order
-    steps.py      those of a parsed request, from its model to its settlement
+    pipeline.py   requests and direct calls, from their arrival to their response, and the list of all steps
+    steps.py      the steps of a parsed request, from its model to its settlement
     explain.py    dry runs: what would happen to a request
     context.py    the request context: data about one request
     routes.py     the paths of the gateway

@@ -1,4 +1,4 @@
-"""The steps of a parsed request, from its model to its settlement. The pipeline comes before, see there for the list."""
+"""The steps of a parsed request, from its model to its settlement; `core.pipeline` lists them with those before."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
