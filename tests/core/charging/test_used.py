@@ -65,6 +65,11 @@ def test_before_any_target_is_asked_leaving_is_free() -> None:
     assert UsedTokens("reserved").of(context, ESTIMATE, None, ClientDisconnectedError()) == (Tokens(), False)
 
 
+def test_the_cut_answer_to_an_identical_request_is_charged_to_that_one() -> None:
+    context = RequestContext.begin(FakeClock().clock())
+    assert UsedTokens("estimate").of(context, ESTIMATE, None, cut(100, UpstreamError("cut"))) == (Tokens(), False)
+
+
 def test_a_person_who_stops_a_stream_pays_what_was_written() -> None:
     """The first second is for the prompt; of a longer silence a model has thought."""
     used, left = UsedTokens("estimate"), ClientDisconnectedError()

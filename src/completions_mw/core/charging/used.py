@@ -55,8 +55,10 @@ class UsedTokens:
             if error is None and context.target is not None:
                 self._pace.learn(context.target, tokens.completion, context.seconds_of_target())
             return tokens, False
-        is_abandoned = context.target is not None and _may_go_on(error)
-        received = error.received if isinstance(error, GatewayError) else None
+        # Without a target the error is that of an identical request, which is charged for the answer, or the request was not sent.
+        has_target = context.target is not None
+        is_abandoned = has_target and _may_go_on(error)
+        received = error.received if has_target and isinstance(error, GatewayError) else None
         if usage is not None:
             seen = tokens_of(usage)
         elif received is not None:
