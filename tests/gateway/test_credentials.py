@@ -93,6 +93,23 @@ def test_a_token_is_in_no_error(client: Client) -> None:
     made.close()
 
 
+def test_the_token_of_a_request_under_way_is_in_no_error() -> None:
+    tokens = (f"canary-{number}-token" for number in range(100))
+
+    def slow(request: UpstreamRequest) -> Reply:
+        if len(transport.requests) == 1:
+            for _ in range(20):
+                made.post("m")
+        return quoting(request)
+
+    transport = CannedTransport(slow)
+    made = BlockingClient(Settings(**SETTINGS), credentials={"entra": lambda: next(tokens)}, transport=transport)
+    answer = made.post("m")
+    assert (answer.status, len(transport.requests)) == (400, 21)
+    assert b"canary" not in answer.body
+    made.close()
+
+
 async def asynchronous() -> str:
     return ""
 

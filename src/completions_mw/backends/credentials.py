@@ -12,7 +12,7 @@ from completions_mw.http import UpstreamRequest
 TokenFunction = Callable[[], "str | Awaitable[str]"]
 """Function of the host app, sync or async, that returns a bearer token which is valid now."""
 _is_token: Final = re.compile(r"[\x21-\x7e]+").fullmatch
-KEPT_TOKENS: Final = 4
+KEPT_TOKENS: Final = 64
 """Tokens that are removed from errors: the latest, and those that requests under way may still have."""
 
 
