@@ -239,6 +239,18 @@ def test_an_answer_that_does_not_fit_is_charged_and_another_target_asked() -> No
         assert (balance.spent, balance.reserved) == ((5 + 3 + 3) * 10**6, 0)
 
 
+@pytest.mark.parametrize(
+    ("api", "reply", "dropped"),
+    [("gemini", gemini_reply, ("user",)), ("cohere", cohere_reply, ("user",)), ("openai", openai_reply, ())],
+)
+def test_clients_are_told_what_is_left_out(api: str, reply: Callable[[UpstreamRequest], Reply], dropped: tuple[str, ...]) -> None:
+    transport = CannedTransport(reply)
+    with gateway(APIS[api], transport) as asked:
+        assert asked.embed(model="mine", input=TEXTS, user="ada").dropped_params == dropped
+        assert asked.explain(model="mine", input=TEXTS, user="ada").targets[0].dropped == list(dropped)
+    assert (b"ada" in (transport.requests[0].body or b"")) is (not dropped)
+
+
 def test_parameters_of_the_vendor_are_those_of_each_text() -> None:
     transport = CannedTransport(gemini_reply)
     with gateway(APIS["gemini"], transport, forward_params=["taskType"]) as asked:

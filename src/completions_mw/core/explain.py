@@ -15,7 +15,6 @@ from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limiter import LimitSet, windows_of
 from completions_mw.core.ports import Balance
-from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, ExplainedTarget, ExplainedTokens, Explanation
 
@@ -73,8 +72,6 @@ async def explain(
 
 
 def _targets(targets: Sequence[Target], request: ValidRequest) -> list[ExplainedTarget]:
-    if not isinstance(request, Chat):
-        return [ExplainedTarget(target=target.name, refusal=None, dropped=[]) for target in targets]
     skipped = unable(targets, request)
     explained: list[ExplainedTarget] = []
     for target in targets:

@@ -44,24 +44,24 @@ class Targets:
         self._transports: dict[str | None, Transport] = {}
         self._threads = backends.model_threads(settings, share)
         self._backends_to_close: list[Transport | Model] = []
-        self._limited: dict[tuple[TargetName, UnsupportedParams, int | None], Target] = {}
+        self._limited: dict[tuple[TargetName, ModelKind, UnsupportedParams, int | None], Target] = {}
         self._custom = custom_formats(settings, options.get("providers") or {})
         self._makers = {name: self._target_maker(name, provider) for name, provider in settings.providers.items()}
 
     def of_provider(self, name: TargetName, model: ModelSettings, kind: ModelKind) -> Target:
         """Return a target of a model, which all models share whose settings for it are the same."""
         target, provider = self._makers[name.provider](name.model, kind), self._settings.providers[name.provider]
-        if provider.is_local or kind == "embeddings" or not isinstance(target, UpstreamTarget):
+        if provider.is_local or not isinstance(target, UpstreamTarget):
             return target
         capabilities = target.upstream.capabilities
         maximum = model.max_output_tokens if capabilities.needs_maximum else None
         if maximum is None and not limited_params(capabilities):
             return target
         policy = model.unsupported_params or provider.unsupported_params or self._settings.unsupported_params
-        if (name, policy, maximum) not in self._limited:
+        if (name, kind, policy, maximum) not in self._limited:
             params = TargetParams(target.name, capabilities, policy)
-            self._limited[name, policy, maximum] = replace(target, params=params, maximum=maximum)
-        return self._limited[name, policy, maximum]
+            self._limited[name, kind, policy, maximum] = replace(target, params=params, maximum=maximum)
+        return self._limited[name, kind, policy, maximum]
 
     def of_function(self, name: str, function: ModelFunction) -> Target:
         """Return the target that is a Python function."""

@@ -11,6 +11,7 @@ from completions_mw.core.costs.tokens import estimate_embeddings, usage_object
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.failures import is_charged
+from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.keys.caller import Caller, nested
@@ -45,7 +46,7 @@ class Embedder:
         """Return the first target's answer.
 
         Args:
-            context: request context; its `target` and `usage` are set.
+            context: request context; its `target`, `dropped` and `usage` are set.
             route: targets that may be asked.
             name: model name that the client asked for.
             request: the request.
@@ -53,11 +54,13 @@ class Embedder:
             connection: connection of the client, who may leave while a target is asked.
 
         Raises:
+            InvalidRequestError: no target takes the request's parameters.
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
+        skipped = unable(route.targets, request)
         scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         ask = partial(_ask, name, request, caller)
-        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask)
+        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask, skipped)
 
 
 async def _ask(
@@ -65,11 +68,13 @@ async def _ask(
 ) -> Completion:
     if target.is_local and caller is not None:
         request.request.asked_by(nested(caller, context))
+    fitted = request if target.params is None else target.params.fit(request)
+    context.dropped = fitted.dropped
     clock = context.clock
     until = clock.monotonic() + (target.total if options.seconds is None else options.seconds)
     answers: list[Completion] = []
     try:
-        for batch in batches_of(request, target.max_inputs):
+        for batch in batches_of(fitted, target.max_inputs):
             if answers:
                 options = options._replace(seconds=max(until - clock.monotonic(), MIN_SECONDS))
             answers.append(await target.embed(batch, options))

@@ -1,10 +1,8 @@
 """Parameters of OpenAI's API that a target does not take: refused, left out, or changed (docs/settings.md, Unsupported parameters)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import InvalidRequestError
 from completions_mw.settings.capabilities import Capabilities
@@ -52,6 +50,9 @@ _BELONGS_TO: Final = {
 """Parameters that mean nothing, and are refused by most services, without another one."""
 
 
+RequestT = TypeVar("RequestT", bound=ValidRequest)
+
+
 class TargetParams:
     """The parameters that one target does not take, and what happens to them. Made once for each target, and never for one that takes all.
 
@@ -69,34 +70,29 @@ class TargetParams:
         self.policy = policy
         self._limited = limited_params(capabilities)
 
-    def refusal(self, chat: Chat) -> InvalidRequestError | None:
+    def refusal(self, request: ValidRequest) -> InvalidRequestError | None:
         """Return the error for a request that the target does not get; None for one that it gets, changed or not."""
-        if self.policy != "reject" or self._limited.isdisjoint(chat.fields):
+        if self.policy != "reject" or self._limited.isdisjoint(request.fields):
             return None
-        misfit = next((misfit for misfit in self._misfits(chat.fields) if misfit.matters), None)
+        misfit = next((misfit for misfit in self._misfits(request.fields) if misfit.matters), None)
         if misfit is None:
             return None
         error = InvalidRequestError(misfit.text, param=misfit.name, code=misfit.code)
         error.target = self._target
         return error
 
-    def fit(self, chat: Chat) -> Chat:
+    def fit(self, request: RequestT) -> RequestT:
         """Return a request, for which there is no `refusal`, as the target takes it; `dropped` names what was left out or changed."""
-        if self._limited.isdisjoint(chat.fields):
-            return chat
-        misfits = self._misfits(chat.fields)
+        if self._limited.isdisjoint(request.fields):
+            return request
+        misfits = self._misfits(request.fields)
         if not misfits:
-            return chat
+            return request
         sent = {misfit.name: misfit.nearest if self.policy == "clamp" else None for misfit in misfits}
-        sent |= {name: None for name, other in _BELONGS_TO.items() if name in chat.fields and other in sent and sent[other] is None}
+        sent |= {name: None for name, other in _BELONGS_TO.items() if name in request.fields and other in sent and sent[other] is None}
         unreported = {misfit.name for misfit in misfits if misfit.is_silent}
-        fields = {name: value for name, value in (chat.fields | sent).items() if value is not None}
-        return replace(
-            chat,
-            fields=fields,
-            n=fields.get("n", 1),
-            dropped=tuple(sorted(sent.keys() - unreported)),
-        )
+        fields = {name: value for name, value in (request.fields | sent).items() if value is not None}
+        return request.fitted(fields, tuple(sorted(sent.keys() - unreported)))
 
     def _misfits(self, fields: Mapping[str, Any]) -> "list[_Misfit]":
         return [
@@ -123,7 +119,7 @@ class HasParams(Protocol):
 TargetT = TypeVar("TargetT", bound=HasParams)
 
 
-def unable(targets: Sequence[TargetT], chat: Chat) -> Sequence[TargetT]:
+def unable(targets: Sequence[TargetT], request: ValidRequest) -> Sequence[TargetT]:
     """Return the targets that do not get a request, because they do not take it.
 
     Raises:
@@ -132,7 +128,7 @@ def unable(targets: Sequence[TargetT], chat: Chat) -> Sequence[TargetT]:
     refusals: list[InvalidRequestError] = []
     skipped: list[TargetT] = []
     for target in targets:
-        if target.params is not None and (refusal := target.params.refusal(chat)) is not None:
+        if target.params is not None and (refusal := target.params.refusal(request)) is not None:
             refusals.append(refusal)
             skipped.append(target)
     if len(refusals) == len(targets):
@@ -149,7 +145,7 @@ def dropped_by(targets: Sequence[HasParams], name: str | None, request: ValidReq
         request: the request.
     """
     for target in targets:
-        if target.params is not None and isinstance(request, Chat) and (target.name == name or (name is None and len(targets) == 1)):
+        if target.params is not None and (target.name == name or (name is None and len(targets) == 1)):
             return target.params.fit(request).dropped
     return ()
 

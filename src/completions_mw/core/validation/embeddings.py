@@ -1,6 +1,6 @@
 """Validation of an embeddings request by OpenAI's rules, with the errors of OpenAI's API (docs/contract.md, Embeddings)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Self
 
 from completions_mw.core.validation.checking import check, first_error, of_request
@@ -33,6 +33,8 @@ class Embed:
     """The model name that the client asked for."""
     ignored: tuple[str, ...] = ()
     """Names of the client's fields that no target gets, because the API does not have them."""
+    dropped: tuple[str, ...] = ()
+    """Names of the client's fields that the target does not get, because it does not take them."""
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:
@@ -46,6 +48,9 @@ class Embed:
 
     def capped(self, max_tokens: int) -> Self:
         return self
+
+    def fitted(self, fields: dict[str, Any], dropped: tuple[str, ...]) -> Self:
+        return replace(self, fields=fields, dropped=dropped)
 
     def without_usage(self) -> Self:
         return self

@@ -98,6 +98,9 @@ class Chat:
         fields = {name: value for name, value in self.fields.items() if name not in _MAXIMUMS}
         return replace(self, fields=fields, cap=max_tokens)
 
+    def fitted(self, fields: dict[str, Any], dropped: tuple[str, ...]) -> "Chat":
+        return replace(self, fields=fields, n=fields.get("n", 1), dropped=dropped)
+
     def without_usage(self) -> "Chat":
         """Return the request without the wish for usage at the end of the stream."""
         if not self.include_usage:

@@ -45,6 +45,11 @@ class ValidRequest(Protocol):
         ...
 
     @property
+    def dropped(self) -> tuple[str, ...]:
+        """Names of the client's fields that the target does not get, or gets with another value, because it does not take them."""
+        ...
+
+    @property
     def max_tokens(self) -> int | None:
         """Maximum of completion tokens that the client set; None if it set none, and 0 where there are no completion tokens."""
         ...
@@ -61,6 +66,15 @@ class ValidRequest(Protocol):
 
     def capped(self, max_tokens: int) -> Self:
         """Return the request with `max_tokens` as its maximum of completion tokens."""
+        ...
+
+    def fitted(self, fields: dict[str, Any], dropped: tuple[str, ...]) -> Self:
+        """Return the request as one target takes it.
+
+        Args:
+            fields: fields for the target.
+            dropped: names of the client's fields that are not among them, or have another value.
+        """
         ...
 
     def without_usage(self) -> Self:
