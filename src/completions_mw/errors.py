@@ -245,7 +245,7 @@ class UpstreamTimeoutError(GatewayError):
 
     status = 504
     code = "upstream_timeout"
-    source = "upstream"
+    source: ErrorSource = "upstream"
 
 
 class NotCachedError(GatewayError):

@@ -10,6 +10,7 @@ from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
+from completions_mw.core.dispatch.failures import tell_of_deadline
 from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.explain import explain
 from completions_mw.core.keys import Caller
@@ -117,6 +118,7 @@ class Steps:
         except BaseException as error:
             # There is a usage where a target reported it for an answer that was cut.
             context.usage = context.usage or usage_of_error(error)
+            tell_of_deadline(error, context)
             if charge is not None:
                 await self._settle(context, charge, context.usage, error)
             raise
@@ -159,6 +161,7 @@ class Steps:
         """Record the usage of an ended stream in its context, report its end, and settle it."""
         context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
         error = end.error
+        tell_of_deadline(error, context)
         if isinstance(error, GatewayError):
             error.target = context.target
         if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):

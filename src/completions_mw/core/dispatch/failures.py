@@ -4,6 +4,7 @@ import re
 from collections.abc import Set
 from typing import Final
 
+from completions_mw.core.context import RequestContext
 from completions_mw.errors import GatewayError, InvalidRequestError, UpstreamError, UpstreamTimeoutError
 from completions_mw.settings import FallbackOn
 
@@ -63,6 +64,20 @@ def is_charged(error: GatewayError) -> bool:
     """Tell whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
     is_billed = error.received is not None or error.usage is not None
     return is_billed or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))
+
+
+def tell_of_deadline(error: BaseException | None, context: RequestContext) -> None:
+    """Let a timeout say so if it was the client's own deadline that passed, and not a timeout of the settings.
+
+    Args:
+        error: failure of a request, of which the client has not been told yet.
+        context: request context.
+    """
+    if context.deadline is None or not isinstance(error, UpstreamTimeoutError) or error.upstream_status is not None:
+        return
+    if context.clock.monotonic() >= context.deadline:
+        error.message = "The answer was not complete within the time that the header 'x-request-timeout-ms' allows."
+        error.code, error.source = "deadline_exceeded", "gateway"
 
 
 def refuses_key(error: GatewayError) -> bool:
