@@ -29,13 +29,16 @@ class _Row(NamedTuple):
 
 
 def providers(as_json: JsonOption = False) -> None:
-    """Show the services and APIs that are known, and what they do not take of OpenAI's parameters. Reads no settings and calls nobody."""
+    """Show the services and APIs that are known; with --json also what they do not take of OpenAI's parameters.
+
+    Reads no settings and calls nobody.
+    """
     rows = sorted(_rows())
     if as_json:
         write_json([_document(row) for row in rows])
     else:
-        cells = [(row.name, row.api, row.base_url, _key(row), ", ".join(not_taken(row.capabilities))) for row in rows]
-        write_table(("name", "api", "address", "key", "does not take"), cells, whole=("name", "api"))
+        cells = [(row.name, row.api, row.base_url, _key(row)) for row in rows]
+        write_table(("name", "api", "address", "key"), cells, whole=("name", "api"))
 
 
 def not_taken(capabilities: Capabilities) -> list[str]:
@@ -82,6 +85,7 @@ def _document(row: _Row) -> dict[str, Any]:
     return {
         **row._asdict(),
         "key_is_set": row.key_variable is not None and bool(os.environ.get(row.key_variable)),
+        "does_not_take": not_taken(row.capabilities),
         "capabilities": {name: _plain(value) for name, value in capabilities.items()},
     }
 
