@@ -53,7 +53,12 @@ def test_purge(config: str) -> None:
     assert [inside("cache", "purge", *options, "--config", config).out for options in purges] == [
         f"{removed} removed\n" for removed in (0, 1, 0, 1, 1)
     ]
-    assert inside("cache", "purge", "--all", "--config", config).out == "0 removed\n"
+    assert inside("cache", "purge", "--all", "--config", config) == (0, "0 removed\n", "")
+
+
+def test_a_purge_of_a_model_that_is_none(config: str) -> None:
+    hint = "warning: the settings have no model `nope`; known are `m`\n"
+    assert inside("cache", "purge", "--model", "nope", "--config", config) == (0, "0 removed\n", hint)
 
 
 @pytest.mark.parametrize(

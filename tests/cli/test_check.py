@@ -78,6 +78,15 @@ def test_variables_need_no_file(folder: Path) -> None:
     assert (result.code, result.out.splitlines()[0]) == (0, "settings  COMPLETIONS_MW_MODELS__BOT")
 
 
+def test_nobody_has_a_key(folder: Path) -> None:
+    hint = "warning: keys: there is none, so every answer over HTTP is 401, unless the app has a login (`authenticate`)\n"
+    keyless = GOOD.partition("[keys.k]")[0] + "[stores]\nledger = 'sqlite:///keys.db'\n"
+    write(folder, keyless)
+    assert inside("check").err == hint
+    assert inside("keys", "create", "n").code == 0
+    assert inside("check").err == ""
+
+
 WRONG = {
     "field": ("prefx = '/v1'", "error: prefx: is not a field here; did you mean `prefix`?\n"),
     "model": (GOOD.replace('["m"]', '["n"]'), "error: keys.k.models[0]: no such model\n"),

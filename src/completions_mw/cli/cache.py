@@ -12,11 +12,12 @@ from completions_mw.backends.responses import shared_responses
 from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import settings_file
 from completions_mw.cli.options import ConfigOption, JsonOption
-from completions_mw.cli.output import write_json, write_lines
+from completions_mw.cli.output import warn, write_json, write_lines
 from completions_mw.core.cache.scopes import labels_named
 from completions_mw.core.ports import PurgeFilter, ResponseStore, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import CacheSettings, StoreSettings
+from completions_mw.settings.base import suggestion
 from completions_mw.settings.errors import explain
 from completions_mw.settings.secrets import MEMORY_ADDRESS
 from completions_mw.settings.sources import read_toml
@@ -53,6 +54,11 @@ def purge(
     with opened_cache(config, store) as opened:
         removed = run_sync(opened.purge(PurgeFilter(labels_named(tenant=tenant, key=key, caller=caller), model)))
     write_lines(f"{removed} removed")
+    if model is not None and not removed and (file := settings_file(config)) is not None:
+        # Only a hint: there may be answers of models that the settings no longer have.
+        models = read_toml(file).get("models", {})
+        if isinstance(models, dict) and model not in models:
+            warn(f"the settings have no model `{model}`; {suggestion(model, models)}")
 
 
 @cache.command()

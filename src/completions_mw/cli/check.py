@@ -16,6 +16,7 @@ from completions_mw.core.telemetry.log import event_log
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway import Gateway
 from completions_mw.gateway.custom_formats import GROUP
+from completions_mw.gateway.setup_warnings import may_store_keys
 from completions_mw.gateway.store_checks import check_stores, ledger_fault
 from completions_mw.gateway.stores import caches_answers
 from completions_mw.http import UpstreamRequest
@@ -49,6 +50,8 @@ def check(config: ConfigOption = None) -> None:
         for warning in gateway.setup_warnings:
             if warning.event != "ledger_unwritable":
                 warn(warning.text)
+    if not settings.keys and not may_store_keys(settings):
+        warn("keys: there is none, so every answer over HTTP is 401, unless the app has a login (`authenticate`)")
     _reach_stores(settings)
     write_lines("ok")
 

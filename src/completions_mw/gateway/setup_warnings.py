@@ -60,7 +60,7 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
         yield SetupWarning("unpriced_models", f"models: no price for {', '.join(unpriced)}: {who}; {help}", {"models": unpriced})
     used = {key.tenant for key in settings.keys.values()}
     unused = [name for name in settings.tenants if name not in used]
-    if unused and not has_login and not _may_store_keys(settings):
+    if unused and not has_login and not may_store_keys(settings):
         text = f"tenants: no key belongs to {', '.join(unused)}; a key says `tenant`, and a caller of `authenticate` may"
         yield SetupWarning("unused_tenants", text, {"tenants": unused})
     if reason := ledger_fault(settings):
@@ -126,7 +126,8 @@ def _log(warnings: Iterable[SetupWarning]) -> None:
         log_event(WARNING, warning.event, **warning.fields)
 
 
-def _may_store_keys(settings: Settings) -> bool:
+def may_store_keys(settings: Settings) -> bool:
+    """Tell whether there may be keys in the database of the ledger."""
     if settings.stores.ledger is None:
         return False
     file = sqlite_file(settings.stores.ledger.get_secret_value())
