@@ -77,7 +77,6 @@ def test_the_garbage_collector_abandons_a_stream_in_a_cycle() -> None:
     cycle: list[object] = [iterate(numbers)]
     cycle.append(cycle)
     del cycle
-    assert numbers.ends == []
     gc.collect()
     assert numbers.ends == ["abandoned"]
 

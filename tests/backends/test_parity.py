@@ -32,7 +32,7 @@ PAIRS = (
     "Transport",
     "Waiting",
 )
-CALLED_BY_LOOPS = {"HttpConnection", "Httpx2Connection"}
+CALLED_BY_LOOPS = {"HttpConnection", "Httpx2Connection", "Network"}
 """Pairs of which one has methods for its event loop, too."""
 
 

@@ -83,21 +83,39 @@ def said(reason: str, usage: dict[str, int] | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("usage", "rest", "tokens"),
-    [(USAGE, 200, (60, 80, 0)), (USAGE, 500, (30, 40, 0)), (None, 200, (39, 44, 1)), (None, 500, (9, 4, 1))],
-    ids=["reported", "reported, and nobody answers", "not reported", "not reported, and nobody answers"],
+    ("maybe_billed", "usage", "rest", "tokens"),
+    [
+        (True, USAGE, 200, (60, 80, 0)),
+        (True, USAGE, 500, (30, 40, 0)),
+        (True, None, 200, (39, 44, 1)),
+        (True, None, 500, (9, 4, 1)),
+        (False, USAGE, 200, (30, 40, 0)),
+        (False, None, 200, (9, 4, 1)),
+    ],
+    ids=[
+        "reported",
+        "reported, and nobody answers",
+        "not reported",
+        "not reported, and nobody answers",
+        "only one",
+        "only one, not reported",
+    ],
 )
-def test_a_cut_answer_before_that_of_another_target(usage: dict[str, int] | None, rest: int, tokens: tuple[int, int, int]) -> None:
+def test_a_cut_answer_before_that_of_another_target(
+    maybe_billed: bool, usage: dict[str, int] | None, rest: int, tokens: tuple[int, int, int]
+) -> None:
+    """A second answer is asked for only where it was reserved too."""
     replies = {"http://a.test": whole(said("abort", usage)), "http://b.test": whole(said("stop", USAGE), rest)}
     transport = CannedTransport(lambda request: replies[request.url.removesuffix("/chat/completions")])
     tree: dict[str, Any] = {
         "providers": {name: {"api": "openai", "base_url": f"http://{name}.test"} for name in "ab"},
         "models": {"m": {"targets": ["a/m", "b/m"]}},
+        "retries": {"attempts": 1, "maybe_billed": maybe_billed},
         "stores": {"ledger": "memory://"},
     }
     with Gateway(Settings.from_mapping(tree), transport=transport) as gateway:
         try:
             assert gateway.complete(model="m", messages=HELLO).choices[0].finish_reason == "stop"
         except UpstreamError:
-            assert rest == 500
+            assert rest == 500 or not maybe_billed
         assert charged(gateway, "m") == tokens

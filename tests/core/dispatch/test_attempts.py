@@ -210,7 +210,7 @@ def test_a_client_that_leaves_during_a_wait_pays_once_for_a_cut_answer() -> None
         bench.context.usage = usage
         return interrupted_error(usage)
 
-    bench = Bench("a", "b").ends("a", unreachable())
+    bench = Bench("a", "b", retries={"maybe_billed": True}).ends("a", unreachable())
     bench.always["b"] = cut
     bench.waits.leaves.append(True)
     with pytest.raises(ClientDisconnectedError):
