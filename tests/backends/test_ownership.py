@@ -70,11 +70,7 @@ def test_what_the_parent_uses_is_not_finalized_in_a_child() -> None:
     finalized: list[int] = []
     weakref.finalize(holder.resource, lambda: finalized.append(os.getpid()))
 
-    def check() -> bool:
-        gc.collect()
-        return finalized == []
-
-    assert in_child(check)
+    assert in_child(lambda: finalized == [])
 
 
 def test_objects_are_not_kept() -> None:

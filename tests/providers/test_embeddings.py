@@ -128,7 +128,7 @@ def gateway(api: Api, transport: CannedTransport, **model: Any) -> Gateway:
         models={"mine": {"targets": [f"up/{api.model}"], "prices": {"input": PRICE}, **model}, "free": {"targets": [f"up/{api.model}"]}},
         keys={"client": {"secret": KEY, "budget": {"usd": 100, "period": "total"}}},
         stores={"ledger": "memory://"},
-        retries={"attempts": 1},
+        retries={"attempts": 1, "maybe_billed": True},
     )
     return Gateway(settings, transport=transport)
 
