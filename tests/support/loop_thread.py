@@ -9,6 +9,18 @@ from types import TracebackType
 from typing import Any, Self
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+ACCEPT_TURNS = 5
+"""Turns of an event loop within which a connection that was accepted has its handler."""
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a server, once each connection that it has accepted has a handler: asyncio closes no connection that has none by then."""
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    for _ in range(ACCEPT_TURNS):
+        await asyncio.sleep(0)
+    server.close()
 
 
 class LoopThread:

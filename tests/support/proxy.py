@@ -10,7 +10,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from tests.support.loop_thread import LoopThread
+from tests.support.loop_thread import LoopThread, stop_listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class FaultProxy(LoopThread):
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
             self._server = None
         for held in self._held:
             held.close()

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.support import upstream_answers as answers
-from tests.support.loop_thread import Handler, LoopThread
+from tests.support.loop_thread import Handler, LoopThread, stop_listening
 from tests.support.upstream_exchange import Received, RequestContext, read_request
 from tests.support.upstream_scenarios import SCENARIOS, Scenario
 
@@ -121,7 +121,7 @@ class MockUpstream(LoopThread):
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        self._server.close()
+        await stop_listening(self._server)
 
     def _protocol(self) -> _Protocol:
         return _Protocol(asyncio.StreamReader(limit=1024 * 1024), lambda reader, writer: self.handle(self._serve, reader, writer))
