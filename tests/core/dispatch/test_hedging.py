@@ -1,5 +1,9 @@
 """A second target beside one that takes longer than it mostly does (docs/routing.md, Hedging)."""
 
+import pytest
+
+from completions_mw.core.answers.finish_reasons import interrupted_error
+from completions_mw.errors import UpstreamError
 from tests.core.dispatch.bench import Bench, refused
 
 
@@ -38,6 +42,15 @@ def test_if_both_fail_the_next_target_is_asked() -> None:
     bench = hedged("a", "b", "c").ends("a", refused(500)).ends("b", refused(500), refused(500))
     assert bench.run() == "c"
     assert bench.asked == ["b", "a", "b", "c"]
+
+
+def test_if_both_fail_and_are_charged_no_other_is_asked() -> None:
+    """A budget has reserved two answers (docs/routing.md, Money)."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    bench = hedged("a", "b", "c").ends("a", interrupted_error(usage)).ends("b", interrupted_error(usage))
+    with pytest.raises(UpstreamError):
+        bench.run()
+    assert bench.asked == ["b", "a"]
 
 
 def test_nothing_is_hedged_before_enough_is_known() -> None:

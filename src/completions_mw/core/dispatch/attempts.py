@@ -73,9 +73,9 @@ class Attempts:
                 if answer is not None:
                     context.note_attempts(context.target if route.is_exposed else None, has_choice=not route.is_single)
                     return answer
-                wait, targets = 0.0, ()
-                if not _is_used_up(route, failures):
-                    wait, targets = self._repeatable(context, route, failures[known:], attempt)
+                if _is_used_up(context, route, failures):
+                    break
+                wait, targets = self._repeatable(context, route, failures[known:], attempt)
                 if targets:
                     # Nobody is at work meanwhile, so that a client who leaves pays for nothing but what the failures have cost.
                     context.target = context.usage = None
@@ -130,7 +130,7 @@ class Attempts:
                 return await self._attempt.answer(context, route, target, options, ask, is_retry=is_retry)
             except GatewayError as error:
                 failures.append(Failure(target, error, context.seconds_of_target()))
-                if _is_used_up(route, failures) or not allows_fallback(error, route.fallback_on):
+                if _is_used_up(context, route, failures) or not allows_fallback(error, route.fallback_on):
                     break
         return None
 
@@ -168,9 +168,9 @@ def _bills(failures: Sequence[Failure], told: Failure | None) -> tuple[LostAttem
     return tuple(bill for failure in failures if failure is not told for bill in failure.bills())
 
 
-def _is_used_up(route: Route, failures: Sequence[Failure]) -> bool:
-    """Tell whether the failed attempts are charged as many answers as were reserved for the request."""
-    return sum(is_charged(failure.error) for failure in failures) >= route.answers
+def _is_used_up(context: RequestContext, route: Route, failures: Sequence[Failure]) -> bool:
+    """Tell whether the failed attempts are charged as many answers as were reserved for the request; races have lost attempts, too."""
+    return len(context.lost) + sum(is_charged(failure.error) for failure in failures) >= route.answers
 
 
 def _unavailable(route: Route) -> ServiceUnavailableError:
