@@ -55,10 +55,9 @@ class Dispatcher:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         skipped = unable(route.targets, chat)
-        scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         # Not a closure: its cells would wait for the answer with every request.
         ask = partial(_ask, name, chat, caller)
-        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask, skipped)
+        return await self._attempts.answer(context, route, CallOptions.of(connection, caller), ask, skipped)
 
 
 async def _ask(

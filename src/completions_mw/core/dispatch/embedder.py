@@ -58,9 +58,8 @@ class Embedder:
             GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
         """
         skipped = unable(route.targets, request)
-        scope = "" if caller is None else f"{caller.scope}:{caller.id}"
         ask = partial(_ask, name, request, caller)
-        return await self._attempts.answer(context, route, CallOptions(connection, scope), ask, skipped)
+        return await self._attempts.answer(context, route, CallOptions.of(connection, caller), ask, skipped)
 
 
 async def _ask(

@@ -5,6 +5,7 @@ from sys import maxsize
 from typing import ClassVar, NamedTuple, Protocol
 
 from completions_mw.core.dispatch.parameters import TargetParams
+from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import EventSource, Model
 from completions_mw.core.resilience import TargetHealth
 from completions_mw.core.validation.embeddings import Embed
@@ -22,6 +23,11 @@ class CallOptions(NamedTuple):
     """Scope and id of the caller, who may have a share of the connections; empty for the host app itself."""
     seconds: float | None = None
     """Seconds that the answer may take; None for the target's own `total`. A model in this process answers as long as it likes."""
+
+    @classmethod
+    def of(cls, connection: ClientConnection | None, caller: Caller | None) -> "CallOptions":
+        """Return the options for a request of a caller; None is the host app itself."""
+        return cls(connection, "" if caller is None else f"{caller.scope}:{caller.id}")
 
 
 class Target(Protocol):
