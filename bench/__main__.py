@@ -73,6 +73,7 @@ def main() -> None:
     pairs += [(one.name, f"{one.name}@before") for one in chosen if asked.before is not None and one.environment and one.folder == ROOT]
     pairs += [(one.name, one.plain) for one in chosen if one.plain]
     ratios = report.ratios(results, pairs, BOUND_AT)
+    rivals = report.ratios(results, [(one.rival, one.name) for one in chosen if one.rival], BOUND_AT)
     floors = report.floors(results, [(one.name, one.floor) for one in chosen if one.name != one.floor], BOUND_AT)
     print(
         "",
@@ -82,7 +83,8 @@ def main() -> None:
         *report.error_lines(cells),
         sep="\n",
     )
-    print("", *map(report.ratio_line, ratios), *(f"{name}: skipped, {why}" for name, why in skipped.items()), sep="\n")
+    skips = (f"{name}: skipped, {why}" for name, why in skipped.items())
+    print("", *map(report.ratio_line, ratios), *skips, *map(report.rival_line, rivals), sep="\n")
     if asked.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
         found = {
@@ -91,6 +93,7 @@ def main() -> None:
             "floors": floors,
             "overheads": overheads,
             "ratios": ratios,
+            "rivals": rivals,
             "results": [asdict(result) for result in results],
         }
         asked.json.write_text(json.dumps(found, indent=1))

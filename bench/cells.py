@@ -21,6 +21,8 @@ class Cell:
     """No request is begun after so many; those under way are finished."""
     pause_us: int
     """Between two chunks of one stream."""
+    mark: str = ""
+    """What the head of each answer must have in it, in lower case."""
     path: str = "/v1/chat/completions"
     headers: dict[str, str] = field(default_factory=dict)
 

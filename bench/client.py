@@ -22,6 +22,7 @@ class Load:
 
     mode: Mode
     request: bytes
+    mark: bytes
     left: int
     deadline: float
     latencies: list[float] = field(default_factory=list)
@@ -102,7 +103,7 @@ class Client(asyncio.Protocol):
         if not separator or not _is_whole(head, body):
             return
         now = time.perf_counter()
-        fault = _fault(self._load.mode, head, body)
+        fault = _fault(self._load, head, body)
         if fault:
             self._load.fail(fault)
         else:
@@ -131,10 +132,12 @@ def _is_whole(head: bytes, body: bytes) -> bool:
     return _CHUNKED.search(head) is not None and body.endswith(_LAST_CHUNK)
 
 
-def _fault(mode: Mode, head: bytes, body: bytes) -> str:
+def _fault(load: Load, head: bytes, body: bytes) -> str:
     if not head.startswith(_OK):
         return f"{head[:40].decode(errors='replace').splitlines()[0]}: {body[:200].decode(errors='replace')}"
-    if mode == "json":
+    if load.mark not in head.lower():
+        return f"no {load.mark.decode()!r} in the head"
+    if load.mode == "json":
         return "" if wire.JSON_MARK in body else "another answer than the upstream's"
     chunks = body.count(wire.CHUNK_MARK)
     if chunks != wire.CHUNKS:

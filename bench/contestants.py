@@ -32,9 +32,13 @@ class Contestant:
     """The contestant that does the same without TLS, or by our transport."""
     unlimited: str | None = None
     """The contestant that does the same without limits and budgets."""
+    rival: str | None = None
+    """The contestant of ours that does the same, where this is a peer."""
     store: Store | None = None
     """What starts its store, to be stopped with the stack, in a folder; returns the variables that name it."""
     modes: tuple[Mode, ...] = BOTH
+    mark: str = ""
+    """What the head of each answer must have in it, in lower case, as that it is from the cache."""
     path: str = "/v1/chat/completions"
     headers: Mapping[str, str] = field(default_factory=lambda: KEY_HEADER)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -70,13 +74,13 @@ def contestants(upstream_port: int, transport: str | None) -> list[Contestant]:
         _limited("redis-limits-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis),
         _limited("sqlite-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.sqlite),
         _limited("postgres-budget-uvicorn", _uvicorn("ours_asgi"), environment, stores.postgres),
-        Contestant("cached-uvicorn", _uvicorn("ours_asgi"), modes=("json",), environment={**environment, **CACHED}),
-        Contestant("redis-cached-uvicorn", _uvicorn("ours_asgi"), modes=("json",), environment=environment, store=stores.redis_cache),
+        _cached("cached-uvicorn", _uvicorn("ours_asgi"), {**environment, **CACHED}),
+        _cached("redis-cached-uvicorn", _uvicorn("ours_asgi"), environment, stores.redis_cache),
         Contestant("hello-gthread", _gunicorn("gthread", "hello_wsgi"), modes=("json",)),
         Contestant("bare-gthread", _gunicorn("gthread", "bare_wsgi"), environment=environment),
         Contestant("ours-gthread", _gunicorn("gthread", "ours_wsgi"), "bare-gthread", environment=environment),
         _limited("memory-limits-gthread", _gunicorn("gthread", "ours_wsgi"), {**environment, **IN_MEMORY}),
-        Contestant("cached-gthread", _gunicorn("gthread", "ours_wsgi"), modes=("json",), environment={**environment, **CACHED}),
+        _cached("cached-gthread", _gunicorn("gthread", "ours_wsgi"), {**environment, **CACHED}),
         Contestant("hello-gevent", _gunicorn("gevent", "hello_wsgi"), modes=("json",)),
         Contestant("bare-gevent", _gunicorn("gevent", "bare_wsgi"), environment=environment),
         Contestant("ours-gevent", _gunicorn("gevent", "ours_wsgi"), "bare-gevent", environment=environment),
@@ -90,6 +94,10 @@ def upstream() -> Contestant:
 
 def _limited(name: str, command: Callable[[int], Sequence[str]], environment: Mapping[str, str], store: Store | None = None) -> Contestant:
     return Contestant(name, command, unlimited=f"ours-{name.rpartition('-')[2]}", environment=environment, store=store)
+
+
+def _cached(name: str, command: Callable[[int], Sequence[str]], environment: Mapping[str, str], store: Store | None = None) -> Contestant:
+    return Contestant(name, command, modes=("json",), mark="x-cache: hit", environment=environment, store=store)
 
 
 def _uvicorn(app: str) -> Callable[[int], Sequence[str]]:

@@ -85,7 +85,7 @@ def _load(cell: Cell, mode: Mode, requests: int, seconds: float) -> Load:
     fields = {"host": f"127.0.0.1:{cell.port}", "content-type": "application/json", **cell.headers, "content-length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"POST {cell.path} HTTP/1.1\r\n{head}\r\n".encode() + body
-    return Load(mode, request, requests, time.perf_counter() + seconds)
+    return Load(mode, request, cell.mark.encode(), requests, time.perf_counter() + seconds)
 
 
 def _result(cell: Cell, load: Load, elapsed: float, cpu: float, loop_us: float) -> Result:
@@ -129,7 +129,7 @@ def main(write: Callable[[str], object]) -> None:
         try:
             result = asdict(loop.run(measure(cell)))
         except OSError as error:
-            result = asdict(_result(cell, Load(cell.mode, b"", 0, 0.0, errors=1, first_error=str(error)), 1.0, 0.0, _loop_us()))
+            result = asdict(_result(cell, Load(cell.mode, b"", b"", 0, 0.0, errors=1, first_error=str(error)), 1.0, 0.0, _loop_us()))
         write(json.dumps(result) + "\n")
         sys.stdout.flush()
 

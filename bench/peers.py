@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench import wire
 from bench.contestants import KEY_HEADER, Contestant
@@ -25,27 +26,42 @@ def litellm(upstream_port: int) -> Contestant:
     Raises:
         SkippedError: it cannot be installed.
     """
+    return _litellm("litellm", upstream_port, {})
+
+
+def litellm_cached(upstream_port: int) -> Contestant:
+    """Return LiteLLM's proxy with its own cache in memory.
+
+    Raises:
+        SkippedError: it cannot be installed.
+    """
+    found = _litellm("litellm-cached", upstream_port, {"cache": True, "cache_params": {"type": "local"}})
+    # The header is on hits alone.
+    return replace(found, modes=("json",), mark="x-litellm-cache-key: ", rival="cached-uvicorn")
+
+
+def _litellm(name: str, upstream_port: int, more_settings: Mapping[str, Any]) -> Contestant:
     folder = _folder("litellm")
     python = folder / "venv/bin/python"
     if not (folder / "venv/bin/litellm").exists():
         uv = program(os.environ.get("UV") or "uv")
         _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")])
         _install([uv, "pip", "install", "--quiet", "--python", str(python), LITELLM])
-    config = folder / "config.yaml"
+    config = folder / f"{name}.yaml"
     target = {"model": f"openai/{wire.MODEL}", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "sk-upstream"}
     # JSON is YAML.
     config.write_text(
         json.dumps(
             {
                 "model_list": [{"model_name": wire.MODEL, "litellm_params": target}],
-                "litellm_settings": {"telemetry": False},
+                "litellm_settings": {"telemetry": False, **more_settings},
                 "general_settings": {"master_key": wire.KEY},
             }
         )
     )
     command = [str(folder / "venv/bin/litellm"), "--config", str(config), "--host", "127.0.0.1", "--num_workers", "1"]
     quiet = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PATH": f"{python.parent}:{os.environ['PATH']}"}
-    return Contestant("litellm", lambda port: [*command, "--port", str(port)], environment=quiet, start_seconds=180)
+    return Contestant(name, lambda port: [*command, "--port", str(port)], environment=quiet, start_seconds=180)
 
 
 def portkey(upstream_port: int) -> Contestant:
@@ -70,7 +86,7 @@ def portkey(upstream_port: int) -> Contestant:
     )
 
 
-PEERS: Final[dict[str, Callable[[int], Contestant]]] = {"litellm": litellm, "portkey": portkey}
+PEERS: Final[dict[str, Callable[[int], Contestant]]] = {"litellm": litellm, "litellm-cached": litellm_cached, "portkey": portkey}
 
 
 def _folder(name: str) -> Path:

@@ -152,6 +152,15 @@ def ratio_line(ratio: Mapping[str, object]) -> str:
     return f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: {', '.join(costs)}"
 
 
+def rival_line(ratio: Mapping[str, object]) -> str:
+    """Return how much faster ours is than a peer as a sentence."""
+    speed, cpu = ratio["json_per_second"], ratio["json_cpu_us"]
+    return (
+        f"{ratio['name']} beside {ratio['unlimited']}, {ratio['connections']} connections: "
+        f"{speed:.1f} times the requests per second ({cpu:.3f} of its CPU time a request)"
+    )
+
+
 def floor_line(floor: Mapping[str, object]) -> str:
     """Return a cost in units of the floor as a sentence."""
     costs = [f"{floor[f'hellos_per_{unit}']} a {unit}" for unit in ("request", "chunk") if f"hellos_per_{unit}" in floor]

@@ -38,6 +38,7 @@ class Plan:
             requests=self.requests,
             seconds=self.seconds * 1.5 if stream else self.seconds,
             pause_us=self._pause_us(connections) if stream else 0,
+            mark=contestant.mark,
             path=contestant.path,
             headers=dict(contestant.headers),
         )
