@@ -122,7 +122,7 @@ class Asked:
 
     def books(self) -> tuple[Any, ...]:
         """Return what is written down."""
-        balances = [self.gateway.balances(name, scope) for name, scope in (("poor", "key"), ("dear", "key"))]
+        balances = [self.gateway.balances(name, "key") for name in ("poor", "dear")]
         moved = [[(one.spent, one.reserved, one.limit) for one in found] for found in balances]
         return self.gateway.usage("key"), self.gateway.usage("model"), moved, self.gateway.cache.stats()[:4]
 
