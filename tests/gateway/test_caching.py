@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from completions_mw import ChatCompletion, ChatRequest, ConfigurationError, Gateway, NotCachedError, Settings
+from completions_mw import ChatCompletion, ConfigurationError, Gateway, NotCachedError, Settings
 from completions_mw.core.inbound import openai_dialect
 from tests.support.cached_gateways import KEYS, CachedGateway, HeldModel
 from tests.support.grammar import check_failed_stream, check_stream
@@ -393,55 +393,6 @@ def test_a_large_stream_cannot_be_joined_late(made: Made) -> None:
     assert check_stream(b"".join(began) + leader.read()).texts[0].endswith("x1")
     assert check_stream(late.read()).texts[0].endswith("x2")
     early.close()
-
-
-class Similar:
-    """A cache of the host app, for requests that differ in their seed alone."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, ChatCompletion] = {}
-        self.fault: Exception | None = None
-
-    def lookup(self, request: ChatRequest, scope: str) -> Any:
-        if self.fault is not None:
-            raise self.fault
-        found = self.kept.get(scope)
-        return found.model_dump() if found is not None and request.seed == 3 else found
-
-    def store(self, request: ChatRequest, scope: str, answer: ChatCompletion) -> Any:
-        if self.fault is not None:
-            raise self.fault
-        self.kept[scope] = answer
-
-
-class AsyncSimilar(Similar):
-    async def lookup(self, request: ChatRequest, scope: str) -> Any:
-        return super().lookup(request, scope)
-
-    async def store(self, request: ChatRequest, scope: str, answer: ChatCompletion) -> Any:
-        super().store(request, scope, answer)
-
-
-@pytest.mark.parametrize("hook", [Similar, AsyncSimilar])
-def test_the_app_may_find_answers_to_similar_requests(request: pytest.FixtureRequest, hook: type[Similar]) -> None:
-    similar, model = hook(), HeldModel()
-    with CachedGateway("async" if hook is AsyncSimilar else "blocking", {"m": model}, options={"semantic_cache": similar}) as gateway:
-        replies = [
-            gateway.send(key, seed=seed, stream=seed == 4) for key, seed in (("ada", 1), ("eve", 2), ("eve", 3), ("ada", 4), ("bob", 5))
-        ]
-        assert [reply.cache for reply in replies] == ["miss", "hit", "hit", "hit", "miss"]
-        assert [reply.text for reply in replies[:3]] == ["one two 1"] * 3
-        assert check_stream(replies[3].read()).texts == {0: "one two 1"}
-        assert {*similar.kept} == {"tenant:acme", "key:bob"}
-        similar.fault = ValueError("canary")
-        assert (gateway.send(seed=6).cache, model.calls) == ("miss", 3)
-
-
-def test_a_semantic_cache_needs_caching_and_fits_its_gateway() -> None:
-    with pytest.raises(ConfigurationError, match=r"^semantic_cache: needs `enabled`"):
-        Gateway(Settings(), models={"m": HeldModel()}, semantic_cache=Similar())
-    with pytest.raises(ConfigurationError, match=r"^semantic_cache: async methods need"):
-        Gateway(Settings(cache={"enabled": True}), models={"m": HeldModel()}, semantic_cache=AsyncSimilar())
 
 
 @pytest.mark.soak

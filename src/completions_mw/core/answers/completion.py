@@ -1,5 +1,6 @@
 """Whole answers, completed and put right (docs/contract.md, Answers)."""
 
+import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -49,6 +50,11 @@ def _is_plain(choice: dict[str, Any]) -> bool:
     has_calls = message.get("tool_calls") or message.get("function_call")
     index = choice.get("index")
     return not has_calls and type(index) is int and index >= 0 and "content" in message and has_text_only(message)
+
+
+def new_answer_id() -> str:
+    """Return the id of an answer whose target gives none."""
+    return f"chatcmpl-{secrets.token_hex(14)}"
 
 
 def is_interrupted(data: dict[str, Any]) -> bool:

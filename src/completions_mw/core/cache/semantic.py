@@ -4,9 +4,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from completions_mw.core.answers.completion import complete_answer, is_interrupted, new_answer_id
+from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.cache.policy import CachePlan
 from completions_mw.core.cache.recording import whole_answer
 from completions_mw.core.context import RequestContext
+from completions_mw.core.costs.tokens import estimate_usage, size_of
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.telemetry.log import log_exception
 from completions_mw.core.validation.request import Chat
@@ -51,7 +54,7 @@ class GuardedSemanticCache:
         self._hook = hook
 
     async def lookup(self, context: RequestContext, chat: Chat, plan: CachePlan) -> StoredAnswer | None:
-        """Return the answer to a similar request; None if there is none, or the hook fails."""
+        """Return the answer to a similar request; None if there is none, or the hook fails or returns something else."""
         # Nothing tells the age of the answer that the hook would give.
         if plan.control.no_cache or plan.control.max_age is not None:
             return None
@@ -61,8 +64,7 @@ class GuardedSemanticCache:
                 found = await found
             if found is None:
                 return None
-            data = found.model_dump(mode="json", exclude_unset=True) if isinstance(found, ChatCompletion) else dict(found)
-            return whole_answer(Completion({**data, "model": chat.model}), chat, TARGET_NAME)
+            return whole_answer(_completed(found, chat, int(context.clock.time())), chat, TARGET_NAME)
         except Exception as error:
             log_exception("hook_failed", error, debug=context.debug, hook="semantic_cache", request_id=context.id)
             return None
@@ -75,3 +77,19 @@ class GuardedSemanticCache:
                 await stored
         except Exception as error:
             log_exception("hook_failed", error, debug=context.debug, hook="semantic_cache", request_id=context.id)
+
+
+def _completed(found: Any, chat: Chat, now: int) -> Completion:
+    """Return the answer of a hook, with the members that it leaves out; its usage is estimated where it is none.
+
+    Raises:
+        ValidationError: it is no completion.
+        ValueError: it has no choices, or is a part of an answer.
+    """
+    data = found.model_dump(mode="json", exclude_unset=True) if isinstance(found, ChatCompletion) else dict(found)
+    ChatCompletion.model_validate(data, strict=True)
+    data = complete_answer({**data, "model": chat.model}, new_id=new_answer_id, created=now, model=chat.model, is_forced=chat.forces_call)
+    if not data["choices"] or is_interrupted(data):
+        raise ValueError("not a complete answer")
+    usage = find_usage(data) or estimate_usage(chat.request, sum(size_of(choice["message"]) for choice in data["choices"]))
+    return Completion({**data, "usage": usage})

@@ -1,9 +1,8 @@
 """Dispatch of chat requests: from a model's targets to a completion, or to a stream that has begun."""
 
-import secrets
 from functools import partial
 
-from completions_mw.core.answers.completion import complete_answer, is_interrupted
+from completions_mw.core.answers.completion import complete_answer, is_interrupted, new_answer_id
 from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
@@ -77,7 +76,7 @@ async def _ask(
 
 async def _stream(context: RequestContext, target: Target, name: str, chat: Chat, options: CallOptions) -> OpenedAnswer:
     grammar = ChunkGrammar(
-        id=_new_id(),
+        id=new_answer_id(),
         created=int(context.clock.time()),
         model=name,
         renamed=target.is_local or target.model != name,
@@ -105,7 +104,7 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
         UpstreamError: the target says that the answer was cut, which is billed like a whole one.
     """
     created = int(context.clock.time())
-    data = complete_answer(completion.data, new_id=_new_id, created=created, model=name, is_forced=chat.forces_call)
+    data = complete_answer(completion.data, new_id=new_answer_id, created=created, model=name, is_forced=chat.forces_call)
     # A model in this process may return another model's answer, whose name its clients must not see.
     if data["model"] != name and (target.is_local or target.model != name):
         data = {**data, "model": name}
@@ -126,7 +125,3 @@ def _finished(context: RequestContext, completion: Completion, target: Target, n
         raise interrupted_error(usage if uncounted is None else None, uncounted)
     context.finish_reason = data["choices"][-1]["finish_reason"]
     return completion if data is completion.data else Completion(data)
-
-
-def _new_id() -> str:
-    return f"chatcmpl-{secrets.token_hex(14)}"
