@@ -129,7 +129,7 @@ def forgetful(upstream: MockUpstream) -> None:
 
 PATIENCE = {"connect": 20.0, "first_byte": 20.0, "between_events": 20.0, "total": 60.0}
 """Seconds that a machine which has much to do may need."""
-HASTE = {"late": {"first_byte": 0.5, "total": 1.0}, "silent": {"between_events": 0.3, "total": 2.0}}
+HASTE = {"late": {"first_byte": 0.3, "total": 0.5}, "silent": {"between_events": 0.3, "total": 1.0}}
 """The timeouts of the providers whose models never answer, and fall silent: nothing arrives there, so no machine is too slow for them.
 Whole answers have nothing but `total`.
 """

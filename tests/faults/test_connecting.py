@@ -16,7 +16,7 @@ from tests.support.upstream import MockUpstream
 pytestmark = [pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"]), every_transport]
 
 
-CONNECT = 1.0
+CONNECT = 0.5
 """Seconds to wait where nobody answers: enough for a connection to be made, whatever else the machine does."""
 
 ONE = {"max": 1, "wait": 0.1}

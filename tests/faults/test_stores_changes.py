@@ -1,4 +1,4 @@
-"""Rules that change while requests run: those end as they began, and the next ones meet the new rules within a second."""
+"""Rules that change while requests run: those end as they began, and the next ones meet the new rules within `key_cache`."""
 
 import threading
 from collections.abc import Iterator
@@ -57,9 +57,8 @@ def settings(folder: Path) -> Settings:
     priced = {"targets": ["local/m"], "prices": {"input": "1", "output": "2"}}
     ledger = f"sqlite:///{folder}/ledger.db"
     models = {"m": priced, "held": {"prices": priced["prices"]}}
-    return Settings.from_mapping(
-        {"providers": {"local": {"api": "echo"}}, "models": models, "stores": {"ledger": ledger, "ledger_timeout": 30}}
-    )
+    stores = {"ledger": ledger, "ledger_timeout": 30, "key_cache": 0.1}
+    return Settings.from_mapping({"providers": {"local": {"api": "echo"}}, "models": models, "stores": stores})
 
 
 @pytest.fixture(params=every_crowd.args[1], ids=every_crowd.kwargs["ids"])

@@ -226,7 +226,7 @@ def test_what_is_no_answer_is_not_charged(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_a_time_out_after_the_request_was_sent_is_charged_by_its_time(charged: EitherClient, stream: bool) -> None:
-    """Ten tokens take a tenth of the second that passes (docs/promises.md, Money)."""
+    """Ten tokens take a tenth of a second, and more than that passes (docs/promises.md, Money)."""
     answer = charged.post("ttfb", stream=stream)
     assert (answer.status, answer.error["code"], answer.headers["x-should-retry"]) == (504, "upstream_timeout", "false")
     row = usage_of(charged)
