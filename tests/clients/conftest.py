@@ -27,7 +27,7 @@ async def limited(x: RequestContext) -> None:
 
 
 async def quiet(x: RequestContext) -> None:
-    """Think before the second word, and before the usage: long enough for ten signs of life."""
+    """Think before the second word, and before the usage: long enough for ten keep-alives."""
     *pieces, usage, done = answers.events(answers.chunks(x.body))
     await x.start()
     for part in (pieces[:2], pieces[2:]):

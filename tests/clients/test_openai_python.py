@@ -17,7 +17,7 @@ WEATHER: ChatCompletionFunctionToolParam = {
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}},
 }
 
-SIGNS_OF_LIFE = 10
+KEEP_ALIVES = 10
 
 
 class Weather(BaseModel):
@@ -113,7 +113,7 @@ def test_usage_of_a_stream(client: OpenAI) -> None:
 def test_a_stream_with_ten_signs_of_life(client: OpenAI) -> None:
     chunks = list(client.chat.completions.create(model="quiet", messages=HELLO, stream=True, stream_options={"include_usage": True}))
     assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hello to all of you"
-    assert sum(choice.delta.model_dump(exclude_unset=True) == {} for chunk in chunks for choice in chunk.choices) > SIGNS_OF_LIFE
+    assert sum(choice.delta.model_dump(exclude_unset=True) == {} for chunk in chunks for choice in chunk.choices) > KEEP_ALIVES
     with client.chat.completions.stream(model="quiet", messages=HELLO) as stream:
         completion = stream.get_final_completion()
     assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("Hello to all of you", "stop")

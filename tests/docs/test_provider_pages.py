@@ -23,6 +23,6 @@ def test_the_table_of_services_has_every_row() -> None:
     assert rows == [row(service) for service in sorted(SERVICES, key=lambda service: service.name) if service.name]
 
 
-def test_the_index_has_every_language() -> None:
+def test_the_index_has_every_wire_format() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", INDEX.read_text(), re.MULTILINE))
     assert listed == {kind.api_name() for kind in UPSTREAM_KINDS} | {"llama_cpp", "echo"}

@@ -1,4 +1,4 @@
-"""Signs of life in silent streams, for every client and while upstreams say nothing of the answer (docs/contract.md, Streams)."""
+"""Keep-alives in silent streams, for every client and while upstreams say nothing of the answer (docs/contract.md, Streams)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +15,7 @@ from tests.support.strict_sse import read_strictly
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 
-SIGNS = 10
+KEEP_ALIVES = 10
 
 
 async def silence(x: RequestContext) -> None:
@@ -115,8 +115,8 @@ def _until_it_goes_on(pieces: Iterator[bytes], upstream: MockUpstream) -> Iterat
 
 
 def _note(seen: list[bytes], upstream: MockUpstream) -> None:
-    """Let the upstream go on after `SIGNS` signs of life."""
-    if sum(map(is_keep_alive, seen)) == SIGNS:
+    """Let the upstream go on after `KEEP_ALIVES` keep-alives."""
+    if sum(map(is_keep_alive, seen)) == KEEP_ALIVES:
         upstream.release()
 
 
@@ -129,7 +129,7 @@ both = pytest.mark.parametrize("read", [in_threads, on_a_loop])
 def test_a_strict_client_reads_a_stream_with_ten_signs_of_life(upstream: MockUpstream, model: str, read: Read) -> None:
     raw = read(upstream, model)
     assert check_stream(raw, include_usage=True).texts == {0: "one two three"}
-    assert sum(is_keep_alive(block) for block in raw.split(b"\n\n")) >= SIGNS
+    assert sum(is_keep_alive(block) for block in raw.split(b"\n\n")) >= KEEP_ALIVES
     chunks = read_strictly(raw)
     assert {(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks} == {("chatcmpl-upstream", chunks[0]["created"], model)}
 
@@ -137,6 +137,6 @@ def test_a_strict_client_reads_a_stream_with_ten_signs_of_life(upstream: MockUps
 @both
 def test_comments_where_they_are_asked_for(upstream: MockUpstream, read: Read) -> None:
     raw = read(upstream, "comments", keep_alive_form="comment")
-    assert raw.count(KEEP_ALIVE + b"\n\n") >= SIGNS
+    assert raw.count(KEEP_ALIVE + b"\n\n") >= KEEP_ALIVES
     with pytest.raises(ValueError, match="Expecting value"):
         read_strictly(raw)

@@ -34,7 +34,7 @@ def get(port: int, path: str) -> str:
 
 
 class Block(NamedTuple):
-    """A block of a stream: an event or a sign of life."""
+    """A block of a stream: an event or a keep-alive."""
 
     text: str
     at: float
@@ -60,7 +60,7 @@ class StreamClient(RawClient):
         assert (head.status, head.header("transfer-encoding")) == (200, "chunked"), head
 
     def next_block(self) -> Block | None:
-        """Return the next event or sign of life; None at the end of the body."""
+        """Return the next event or keep-alive; None at the end of the body."""
         while b"\n\n" not in self._rest:
             data, self._at = self.read_chunk()
             if not data:
@@ -71,14 +71,14 @@ class StreamClient(RawClient):
         return Block(block.decode(), self._at)
 
     def next_event(self) -> Block | None:
-        """Return the next event; signs of life are passed over."""
+        """Return the next event; keep-alives are passed over."""
         block = self.next_block()
         while block is not None and block.is_keep_alive:
             block = self.next_block()
         return block
 
     def next_keep_alive(self) -> None:
-        """Read on to the next sign of life."""
+        """Read on to the next keep-alive."""
         block = self.next_block()
         while block is not None and not block.is_keep_alive:
             block = self.next_block()

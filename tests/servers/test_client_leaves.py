@@ -13,7 +13,7 @@ from tests.support.rawhttp import RawClient
 leaving = pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset], ids=["fin", "rst"])
 Leave = Callable[[RawClient], None]
 
-SIGNS_IN_VAIN = {True: 1, False: 3}
+KEEP_ALIVES_IN_VAIN = {True: 1, False: 3}
 """After the client left, by whether the server shows that. The one was on its way. Of the three the first is lost and the second fails,
 which waitress says at the third.
 """
@@ -39,17 +39,17 @@ def test_tokens_flow(server: Running, upstream: Upstream, leave: Leave, note: No
 @every()
 @leaving
 def test_upstream_is_silent(server: Running, upstream: Upstream, leave: Leave, note: Note) -> None:
-    before = signs_given(server)
+    before = keep_alives_given(server)
     with StreamClient(server.port) as client:
         client.ask("stall-2")
         client.start()
         client.next_keep_alive()
         note(f"{server.kind.id}: client gone, upstream silent", leave_and_see(leave, client, upstream))
-    assert signs_given(server) - before - 1 <= SIGNS_IN_VAIN[server.kind.shows_leaving]
+    assert keep_alives_given(server) - before - 1 <= KEEP_ALIVES_IN_VAIN[server.kind.shows_leaving]
 
 
-def signs_given(server: Running) -> int:
-    """Return how many signs of life our WSGI app gave its server; an ASGI server learns nothing by them, so nobody counts."""
+def keep_alives_given(server: Running) -> int:
+    """Return how many keep-alives our WSGI app gave its server; an ASGI server learns nothing by them, so nobody counts."""
     return int(get(server.port, "/signs")) if server.kind.interface == "wsgi" else 0
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SignsOfLife:
-    """Counts the signs of life that the app gave its server."""
+    """Counts the keep-alives that the app gave its server."""
 
     def __init__(self) -> None:
         self.given = 0

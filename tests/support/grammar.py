@@ -168,7 +168,7 @@ def _follow(choice: dict[str, Any], texts: dict[int, str], finish_reasons: dict[
     index, delta, reason = choice["index"], choice["delta"], choice["finish_reason"]
     if choice == EMPTY_CHOICE | {"index": index} and index in texts:
         return
-    assert index not in finish_reasons, "nothing but signs of life follows the end of a choice"
+    assert index not in finish_reasons, "nothing but keep-alives follows the end of a choice"
     if index in texts:
         assert "role" not in delta
     else:

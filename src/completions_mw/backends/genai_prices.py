@@ -23,7 +23,7 @@ def genai_price(provider_name: str, api_base: str, model: str, kind: ModelKind =
     """Return the price of a model at a provider, or None if the price is unknown or does not depend on tokens alone.
 
     Where a price depends on the length of the prompt or on the time of day, the highest is returned, so that a budget holds in every case.
-    Sound and pictures are priced as text, since `usage` does not tell them apart.
+    Audio and images are priced as text, since `usage` does not tell them apart.
 
     Args:
         provider_name: the provider's name in the settings, used if the table does not know the URL.

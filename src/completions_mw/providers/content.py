@@ -1,4 +1,4 @@
-"""The parts of messages for APIs other than OpenAI's: text, thoughts, and the data of images, sounds and files."""
+"""The parts of messages for APIs other than OpenAI's: text, thoughts, and the data of images, audio and files."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ Turn = tuple[str, list[Any]]
 
 
 class Media(NamedTuple):
-    """An image, a sound or a file of a message: its data, or where to find it."""
+    """An image, audio or a file of a message: its data, or where to find it."""
 
     kind: str
     """Type of the content part: `image_url`, `input_audio` or `file`."""
@@ -129,7 +129,7 @@ def merged(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def media_of(part: Mapping[str, Any], path: str) -> Media:
-    """Return the image, sound or file in a content part.
+    """Return the image, audio or file in a content part.
 
     Args:
         part: content part of a type other than `text`.

@@ -103,7 +103,7 @@ class ModelSettings(SettingsModel):
     image_tokens: Count | None = None
     """Tokens that an image costs at most; by default those that OpenAI publishes for the model, by the image's size and detail."""
     audio_tokens: Count | None = None
-    """Tokens that a second of sound costs at most; by default 10 at OpenAI's models, and 50 at others."""
+    """Tokens that a second of audio costs at most; by default 10 at OpenAI's models, and 50 at others."""
     file_tokens: Count | None = None
     """Tokens that a file costs at most; by default as many as the model's context window has."""
     limits: Limits = Field(default_factory=Limits)

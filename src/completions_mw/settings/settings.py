@@ -73,9 +73,9 @@ class Settings(SettingsModel):
     max_event_bytes: Count = 1_048_576
     """Bytes that one event of an upstream's stream may have at most."""
     keep_alive: Interval = 15.0
-    """Seconds of silence after which a stream gets a sign of life; 0 for never."""
+    """Seconds of silence after which a stream gets a keep-alive; 0 for never."""
     keep_alive_form: KeepAliveForm = "chunk"
-    """Form of the signs of life: a chunk with an empty delta, which every client reads, or a comment, which some decoders do not skip."""
+    """Form of the keep-alives: a chunk with an empty delta, which every client reads, or a comment, which some decoders do not skip."""
     send_timeout: Seconds = 60.0
     """Seconds in which a client must take a piece of a stream; then the stream ends."""
     abandoned: Abandoned = "estimate"

@@ -162,7 +162,7 @@ ModelKind = Literal["chat", "embeddings"]
 Abandoned = Literal["estimate", "finish", "reserved"]
 """Charge for an answer that nobody waited for (docs/promises.md, Money)."""
 KeepAliveForm = Literal["chunk", "comment"]
-"""Form of the signs of life in a silent stream (docs/contract.md, Streams)."""
+"""Form of the keep-alives in a silent stream (docs/contract.md, Streams)."""
 
 UnknownParams = Literal["reject", "forward", "ignore"]
 """What happens to parameters that OpenAI's API does not have."""

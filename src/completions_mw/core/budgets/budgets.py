@@ -119,7 +119,7 @@ class Budgets:
             amount: nano-dollars.
             budgets: the budgets.
             context: of the request.
-            media: tokens of its images, sounds and files, which a refusal tells.
+            media: tokens of its images, audio and files, which a refusal tells.
 
         Raises:
             BudgetExceededError: the amount does not fit into one of the budgets.

@@ -24,7 +24,7 @@ def budget_exceeded_error(
         asked: amount that the refused request may cost.
         period: kind of the budget's period.
         ends: end of the period; None for `total`.
-        media: tokens of the images, sounds and files of the refused request.
+        media: tokens of the images, audio and files of the refused request.
     """
     text = f"Budget limit exceeded: {_OWNERS[scope]} has spent {usd(spent)} of its {usd(limit)} {adjective(period)} budget"
     if spent < limit:

@@ -60,7 +60,7 @@ def max_cost_exceeded_error(limit: int, amount: int, media: int = 0) -> InvalidR
     Args:
         limit: what one request may cost, in nano-dollars.
         amount: what this one may cost, in nano-dollars.
-        media: tokens of its images, sounds and files.
+        media: tokens of its images, audio and files.
     """
     text = f"This request may cost {usd(amount)}, and a single request may cost {usd(limit)} at most. "
     text += f"Reduce the input or the maximum of output tokens.{media_hint(media)}"

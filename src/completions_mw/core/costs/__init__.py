@@ -1,7 +1,7 @@
 """Tokens and prices. Amounts of money are integer nano-dollars.
 
 tokens.py  tokens that a request may use, and tokens that its answer used
-media/     tokens of images, sounds and files
+media/     tokens of images, audio and files
 prices.py  the cost of tokens
 """
 

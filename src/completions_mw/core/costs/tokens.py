@@ -24,7 +24,7 @@ MAX_TOKENS: Final = 2**40
 _OTHER_PROMPT_FIELDS: Final = ("tools", "functions", "response_format", "prediction")
 """Fields besides the messages that a model reads as part of its prompt."""
 ANY_MODEL: Final = (rules_of(""),)
-"""Rules for images, sounds and files of a model that is not known."""
+"""Rules for images, audio and files of a model that is not known."""
 _NO_MEDIA: Final = MediaTokens(0, 0)
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -45,7 +45,7 @@ class TokenEstimate(NamedTuple):
     service_tier: str | None = None
     """Service tier that the request asks for; some tiers cost more than the known price."""
     media_bound: int = 0
-    """Part of `prompt_bound` that images, sounds and files are counted as."""
+    """Part of `prompt_bound` that images, audio and files are counted as."""
 
 
 def estimate_request(request: ValidRequest, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
@@ -54,7 +54,7 @@ def estimate_request(request: ValidRequest, max_output_tokens: int, media: Itera
     Args:
         request: the request, of any kind.
         max_output_tokens: maximum of completion tokens of one choice, for a chat request that sets none.
-        media: rules for images, sounds and files of the models that may be asked.
+        media: rules for images, audio and files of the models that may be asked.
     """
     if isinstance(request, Embed):
         return estimate_embeddings(request)
@@ -92,7 +92,7 @@ def estimate_embeddings(request: Embed) -> TokenEstimate:
 
 
 def _prompt(fields: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """Return the bytes of text of a prompt, and its images, sounds and files."""
+    """Return the bytes of text of a prompt, and its images, audio and files."""
     messages = fields["messages"]
     size = MESSAGE_BYTES * len(messages)
     media: list[dict[str, Any]] = []

@@ -36,7 +36,7 @@ class CatalogModel:
     max_output_tokens: int = 4096
     """Maximum of completion tokens of one choice, for a request that sets none."""
     media: tuple[MediaRules, ...] = ANY_MODEL
-    """Rules for the tokens of images, sounds and files, of all targets."""
+    """Rules for the tokens of images, audio and files, of all targets."""
 
     kind: ModelKind = "chat"
     """What the model is asked for."""

@@ -26,7 +26,7 @@ class OpenAIDialect(ABC, Generic[RequestT]):
     Args:
         policies: what happens to parameters that the API does not have, by the name of the model.
         bounds: bounds of a request's structure.
-        keep_alive_form: form of the signs of life in silent streams.
+        keep_alive_form: form of the keep-alives in silent streams.
     """
 
     headers: Final[Headers] = (("content-type", "application/json"),)

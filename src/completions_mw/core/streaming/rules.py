@@ -13,7 +13,7 @@ class StreamRules(NamedTuple):
     background: Background
     """Watches streams, and completes their ends."""
     keep_alive: float
-    """Silence after which the client gets a sign of life."""
+    """Silence after which the client gets a keep-alive."""
     send_timeout: float
     """Time in which the client must take a chunk."""
     finishing: Finishing | None = None

@@ -87,7 +87,7 @@ def _document(media: Media) -> Block:
             raise untranslatable(media.param, f"takes files that are PDF, plain text or images, and not '{kind[:40]}'")
         case "image_url", kind:
             raise untranslatable(media.param, f"takes images in JPEG, PNG, GIF and WebP, and not '{kind[:40]}'")
-    raise untranslatable(media.param, "takes no sounds", is_value=False)
+    raise untranslatable(media.param, "takes no audio", is_value=False)
 
 
 def _text(media: Media) -> str:

@@ -1,10 +1,10 @@
-"""Tokens of images, sounds and files in a prompt, which no tokenizer counts: the most that their sizes and the model allow.
+"""Tokens of images, audio and files in a prompt, which no tokenizer counts: the most that their sizes and the model allow.
 
 rules.py        `MediaRules`: what the parts of a prompt cost at one model
 families.py     the rules of OpenAI's model families, and of all other models
 images.py       tokens of an image, by its size and detail: tiles or patches
 image_sizes.py  width and height of an image, from the head of its file
-sounds.py       seconds of a sound, from its file
+sounds.py       seconds of audio, from its file
 base64_data.py  reads parts of base64 data without decoding all of it
 """
 

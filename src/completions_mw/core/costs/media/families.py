@@ -1,7 +1,7 @@
 """Rules of OpenAI's model families, and of all other models.
 
 Sources, as of 2026-11: https://developers.openai.com/api/docs/guides/images-vision for images,
-https://developers.openai.com/api/docs/guides/realtime-costs for sounds, https://developers.openai.com/api/docs/models for context windows.
+https://developers.openai.com/api/docs/guides/realtime-costs for audio, https://developers.openai.com/api/docs/models for context windows.
 A family whose limits are no longer published has the highest limits of its kind.
 """
 
@@ -12,9 +12,9 @@ from completions_mw.core.costs.media.images import FixedTokens, ImageRule, Patch
 from completions_mw.core.costs.media.rules import MediaRules
 
 SOUND_SECOND: Final = 10
-"""Tokens of a second of sound at OpenAI: one for each 100 milliseconds."""
+"""Tokens of a second of audio at OpenAI: one for each 100 milliseconds."""
 OTHER_SOUND_SECOND: Final = 50
-"""Tokens of a second of sound at other models: the frames of Whisper's encoder, of which most models keep a part."""
+"""Tokens of a second of audio at other models: the frames of Whisper's encoder, of which most models keep a part."""
 _SMALL, _LARGE = 200_000, 1_050_000
 
 _LOW: Final = Reduction(512, 2500)
@@ -62,7 +62,7 @@ def rules_of(model: str, image_tokens: int | None = None, second_tokens: int | N
     Args:
         model: name of the model at its provider, as `gpt-4o-2024-11-20`, `openai/gpt-4o` or `ft:gpt-4o-2024-08-06:team`.
         image_tokens: tokens of each image; None for those of the model's family.
-        second_tokens: tokens of each second of sound; None for those of the model's family.
+        second_tokens: tokens of each second of audio; None for those of the model's family.
         file_tokens: tokens of each file; None for the model's whole context window.
     """
     family = _family(model)

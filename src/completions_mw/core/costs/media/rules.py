@@ -1,4 +1,4 @@
-"""What the images, sounds and files of a prompt cost at one model."""
+"""What the images, audio and files of a prompt cost at one model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -9,7 +9,7 @@ from completions_mw.core.costs.media.images import ImageRule
 from completions_mw.core.costs.media.sounds import seconds_of
 
 LIKELY_TOKENS: Final = 2048
-"""Likely tokens of an image, sound or file whose size is not known."""
+"""Likely tokens of an image, audio or a file whose size is not known."""
 
 
 class MediaTokens(NamedTuple):
@@ -26,7 +26,7 @@ class MediaRules(NamedTuple):
 
     image: ImageRule
     second: int
-    """Tokens of a second of sound."""
+    """Tokens of a second of audio."""
     file: int
     """Tokens of a file at most. Only the provider can count them: a PDF is compressed text, and a picture of each page."""
     context: int
@@ -48,13 +48,13 @@ class MediaRules(NamedTuple):
 
 
 def media_hint(tokens: int) -> str:
-    """Return what a refusal for its cost says of images, sounds and files that count as so many tokens; nothing if there are none."""
-    text = f"(HINT: Images, sounds and files count as {tokens} tokens of it. The model's settings `image_tokens`, `audio_tokens` and"
+    """Return what a refusal for its cost says of images, audio and files that count as so many tokens; nothing if there are none."""
+    text = f"(HINT: Images, audio and files count as {tokens} tokens of it. The model's settings `image_tokens`, `audio_tokens` and"
     return f" {text} `file_tokens` can say less.)" if tokens else ""
 
 
 def media_tokens(parts: Sequence[Mapping[str, Any]], rules: Iterable[MediaRules]) -> MediaTokens:
-    """Return the tokens of all images, sounds and files of a prompt, by the dearest of the rules that may apply."""
+    """Return the tokens of all images, audio and files of a prompt, by the dearest of the rules that may apply."""
     likely, bound = 0, 0
     for rule in rules:
         found = [rule.of(part) for part in parts]

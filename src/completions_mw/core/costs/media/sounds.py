@@ -1,11 +1,11 @@
-"""Seconds of a sound at most, from its file."""
+"""Seconds of audio at most, from its file."""
 
 from typing import Final
 
 from completions_mw.core.costs.media.base64_data import Base64Data, UnreadableDataError
 
 _SLOWEST: Final = 1000
-"""Bytes of a second of compressed sound at least: of MP3 at its lowest bit rate, 8 kbit/s (ISO/IEC 13818-3)."""
+"""Bytes of a second of compressed audio at least: of MP3 at its lowest bit rate, 8 kbit/s (ISO/IEC 13818-3)."""
 _PLAIN_FORMATS: Final = (1, 3, 0xFFFE)
 """Codes of WAV formats that are not compressed: integers, floats, and either of them with more fields."""
 _RATE_FIELDS: Final = ((2, 4), (4, 8), (8, 12), (12, 14), (14, 16))
