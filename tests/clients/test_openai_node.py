@@ -32,7 +32,7 @@ ANSWERS: Results = {
         "model": "text-embedding-3-small",
         "usage": {"prompt_tokens": 3, "total_tokens": 3},
     },
-    "signsOfLife": {"text": TEXT, "ten": True, "content": TEXT, "finish": "stop"},
+    "keepAlives": {"text": TEXT, "ten": True, "content": TEXT, "finish": "stop"},
     "stream": {"text": TEXT, "role": "assistant", "finish": "stop", "ids": 1},
     "usage": {"last": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}, "choices": [], "others": [None]},
     "parse": {"valid": True, "same": True},

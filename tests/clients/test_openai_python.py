@@ -110,7 +110,7 @@ def test_usage_of_a_stream(client: OpenAI) -> None:
     assert all(chunk.choices and chunk.usage is None and "usage" in chunk.model_fields_set for chunk in chunks)
 
 
-def test_a_stream_with_ten_signs_of_life(client: OpenAI) -> None:
+def test_a_stream_with_ten_keep_alives(client: OpenAI) -> None:
     chunks = list(client.chat.completions.create(model="quiet", messages=HELLO, stream=True, stream_options={"include_usage": True}))
     assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hello to all of you"
     assert sum(choice.delta.model_dump(exclude_unset=True) == {} for chunk in chunks for choice in chunk.choices) > KEEP_ALIVES

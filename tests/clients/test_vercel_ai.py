@@ -18,7 +18,7 @@ def results(endpoint: Endpoint) -> Results:
 
 ANSWERS: Results = {
     "generateText": {"text": TEXT, "finishReason": "stop", "usage": USAGE},
-    "signsOfLife": {"text": TEXT, "finishReason": "stop", "usage": USAGE},
+    "keepAlives": {"text": TEXT, "finishReason": "stop", "usage": USAGE},
     "streamText": {"text": TEXT, "pieces": 5, "finishReason": "stop", "usage": USAGE},
     "structured": {"valid": True},
     "tools": {"text": "21 degrees in Paris", "steps": ["tool-calls", "stop"]},

@@ -126,7 +126,7 @@ both = pytest.mark.parametrize("read", [in_threads, on_a_loop])
 
 @both
 @pytest.mark.parametrize("model", SCENARIOS)
-def test_a_strict_client_reads_a_stream_with_ten_signs_of_life(upstream: MockUpstream, model: str, read: Read) -> None:
+def test_a_strict_client_reads_a_stream_with_ten_keep_alives(upstream: MockUpstream, model: str, read: Read) -> None:
     raw = read(upstream, model)
     assert check_stream(raw, include_usage=True).texts == {0: "one two three"}
     assert sum(is_keep_alive(block) for block in raw.split(b"\n\n")) >= KEEP_ALIVES

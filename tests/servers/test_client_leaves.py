@@ -50,7 +50,7 @@ def test_upstream_is_silent(server: Running, upstream: Upstream, leave: Leave, n
 
 def keep_alives_given(server: Running) -> int:
     """Return how many keep-alives our WSGI app gave its server; an ASGI server learns nothing by them, so nobody counts."""
-    return int(get(server.port, "/signs")) if server.kind.interface == "wsgi" else 0
+    return int(get(server.port, "/keep-alives")) if server.kind.interface == "wsgi" else 0
 
 
 @every(where=lambda kind: kind.shows_leaving)

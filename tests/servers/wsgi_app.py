@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class SignsOfLife:
+class KeepAlives:
     """Counts the keep-alives that the app gave its server."""
 
     def __init__(self) -> None:
@@ -24,26 +24,26 @@ class SignsOfLife:
 
 
 class _Body:
-    def __init__(self, body: Iterable[bytes], signs: SignsOfLife) -> None:
+    def __init__(self, body: Iterable[bytes], keep_alives: KeepAlives) -> None:
         self._body = body
-        self._signs = signs
+        self._keep_alives = keep_alives
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._body:
-            self._signs.given += is_keep_alive(piece)
+            self._keep_alives.given += is_keep_alive(piece)
             yield piece
 
     def close(self) -> None:
         getattr(self._body, "close", lambda: None)()
 
 
-signs = SignsOfLife()
+keep_alives = KeepAlives()
 
 
 def host(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answer what is not for the gateway: who was asked for what."""
     path = environ["PATH_INFO"]
-    text = str(signs.given) if path == "/signs" else f"host {os.getpid()} {environ['REQUEST_METHOD']} {path}"
+    text = str(keep_alives.given) if path == "/keep-alives" else f"host {os.getpid()} {environ['REQUEST_METHOD']} {path}"
     body = text.encode("latin-1")
     start_response("200 OK", [("content-type", "text/plain"), ("content-length", str(len(body)))])
     return [body]
@@ -52,4 +52,4 @@ def host(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
 gateway = Gateway(settings())
 if os.environ.get("USE_AT_IMPORT"):
     gateway.complete(model="ok", messages=[{"role": "user", "content": "before the fork"}])
-app = signs.around(CompletionsMiddleware(host, gateway))
+app = keep_alives.around(CompletionsMiddleware(host, gateway))

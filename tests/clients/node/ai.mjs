@@ -43,7 +43,7 @@ await report({
     const { text, finishReason, usage } = await generateText({ model, messages: HELLO });
     return { text, finishReason, usage: counts(usage) };
   },
-  async signsOfLife() {
+  async keepAlives() {
     const result = streamText({ model: provider("quiet"), messages: HELLO });
     return { text: await result.text, finishReason: await result.finishReason, usage: counts(await result.usage) };
   },

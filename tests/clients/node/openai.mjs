@@ -60,12 +60,12 @@ await report({
     const same = JSON.stringify(vectors) === JSON.stringify(floats.data.map((item) => item.embedding));
     return { vectors, same, encoded: typeof base64.data[0].embedding, model: first.model, usage: first.usage };
   },
-  async signsOfLife() {
+  async keepAlives() {
     const chunks = await collect(await client.chat.completions.create({ model: "quiet", messages: HELLO, stream: true }));
-    const signs = chunks.filter((chunk) => Object.keys(chunk.choices[0].delta).length === 0 && !chunk.choices[0].finish_reason).length;
+    const count = chunks.filter((chunk) => Object.keys(chunk.choices[0].delta).length === 0 && !chunk.choices[0].finish_reason).length;
     const final = await client.chat.completions.stream({ model: "quiet", messages: HELLO }).finalChatCompletion();
     const { content } = final.choices[0].message;
-    return { text: text(chunks), ten: signs >= 10, content, finish: final.choices[0].finish_reason };
+    return { text: text(chunks), ten: count >= 10, content, finish: final.choices[0].finish_reason };
   },
   async stream() {
     const chunks = await collect(await client.chat.completions.create({ model: MODEL, messages: HELLO, stream: true }));
