@@ -43,9 +43,16 @@ class Customer:
 
     def usage(self, requests: int = 1) -> UsageRow:
         """Return the sums over so many requests, as soon as they are in the ledger: a client may leave while its last one is settled."""
-        wait_until(lambda: [row.requests for row in self.operator.usage(key=self.id)] == [requests])
-        [row] = self.operator.usage(key=self.id)
-        return row
+        rows: list[UsageRow] = []
+
+        def are_written() -> bool:
+            assert self.host.write_rows is not None
+            self.host.write_rows()
+            rows[:] = self.operator.usage(key=self.id)
+            return [row.requests for row in rows] == [requests]
+
+        wait_until(are_written)
+        return rows[0]
 
     def has_rows(self) -> bool:
         """Tell whether the ledger has any row of a request that has ended."""

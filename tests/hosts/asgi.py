@@ -20,4 +20,5 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     with project.async_gateway() as gateway:
-        yield Host(ASGIServer(CompletionsMiddleware(app, gateway), project.portal), wraps=True)
+        server = ASGIServer(CompletionsMiddleware(app, gateway), project.portal)
+        yield Host(server, wraps=True, write_rows=project.rows_of(gateway))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from anyio.from_thread import BlockingPortal
@@ -53,6 +54,10 @@ class Project:
         gateway = AsyncGateway(self.settings, models=self.models, authenticate=authenticate, on_budget=on_budget)
         return self.portal.wrap_async_context_manager(gateway)
 
+    def rows_of(self, gateway: AsyncGateway) -> Callable[[], object]:
+        """Return what makes the gateway of an async host write the rows of its requests."""
+        return partial(self.portal.call, gateway.usage)
+
     async def _ask(self, request: Request) -> Caller | str | None:
         assert self.authenticate is not None
         return self.authenticate(request)
@@ -89,12 +94,14 @@ class Host:
         reads_ahead: whether it reads a whole body before it looks at the request.
         wraps: whether the gateway is a middleware around the app, and not routes of it.
         prefix: where the gateway's paths are in this host.
+        write_rows: makes the gateway write the rows of requests that it would write within a second, behind their answers.
     """
 
     server: Server
     reads_ahead: bool = False
     wraps: bool = False
     prefix: str = PREFIX
+    write_rows: Callable[[], object] | None = None
 
     def request(
         self, method: str, path: str, headers: HeaderPairs = (), body: bytes | Sequence[bytes] = b"", *, mount: str = ""

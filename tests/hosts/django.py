@@ -32,7 +32,7 @@ MIDDLEWARE: Final = [
 def wsgi_host(project: Project) -> Iterator[Host]:
     """Run the project under WSGI for the time of a `with` block."""
     with configured(project) as urls:
-        yield Host(WSGIServer(get_wsgi_application()))
+        yield Host(WSGIServer(get_wsgi_application()), write_rows=urls.gateway.usage)
         urls.gateway.close()
 
 
@@ -40,7 +40,8 @@ def wsgi_host(project: Project) -> Iterator[Host]:
 def asgi_host(project: Project) -> Iterator[Host]:
     """Run the project under ASGI for the time of a `with` block."""
     with configured(project) as urls:
-        yield Host(ASGIServer(get_asgi_application(), project.portal), reads_ahead=True)
+        server = ASGIServer(get_asgi_application(), project.portal)
+        yield Host(server, reads_ahead=True, write_rows=project.rows_of(urls.async_gateway))
         project.portal.call(urls.async_gateway.close)
 
 

@@ -18,7 +18,7 @@ def host(project: Project) -> Iterator[Host]:
         app.include_router(router(gateway))
         for page in PAGES:
             app.add_api_route(page, hello, response_class=Response)
-        yield Host(ASGIServer(app, project.portal))
+        yield Host(ASGIServer(app, project.portal), write_rows=project.rows_of(gateway))
 
 
 async def hello() -> Response:

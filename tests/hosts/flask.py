@@ -18,7 +18,7 @@ def host(project: Project) -> Iterator[Host]:
         app.add_url_rule(page, view_func=hello)
     with project.gateway() as gateway:
         Completions(app, gateway)
-        yield Host(WSGIServer(app))
+        yield Host(WSGIServer(app), write_rows=gateway.usage)
 
 
 def hello() -> bytes:

@@ -18,7 +18,7 @@ def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     with project.async_gateway() as gateway:
         app = Starlette(routes=[*routes(gateway), *(Route(page, hello) for page in PAGES)])
-        yield Host(ASGIServer(app, project.portal))
+        yield Host(ASGIServer(app, project.portal), write_rows=project.rows_of(gateway))
 
 
 async def hello(request: Request) -> Response:

@@ -20,4 +20,4 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 def host(project: Project) -> Iterator[Host]:
     """Run the host for the time of a `with` block."""
     with project.gateway() as gateway:
-        yield Host(WSGIServer(CompletionsMiddleware(app, gateway)), wraps=True)
+        yield Host(WSGIServer(CompletionsMiddleware(app, gateway)), wraps=True, write_rows=gateway.usage)
