@@ -1,7 +1,7 @@
 """Adapters that mount a gateway in an app: one file for each framework.
 
     wsgi.py        WSGI apps: `CompletionsMiddleware`; the client's body and its leaving are in wsgi_client.py
-    asgi.py        ASGI apps: `CompletionsMiddleware`; the client's body and its leaving are in asgi_client.py
+    asgi.py        ASGI apps: `CompletionsMiddleware`; the client's body and its leaving are in asgi_client.py and asgi_rounds.py
     flask.py       Flask: the extension `Completions`
     django/        Django: the URLconf `urls`
     starlette.py   Starlette: `routes(gateway)`

@@ -30,14 +30,16 @@ class CompletionsMiddleware:
     def __init__(self, app: ASGIApp | None, gateway: AsyncGateway) -> None:
         check_gateway(gateway, AsyncGateway)
         self._app = app or no_app
-        self._owns = gateway.owns if app else owns_all
         self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._owns(scope["method"], path_of(scope)):
-            await answer(self._gateway, scope, receive, send)
-        elif scope["type"] == "http" and self._gateway.lacks(path_of(scope)):
-            await self._find_or_refuse(scope, receive, send)
+        if scope["type"] == "http":
+            if self._app is no_app or self._gateway.owns(scope["method"], path_of(scope)):
+                await answer(self._gateway, scope, receive, send)
+            elif self._gateway.lacks(path_of(scope)):
+                await self._find_or_refuse(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._app(scope, receive, self._closing(send))
         else:
@@ -81,7 +83,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         send: the callable of the server.
         native: request object of the framework, for `authenticate`; the scope by default.
     """
-    client = Client(scope, receive, gateway.settings.body_timeout, gateway.body_room, gateway.finishing)
+    client = Client(scope, receive, gateway)
     response: Response[StreamBody] | None = None
     try:
         response = await gateway.handle(to_request(scope, client, native, client.drop))
@@ -111,15 +113,15 @@ def to_request(scope: Scope, body: RequestBody, native: object = None, disconnec
     """
     address = scope.get("client")
     return Request(
-        method=scope["method"],
-        path=path_of(scope),
-        headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
-        body=body,
-        client=address[0] if address else None,
-        native=scope if native is None else native,
+        scope["method"],
+        path_of(scope),
+        tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
+        body,
+        address[0] if address else None,
+        scope if native is None else native,
         disconnect=disconnect,
         # Starlette and FastAPI put the app into the scope.
-        debug=getattr(scope.get("app"), "debug", None) is True,
+        debug="app" in scope and getattr(scope["app"], "debug", None) is True,
     )
 
 
@@ -150,11 +152,6 @@ def path_of(scope: Scope) -> str:
     path: str = scope["path"]
     root = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root + "/") else path
-
-
-def owns_all(method: str, path: str) -> bool:
-    """Return True: without a host app, every request is for the gateway."""
-    return True
 
 
 async def no_app(scope: Scope, receive: Receive, send: Send) -> None:

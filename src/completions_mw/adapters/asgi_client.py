@@ -5,17 +5,15 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from completions_mw.core.streaming.finishing import Finishing
-from completions_mw.core.validation.body_room import BodyRoom, BodyShare
+from completions_mw.adapters.asgi_rounds import ROUND_SECONDS, Rounds, rounds_of
+from completions_mw.core.validation.body_room import PAGE, BodyShare
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.errors import ClientDisconnectedError, RequestTimeoutError
+from completions_mw.gateway import AsyncGateway
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-WATCH_DELAY = 0.02
-"""Seconds after which a client is watched whose body was read: much less than any model takes."""
 
 
 class Client:
@@ -28,41 +26,24 @@ class Client:
     Args:
         scope: the scope of the request.
         receive: the callable of the ASGI server.
-        timeout: seconds in which the client must send its body.
-        room: memory for the bodies of all requests.
-        finishing: places for answers that go on without their clients; None where the task is cancelled at once.
+        gateway: answers the request. Bounds the time and the memory in which the body is received, and has the places for answers that go
+            on without their clients.
     """
 
-    __slots__ = (
-        "_finishing",
-        "_is_finishing",
-        "_late",
-        "_left",
-        "_loop",
-        "_more",
-        "_receive",
-        "_room",
-        "_scope",
-        "_task",
-        "_timeout",
-        "_timer",
-        "_watcher",
-    )
+    _rounds: Rounds | None = None
+    _task: asyncio.Task[Any] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _watcher: asyncio.Task[None] | None = None
+    _more = True
+    _late = False
+    _left = False
+    _is_finishing = False
+    _is_answered = False
 
-    def __init__(self, scope: Scope, receive: Receive, timeout: float, room: BodyRoom, finishing: Finishing | None = None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, gateway: AsyncGateway) -> None:
         self._scope = scope
         self._receive = receive
-        self._finishing = finishing
-        self._is_finishing = False
-        self._timeout = timeout
-        self._room = room
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._more = True
-        self._late = False
-        self._left = False
+        self._gateway = gateway
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body: the method of `RequestBody`.
@@ -73,27 +54,35 @@ class Client:
             ServiceUnavailableError: the bodies of all requests together are too large.
             ClientDisconnectedError: the client left before it had sent the body.
         """
-        # Servers call the app before any of the body has come. Most bodies come at once, so that one timer is enough for the request.
-        timer = self._timer = self._loop.call_later(min(WATCH_DELAY, self._timeout), self._look)
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(loop)
+        # Servers call the app before any of the body has come.
+        rounds = self._rounds = rounds_of(loop)
+        rounds.join(self)
         try:
-            body = await self._whole(limit)
+            body = await self._next()
+            if self._more or len(body) > PAGE:
+                body = await self._whole(body, limit)
             if len(body) > limit:
                 raise body_too_large_error(limit)
-        except BaseException as error:
-            self._timer.cancel()
-            if isinstance(error, asyncio.CancelledError) and self._late and self._take_cancellation():
-                text = f"The request body did not arrive within {self._timeout:g} seconds."
+        except asyncio.CancelledError:
+            if self._late and self._take_cancellation():
+                text = f"The request body did not arrive within {self._gateway.settings.body_timeout:g} seconds."
                 raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
             raise
-        if self._timer is not timer:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(WATCH_DELAY, self._start_watching)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+                rounds.join(self)
         return body
 
-    async def _whole(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        with BodyShare(self._room) as share:
+    async def _whole(self, first: bytes, limit: int) -> bytes:
+        """Return the whole body, of which `first` has come."""
+        pieces = [first]
+        size = len(first)
+        with BodyShare(self._gateway.body_room) as share:
+            share.take(size)
             while self._more and size <= limit:
                 pieces.append(await self._next())
                 size += len(pieces[-1])
@@ -121,19 +110,17 @@ class Client:
                     size += len(await self._next())
         return not self._more
 
-    def _look(self) -> None:
+    def visit(self) -> None:
         """Watch the client if its body was read meanwhile; else give it the rest of its time."""
+        assert self._rounds is not None
         if self._more:
-            self._timer = self._loop.call_later(max(0.0, self._timeout - WATCH_DELAY), self._give_up)
+            self._timer = self._rounds.loop.call_later(max(0.0, self._gateway.settings.body_timeout - ROUND_SECONDS), self._give_up)
         else:
-            self._start_watching()
+            self._watcher = self._rounds.loop.create_task(self._watch())
 
     def _give_up(self) -> None:
         self._late = True
         self._cancel()
-
-    def _start_watching(self) -> None:
-        self._watcher = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:
         # Asked once: where a middleware replays the body, every further message is that body, at once and for ever.
@@ -144,16 +131,18 @@ class Client:
             return
         if message["type"] == "http.disconnect":
             self._left = True
-            if self._finishing is not None and self._finishing.take():
+            finishing = None if self._is_answered else self._gateway.finishing
+            if self._rounds is not None and finishing is not None and finishing.take():
                 self._is_finishing = True
-                self._timer = self._loop.call_later(self._finishing.seconds, self._cancel)
+                self._timer = self._rounds.loop.call_later(finishing.seconds, self._cancel)
             else:
                 self._cancel()
 
     def answered(self) -> bool:
         """Note that the answer is whole or has begun; return whether the client is still there to get it."""
-        self._stop_finishing()
-        self._finishing = None
+        self._is_answered = True
+        if self._is_finishing:
+            self._stop_finishing()
         return not self._left
 
     def drop(self) -> None:
@@ -162,11 +151,11 @@ class Client:
         self._cancel()
 
     def _stop_finishing(self) -> None:
-        if self._is_finishing and self._finishing is not None:
-            self._is_finishing = False
-            self._finishing.give_back()
-            if self._timer is not None:
-                self._timer.cancel()
+        self._is_finishing = False
+        if self._gateway.finishing is not None:
+            self._gateway.finishing.give_back()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -182,7 +171,10 @@ class Client:
 
     def release(self) -> None:
         """Stop watching the client."""
-        self._stop_finishing()
+        if self._is_finishing:
+            self._stop_finishing()
+        if self._rounds is not None:
+            self._rounds.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:

@@ -48,6 +48,8 @@ class GatewayBase:
         with private_locals():
             self._wiring = Wiring(settings, backends, options)
         self._pipeline = self._wiring.pipeline
+        self.finishing: Finishing | None = self._wiring.finishing
+        """Places for answers that are read to their end without their clients, for adapters; None where such answers are stopped."""
 
     @property
     def setup_warnings(self) -> tuple[SetupWarning, ...]:
@@ -67,11 +69,6 @@ class GatewayBase:
     def stores(self) -> tuple[StoreSnapshot, ...]:
         """State of each store, for health pages and metrics."""
         return self._wiring.stores.snapshots()
-
-    @property
-    def finishing(self) -> Finishing | None:
-        """Places for answers that are read to their end without their clients, for adapters; None where such answers are stopped."""
-        return self._wiring.finishing
 
     def owns(self, method: str, path: str) -> bool:
         """Return whether a request is for this gateway. Adapters pass all others on to the host app."""

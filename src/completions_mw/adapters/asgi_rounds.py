@@ -1,0 +1,62 @@
+"""Rounds: looks after the clients whose requests take long, with one timer for all requests of an event loop."""
+
+from asyncio import AbstractEventLoop
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary
+
+ROUND_SECONDS: Final = 0.02
+"""Seconds between two rounds: much less than any model takes."""
+
+
+class Visited(Protocol):
+    """What a round visits."""
+
+    def visit(self) -> None:
+        """Called once, after one to two rounds, in the event loop."""
+        ...
+
+
+class Rounds:
+    """Visits what has joined, after one to two rounds. A timer for each request would be a large part of the cost of a short answer.
+
+    Args:
+        loop: the event loop. No timer runs in it while nobody waits for a visit.
+    """
+
+    __slots__ = ("_due", "_is_going", "_joined", "loop")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        # Sets in the order of arrival.
+        self._joined: dict[Visited, None] = {}
+        self._due: dict[Visited, None] = {}
+        """Those who joined before the last round."""
+        self._is_going = False
+
+    def join(self, visited: Visited) -> None:
+        """Have `visited` visited once, unless it leaves before."""
+        self._joined[visited] = None
+        if not self._is_going:
+            self._is_going = True
+            self.loop.call_later(ROUND_SECONDS, self._go)
+
+    def leave(self, visited: Visited) -> None:
+        """Visit `visited` no more, so that nothing keeps it in memory."""
+        self._joined.pop(visited, None)
+        self._due.pop(visited, None)
+
+    def _go(self) -> None:
+        due, self._due, self._joined = self._due, self._joined, {}
+        self._is_going = bool(self._due)
+        if self._is_going:
+            self.loop.call_later(ROUND_SECONDS, self._go)
+        for visited in due:
+            visited.visit()
+
+
+_rounds: Final[WeakKeyDictionary[AbstractEventLoop, Rounds]] = WeakKeyDictionary()
+
+
+def rounds_of(loop: AbstractEventLoop) -> Rounds:
+    """Return the rounds of an event loop."""
+    return _rounds.get(loop) or _rounds.setdefault(loop, Rounds(loop))
