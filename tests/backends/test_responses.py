@@ -127,6 +127,14 @@ def test_memory_is_bounded_and_drops_what_was_used_least_recently() -> None:
 # Redis
 
 
+def altered(**texts: bytes) -> bytes:
+    """Return the value of an answer with other texts."""
+    good = answer()
+    return pack(
+        key().digest, StoredAnswer.of(**{"body": good.body, "chunks": good.chunks, "usage": good.usage, **texts}, target="up/m"), TTL_MS, 0
+    )
+
+
 POISON: dict[str, bytes] = {
     "text": b"hello",
     "json": b'{"choices": []}',
@@ -135,11 +143,11 @@ POISON: dict[str, bytes] = {
     "of another key": pack(b"x" * 32, answer(), TTL_MS, 0),
     "cut": pack(key().digest, answer(), TTL_MS, 10**6)[:-1],
     "longer": pack(key().digest, answer(), TTL_MS, 10**6) + b"x",
-    "no chunks": pack(key().digest, answer()._replace(chunks=b""), TTL_MS, 0)[:100],
-    "bad JSON": pack(key().digest, answer()._replace(body=b"{"), TTL_MS, 0),
-    "no completion": pack(key().digest, answer()._replace(body=b"{}"), TTL_MS, 0),
-    "bad chunk": pack(key().digest, answer()._replace(chunks=b"data: {\n\n"), TTL_MS, 0),
-    "bad usage": pack(key().digest, answer()._replace(usage=b'data: {"choices":[]}\n\n'), TTL_MS, 0),
+    "no chunks": altered(chunks=b"")[:100],
+    "bad JSON": altered(body=b"{"),
+    "no completion": altered(body=b"{}"),
+    "bad chunk": altered(chunks=b"data: {\n\n"),
+    "bad usage": altered(usage=b'data: {"choices":[]}\n\n'),
     "no text": pack(key().digest, answer(), TTL_MS, 10**6).replace(b"up/m", b"\xff\xff\xff\xff"),
     "bomb": pack(key().digest, answer(), TTL_MS, 10**6)[:62] + zlib.compress(bytes(10**8), 9),
     "large": bytes(3 * MAX_BYTES),

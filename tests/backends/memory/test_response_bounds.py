@@ -26,7 +26,7 @@ def fill(max_bytes: int, entries: int, size: int, threads: int) -> tuple[int, in
         for index in range(entries // threads):
             key = CacheKey(os.urandom(32), f"tenant:{index % 1000}", "m")
             body, chunks, usage = (bytes(200 + rng.randrange(most)) for most in (size, 2 * size, 50))
-            run_sync(store.put(key, StoredAnswer(body, chunks, usage, "up/m"), 60_000))
+            run_sync(store.put(key, StoredAnswer.of(body, chunks, usage, "up/m"), 60_000))
             if index % 10 == 0:
                 assert run_sync(store.get(key)) is not None
                 run_sync(store.get(key._replace(digest=bytes(32))))

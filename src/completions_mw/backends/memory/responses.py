@@ -1,10 +1,9 @@
 """Cached answers in the memory of one process."""
 
+from collections import OrderedDict
 from sys import getsizeof
 from threading import Lock
 from typing import Final, NamedTuple
-
-from cachetools import LRUCache
 
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import CacheKey, Clock, FoundAnswer, PurgeFilter, StoreContents, StoredAnswer
@@ -15,11 +14,7 @@ use between texts of other sizes. Measured: `test_response_bounds.py` checks it.
 
 
 class _Entry(NamedTuple):
-    texts: bytes
-    """The texts of the answer one after the other: one object leaves fewer gaps in memory than three."""
-    chunks_at: int
-    usage_at: int
-    target: str
+    answer: StoredAnswer
     scope: str
     model: str
     stored: float
@@ -27,9 +22,10 @@ class _Entry(NamedTuple):
     until: float
     """Time at which the entry expires."""
 
-    def answer(self) -> StoredAnswer:
-        texts, chunks_at, usage_at = self.texts, self.chunks_at, self.usage_at
-        return StoredAnswer(texts[:chunks_at], texts[chunks_at:usage_at], texts[usage_at:], self.target)
+    @property
+    def size(self) -> int:
+        """Bytes that the entry takes."""
+        return ENTRY_BYTES + _allocated(self.answer.texts) + _allocated(self.scope)
 
 
 class MemoryResponses(PerProcess):
@@ -48,27 +44,33 @@ class MemoryResponses(PerProcess):
         super().__init__()
 
     def reset(self) -> None:
-        self._entries: LRUCache[bytes, _Entry] = LRUCache(self._max_bytes, _size_of)
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        """The entries by the digest of their keys, the one that was used least recently first."""
+        self._bytes = 0
+        """Bytes of all entries."""
         self._lock = Lock()
 
     async def get(self, key: CacheKey) -> FoundAnswer | None:
         now = self._now()
         with self._lock:
             entry = self._entries.get(key.digest)
-        if entry is None or now >= entry.until:
-            return None
-        return FoundAnswer(entry.answer(), int((now - entry.stored) * 1000), int((entry.until - now) * 1000))
+            if entry is None or now >= entry.until:
+                return None
+            self._entries.move_to_end(key.digest)
+        return FoundAnswer(entry.answer, int((now - entry.stored) * 1000), int((entry.until - now) * 1000))
 
     async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int, age_ms: int = 0) -> None:
         now = self._now()
-        body, chunks, usage, target = answer
-        chunks_at = len(body)
-        times = (now - age_ms / 1000, now + ttl_ms / 1000)
-        entry = _Entry(body + chunks + usage, chunks_at, chunks_at + len(chunks), target, key.scope, key.model, *times)
-        if _size_of(entry) > self._max_bytes:
+        entry = _Entry(answer, key.scope, key.model, now - age_ms / 1000, now + ttl_ms / 1000)
+        size = entry.size
+        if size > self._max_bytes:
             return
         with self._lock:
+            self._drop(key.digest)
+            while self._bytes + size > self._max_bytes:
+                self._drop(next(iter(self._entries)))
             self._entries[key.digest] = entry
+            self._bytes += size
 
     async def purge(self, selected: PurgeFilter) -> int:
         scopes, model = selected
@@ -79,18 +81,20 @@ class MemoryResponses(PerProcess):
                 if (scopes is None or entry.scope in scopes) and (model is None or entry.model == model)
             ]
             for digest in found:
-                del self._entries[digest]
+                self._drop(digest)
         return len(found)
 
     async def contents(self) -> StoreContents:
         with self._lock:
-            return StoreContents(len(self._entries), int(self._entries.currsize))
+            return StoreContents(len(self._entries), self._bytes)
 
     async def aclose(self) -> None: ...
 
-
-def _size_of(entry: _Entry) -> int:
-    return ENTRY_BYTES + _allocated(entry.texts) + _allocated(entry.scope)
+    def _drop(self, digest: bytes) -> None:
+        """Remove an entry, if there is one; the caller holds the lock."""
+        entry = self._entries.pop(digest, None)
+        if entry is not None:
+            self._bytes -= entry.size
 
 
 def _allocated(text: bytes | str) -> int:

@@ -73,7 +73,7 @@ def unpack(digest: bytes, value: bytes, max_bytes: int) -> tuple[StoredAnswer, i
 
 def _checked(body: bytes, chunks: bytes, usage: bytes, target: bytes) -> StoredAnswer:
     try:
-        answer = StoredAnswer(body, chunks, usage, target.decode())
+        answer = StoredAnswer.of(body, chunks, usage, target.decode())
         whole = from_json(body)
         *events, last_chunk, done = events_of(answer, include_usage=True)
         # An answer without a stream has embeddings.

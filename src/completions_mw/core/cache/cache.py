@@ -7,17 +7,15 @@ from typing import Final, Literal, NamedTuple
 from pydantic_core import from_json
 
 from completions_mw.core.cache.call import LeadingCall
-from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.flight import Flight, OwnFailureError
 from completions_mw.core.cache.guarded_store import GuardedResponses
-from completions_mw.core.cache.known import KnownBodies, KnownRequest
+from completions_mw.core.cache.known import KnownBodies
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd
 from completions_mw.core.cache.scopes import labels_named
 from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
 from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
 from completions_mw.core.context import RequestContext
-from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
@@ -90,7 +88,8 @@ class ResponseCache:
         keep_alive: float,
         semantic: SemanticCache | None = None,
     ) -> None:
-        self._policies = dict(policies)
+        self.policies = dict(policies)
+        """Caching policy of each model whose answers are cached."""
         self._store = store
         self._flights = flights
         self._single_flight = SingleFlight(flights, settings.max_followers)
@@ -104,36 +103,25 @@ class ResponseCache:
         """Owners of the leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
-        self.known_bodies = KnownBodies(flights.lock) if store.has_memory else None
+        self._near = store.near
+        self.known_bodies = None if store.near is None else KnownBodies(flights.lock)
         """Bodies that were answered from the store; None where no answer is in memory, so that `recall` would find none."""
-
-    def covers(self, model: str) -> bool:
-        """Tell whether answers of a model are cached."""
-        return model in self._policies
-
-    def plan(
-        self, request: ValidRequest | KnownRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
-    ) -> CachePlan | None:
-        """Return the plan of a request; None if the cache may not be used for it (see `CachePolicy.plan`)."""
-        policy = self._policies.get(request.model)
-        if policy is None:
-            return None
-        return policy.plan(request, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
 
     async def look_up(self, plan: CachePlan) -> tuple[FoundAnswer | None, CacheStatus]:
         """Return the stored answer to a request, None if there is none that the client accepts, and the status of the look-up."""
-        control = plan.control
-        if control.no_cache:
+        if plan.control.no_cache:
             return None, "miss"
         found, was_asked = await self._store.get(plan.key)
         if found is None:
             return None, "miss" if was_asked else "bypass"
-        return (found, "hit") if _is_new_enough(found, control) else (None, "miss")
+        return (found, "hit") if plan.accepts(found) else (None, "miss")
 
     async def recall(self, plan: CachePlan) -> FoundAnswer | None:
         """Return the answer to a request that the memory of this process has, None if the client does not accept it."""
-        found = None if plan.control.no_cache else await self._store.get_near(plan.key)
-        return found if found is not None and _is_new_enough(found, plan.control) else None
+        if self._near is None or plan.control.no_cache:
+            return None
+        found = await self._near.get(plan.key)
+        return found if found is not None and plan.accepts(found) else None
 
     def count(self, status: CacheStatus) -> None:
         """Count a request by how it was answered."""
@@ -242,10 +230,6 @@ class ResponseCache:
     async def pause(self, seconds: float) -> None:
         """Wait."""
         await self._flights.pause(seconds)
-
-
-def _is_new_enough(found: FoundAnswer, control: CacheControl) -> bool:
-    return control.max_age is None or found.age_ms <= control.max_age * 1000
 
 
 def may_begin_anew(flight: Flight) -> bool:

@@ -33,8 +33,10 @@ class GuardedResponses:
         self._store: ResponseStore = memory if shared is None else shared
         self._shared = shared
         self._health = health
-        self._near = memory if shared is not None and memory_ms else None
+        self._copies = memory if shared is not None and memory_ms else None
         """Answers of the shared store in memory."""
+        self.near = memory if shared is None else self._copies
+        """The answers in the memory of this process; None where there are none."""
         self._memory_ms = memory_ms
 
     @property
@@ -42,35 +44,25 @@ class GuardedResponses:
         """Whether other processes use the store too."""
         return self._shared is not None
 
-    @property
-    def has_memory(self) -> bool:
-        """Whether answers are kept in the memory of this process."""
-        return self._shared is None or self._near is not None
-
     async def get(self, key: CacheKey) -> tuple[FoundAnswer | None, bool]:
         """Return the answer under a key, None if there is none, and whether the store could be asked."""
         if self._shared is None:
             # Memory does not fail.
             return await self._store.get(key), True
-        if self._near is not None and (near := await self._near.get(key)) is not None:
+        if self._copies is not None and (near := await self._copies.get(key)) is not None:
             return near, True
         try:
             found = await self._health.call("bypass", self._store.get, key)
         except StoreError:
             return None, False
-        if found is not None and self._near is not None:
-            await self._near.put(key, found.answer, min(self._memory_ms, found.left_ms), found.age_ms)
+        if found is not None and self._copies is not None:
+            await self._copies.put(key, found.answer, min(self._memory_ms, found.left_ms), found.age_ms)
         return found, True
-
-    async def get_near(self, key: CacheKey) -> FoundAnswer | None:
-        """Return the answer under a key that the memory of this process has, None if it has none."""
-        near = self._store if self._shared is None else self._near
-        return None if near is None else await near.get(key)
 
     async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int) -> bool:
         """Store an answer; return whether the store has taken it."""
-        if self._near is not None:
-            await self._near.put(key, answer, min(self._memory_ms, ttl_ms))
+        if self._copies is not None:
+            await self._copies.put(key, answer, min(self._memory_ms, ttl_ms))
         try:
             await self._health.call("bypass", self._store.put, key, answer, ttl_ms)
         except StoreError:
@@ -108,8 +100,8 @@ class GuardedResponses:
         Raises:
             StoreError: the store does not answer.
         """
-        if self._near is not None:
-            await self._near.purge(selected)
+        if self._copies is not None:
+            await self._copies.purge(selected)
         return await self._store.purge(selected)
 
     async def contents(self) -> StoreContents:

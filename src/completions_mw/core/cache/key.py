@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -35,7 +34,6 @@ def content_of(fields: dict[str, Any]) -> bytes:
     return sha256(_canonical(asked).encode()).digest()
 
 
-@lru_cache(maxsize=4096)
 def digest_of(prefix: bytes, scope: str, content: bytes, cap: int | None = None) -> bytes:
     """Return the digest of a request: SHA-256 of its parts, each with its length before it.
 

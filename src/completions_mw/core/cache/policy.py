@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from completions_mw.core.cache.directives import CacheControl
@@ -11,7 +12,7 @@ from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import CacheKey
+from completions_mw.core.ports import CacheKey, FoundAnswer
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.settings import CacheSettings, ModelCacheSettings, When
 
@@ -27,8 +28,12 @@ class CachePlan(NamedTuple):
     policy: "CachePolicy"
     control: CacheControl
 
+    def accepts(self, found: FoundAnswer) -> bool:
+        """Tell whether the client accepts a stored answer of this age."""
+        return self.control.max_age is None or found.age_ms <= self.control.max_age * 1000
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CachePolicy:
     """Which requests for one model may be answered from the cache, and which answers are stored."""
 
@@ -46,24 +51,20 @@ class CachePolicy:
     reasons: frozenset[str]
     """Values of `finish_reason` with which every choice of a stored answer ended."""
 
-    def plan(
-        self, request: ValidRequest | KnownRequest, caller: Caller | None, control: CacheControl, *, is_capped: bool, max_output_tokens: int
-    ) -> CachePlan | None:
+    def plan(self, request: ValidRequest | KnownRequest, caller: Caller | None, control: CacheControl, cap: int | None) -> CachePlan | None:
         """Return the plan of a request; None if the cache may not be used for it.
 
         Args:
             request: the request.
             caller: the caller; None for the host app itself.
             control: what the client wants of the cache.
-            is_capped: whether the gateway sets a maximum of completion tokens if the request has none.
-            max_output_tokens: that maximum.
+            cap: maximum of completion tokens that the gateway sets for the upstream; None where it sets none.
         """
-        if control.no_store or not self._covers(request, control):
+        is_covered = self.when == "always" or (control.asks if self.when == "asked" else request.is_deterministic)
+        if control.no_store or not is_covered:
             return None
-        scope = sharing_label(caller, self.sharing)
-        cap = max_output_tokens if is_capped and request.max_tokens is None else None
         content = request.content if isinstance(request, KnownRequest) else content_of(request.fields)
-        return CachePlan(CacheKey(digest_of(self.prefix, scope, content, cap), scope, self.model), self, control)
+        return _plan_of(self, control, sharing_label(caller, self.sharing), content, cap)
 
     def stores(self, reasons: Sequence[str | None], n: int) -> bool:
         """Tell whether an answer is complete, so that it may be stored.
@@ -74,14 +75,11 @@ class CachePolicy:
         """
         return len(reasons) == n and self.reasons.issuperset(reasons)
 
-    def _covers(self, request: ValidRequest | KnownRequest, control: CacheControl) -> bool:
-        match self.when:
-            case "always":
-                return True
-            case "asked":
-                return control.asks
-            case "deterministic":
-                return request.is_deterministic
+
+@lru_cache(maxsize=4096)
+def _plan_of(policy: CachePolicy, control: CacheControl, scope: str, content: bytes, cap: int | None) -> CachePlan:
+    """Return a plan; the same one for equal requests of a scope, since requests that are worth caching come again."""
+    return CachePlan(CacheKey(digest_of(policy.prefix, scope, content, cap), scope, policy.model), policy, control)
 
 
 def policy_of(general: CacheSettings, own: ModelCacheSettings, model: CatalogModel, *, is_function: bool) -> CachePolicy | None:

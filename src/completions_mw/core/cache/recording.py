@@ -31,9 +31,9 @@ def whole_answer(answer: Completion, request: ValidRequest, target: str) -> Stor
     """
     body = answer.raw or to_json(answer.data, inf_nan_mode="null")
     if isinstance(request, Chat):
-        return StoredAnswer(body, *_streamed(answer.data, request), target)
+        return StoredAnswer.of(body, *_streamed(answer.data, request), target)
     # Embeddings are not streamed. Their usage is kept where that of a stream is.
-    return StoredAnswer(body, b"", encode(Event({"usage": find_usage(answer.data)})), target)
+    return StoredAnswer.of(body, b"", encode(Event({"usage": find_usage(answer.data)})), target)
 
 
 def _streamed(data: dict[str, Any], chat: Chat) -> tuple[bytes, bytes]:
@@ -72,7 +72,7 @@ def streamed_answer(events: Iterable[Event], usage: Event, chat: Chat, target: s
     accumulator.add(usage.data)
     whole = accumulator.completion()
     body = to_json({**{name: whole[name] for name in _FIRST_MEMBERS}, **whole}, inf_nan_mode="null")
-    return StoredAnswer(body, b"".join(chunks), encode(usage), target)
+    return StoredAnswer.of(body, b"".join(chunks), encode(usage), target)
 
 
 def usage_event(first: Event, usage: dict[str, Any]) -> Event:

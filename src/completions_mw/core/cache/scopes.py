@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.keys.scopes import Scope, own_scope, sharing_scope
+from completions_mw.core.keys.scopes import APP_SCOPE, Scope, ScopeKind
 
 Sharing = Literal["tenant", "key", "global"]
 """Who shares answers: the callers of a tenant, each key or caller only with itself, or all callers."""
@@ -22,12 +22,14 @@ def sharing_label(caller: Caller | None, sharing: Sharing) -> str:
     """
     if sharing == "global":
         return GLOBAL_LABEL
-    return _label(sharing_scope(caller) if sharing == "tenant" else own_scope(caller))
+    if caller is None:
+        return APP_SCOPE.label
+    return _label("tenant", caller.tenant) if sharing == "tenant" and caller.tenant else _label(caller.scope, caller.id)
 
 
 @lru_cache(maxsize=1024)
-def _label(scope: Scope) -> str:
-    return scope.label
+def _label(kind: ScopeKind, name: str) -> str:
+    return Scope(kind, name).label
 
 
 def labels_named(*, tenant: str | None, key: str | None, caller: str | None) -> tuple[str, ...] | None:

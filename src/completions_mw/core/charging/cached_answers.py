@@ -17,7 +17,7 @@ from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.charges import Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import FoundAnswer, StoredAnswer
+from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.core.validation.valid_request import ValidRequest
@@ -50,14 +50,14 @@ class CachedAnswers:
         self._reserve = observer.around("reserve", charges.reserve)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._look_up = observer.around("cache", self._look_up_answer)
-        self._recall = observer.around("cache", self._recall_answer)
+        self._recall = observer.around("cache", lambda _, plan: cache.recall(plan))
         self._settle = observer.around("settle", charges.settle)
 
     def plan(
         self, context: RequestContext, request: ValidRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
     ) -> CachePlan | None:
         """Return what the cache may do for a request, None if the request goes past the cache; that is noted and counted."""
-        if not self._cache.covers(request.model):
+        if request.model not in self._cache.policies:
             return None
         plan = self.foresee(request, caller, charge, control)
         if plan is None:
@@ -68,9 +68,11 @@ class CachedAnswers:
         self, request: ValidRequest | KnownRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
     ) -> CachePlan | None:
         """Return what the cache may do for a request, as `plan` does, and leave no trace."""
-        is_capped = charge is not None and charge.is_priced
-        max_output_tokens = 0 if charge is None else charge.estimate.per_choice
-        return self._cache.plan(request, caller, control, is_capped=is_capped, max_output_tokens=max_output_tokens)
+        policy = self._cache.policies.get(request.model)
+        if policy is None:
+            return None
+        cap = charge.estimate.per_choice if charge is not None and charge.is_priced and request.max_tokens is None else None
+        return policy.plan(request, caller, control, cap)
 
     async def recall(
         self, context: RequestContext, known: KnownRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
@@ -86,8 +88,10 @@ class CachedAnswers:
             return None
         if charge is not None:
             await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
-        self._note_found(context, found)
-        await self._settle_served(context, charge, plan, found.answer)
+        self._note(context, "hit", ("age", str(found.age_ms // 1000)))
+        context.target = found.answer.target
+        if charge is not None:
+            await self._settle_served(context, charge, plan, found.answer)
         return found.answer
 
     async def answer(
@@ -153,7 +157,7 @@ class CachedAnswers:
     async def _look_up_answer(self, context: RequestContext, request: ValidRequest, plan: CachePlan) -> StoredAnswer | None:
         found, status = await self._cache.look_up(plan)
         if found is not None:
-            self._note_found(context, found)
+            self._note(context, "hit", ("age", str(found.age_ms // 1000)))
             return found.answer
         similar = await self._cache.look_up_similar(context, request, plan)
         if similar is not None:
@@ -165,21 +169,14 @@ class CachedAnswers:
         context.cache = status
         return None
 
-    async def _recall_answer(self, context: RequestContext, plan: CachePlan) -> FoundAnswer | None:
-        return await self._cache.recall(plan)
-
-    def _note_found(self, context: RequestContext, found: FoundAnswer) -> None:
-        self._note(context, "hit")
-        context.headers = (*context.headers, ("age", str(found.age_ms // 1000)))
-
     def _note_call(self, context: RequestContext, *, is_own: bool) -> None:
         """Note that a request was answered, or failed, by its own call or by another one's."""
         is_past = is_own and context.cache == "bypass"
         self._note(context, "bypass" if is_past else "miss" if is_own else "coalesced")
 
-    def _note(self, context: RequestContext, status: CacheStatus) -> None:
+    def _note(self, context: RequestContext, status: CacheStatus, *headers: tuple[str, str]) -> None:
         context.cache = status
-        context.headers = (*context.headers, ("x-cache", status))
+        context.headers = (*context.headers, ("x-cache", status), *headers)
         self._cache.count(status)
 
     async def _reserve_for_call(self, context: RequestContext, charge: Charge | None) -> None:
@@ -187,9 +184,8 @@ class CachedAnswers:
             await self._reserve(context, charge)
 
     async def _settle_served(self, context: RequestContext, charge: Charge | None, plan: CachePlan, answer: StoredAnswer) -> None:
-        if charge is None:
-            context.target = answer.target
-        else:
+        context.target = answer.target
+        if charge is not None:
             await self._settle_free(context, charge, plan, answer.target, from_json(answer.usage[_DATA:])["usage"])
 
     async def _settle_free(self, context: RequestContext, charge: Charge, plan: CachePlan, target: str, usage: dict[str, Any]) -> None:

@@ -34,8 +34,3 @@ def own_scope(caller: Caller | None) -> Scope:
 def tenant_scope(caller: Caller | None) -> Scope | None:
     """Return the scope of a caller's tenant; None if it has no tenant."""
     return Scope("tenant", caller.tenant) if caller is not None and caller.tenant else None
-
-
-def sharing_scope(caller: Caller | None) -> Scope:
-    """Return the widest scope that may see what a caller was answered: its tenant, or the caller alone if it has no tenant."""
-    return tenant_scope(caller) or own_scope(caller)

@@ -4,7 +4,7 @@ Stores raise `core.ports.failures`. `core.cache.guarded_store` turns a failure i
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 
 class CacheKey(NamedTuple):
@@ -21,21 +21,45 @@ class CacheKey(NamedTuple):
 class StoredAnswer(NamedTuple):
     """A complete answer in both of its forms, as bytes that are sent without being rendered again. Embeddings have no stream."""
 
-    body: bytes
-    """The `chat.completion` object, or the `list` object of embeddings, as JSON."""
-    chunks: bytes
-    """The server-sent events of the streamed answer: one `data: {...}` for each chunk, without usage and without `[DONE]`; none of
-    embeddings."""
-    usage: bytes
-    """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage. Of embeddings it has only
-    the usage."""
+    texts: bytes
+    """`body`, `chunks` and `usage` one after the other: one object leaves fewer gaps in memory than three."""
+    chunks_at: int
+    """Where `chunks` begins in `texts`."""
+    usage_at: int
+    """Where `usage` begins in `texts`."""
     target: str
     """`provider/model` of the target that gave the answer."""
+
+    @classmethod
+    def of(cls, body: bytes, chunks: bytes, usage: bytes, target: str) -> Self:
+        """Return the answer with these texts."""
+        return cls(body + chunks + usage, len(body), len(body) + len(chunks), target)
+
+    @property
+    def body(self) -> bytes:
+        """The `chat.completion` object, or the `list` object of embeddings, as JSON."""
+        return self.texts[: self.chunks_at]
+
+    @property
+    def chunks(self) -> bytes:
+        """The server-sent events of the streamed answer: one `data: {...}` for each chunk, without usage and without `[DONE]`.
+
+        Embeddings have none.
+        """
+        return self.texts[self.chunks_at : self.usage_at]
+
+    @property
+    def usage(self) -> bytes:
+        """The server-sent event of the chunk that carries the usage, the last one of a stream that asks for usage.
+
+        Of embeddings it has only the usage.
+        """
+        return self.texts[self.usage_at :]
 
     @property
     def size(self) -> int:
         """Number of bytes of both forms."""
-        return len(self.body) + len(self.chunks) + len(self.usage)
+        return len(self.texts)
 
 
 class FoundAnswer(NamedTuple):
