@@ -11,7 +11,7 @@ MODELS = ("ok", "ttfb", "slow", "stall-1", "stall-2", "hang", "endless", "stepwi
 """Each is a scenario of the mock upstream."""
 
 KEEP_ALIVE = 0.2
-SEND_TIMEOUT = 1.0
+SEND_TIMEOUT = 0.5
 BODY_TIMEOUT = 0.5
 MAX_BODY = 1024 * 1024
 MAX_CONNECTIONS = 1200

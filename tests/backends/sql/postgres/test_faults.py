@@ -31,7 +31,7 @@ from tests.support.ledgers import PATIENCE, TTL_MS, Books, account, books, entry
 from tests.support.postgres_server import PostgresServer, postgres_server
 from tests.support.waiting import wait_until
 
-TIMEOUT = 2.0
+TIMEOUT = 1.0
 """Seconds, where a time-out is the subject."""
 
 
