@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,13 +74,13 @@ def test_requests_at_the_same_time_share_transactions(kind: str, request: pytest
         assert _balance(opened) == (10**6, 161, 0)
 
 
-def test_a_value_that_one_request_has_wrong_fails_it_alone(all_books: Books) -> None:
+@pytest.mark.parametrize("wrong", [{"status": "no number"}, {"total_ms": 2**70}], ids=["type", "size"])
+def test_a_value_that_one_request_has_wrong_fails_it_alone(all_books: Books, wrong: dict[str, Any]) -> None:
     ledger = all_books.ledger
 
     async def settle(at: int) -> bool:
-        wrong = {"status": "no number"} if at == 3 else {}
         try:
-            await ledger.settle(entry(f"{at}"), outcome(1)._replace(**wrong))  # type: ignore[arg-type]
+            await ledger.settle(entry(f"{at}"), outcome(1)._replace(**(wrong if at == 3 else {})))
         except StoreRefusalError:
             return False
         return True

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from completions_mw.backends.sql.statements import statements
+from completions_mw.backends.sql.statements import statement_for_rows, statements
 
 DIALECTS = ("sqlite", "postgres")
 
@@ -27,6 +27,12 @@ def test_every_name_is_one_statement(dialect: str) -> None:
 def test_a_statement_is_the_text_below_its_name() -> None:
     assert statements("sqlite")["check"] == "SELECT 1;"
     assert statements("sqlite")["keys_lock"].splitlines()[1:] == ["SELECT id FROM keys WHERE id = :id;"]
+
+
+def test_a_statement_for_rows_has_the_parameters_of_each() -> None:
+    one, three = (statement_for_rows("sqlite", "ledger_budgets_by_key", count) for count in (1, 3))
+    assert one == statements("sqlite")["ledger_budgets_by_key"]
+    assert three == one.replace("VALUES (?, ?, ?)", "VALUES (?, ?, ?), (?, ?, ?), (?, ?, ?)")
 
 
 def test_both_dialects_have_the_same_statements_for_keys() -> None:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 _STATEMENT_FILES: Final = ("schema", "keys", "ledger")
 _NAME_LINE: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_ROW: Final = re.compile(r"(?<=\bVALUES )\([^()]*\)")
 
 
 class Migration(NamedTuple):
@@ -29,6 +30,12 @@ def statements(dialect: str) -> Mapping[str, str]:
         _, *parts = _NAME_LINE.split(script(dialect, subject))
         found |= zip(parts[::2], map(str.strip, parts[1::2]), strict=True)
     return found
+
+
+@cache
+def statement_for_rows(dialect: str, name: str, count: int) -> str:
+    """Return a statement that takes many rows of parameters: what it has in parentheses behind `VALUES` is there `count` times."""
+    return _ROW.sub(lambda row: ", ".join([row[0]] * count), statements(dialect)[name])
 
 
 @cache

@@ -22,13 +22,16 @@ def store_errors() -> Iterator[None]:
     """Raise `ConflictError`, `StoreError` or a subclass instead of exceptions of sqlite3 and of the system."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, OverflowError) as error:
         raise _failure(error) from error
 
 
 def _failure(error: Exception) -> Exception:
     """Return the error without the text of `error`, which may hold values."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, OverflowError):
+        # An integer of more than 64 bits.
+        return StoreRefusalError("SQLite: OverflowError")
     if code is None:
         return StoreError(f"SQLite: {type(error).__name__}")
     if code in _CONFLICT_CODES:

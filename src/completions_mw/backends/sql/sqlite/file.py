@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,8 +15,8 @@ from completions_mw.backends.ownership import PerProcess
 from completions_mw.backends.sql.database import Rows
 from completions_mw.backends.sql.sqlite.failures import store_errors
 from completions_mw.backends.sql.sqlite.schema import Schema
-from completions_mw.backends.sql.statements import statements
-from completions_mw.backends.sql.values import ESCAPE_MARK, bound, json_of, restored
+from completions_mw.backends.sql.statements import statement_for_rows, statements
+from completions_mw.backends.sql.values import ESCAPE_MARK, bound, restored, row_values
 from completions_mw.core.ports import StoreBrokenError, StoreOverloadedError
 
 T = TypeVar("T")
@@ -25,6 +25,10 @@ OPENING_TIMEOUT: Final = 10.0
 """Seconds for which opening a database waits for another process that makes the schema."""
 TURN_SECONDS: Final = 10.0
 """Seconds for which a call waits for other calls of this process, which do not take longer than a time-out each."""
+ROWS_AT_ONCE: Final = 32
+"""Rows that one statement takes at most: it is prepared, and kept, for each number of rows that occurs."""
+KEPT_STATEMENTS: Final = 256
+"""Prepared statements that a connection keeps."""
 _POLL_SECONDS: Final = 0.001
 """Seconds between two attempts to begin while another process writes; a transaction takes about as long."""
 
@@ -45,23 +49,29 @@ class Transaction:
         """Run a statement by its name; return its rows."""
         return restored(self._connection.execute(statements(DIALECT)[name], bound(params)))
 
-    def fetch_json(self, name: str, /, **lists: Sequence[Any]) -> Rows:
-        """Run a statement whose parameters are JSON lists, and whose one value is a JSON list of rows."""
-        (text,) = self._connection.execute(statements(DIALECT)[name], _as_json(lists)).fetchone()
-        rows: Rows = json.loads(text)
-        return restored(rows) if ESCAPE_MARK in text else rows
+    def fetch_rows(self, name: str, rows: Sequence[Iterable[Any]], /) -> Rows:
+        """Run a statement that takes rows of parameters, and whose one value is a JSON list of rows; return the rows."""
+        found: Rows = []
+        for part in _parts(rows):
+            (text,) = self._run(name, part).fetchone()
+            found += restored(json.loads(text)) if ESCAPE_MARK in text else json.loads(text)
+        return found
 
-    def change_json(self, name: str, /, **lists: Sequence[Any]) -> None:
-        """Run a statement whose parameters are JSON lists."""
-        self._connection.execute(statements(DIALECT)[name], _as_json(lists))
+    def change_rows(self, name: str, rows: Sequence[Iterable[Any]], /) -> None:
+        """Run a statement that takes rows of parameters."""
+        for part in _parts(rows):
+            self._run(name, part)
 
     def change(self, name: str, /, **params: Any) -> int:
         """Run a statement by its name; return how many rows it changed."""
         return self._connection.execute(statements(DIALECT)[name], bound(params)).rowcount
 
+    def _run(self, name: str, rows: Sequence[Iterable[Any]]) -> sqlite3.Cursor:
+        return self._connection.execute(statement_for_rows(DIALECT, name, len(rows)), row_values(rows))
 
-def _as_json(lists: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    return {name: json_of(values).decode() for name, values in lists.items()}
+
+def _parts(rows: Sequence[Iterable[Any]]) -> Iterator[Sequence[Iterable[Any]]]:
+    return (rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE))
 
 
 class SqliteFile(PerProcess):
@@ -182,7 +192,9 @@ class SqliteFile(PerProcess):
 
     def _connect(self, mode: str, seconds: float) -> sqlite3.Connection:
         name = ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(name, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            name, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False, cached_statements=KEPT_STATEMENTS
+        )
         connection.execute("PRAGMA foreign_keys = ON")
         # Transactions survive `kill -9`; a power cut may take the last ones (https://sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,122 +1,82 @@
 -- Reservations, settlements and budgets: the steps that sqlite/transactions.py puts together. All amounts are nano-dollars.
 --
--- What is read or written by a batch is one statement for all of its rows, and one row of SQLite: parameters and answers are JSON lists.
+-- What is read or written by a batch is one statement for all of its rows: `VALUES` with the parameters of one row stands for as many as there
+-- are. What is read comes as one value, a JSON list of rows.
 
 -- name: ledger_entries
 SELECT json_group_array(json_array(request_id, state, reserved, amount, budget_id, tenant_budget_id, expires_ms))
 FROM entries
-WHERE request_id IN (SELECT value FROM json_each(:request_ids));
+WHERE request_id IN (VALUES (?));
 
 -- name: ledger_reserve
-INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, state, budget_id, tenant_budget_id, reserved, expires_ms)
-SELECT json_extract(value, '$[0]'),
-       json_extract(value, '$[1]'),
-       json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'),
-       json_extract(value, '$[4]'),
-       json_extract(value, '$[5]'),
-       json_extract(value, '$[6]'),
-       'reserved',
-       json_extract(value, '$[9]'),
-       json_extract(value, '$[10]'),
-       json_extract(value, '$[7]'),
-       json_extract(value, '$[8]')
-FROM json_each(:rows);
+INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, reserved, expires_ms, budget_id, tenant_budget_id, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved');
 
 -- name: ledger_checkpoint
+WITH new (id, amount, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens) AS (VALUES (?, ?, ?, ?, ?, ?))
 UPDATE entries
-SET amount = json_extract(new.value, '$[1]'),
-    prompt_tokens = json_extract(new.value, '$[2]'),
-    completion_tokens = json_extract(new.value, '$[3]'),
-    cached_tokens = json_extract(new.value, '$[4]'),
-    reasoning_tokens = json_extract(new.value, '$[5]')
-FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$[0]');
+SET amount = new.amount,
+    prompt_tokens = new.prompt_tokens,
+    completion_tokens = new.completion_tokens,
+    cached_tokens = new.cached_tokens,
+    reasoning_tokens = new.reasoning_tokens
+FROM new
+WHERE request_id = new.id;
 
 -- name: ledger_settle
-UPDATE entries
-SET state = 'settled',
-    amount = json_extract(new.value, '$[1]'),
-    adjustment = json_extract(new.value, '$[2]'),
-    prompt_tokens = json_extract(new.value, '$[3]'),
-    completion_tokens = json_extract(new.value, '$[4]'),
-    cached_tokens = json_extract(new.value, '$[5]'),
-    reasoning_tokens = json_extract(new.value, '$[6]'),
-    estimated = json_extract(new.value, '$[7]'),
-    target = json_extract(new.value, '$[8]'),
-    status = json_extract(new.value, '$[9]'),
-    code = json_extract(new.value, '$[10]'),
-    finish_reason = json_extract(new.value, '$[11]'),
-    first_ms = json_extract(new.value, '$[12]'),
-    total_ms = json_extract(new.value, '$[13]'),
-    from_cache = json_extract(new.value, '$[14]'),
-    saved = json_extract(new.value, '$[15]')
-FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$[0]');
-
--- name: ledger_insert
 INSERT INTO entries (
-    request_id, scope, key, tenant, model, stream, started_ms, state, amount,
+    request_id, scope, key, tenant, model, stream, started_ms, amount, adjustment,
     prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated,
-    target, status, code, finish_reason, first_ms, total_ms, from_cache, saved
+    target, status, code, finish_reason, first_ms, total_ms, from_cache, saved, state
 )
-SELECT json_extract(value, '$[0]'),
-       json_extract(value, '$[1]'),
-       json_extract(value, '$[2]'),
-       json_extract(value, '$[3]'),
-       json_extract(value, '$[4]'),
-       json_extract(value, '$[5]'),
-       json_extract(value, '$[6]'),
-       'settled',
-       json_extract(value, '$[7]'),
-       json_extract(value, '$[8]'),
-       json_extract(value, '$[9]'),
-       json_extract(value, '$[10]'),
-       json_extract(value, '$[11]'),
-       json_extract(value, '$[12]'),
-       json_extract(value, '$[13]'),
-       json_extract(value, '$[14]'),
-       json_extract(value, '$[15]'),
-       json_extract(value, '$[16]'),
-       json_extract(value, '$[17]'),
-       json_extract(value, '$[18]'),
-       json_extract(value, '$[19]'),
-       json_extract(value, '$[20]')
-FROM json_each(:rows);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'settled')
+ON CONFLICT (request_id) DO UPDATE
+SET state = excluded.state,
+    amount = excluded.amount,
+    adjustment = excluded.adjustment,
+    prompt_tokens = excluded.prompt_tokens,
+    completion_tokens = excluded.completion_tokens,
+    cached_tokens = excluded.cached_tokens,
+    reasoning_tokens = excluded.reasoning_tokens,
+    estimated = excluded.estimated,
+    target = excluded.target,
+    status = excluded.status,
+    code = excluded.code,
+    finish_reason = excluded.finish_reason,
+    first_ms = excluded.first_ms,
+    total_ms = excluded.total_ms,
+    from_cache = excluded.from_cache,
+    saved = excluded.saved;
 
 -- name: ledger_renew
+WITH new (id, expires_ms) AS (VALUES (?, ?))
 UPDATE entries
-SET state = 'reserved', expires_ms = json_extract(new.value, '$[1]')
-FROM json_each(:rows) AS new
-WHERE request_id = json_extract(new.value, '$[0]');
+SET state = 'reserved', expires_ms = new.expires_ms
+FROM new
+WHERE request_id = new.id;
 
 -- name: ledger_expired
 SELECT request_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 
 -- name: ledger_reap
-UPDATE entries SET state = 'reaped' WHERE request_id IN (SELECT value FROM json_each(:rows));
+UPDATE entries SET state = 'reaped' WHERE request_id IN (VALUES (?));
 
 -- name: ledger_budgets_by_key
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
 FROM budgets
-WHERE (scope, name, period) IN (
-    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
-);
+WHERE (scope, name, period) IN (VALUES (?, ?, ?));
 
 -- name: ledger_budgets_by_id
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
 FROM budgets
-WHERE id IN (SELECT value FROM json_each(:ids));
+WHERE id IN (VALUES (?));
 
 -- name: ledger_budgets_change
+WITH new (id, "limit", spent, reserved, told, refused) AS (VALUES (?, ?, ?, ?, ?, ?))
 UPDATE budgets
-SET "limit" = json_extract(new.value, '$[1]'),
-    spent = json_extract(new.value, '$[2]'),
-    reserved = json_extract(new.value, '$[3]'),
-    told = json_extract(new.value, '$[4]'),
-    refused = json_extract(new.value, '$[5]')
-FROM json_each(:rows) AS new
-WHERE budgets.id = json_extract(new.value, '$[0]');
+SET "limit" = new."limit", spent = new.spent, reserved = new.reserved, told = new.told, refused = new.refused
+FROM new
+WHERE budgets.id = new.id;
 
 -- name: ledger_open
 INSERT INTO budgets (scope, name, period, "limit") VALUES (:scope, :name, :period, :limit);

@@ -18,6 +18,8 @@ class BudgetRow:
     reserved: int
     told: int
     refused: int
+    is_changed: bool = False
+    """Whether the row is to be written."""
 
     def values(self) -> tuple[int, ...]:
         """Return the id and the columns that change, in the order of the statement `ledger_budgets_change`."""
@@ -29,7 +31,12 @@ class BudgetRow:
 
     def reached(self) -> int:
         """Return the highest threshold that was reached, in percent of the limit; 0 for none."""
-        return max((threshold for threshold in THRESHOLDS if self.spent > 0 and self.limit * threshold <= self.spent * 100), default=0)
+        reached = 0
+        for threshold in THRESHOLDS:
+            if self.spent <= 0 or self.limit * threshold > self.spent * 100:
+                break
+            reached = threshold
+        return reached
 
 
 @dataclass(slots=True)
@@ -41,10 +48,7 @@ class EntryRow:
     reserved: int = 0
     amount: int = 0
     budget_id: int | None = None
+    """Id of the budget of the key or caller to which the request is charged."""
     tenant_budget_id: int | None = None
+    """Id of the tenant's budget to which it is charged."""
     expires_ms: int | None = None
-
-    @property
-    def budget_ids(self) -> tuple[int, ...]:
-        """Return the ids of the budgets to which the request is charged: its own, then its tenant's."""
-        return tuple(id for id in (self.budget_id, self.tenant_budget_id) if id is not None)

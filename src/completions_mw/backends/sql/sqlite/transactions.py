@@ -1,6 +1,6 @@
 """The steps of the ledger in SQLite. No other transaction writes meanwhile, so amounts are computed in Python."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from completions_mw.backends.sql.ledger_rows import outcome_row
@@ -39,21 +39,21 @@ class LedgerTransaction:
         if self._books.entry(entry.request_id) is not None:
             return None
         budgets = [self._books.budget(account) for account in accounts]
-        if not all(budget.has_room(amount) for budget in budgets):
-            self.reap()
-        for account, budget in zip(accounts, budgets, strict=True):
-            if not budget.has_room(amount):
-                first = not budget.refused and budget.told < THRESHOLDS[-1]
-                if not budget.refused:
-                    budget.refused = 1
-                    self._books.changed(budget)
-                return Refusal(account, budget.spent, budget.reserved, first)
+        full = _without_room(budgets, amount)
+        if full is not None and self.reap():
+            full = _without_room(budgets, amount)
+        if full is not None:
+            return self._refusal(accounts[budgets.index(full)], full)
+        amount = min(amount, MAX_INTEGER)
+        row = EntryRow(entry.request_id, "reserved", amount, 0, None, None, self._now + ttl_ms)
         for budget in budgets:
-            budget.reserved += min(amount, MAX_INTEGER)
-            self._books.changed(budget)
-        ids = {budget.scope == "tenant": budget.id for budget in budgets}
-        row = EntryRow(entry.request_id, "reserved", min(amount, MAX_INTEGER), 0, ids.get(False), ids.get(True), self._now + ttl_ms)
-        self._books.put("ledger_reserve", row, [*entry, row.reserved, row.expires_ms, row.budget_id, row.tenant_budget_id])
+            budget.reserved += amount
+            budget.is_changed = True
+            if budget.scope == "tenant":
+                row.tenant_budget_id = budget.id
+            else:
+                row.budget_id = budget.id
+        self._books.put("ledger_reserve", row, (*entry, amount, row.expires_ms, row.budget_id, row.tenant_budget_id))
         return None
 
     def checkpoint(self, request_id: str, amount: int, tokens: Tokens) -> None:
@@ -62,7 +62,7 @@ class LedgerTransaction:
         amount = min(amount, MAX_INTEGER)
         if row is not None and row.state == "reserved" and row.amount <= amount:
             row.amount = amount
-            self._books.put("ledger_checkpoint", row, [request_id, amount, *tokens.columns])
+            self._books.put("ledger_checkpoint", row, (request_id, amount, *tokens.columns))
 
     def adopt(self, settlement: Settlement, lease_ms: int) -> list[BudgetChange] | None:
         """Post a settlement that a dead process has left; None if the request was renewed less than half a lease ago, so that it runs."""
@@ -76,8 +76,8 @@ class LedgerTransaction:
         row = self._books.entry(entry.request_id)
         cost = min(outcome.cost, MAX_INTEGER)
         if row is None:
-            self._books.put("ledger_insert", EntryRow(entry.request_id, "settled", 0, cost), [*entry, cost, *outcome_row(outcome)])
-            return [self._post(self._books.budget(account), cost, 0) for account in accounts]
+            self._books.put("ledger_settle", EntryRow(entry.request_id, "settled", 0, cost), (*entry, cost, 0, *outcome_row(outcome)))
+            return [_post(self._books.budget(account), cost, 0) for account in accounts]
         if row.state == "settled":
             return []
         late = row.state == "reaped"
@@ -85,8 +85,8 @@ class LedgerTransaction:
         adjustment = amount - row.amount if late else 0
         charged, released = (adjustment, 0) if late else (amount, row.reserved)
         row.state, row.amount = "settled", amount
-        self._books.put("ledger_settle", row, [entry.request_id, amount, adjustment, *outcome_row(outcome)])
-        return [self._post(budget, charged, released) for budget in self._books.budgets_of(row)]
+        self._books.put("ledger_settle", row, (*entry, amount, adjustment, *outcome_row(outcome)))
+        return [_post(budget, charged, released) for budget in self._books.budgets_of(row)]
 
     def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         """Extend reservations; return the requests whose reservation is lost."""
@@ -97,9 +97,9 @@ class LedgerTransaction:
         expired = [] if self._reaping_time is None else self._books.expired(min(self._now, self._reaping_time))
         for row in expired:
             row.state = "reaped"
-            self._books.put("ledger_reap", row, row.request_id)
+            self._books.put("ledger_reap", row, (row.request_id,))
             for budget in self._books.budgets_of(row):
-                self._charge(budget, row.amount, row.reserved)
+                _charge(budget, row.amount, row.reserved)
         return len(expired)
 
     def _renew(self, request_id: str, expires_ms: int) -> bool:
@@ -109,31 +109,50 @@ class LedgerTransaction:
             return False
         if row.state == "reaped":
             budgets = self._books.budgets_of(row)
-            if not all(budget.has_room(row.reserved - row.amount) for budget in budgets):
+            if _without_room(budgets, row.reserved - row.amount) is not None:
                 return False
             for budget in budgets:
                 budget.spent = max(budget.spent - row.amount, 0)
                 budget.reserved += row.reserved
-                self._books.changed(budget)
+                budget.is_changed = True
             row.state = "reserved"
         if row.state == "reserved":
             row.expires_ms = expires_ms
-            self._books.put("ledger_renew", row, [request_id, expires_ms])
+            self._books.put("ledger_renew", row, (request_id, expires_ms))
         return True
 
-    def _post(self, budget: BudgetRow, charged: int, released: int) -> BudgetChange:
-        """Charge a budget; return its change with the thresholds that it crosses."""
-        self._charge(budget, charged, released)
-        reached = budget.reached()
-        told = tuple(threshold for threshold in THRESHOLDS if budget.told < threshold <= reached)
-        if told:
-            budget.told = told[-1]
-        return BudgetChange(budget.scope, budget.name, budget.period, budget.limit, budget.spent, told)
+    def _refusal(self, account: Account, budget: BudgetRow) -> Refusal:
+        """Return the refusal of a budget without room, which notes that it has refused."""
+        first = not budget.refused and budget.told < THRESHOLDS[-1]
+        if not budget.refused:
+            budget.refused = 1
+            budget.is_changed = True
+        return Refusal(account, budget.spent, budget.reserved, first)
 
-    def _charge(self, budget: BudgetRow, charged: int, released: int) -> None:
-        budget.spent = min(budget.spent + charged, MAX_INTEGER)
-        budget.reserved -= released
-        self._books.changed(budget)
+
+def _without_room(budgets: Iterable[BudgetRow], amount: int) -> BudgetRow | None:
+    """Return the first budget that has no room for a reservation of `amount`."""
+    for budget in budgets:
+        if not budget.has_room(amount):
+            return budget
+    return None
+
+
+def _post(budget: BudgetRow, charged: int, released: int) -> BudgetChange:
+    """Charge a budget; return its change with the thresholds that it crosses."""
+    _charge(budget, charged, released)
+    told, reached = budget.told, budget.reached()
+    crossed: tuple[int, ...] = ()
+    if reached > told:
+        budget.told = reached
+        crossed = tuple([threshold for threshold in THRESHOLDS if told < threshold <= reached])
+    return BudgetChange(budget.scope, budget.name, budget.period, budget.limit, budget.spent, crossed)
+
+
+def _charge(budget: BudgetRow, charged: int, released: int) -> None:
+    budget.spent = min(budget.spent + charged, MAX_INTEGER)
+    budget.reserved -= released
+    budget.is_changed = True
 
 
 class LedgerStep(NamedTuple):
