@@ -8,7 +8,7 @@ from completions_mw.core.ports import Clock
 
 def request_id(seconds: float) -> str:
     """Return the id of a request that arrives so many seconds after the epoch."""
-    return RequestContext.begin(Clock(monotonic=lambda: 0.0, time=lambda: seconds)).id
+    return RequestContext(Clock(monotonic=lambda: 0.0, time=lambda: seconds)).id
 
 
 def test_ids_sort_by_the_time_of_arrival() -> None:

@@ -1,9 +1,8 @@
 """The request context: data about one request while it runs."""
 
 import re
-import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from os import urandom
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -28,23 +27,17 @@ class LostAttempt(NamedTuple):
     """The usage that the target reported; None if it reported none."""
 
 
-@dataclass(slots=True)
 class RequestContext:
-    """Request context: identity, timing, usage and outcome of one request. Holds no content and no key."""
+    """Request context: identity, timing, usage and outcome of one request. Holds no content and no key.
 
-    clock: Clock
-    id: str
-    """Id of the request: `req_` and 32 hexadecimal digits; sent as the header `x-request-id`.
+    What a request does not have is left to the class, since most requests have little of it.
 
-    The first 12 digits are the milliseconds since the epoch, so that ledgers have the rows of one time next to each other: where ids
-    have no order, each row changes a page of its own in the database.
+    Args:
+        clock: time.
+        is_http: whether the request came by HTTP.
+        debug: whether logs may quote exceptions.
     """
-    started: float
-    """Time of arrival, in seconds of the monotonic clock."""
-    is_http: bool = False
-    """Whether the request came by HTTP and is logged in the access log."""
-    debug: bool = False
-    """Whether logs may quote exceptions, which may quote the request."""
+
     is_open: bool = True
     """Whether the request is still running."""
     has_body: bool = False
@@ -90,15 +83,25 @@ class RequestContext:
     headers: Headers = ()
     """Response headers that steps have added, as the `x-ratelimit-` headers."""
 
+    def __init__(self, clock: Clock, *, is_http: bool = False, debug: bool = False) -> None:
+        self.clock = clock
+        self.id = f"req_{int(clock.time() * 1000):012x}{urandom(10).hex()}"
+        """Id of the request: `req_` and 32 hexadecimal digits; sent as the header `x-request-id`.
+
+        The first 12 digits are the milliseconds since the epoch, so that ledgers have the rows of one time next to each other: where
+        ids have no order, each row changes a page of its own in the database.
+        """
+        self.started = clock.monotonic()
+        """Time of arrival, in seconds of the monotonic clock."""
+        self.is_http = is_http
+        """Whether the request came by HTTP and is logged in the access log."""
+        self.debug = debug
+        """Whether logs may quote exceptions, which may quote the request."""
+
     @property
     def is_from_cache(self) -> bool:
         """Whether the answer came from the response cache, or from the call of an identical request."""
         return self.cache in ("hit", "coalesced")
-
-    @classmethod
-    def begin(cls, clock: Clock, *, is_http: bool = False, debug: bool = False) -> "RequestContext":
-        """Return the context of a request that has just arrived."""
-        return cls(clock, f"req_{int(clock.time() * 1000):012x}{secrets.token_hex(10)}", clock.monotonic(), is_http, debug)
 
     def ask(self, target: str) -> None:
         """Note that a target, `provider/model`, is asked now."""
@@ -116,8 +119,7 @@ class RequestContext:
 
     def adopt(self, other: "RequestContext") -> None:
         """Take over all that another context of the same request knows."""
-        for name in _FIELDS:
-            setattr(self, name, getattr(other, name))
+        vars(self).update(vars(other))
 
     def note_attempts(self, target: str | None, *, has_choice: bool) -> None:
         """Tell the client which target answered and how often one was asked; nothing where one was asked once, and there was no choice."""
@@ -141,9 +143,6 @@ class RequestContext:
             *(_ignored_headers(self.ignored) if self.ignored else ()),
             *((("x-completions-dropped", ", ".join(self.dropped)),) if self.dropped else ()),
         )
-
-
-_FIELDS: Final = tuple(field.name for field in fields(RequestContext))
 
 
 def _ignored_headers(names: tuple[str, ...]) -> Headers:

@@ -106,7 +106,7 @@ class Pipeline:
     async def handle(self, request: Request) -> Response[StreamBody]:
         """Answer an HTTP request. The only place where errors become responses."""
         debug = request.debug if self._debug is None else self._debug
-        context = RequestContext.begin(self._clock, is_http=True, debug=debug)
+        context = RequestContext(self._clock, is_http=True, debug=debug)
         if self._observer.observes_steps:
             self._observer.started("request", context)
         dialect: Dialect = self._chat
@@ -136,7 +136,7 @@ class Pipeline:
 
     def refuse(self, method: str, path: str) -> Response[bytes]:
         """Return the response to a request for a path that no route has; its body is left to the host app."""
-        context = RequestContext.begin(self._clock, is_http=True)
+        context = RequestContext(self._clock, is_http=True)
         error = self.routes.not_found(method, path)
         self._steps.end(context, error)
         response = self._chat.error_response(error)
@@ -206,7 +206,7 @@ class Pipeline:
             GatewayError: the request would be refused before its limits and budgets are asked.
         """
         dialect: ChatCompletions | Embeddings = self._chat if fields.get("input") is None else self._embeddings
-        context, parsed = RequestContext.begin(self._clock), dialect.parse_fields(fields)
+        context, parsed = RequestContext(self._clock), dialect.parse_fields(fields)
         return await self._steps.explain(context, parsed, caller, control)
 
     def models(self, caller: Caller | None) -> ModelList:
@@ -216,7 +216,7 @@ class Pipeline:
     async def _call(
         self, dialect: ChatCompletions | Embeddings, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl
     ) -> tuple[Completion | ChunkSource, RequestContext]:
-        context = RequestContext.begin(self._clock, debug=bool(self._debug))
+        context = RequestContext(self._clock, debug=bool(self._debug))
         if self._observer.observes_steps:
             self._observer.started("request", context)
         if caller is not None:
@@ -244,8 +244,9 @@ class Pipeline:
             return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
         headers = parse_headers(request.headers)
         context.client_request_id = headers.client_request_id
-        if headers.timeout_ms is not None:
-            context.deadline = context.started + headers.timeout_ms / 1000
+        terms = headers.terms
+        if terms.timeout_ms is not None:
+            context.deadline = context.started + terms.timeout_ms / 1000
         caller, is_by_key = await self._authenticate(context, headers, request)
         if route.methods == GET:
             models = self._catalog.visible(caller) if route.name == MODELS else None
@@ -256,13 +257,13 @@ class Pipeline:
         body, parsed = await self._read(context, request, headers.content_length, dialect)
         if parsed.ignored:
             context.note_ignored(parsed.ignored)
-        control = NO_DIRECTIVES if headers.cache_control is None else parse_cache_control(headers.cache_control)
+        control = NO_DIRECTIVES if terms.cache_control is None else parse_cache_control(terms.cache_control)
         if isinstance(parsed, KnownRequest):
-            found = None if headers.is_dry_run else await self._steps.recall(context, parsed, caller, control)
+            found = None if terms.is_dry_run else await self._steps.recall(context, parsed, caller, control)
             if found is not None:
                 return self._replayed(context, parsed, dialect, found)
             parsed = dialect.parse(body)
-        if headers.is_dry_run:
+        if terms.is_dry_run:
             explanation = await self._steps.explain(context, parsed, caller, control)
             self._steps.end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())

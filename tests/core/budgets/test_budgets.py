@@ -40,7 +40,7 @@ class Bank:
         clock = self.time.clock()
         self.ledger = ledger_on(open_database("memory://", blocking=True, clock=clock))
         self.budgets = Budgets(self.ledger, Settings.from_mapping({**SETTINGS, **settings}), clock, 30_000, on_budget)
-        self.exchange = RequestContext.begin(clock, debug=False)
+        self.exchange = RequestContext(clock, debug=False)
         self._count = 0
 
     def accounts(self, caller: Caller | None) -> list[Account]:
@@ -182,7 +182,7 @@ def test_without_a_ledger_nobody_with_a_budget_is_served(caplog: pytest.LogCaptu
     clock = FakeClock().clock()
     budgets = Budgets(None, Settings(), clock, 1000, None)
     caller = Caller("ada", budget=TEN)
-    exchange = RequestContext.begin(clock, debug=False)
+    exchange = RequestContext(clock, debug=False)
     with pytest.raises(ServiceUnavailableError) as caught:
         run_sync(budgets.reserve(Entry("req_1", "caller", "ada", "ada", "m", False, 0), 1, budgets.budgets_for(caller), exchange))
     assert caught.value.code == "budget_unavailable"

@@ -75,7 +75,7 @@ def charge_of(clock: FakeClock) -> Charge:
     entry = Entry("req_1", "key", "team", "team", "m", False, 0)
     estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
     charge = Charge(
-        RequestContext.begin(clock.clock()), entry, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None
+        RequestContext(clock.clock()), entry, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None
     )
     charge.grants = (Grant("req_1", (SLOT,), (), is_returned=True),)
     charge.holds_limits = True

@@ -37,7 +37,7 @@ def cut(received: int, error: GatewayError) -> GatewayError:
 def asked(seconds: float, *, heard: float | None = None, estimated: bool = False) -> RequestContext:
     """Return the context of a request whose target was asked so many seconds ago, and heard of after some of them."""
     clock = FakeClock()
-    context = RequestContext.begin(clock.clock())
+    context = RequestContext(clock.clock())
     context.ask("up/m")
     clock.advance(seconds)
     context.heard, context.estimated = heard, estimated
@@ -61,12 +61,12 @@ def test_failures_that_nobody_bills_are_free(error: Exception) -> None:
 
 
 def test_before_any_target_is_asked_leaving_is_free() -> None:
-    context = RequestContext.begin(FakeClock().clock())
+    context = RequestContext(FakeClock().clock())
     assert UsedTokens("reserved").of(context, ESTIMATE, None, ClientDisconnectedError()) == (Tokens(), False)
 
 
 def test_the_cut_answer_to_an_identical_request_is_charged_to_that_one() -> None:
-    context = RequestContext.begin(FakeClock().clock())
+    context = RequestContext(FakeClock().clock())
     assert UsedTokens("estimate").of(context, ESTIMATE, None, cut(100, UpstreamError("cut"))) == (Tokens(), False)
 
 

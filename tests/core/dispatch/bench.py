@@ -91,7 +91,7 @@ class Bench:
         self.context = self.arrive()
 
     def arrive(self) -> RequestContext:
-        self.context = RequestContext.begin(self.time.clock())
+        self.context = RequestContext(self.time.clock())
         return self.context
 
     def ends(self, name: str, *outcomes: GatewayError | None) -> "Bench":

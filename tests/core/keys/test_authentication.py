@@ -31,7 +31,7 @@ def authenticator(hook: Authenticate | None = None, now: float = 0, **key: Any) 
 
 def authenticate(rules: Authenticator, *authorization: str) -> tuple[Caller, bool]:
     headers = tuple(("authorization", value) for value in authorization)
-    context = RequestContext.begin(CLOCK)
+    context = RequestContext(CLOCK)
     return asyncio.run(rules.authenticate(context, parse_headers(headers), Request("POST", "/", headers)))
 
 

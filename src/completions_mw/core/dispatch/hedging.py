@@ -1,7 +1,7 @@
 """Hedging: a second target is asked if the first one takes longer than it mostly does, and the sooner answer counts (docs/routing.md)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import copy
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -95,7 +95,7 @@ class _Entry(Generic[T]):
     __slots__ = ("answer", "context", "error", "seconds", "target")
 
     def __init__(self, context: RequestContext, target: Target) -> None:
-        self.context = replace(context)
+        self.context = copy(context)
         self.target = target
         self.answer: T | None = None
         self.error: GatewayError | None = None

@@ -51,7 +51,7 @@ class Authenticator:
             AuthenticationError: no caller is found.
             ServiceUnavailableError: no caller is found and the stored keys cannot be read.
         """
-        token = _bearer_token(headers)
+        token = None if headers.authorization is None else _bearer_token(headers.authorization)
         unavailable = None
         try:
             caller = await self.find(token) if token else None
@@ -99,13 +99,11 @@ class Authenticator:
         return caller
 
 
-def _bearer_token(headers: RequestHeaders) -> str | None:
+def _bearer_token(authorization: str) -> str | None:
     """Return the bearer token, None if there is none, and "" for a header that cannot hold a key but may be meant for the host app."""
-    if not headers.authorization:
-        return None
-    if len(headers.authorization) > 1 or "," in headers.authorization[0] or len(headers.authorization[0]) > MAX_AUTHORIZATION_LENGTH:
+    if "," in authorization or len(authorization) > MAX_AUTHORIZATION_LENGTH:
         return ""
-    scheme, _, token = headers.authorization[0].strip().partition(" ")
+    scheme, _, token = authorization.strip().partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import Final
 
@@ -11,8 +12,9 @@ from completions_mw.http import Headers
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
 
-_SINGLE_HEADERS: Final = frozenset(
+_READ_HEADERS: Final = frozenset(
     {
+        "authorization",
         "cache-control",
         "content-type",
         "content-encoding",
@@ -23,6 +25,8 @@ _SINGLE_HEADERS: Final = frozenset(
         "x-request-timeout-ms",
     }
 )
+MAX_KNOWN_TERMS: Final = 256
+"""Number of `Terms` that are kept, each of headers of at most `MAX_HEADER_BYTES`."""
 CLOSE_HEADERS: Final[Headers] = (("connection", "close"),)
 """Headers of answers after which the end of the request is in doubt, or unread: what follows must not be read as another request."""
 _SWITCH: Final = {"0": False, "1": True}
@@ -32,22 +36,33 @@ _LENGTH_PATTERN = re.compile(r"[0-9]{1,10}")
 _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a client asks of each request in the same way. Read once for all of its requests, so nothing here may be a secret."""
+
+    is_json: bool | None
+    """Whether `Content-Type` is JSON in UTF-8; None without a type."""
+    is_encoded: bool
+    """Whether the body has a `Content-Encoding`."""
+    is_chunked: bool
+    """Whether the body has a `Transfer-Encoding`."""
+    cache_control: str | None
+    """Value of `Cache-Control`; of repeated headers joined by commas."""
+    timeout_ms: int | None
+    """Milliseconds in which the client wants its whole answer (docs/routing.md, Deadlines)."""
+    is_dry_run: bool
+    """Whether the client only wants to know what would happen to its request (docs/dry-runs.md)."""
+
+
 @dataclass(slots=True)
 class RequestHeaders:
     """The request headers that this endpoint reads."""
 
-    authorization: tuple[str, ...] = field(repr=False)
-    """All Authorization headers; more than one is refused."""
-    content_type: str | None
-    content_encoding: str | None
-    content_length: int | None
+    authorization: str | None = field(repr=False)
+    """Value of `Authorization`; of repeated headers joined by commas, which no key has."""
     client_request_id: str | None
-    cache_control: str | None = None
-    """Value of `Cache-Control`; of repeated headers joined by commas."""
-    timeout_ms: int | None = None
-    """Milliseconds in which the client wants its whole answer (docs/routing.md, Deadlines)."""
-    is_dry_run: bool = False
-    """Whether the client only wants to know what would happen to its request (docs/dry-runs.md)."""
+    content_length: int | None
+    terms: Terms
 
 
 def parse_headers(headers: Headers) -> RequestHeaders:
@@ -59,41 +74,50 @@ def parse_headers(headers: Headers) -> RequestHeaders:
     """
     if sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
         raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
-    authorization: tuple[str, ...] = ()
     named: dict[str, str] = {}
     for name, value in headers:
-        if name in _SINGLE_HEADERS:
+        if name in _READ_HEADERS:
             named[name] = value if name not in named else f"{named[name]},{value}"
-        elif name == "authorization":
-            authorization = (*authorization, value)
-    length, coding, id = named.get("content-length"), named.get("transfer-encoding"), named.get("x-client-request-id")
-    if coding is not None and coding.lower() != "chunked":
-        # Servers decode `chunked` only and leave other codings to the app (RFC 9112 section 6.1).
-        raise InvalidRequestError("The request has a Transfer-Encoding other than chunked.", headers=CLOSE_HEADERS)
-    if coding is not None and length is not None:
-        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=CLOSE_HEADERS)
-    if length is not None and not _LENGTH_PATTERN.fullmatch(length):
-        raise InvalidRequestError("The Content-Length header is not a length.", code="invalid_content_length", headers=CLOSE_HEADERS)
+    authorization, id = named.pop("authorization", None), named.pop("x-client-request-id", None)
+    length = named.pop("content-length", None)
+    terms = _terms_in(tuple(named.items()))
+    if length is not None:
+        if terms.is_chunked:
+            raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=CLOSE_HEADERS)
+        if not _LENGTH_PATTERN.fullmatch(length):
+            text = "The Content-Length header is not a length."
+            raise InvalidRequestError(text, code="invalid_content_length", headers=CLOSE_HEADERS)
     if id is not None and (len(id) > MAX_CLIENT_REQUEST_ID_LENGTH or not id.isascii()):
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
-    if (timeout := named.get("x-request-timeout-ms")) is not None and not (
-        _LENGTH_PATTERN.fullmatch(timeout) and 1 <= int(timeout) <= MAX_TIMEOUT_MS
-    ):
+    return RequestHeaders(authorization, id, None if length is None else int(length), terms)
+
+
+@lru_cache(MAX_KNOWN_TERMS)
+def _terms_in(headers: Headers) -> Terms:
+    """Return what headers say that no two requests of a client need to have apart.
+
+    Raises:
+        InvalidRequestError: a header has a value that it cannot have.
+    """
+    named = dict(headers)
+    coding, timeout, dry_run = named.get("transfer-encoding"), named.get("x-request-timeout-ms"), named.get("x-dry-run", "0")
+    if coding is not None and coding.lower() != "chunked":
+        # Servers decode `chunked` only and leave other codings to the app (RFC 9112 section 6.1).
+        raise InvalidRequestError("The request has a Transfer-Encoding other than chunked.", headers=CLOSE_HEADERS)
+    if timeout is not None and not (_LENGTH_PATTERN.fullmatch(timeout) and 1 <= int(timeout) <= MAX_TIMEOUT_MS):
         text = f"The X-Request-Timeout-Ms header must be a number of milliseconds from 1 to {MAX_TIMEOUT_MS}."
         raise InvalidRequestError(text, code="invalid_request_timeout")
-    size, dry_run = None if length is None else int(length), named.get("x-dry-run", "0")
     if dry_run not in _SWITCH:
         raise InvalidRequestError("The X-Dry-Run header must be 1 or 0.", code="invalid_dry_run")
-    return RequestHeaders(
-        authorization,
-        named.get("content-type") or None,
-        named.get("content-encoding"),
-        size,
-        id,
-        named.get("cache-control"),
-        None if timeout is None else int(timeout),
-        _SWITCH[dry_run],
+    type = named.get("content-type")
+    return Terms(
+        is_json=_JSON_PATTERN.fullmatch(type) is not None if type else None,
+        is_encoded=named.get("content-encoding", "identity").lower() != "identity",
+        is_chunked=coding is not None,
+        cache_control=named.get("cache-control"),
+        timeout_ms=None if timeout is None else int(timeout),
+        is_dry_run=_SWITCH[dry_run],
     )
 
 
@@ -110,10 +134,9 @@ def check_entity(headers: RequestHeaders, max_bytes: int, *, declared: bool) -> 
         UnsupportedMediaTypeError: the body has another type or charset, or a content encoding.
         RequestTooLargeError: the body has more than `max_bytes` bytes.
     """
-    if headers.content_encoding is not None and headers.content_encoding.lower() != "identity":
+    if headers.terms.is_encoded:
         raise UnsupportedMediaTypeError("Encoded request bodies are not supported: send plain JSON.", code="unsupported_content_encoding")
-    is_json = not declared if headers.content_type is None else _JSON_PATTERN.fullmatch(headers.content_type)
-    if not is_json:
+    if not headers.terms.is_json and (declared or headers.terms.is_json is not None):
         raise UnsupportedMediaTypeError("The Content-Type of the request must be application/json, in UTF-8.")
     if headers.content_length is not None and headers.content_length > max_bytes:
         raise body_too_large_error(max_bytes)
