@@ -13,6 +13,7 @@ from completions_mw import AsyncGateway, Gateway, Settings
 from completions_mw.http import Request
 from tests.support.admission import PATIENT
 from tests.support.redis_server import RedisServer
+from tests.support.whole_answer import whole_answer
 
 KEY = "sk-round-trips-0123456789"
 SCRIPTS = {
@@ -84,12 +85,8 @@ def asynchronous(settings: Settings, streams: list[bool], before_each: Callable[
         async with AsyncGateway(settings) as gateway:
             for stream in streams:
                 before_each()
-                response = await gateway.handle(request(stream))
-                if not isinstance(response.body, bytes):
-                    while not response.body.is_done:
-                        await response.body.__anext__()
-                    await response.body.aclose()
-        return response.status
+                status, _, _ = await whole_answer(await gateway.handle(request(stream)))
+        return status
 
     return asyncio.run(send())
 

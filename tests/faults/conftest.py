@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from completions_mw import AsyncGateway, Gateway, Request, Settings
 from tests.support.upstream import MockUpstream
+from tests.support.whole_answer import whole_answer
 
 KEY = "sk-canary-client-key"
 UPSTREAM_KEY = "sk-canary-upstream-key"
@@ -102,18 +103,17 @@ class AsyncClient:
         return [self.post("ok").status for _ in range(count)]
 
     async def asend(self, request: Request) -> Answer:
-        response = await self.gateway.handle(request)
-        if isinstance(response.body, bytes):
-            return Answer(response.status, dict(response.headers), response.body)
-        pieces = []
-        while not response.body.is_done:
-            pieces.append(await response.body.__anext__())
-        await response.body.aclose()
-        return Answer(response.status, dict(response.headers), b"".join(pieces))
+        return Answer(*await whole_answer(await self.gateway.handle(request)))
 
     def close(self) -> None:
         self.runner.run(self.gateway.close())
         self.runner.close()
+
+
+async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
+    """Read a whole answer; return its status."""
+    status, _, _ = await whole_answer(await gateway.handle(request(model, stream=stream)))
+    return status
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from completions_mw import AsyncGateway, Gateway, Request, Settings
 from completions_mw.core.resilience.store_health import StoreSnapshot
 from tests.faults.conftest import Answer
 from tests.support.waiting import wait_until
+from tests.support.whole_answer import whole_answer
 
 AT_ONCE = 8
 """Clients."""
@@ -103,7 +104,7 @@ class _AsyncRunning:
         return self._crowd.portal.call(self._rest)
 
     async def _rest(self) -> Answer:
-        answer = await _whole(self._response)
+        answer = Answer(*await whole_answer(self._response))
         return answer._replace(body=self._first + answer.body)
 
 
@@ -136,7 +137,7 @@ class AsyncCrowd:
         return _AsyncRunning(self, request)
 
     async def _send(self, request: Request) -> Answer:
-        return await _whole(await self.gateway.handle(request))
+        return Answer(*await whole_answer(await self.gateway.handle(request)))
 
     async def _send_all(self, requests: Sequence[Request]) -> list[Answer]:
         answers: list[Answer] = []
@@ -150,16 +151,6 @@ class AsyncCrowd:
             for request in requests:
                 group.start_soon(one, request)
         return answers
-
-
-async def _whole(response: Any) -> Answer:
-    if isinstance(response.body, bytes):
-        return Answer(response.status, dict(response.headers), response.body)
-    pieces = []
-    while not response.body.is_done:
-        pieces.append(await response.body.__anext__())
-    await response.body.aclose()
-    return Answer(response.status, dict(response.headers), b"".join(pieces))
 
 
 every_crowd = pytest.mark.parametrize("kind", [BlockingCrowd, AsyncCrowd], ids=["blocking", "async"])

@@ -14,8 +14,7 @@ from completions_mw.backends.http.connecting import connect_first
 from completions_mw.backends.http.httpx2.asynchronous import AsyncHttpx2Transport
 from completions_mw.backends.http.httpx2.blocking import BlockingHttpx2Transport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.body import StreamBody
-from tests.faults.conftest import request, settings_for
+from tests.faults.conftest import consume, request, settings_for
 from tests.support.logs import line
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream
@@ -32,18 +31,6 @@ def settings(upstream: MockUpstream) -> Settings:
 
 def check_nothing_left(pools: Mapping[Any, object]) -> None:
     assert all("0 active" in repr(pool) and "0 waiting" in repr(pool) for pool in pools.values()), pools
-
-
-async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
-    """Do what the ASGI adapter does."""
-    response = await gateway.handle(request(model, stream=stream))
-    if isinstance(response.body, StreamBody):
-        try:
-            while not response.body.is_done:
-                await response.body.__anext__()
-        finally:
-            await response.body.aclose()
-    return response.status
 
 
 async def stream_directly(gateway: AsyncGateway) -> int:

@@ -25,7 +25,6 @@ from completions_mw import AsyncGateway, Gateway
 from completions_mw.adapters.wsgi_client import ClientSocket
 from completions_mw.backends.http import AsyncTransport, BlockingTransport
 from completions_mw.blocking import BlockingIterator, run_sync
-from completions_mw.core.streaming.body import StreamBody
 from tests.faults.storm import AT_ONCE, MODELS, POOL, STAGES, request_for, settings_of
 from tests.faults.test_cancellation import check_nothing_left, on_loops, on_threads
 from tests.support.proxy import Blackhole, FaultProxy
@@ -33,6 +32,7 @@ from tests.support.silent_server import SilentServer
 from tests.support.upstream import MockUpstream
 from tests.support.upstream_exchange import RequestContext
 from tests.support.upstream_scenarios import ok
+from tests.support.whole_answer import whole_answer
 
 ROOT = Path(__file__).parents[2]
 ENDINGS = ("closed early", "never started", "dropped", "client left while it waited", "client left midway")
@@ -112,15 +112,8 @@ def check_that_every_moment_was_hit(upstream: MockUpstream) -> None:
 
 
 async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
-    """Do what the ASGI adapter does."""
-    response = await gateway.handle(request_for(model, stream=stream))
-    if isinstance(response.body, StreamBody):
-        try:
-            while not response.body.is_done:
-                await response.body.__anext__()
-        finally:
-            await response.body.aclose()
-    return response.status
+    status, _, _ = await whole_answer(await gateway.handle(request_for(model, stream=stream)))
+    return status
 
 
 async def cancel(gateway: AsyncGateway, count: int) -> None:

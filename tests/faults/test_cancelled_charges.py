@@ -7,8 +7,7 @@ import pytest
 
 from completions_mw import AsyncGateway, Settings
 from completions_mw.core.ports import Balance
-from completions_mw.core.streaming.body import StreamBody
-from tests.faults.conftest import KEY, UPSTREAM_KEY, request
+from tests.faults.conftest import KEY, UPSTREAM_KEY, consume
 from tests.support.stepping import CancelAt
 from tests.support.upstream import MockUpstream
 
@@ -30,18 +29,6 @@ def settings(upstream: MockUpstream, folder: Path) -> Settings:
             "stores": {"ledger": f"sqlite:///{folder}/ledger.db", "ledger_timeout": 30},
         }
     )
-
-
-async def consume(gateway: AsyncGateway, model: str, *, stream: bool) -> int:
-    """Do what the ASGI adapter does."""
-    response = await gateway.handle(request(model, stream=stream))
-    if isinstance(response.body, StreamBody):
-        try:
-            while not response.body.is_done:
-                await response.body.__anext__()
-        finally:
-            await response.body.aclose()
-    return response.status
 
 
 async def books_of(gateway: AsyncGateway) -> tuple[Balance, int, int]:

@@ -14,6 +14,7 @@ from completions_mw.adapters import asgi, wsgi
 from completions_mw.http import Request
 from tests.support.envelope import check_error
 from tests.support.grammar import check_completion, check_failed_stream, check_stream
+from tests.support.whole_answer import whole_answer
 from tests.upstreams.cases import CASES
 from tests.upstreams.cases.wire import UPSTREAM_KEY, Case, Form
 from tests.upstreams.reading import Answered, Charged, Reading, Refused, answered, compare, refused
@@ -90,17 +91,10 @@ class OnAsyncio:
         self.client = AsyncOpenAI(http_client=http, **CLIENT)
 
     def raw(self, request: Request) -> tuple[int, dict[str, str], bytes]:
-        return self._runner.run(self._raw(request))
+        async def read() -> tuple[int, dict[str, str], bytes]:
+            return await whole_answer(await self.gateway.handle(request))
 
-    async def _raw(self, request: Request) -> tuple[int, dict[str, str], bytes]:
-        response = await self.gateway.handle(request)
-        if isinstance(response.body, bytes):
-            return response.status, dict(response.headers), response.body
-        pieces = []
-        while not response.body.is_done:
-            pieces.append(await response.body.__anext__())
-        await response.body.aclose()
-        return response.status, dict(response.headers), b"".join(pieces)
+        return self._runner.run(read())
 
     def complete(self, fields: dict[str, Any]) -> Any:
         return self._runner.run(self.gateway.complete(**fields, key=KEY))
