@@ -151,6 +151,10 @@ POISON: dict[str, bytes] = {
     "no text": pack(key().digest, answer(), TTL_MS, 10**6).replace(b"up/m", b"\xff\xff\xff\xff"),
     "bomb": pack(key().digest, answer(), TTL_MS, 10**6)[:62] + zlib.compress(bytes(10**8), 9),
     "large": bytes(3 * MAX_BYTES),
+    **{f"choices {wrong!r}": altered(body=b'{"choices":%b}' % wrong) for wrong in (b'"x"', b"[1]")},
+    **{f"chunk {wrong!r}": altered(chunks=b'data: {"choices":%b}\n\n' % wrong) for wrong in (b'"x"', b"[1]")},
+    **{f"usage {wrong!r}": altered(usage=b'data: {"usage":%b}\n\n' % wrong) for wrong in (b"5", b'"x"', b"[1]", b'{"prompt_tokens":1}')},
+    "nested too deeply": altered(body=b'{"choices":' + b"[" * 5000),
 }
 
 
@@ -181,6 +185,9 @@ def test_a_value_that_never_expires_is_not_ours(shared: RedisStore) -> None:
     [name] = shared.server.command("KEYS", "*")
     shared.server.command("PERSIST", name)
     assert got(shared) is None
+    put(shared)
+    shared.server.command("PERSIST", name)
+    assert shared.run(shared.store.claim(key(), "me", TTL_MS)).is_leased, "nobody waits for it"
 
 
 def test_names_in_redis_hold_no_text_of_a_caller(shared: RedisStore) -> None:

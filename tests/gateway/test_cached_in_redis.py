@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from completions_mw.http import Headers
 from tests.support.admission import PATIENT
 from tests.support.cached_gateways import CachedGateway, HeldModel
 from tests.support.grammar import check_stream
@@ -84,6 +85,16 @@ def test_a_process_takes_over_from_a_dead_one(made: Made, kind: str, redis_serve
     assert (dead.calls, alive.calls) == (1, 1)
     leader.close()
     dead.release()
+
+
+@pytest.mark.parametrize("headers", [(), (("x-request-timeout-ms", "60000"),)], ids=["too long", "has a deadline"])
+def test_nobody_waits_for_another_process_for_ever(made: Made, kind: str, headers: Headers, redis_server: RedisServer) -> None:
+    gateway = made(kind, redis_server, HeldModel(), max_wait=20 if headers else 0.01)
+    gateway.send().read()
+    [name] = redis_server.command("KEYS", "completions_mw:answer:*")
+    gateway.call(gateway.gateway.cache.purge)
+    redis_server.command("SET", name.replace(name.rpartition(b":")[0], b"completions_mw:flight"), "somebody")
+    assert (gateway.send(headers=headers).cache, gateway.send(headers=headers).cache) == ("miss", "hit")
 
 
 def test_a_lease_is_renewed(made: Made, kind: str, redis_server: RedisServer) -> None:

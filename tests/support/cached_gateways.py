@@ -11,7 +11,7 @@ from typing import Any, Self
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from completions_mw import AsyncGateway, CacheStats, Gateway, Request, Settings
-from completions_mw.http import Response
+from completions_mw.http import Headers, Response
 from tests.hosts.base import CHAT, bearer
 from tests.support.waiting import wait_until
 
@@ -130,9 +130,9 @@ class CachedGateway:
     def __exit__(self, *failure: Any) -> None:
         self._stack.__exit__(*failure)
 
-    def send(self, key: str = "ada", control: str | None = None, **fields: Any) -> Reply:
+    def send(self, key: str = "ada", control: str | None = None, headers: Headers = (), **fields: Any) -> Reply:
         """Send a request, and return its response once it has begun."""
-        headers = (*bearer(KEYS[key]), ("content-type", "application/json"))
+        headers = (*bearer(KEYS[key]), ("content-type", "application/json"), *headers)
         if control is not None:
             headers = (*headers, ("cache-control", control))
         body = json.dumps({"model": "m", "messages": HELLO, **fields}).encode()

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
+from completions_mw.core.costs.tokens import is_usage
 from completions_mw.core.ports import StoredAnswer
 from completions_mw.core.streaming.replay import events_of
 from completions_mw.sse import DONE
@@ -78,11 +79,16 @@ def _checked(body: bytes, chunks: bytes, usage: bytes, target: bytes) -> StoredA
         *events, last_chunk, done = events_of(answer, include_usage=True)
         # An answer without a stream has embeddings.
         content = whole["choices" if chunks else "data"]
-        if done is not DONE or not content or not last_chunk.data["usage"] or not all(event.data["choices"] for event in events):
+        are_chunks = all(_is_list_of_objects(event.data["choices"]) for event in events)
+        if done is not DONE or not _is_list_of_objects(content) or not is_usage(last_chunk.data["usage"]) or not are_chunks:
             raise ForeignValueError
     except (ValueError, KeyError, TypeError):
         raise ForeignValueError from None
     return answer
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _checksum(digest: bytes, texts: bytes) -> bytes:

@@ -54,14 +54,15 @@ class RedisResponses:
     async def claim(self, key: CacheKey, owner: str, lease_ms: int) -> Claim:
         keys = [self._answer(key), self._flight(key)]
         arguments: list[Argument] = [self._max_bytes + VALUE_OVERHEAD, owner, lease_ms]
-        value, number = await self._scripts.run("answer_claim", keys, arguments)
-        if value:
+        # A second time where the value was not ours, which removes it.
+        for _ in range(2):
+            value, number = await self._scripts.run("answer_claim", keys, arguments)
+            if not value:
+                return Claim(is_granted=number in (_LEASED, _OPEN), is_leased=number == _LEASED)
             found = await self._found(key, value, number)
             if found is not None:
                 return Claim(found)
-            # The value was not ours, and is removed.
-            _, number = await self._scripts.run("answer_claim", keys, arguments)
-        return Claim(is_granted=number in (_LEASED, _OPEN), is_leased=number == _LEASED)
+        return Claim(is_granted=True)
 
     async def renew(self, owners: Mapping[CacheKey, str], lease_ms: int) -> None:
         await self._scripts.run("answer_renew", [self._flight(key) for key in owners], (lease_ms, *owners.values()))
@@ -109,13 +110,15 @@ class RedisResponses:
     async def _found(self, key: CacheKey, value: bytes, left_ms: int) -> FoundAnswer | None:
         try:
             answer, ttl_ms = unpack(key.digest, value, self._max_bytes)
+            if left_ms < 0:
+                # A value without an expiry was stored by somebody else's hand.
+                raise ForeignValueError
         except ForeignValueError:
             if self._log_lines.ready(self._monotonic()):
                 log_event(WARNING, "cache_value_refused", store="cache", model=key.model)
             await self._session.call("UNLINK", self._answer(key))
             return None
-        # A value without an expiry was stored by somebody else's hand.
-        return FoundAnswer(answer, max(0, ttl_ms - left_ms), left_ms) if left_ms >= 0 else None
+        return FoundAnswer(answer, max(0, ttl_ms - left_ms), left_ms)
 
     def _answer(self, key: CacheKey) -> bytes:
         return b"%b%b:%b:{%b}" % (self._answers, _hashed(key.scope), _hashed(key.model), key.digest.hex().encode())

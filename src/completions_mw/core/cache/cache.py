@@ -95,7 +95,8 @@ class ResponseCache:
         self._single_flight = SingleFlight(flights, settings.max_followers)
         self._background = background
         self._clock = clock
-        self._max_wait = settings.max_wait
+        self.max_wait = settings.max_wait
+        """Seconds for which a request waits for the call of another one."""
         self._lease_ms = int(settings.lease_ttl * 1000)
         self._keep_alive = keep_alive or None
         self._semantic = None if semantic is None else GuardedSemanticCache(semantic)
@@ -144,7 +145,7 @@ class ResponseCache:
             GatewayError: the call failed.
         """
         await self._single_flight.settle_dropped()
-        deadline = self._clock.monotonic() + self._max_wait
+        deadline = self._clock.monotonic() + self.max_wait
         # A new answer was asked for, and a flight may have begun long before; or a sooner one than others want.
         alone = plan.control.no_cache or call.has_deadline
         while True:

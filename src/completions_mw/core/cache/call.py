@@ -23,6 +23,11 @@ POLL_SECONDS: Final = (0.005, 0.01, 0.02, 0.05)
 class CallRegister(Protocol):
     """What a call needs of the cache."""
 
+    @property
+    def max_wait(self) -> float:
+        """Seconds for which a call waits for that of another process."""
+        ...
+
     async def claim(self, plan: CachePlan, owner: str) -> Claim:
         """Look for the answer again, and take the lease of the call if there is none."""
         ...
@@ -130,11 +135,15 @@ class LeadingCall:
             await self._register.give_back(self._plan, self._owner, is_shareable=True)
 
     async def _claim(self) -> Claim:
-        """Wait until this process may ask the upstream, or another one has stored the answer."""
-        owner = secrets.token_hex(8)
+        """Wait until this process may ask the upstream, or another one has stored the answer; in the end this process asks it too."""
+        if self.has_deadline:
+            return Claim(is_granted=True)
+        owner, now = secrets.token_hex(8), self._context.clock.monotonic
         claim = await self._register.claim(self._plan, owner)
-        polls = 0
+        polls, until = 0, now() + self._register.max_wait
         while claim.found is None and not claim.is_granted and not self.is_withdrawn:
+            if now() >= until:
+                return Claim(is_granted=True)
             await self._register.pause(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)])
             polls += 1
             claim = await self._register.claim(self._plan, owner)
