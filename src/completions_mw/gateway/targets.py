@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
+from hashlib import sha256
+from typing import Final, TypeVar
 
 from completions_mw.core.dispatch.parameters import TargetParams, limited_params
 from completions_mw.core.dispatch.targets import InProcessTarget, Target
@@ -18,6 +19,8 @@ from completions_mw.settings import EchoSettings, LlamaCppSettings, ModelSetting
 from completions_mw.settings.types import ModelKind, UnsupportedParams
 
 BackendT = TypeVar("BackendT", bound="Transport | Model")
+_NOT_IN_ANSWERS: Final = {"api_key", "api_keys", "forward_params", "headers", "proxy", "timeouts", "unknown_params", "unsupported_params"}
+"""Settings of providers that say who asks, in which way and how long, or which parameters a request keeps."""
 
 
 class Targets:
@@ -72,11 +75,13 @@ class Targets:
         """Return a function from the name and kind of a provider's model to its target, which all models that name it share."""
         if provider.is_local:
             ports, total = self._local_models(provider), self._settings.timeouts.total
-            ignored = _ignored(provider)
-            return cache(lambda model, kind: InProcessTarget(f"{name}/{model}", model, ports[kind], total, self._health(), ignored))
+            ignored, variant = _ignored(provider), _digest(provider)
+            return cache(
+                lambda model, kind: InProcessTarget(f"{name}/{model}", model, ports[kind], total, self._health(), ignored, variant)
+            )
         upstream, transport, settings = upstream_of(provider, self._custom), self._transport(provider), self._settings
         endpoints = endpoints_of(provider, upstream, self._custom)
-        credentials = self._credentials(name, provider)
+        credentials, digest = self._credentials(name, provider), _digest(provider)
         max_bytes = {"chat": settings.max_response_bytes, "embeddings": settings.embeddings.max_response_bytes}
         return cache(
             lambda model, kind: UpstreamTarget(
@@ -89,6 +94,7 @@ class Targets:
                 max_bytes[kind],
                 settings.max_event_bytes,
                 credentials,
+                provider=digest,
             )
         )
 
@@ -142,6 +148,11 @@ class Targets:
     async def aclose(self) -> None:
         for backend in self._backends_to_close:
             await backend.aclose()
+
+
+def _digest(provider: ProviderSettings) -> str:
+    """Return a digest of the settings of a provider, without those that its answers do not depend on, or that each target has by itself."""
+    return sha256(provider.model_dump_json(exclude=_NOT_IN_ANSWERS, fallback=repr).encode()).hexdigest()[:16]
 
 
 def _ignored(provider: LlamaCppSettings | EchoSettings) -> frozenset[str]:

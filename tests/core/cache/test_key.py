@@ -144,14 +144,39 @@ def test_tenants_share_and_may_be_told_not_to() -> None:
     assert sharing_label(ada, "global") == sharing_label(None, "global") != sharing_label(None, "tenant")
 
 
-def test_answers_are_not_found_once_another_policy_would_change_the_request() -> None:
-    keys = set()
-    for policy in ("reject", "drop", "clamp"):
-        tree = {"providers": {"claude": {"api": "anthropic", "unsupported_params": policy}}, "models": {"m": {"targets": ["claude/x"]}}}
-        made = policy_of(CacheSettings(enabled=True), ModelCacheSettings(), models_of(tree)["m"], is_function=False)
-        assert made is not None
-        keys.add(made.prefix)
-    assert len(keys) == 3
+def test_answers_are_not_found_once_the_settings_would_give_others() -> None:
+    providers: list[dict[str, Any]] = [
+        {"api": "openai", "base_url": "https://one.test/v1"},
+        {"api": "openai", "base_url": "https://other.test/v1"},
+        {"api": "azure", "resource": "one"},
+        {"api": "azure", "resource": "one", "api_version": "2024-10-21"},
+        {"api": "llama_cpp", "context": 512},
+        {"api": "llama_cpp", "context": 1024},
+        *({"api": "anthropic", "unsupported_params": policy} for policy in ("reject", "drop", "clamp")),
+    ]
+    prefixes = [prefix_of(provider) for provider in providers]
+    # This one sends the maximum of the settings where a request has none.
+    prefixes += [prefix_of({"api": "anthropic"}, max_output_tokens=maximum) for maximum in (10, 20)]
+    assert len(set(prefixes)) == len(prefixes)
+
+
+def test_settings_that_answers_do_not_depend_on_are_not_in_the_key() -> None:
+    plain = {"api": "anthropic", "base_url": "https://one.test"}
+    others: list[dict[str, Any]] = [
+        {"api_key": "x" * 20},
+        {"headers": {"x-team": "one"}},
+        {"timeouts": {"total": 5}},
+        {"api_keys": ["y" * 20, "z" * 20]},
+    ]
+    assert {prefix_of(plain | other) for other in others} == {prefix_of(plain)}
+    assert prefix_of({"api": "openai"}, max_output_tokens=10) == prefix_of({"api": "openai"}, max_output_tokens=20)
+
+
+def prefix_of(provider: dict[str, Any], **model: Any) -> bytes:
+    tree = {"providers": {"p": provider}, "models": {"m": {"targets": ["p/x"], **model}}}
+    made = policy_of(CacheSettings(enabled=True), ModelCacheSettings(), models_of(tree)["m"], is_function=False)
+    assert made is not None
+    return made.prefix
 
 
 def models_of(tree: dict[str, Any]) -> Mapping[str, CatalogModel]:

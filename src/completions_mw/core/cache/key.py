@@ -19,7 +19,7 @@ def model_prefix(name: str, targets: Iterable[str]) -> bytes:
 
     Args:
         name: model name that clients send.
-        targets: names of the model's targets with their policies, so that other answers are not found once the settings have changed.
+        targets: names and variants of the model's targets, so that answers are not found once the settings would give others.
     """
     return b"".join(map(_prefixed, (SCHEMA_VERSION, name.encode("utf-8", "surrogatepass"), _canonical(list(targets)).encode())))
 

@@ -10,7 +10,6 @@ from completions_mw.core.cache.key import content_of, digest_of, model_prefix
 from completions_mw.core.cache.known import KnownRequest
 from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.dispatch.catalog import CatalogModel
-from completions_mw.core.dispatch.targets import Target
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import CacheKey, FoundAnswer
 from completions_mw.core.validation.valid_request import ValidRequest
@@ -97,7 +96,7 @@ def policy_of(general: CacheSettings, own: ModelCacheSettings, model: CatalogMod
     merged = general.model_copy(update={name: value for name, value in own if value is not None})
     return CachePolicy(
         model.name,
-        model_prefix(model.name, map(_name_in_key, model.targets)),
+        model_prefix(model.name, (f"{target.name} {target.variant}" for target in model.targets)),
         int(merged.ttl * 1000),
         merged.when,
         merged.scope,
@@ -105,8 +104,3 @@ def policy_of(general: CacheSettings, own: ModelCacheSettings, model: CatalogMod
         merged.max_entry_bytes,
         TRUNCATED_REASONS if merged.truncated else COMPLETE_REASONS,
     )
-
-
-def _name_in_key(target: Target) -> str:
-    """Return the name of a target, and its policy for parameters that it does not take: its answers depend on both."""
-    return target.name if target.params is None else f"{target.name} {target.params.policy}"

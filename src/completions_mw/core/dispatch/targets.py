@@ -44,6 +44,11 @@ class Target(Protocol):
         ...
 
     @property
+    def variant(self) -> str:
+        """What its answers depend on beside its name and the request: the same text in each process with the same settings."""
+        ...
+
+    @property
     def is_local(self) -> bool:
         """Whether the model runs in this process."""
         ...
@@ -120,6 +125,7 @@ class InProcessTarget:
     health: TargetHealth
     ignored: frozenset[str] = frozenset()
     """Parameters that change nothing at this model, of which its clients are told."""
+    variant: str = ""
 
     async def complete(self, chat: Chat, options: CallOptions) -> Completion:
         return Completion(await self.port.complete(chat.request))

@@ -59,7 +59,14 @@ class UpstreamTarget:
     params: TargetParams | None = None
     maximum: int | None = None
     """Maximum of completion tokens for a request that sets none; None if the upstream needs none."""
+    provider: str = ""
+    """Digest of those settings of its provider that its answers depend on."""
     habits: Habits = field(default_factory=Habits)
+
+    @property
+    def variant(self) -> str:
+        policy = None if self.params is None else self.params.policy
+        return f"{self.provider} {policy} {self.maximum}"
 
     @property
     def total(self) -> float:
