@@ -3,12 +3,13 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from completions_mw import GatewayError, UsageRow
-from tests.support.cached_gateways import CachedGateway, HeldModel
+from tests.support.cached_gateways import CachedGateway, HeldModel, Made
 from tests.support.waiting import wait_until
 
 PRICED = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": 100}
@@ -17,22 +18,17 @@ COST = 5 * 1_000_000 + 3 * 2_000_000
 """Nano-dollars of such an answer."""
 ALIKE: dict[str, Any] = {"max_tokens": 50}
 """Requests that are equal for callers with a budget, and without: a budget sets a maximum for a request that has none."""
-Made = Callable[..., CachedGateway]
 
 
 @pytest.fixture(params=["blocking", "async"])
 def made(request: pytest.FixtureRequest) -> Iterator[Made]:
-    opened: list[CachedGateway] = []
-
     def make(model: Callable[[Any], Any], *, cache: dict[str, Any] | None = None, **tree: Any) -> CachedGateway:
         models = {"m": {**PRICED, "cache": {"enabled": True, **(cache or {})}}}
         tree = {"stores": {"ledger": "memory://", "ledger_timeout": 20}, "models": models, **tree}
-        opened.append(CachedGateway(request.param, {"m": model}, **tree).__enter__())
-        return opened[-1]
+        return opened.enter_context(CachedGateway(request.param, {"m": model}, **tree))
 
-    yield make
-    for gateway in opened:
-        gateway.__exit__(None, None, None)
+    with ExitStack() as opened:
+        yield make
 
 
 def keys(**of_ada: Any) -> dict[str, Any]:

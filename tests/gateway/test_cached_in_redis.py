@@ -1,34 +1,29 @@
 """Gateways that share a Redis share answers and calls (docs/caching.md). Each gateway stands for a process: it has flights of its own."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from completions_mw.http import Headers
 from tests.support.admission import PATIENT
-from tests.support.cached_gateways import CachedGateway, HeldModel
+from tests.support.cached_gateways import CachedGateway, HeldModel, Made
 from tests.support.grammar import check_stream
 from tests.support.logs import line
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-Made = Callable[..., CachedGateway]
-
 
 @pytest.fixture
 def made() -> Iterator[Made]:
-    opened: list[CachedGateway] = []
-
     def make(kind: str, server: RedisServer, model: HeldModel, patient: str = PATIENT, **cache: Any) -> CachedGateway:
         tree = {"cache": {"when": "always", **cache}, "stores": {"cache": server.url + patient}}
-        opened.append(CachedGateway(kind, {"m": model}, **tree).__enter__())
-        return opened[-1]
+        return opened.enter_context(CachedGateway(kind, {"m": model}, **tree))
 
-    yield make
-    for gateway in opened:
-        gateway.__exit__(None, None, None)
+    with ExitStack() as opened:
+        yield make
 
 
 @pytest.fixture(params=["blocking", "async"])

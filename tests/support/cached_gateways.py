@@ -172,3 +172,7 @@ class CachedGateway:
     def _pieces(self, body: Any) -> Iterator[bytes]:
         while not body.is_done:
             yield self.call(body.__anext__)
+
+
+Made = Callable[..., CachedGateway]
+"""Makes gateways that are closed when the test ends."""
