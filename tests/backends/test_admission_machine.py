@@ -1,4 +1,4 @@
-"""The memory store against a model that is too simple to be wrong, with virtual time (acceptance 5)."""
+"""The memory store against a model that is too simple to be wrong, with virtual time."""
 
 from dataclasses import dataclass, field
 

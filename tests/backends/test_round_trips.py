@@ -1,4 +1,4 @@
-"""What a whole request costs in Redis: one round trip to be let in, one to be finished (acceptance 8)."""
+"""What a whole request costs in Redis: one round trip to be let in, one to be finished."""
 
 import asyncio
 import hashlib

@@ -33,7 +33,7 @@ def blocks() -> int:
 
 @pytest.mark.parametrize("count", [pytest.param(20_000, id="20000"), pytest.param(1_000_000, id="1000000", marks=pytest.mark.soak)])
 def test_buckets_and_requests_that_are_over_leave_nothing(count: int) -> None:
-    """Acceptance 9; none of the requests is ever finished."""
+    """None of the requests is ever finished."""
     stand = MemoryStand()
 
     def pass_by(first: int, last: int) -> None:
