@@ -9,7 +9,6 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.charging.charge import CHECKPOINT_CHUNKS
 from tests.support.charging import Charging
 
-
 WORD = "say "
 """A token, by our estimate."""
 PROMPT = 9
