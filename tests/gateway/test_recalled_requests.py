@@ -20,7 +20,7 @@ from tests.support.cached_gateways import HELLO, HeldModel
 from tests.support.logs import line
 
 EMBEDDINGS = CHAT.replace("chat/completions", "embeddings")
-STEPS = 1500
+STEPS = 2000
 SECRETS = {name: f"sk-{name}-0123456789" for name in ("free", "ada", "eve", "few", "poor", "cheap", "dear", "slow", "gone", "late")}
 OFTEN = [SECRETS[name] for name in ("free", "ada", "eve", "dear")]
 RULES: dict[str, dict[str, Any]] = {
@@ -167,4 +167,4 @@ def test_known_bodies_and_read_ones_are_treated_alike(lines: list[dict[str, Any]
                 assert len({asked.gateway.cache.purge(**which) for asked in (known, read)}) == 1
         assert known.books() == read.books()
         assert [model.calls for model in known.models.values()] == [model.calls for model in read.models.values()]
-    assert parsed[True] - parsed[False] >= 100, "so many bodies were known"
+    assert parsed[True] - parsed[False] >= 60, "so many bodies were known"

@@ -254,7 +254,7 @@ class Pipeline:
             self._steps.end(context, None)
             return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
-        body, parsed = await self._read(context, request, headers.content_length, dialect)
+        body, parsed = await self._read(context, request, headers.content_length, dialect, caller)
         if parsed.ignored:
             context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if terms.cache_control is None else parse_cache_control(terms.cache_control)
@@ -278,16 +278,16 @@ class Pipeline:
             # What a target did not get of a request is worked out each time, from its fields: the next answer may be of another target.
             if not any(dropped_by(model.targets, target.name, parsed) for target in model.targets):
                 estimate = estimate_request(parsed, model.max_output_tokens, model.media)
-                self._known_bodies.add(dialect.path, body, KnownRequest.of(parsed, estimate))
+                self._known_bodies.add(dialect.path, caller, body, KnownRequest.of(parsed, estimate))
         return self._replayed(context, parsed, dialect, answer)
 
     async def _parse(
-        self, context: RequestContext, request: Request, length: int | None, dialect: Dialect
+        self, context: RequestContext, request: Request, length: int | None, dialect: Dialect, caller: Caller | None
     ) -> tuple[bytes, ValidRequest | KnownRequest]:
         """Return the body of a request, and the request in it."""
         body = await read_body(request, length, self._max_body_bytes)
         context.has_body = True
-        known = None if self._known_bodies is None else self._known_bodies.find(dialect.path, body)
+        known = None if self._known_bodies is None else self._known_bodies.find(dialect.path, caller, body)
         return body, known or dialect.parse(body)
 
     def _replayed(

@@ -12,7 +12,7 @@ from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.cache.known import KnownBodies
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd
-from completions_mw.core.cache.scopes import labels_named
+from completions_mw.core.cache.scopes import Sharing, labels_named
 from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
 from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
 from completions_mw.core.context import RequestContext
@@ -105,7 +105,8 @@ class ResponseCache:
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
         self._near = store.near
-        self.known_bodies = None if store.near is None else KnownBodies(flights.lock)
+        sharing: Sharing = "key" if any(policy.sharing == "key" for policy in policies.values()) else "tenant"
+        self.known_bodies = None if store.near is None else KnownBodies(flights, sharing)
         """Bodies that were answered from the store; None where no answer is in memory, so that `recall` would find none."""
 
     async def look_up(self, plan: CachePlan) -> tuple[FoundAnswer | None, CacheStatus]:

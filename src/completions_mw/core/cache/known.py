@@ -5,8 +5,10 @@ from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
 from completions_mw.core.cache.key import content_of
+from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.costs.tokens import TokenEstimate
-from completions_mw.core.ports.flights import Lock
+from completions_mw.core.keys.caller import Caller
+from completions_mw.core.ports import Flights
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.settings.types import ModelKind
 
@@ -48,36 +50,39 @@ class KnownRequest(NamedTuple):
 
 
 class KnownBodies:
-    """Requests by the SHA-256 of their bodies, the same for all callers: what a caller may ask, and for which answers, is not known here.
+    """Requests by the SHA-256 of their bodies. Callers who share no answers know of no body of each other, not even by the time it takes.
 
     Args:
-        lock: guards the table against threads.
+        flights: has the lock that guards the table against threads.
+        sharing: who shares answers, of the models that are cached; `key` if some of them keep callers apart.
     """
 
-    def __init__(self, lock: Lock) -> None:
-        self._lock = lock
+    def __init__(self, flights: Flights, sharing: Sharing) -> None:
+        self._flights = flights
+        self._sharing = sharing
         # Not a dict, which passes over what was deleted from its front each time that its first item is asked for.
         self._requests: OrderedDict[bytes, KnownRequest] = OrderedDict()
 
-    def find(self, path: str, body: bytes) -> KnownRequest | None:
+    def find(self, path: str, caller: Caller | None, body: bytes) -> KnownRequest | None:
         """Return the request that a body of a route is, None if it is not known.
 
         Args:
             path: path of the route, whose dialect the body is in.
+            caller: the caller; None for the host app itself.
             body: the body.
         """
-        return self._requests.get(_digest(path, body)) if len(body) <= MAX_BYTES else None
+        return self._requests.get(self._digest(path, caller, body)) if len(body) <= MAX_BYTES else None
 
-    def add(self, path: str, body: bytes, request: KnownRequest) -> None:
+    def add(self, path: str, caller: Caller | None, body: bytes, request: KnownRequest) -> None:
         """Know a body of a route from now on, if it is not too large."""
         if len(body) > MAX_BYTES:
             return
-        with self._lock:
-            self._requests[_digest(path, body)] = request
+        # The lock of a forked child is not that of its parent, whose threads may have held it.
+        with self._flights.lock:
+            self._requests[self._digest(path, caller, body)] = request
             if len(self._requests) > MAX_BODIES:
                 self._requests.popitem(last=False)
 
-
-def _digest(path: str, body: bytes) -> bytes:
-    # No path has a line feed.
-    return sha256(b"%b\n%b" % (path.encode(), body)).digest()
+    def _digest(self, path: str, caller: Caller | None, body: bytes) -> bytes:
+        # Neither a path nor a label has a line feed.
+        return sha256(b"%b\n%b\n%b" % (path.encode(), sharing_label(caller, self._sharing).encode(), body)).digest()
