@@ -160,3 +160,9 @@ class Time:
     @property
     def clock(self) -> Clock:
         return Clock(monotonic=time.monotonic, time=lambda: self.now)
+
+
+def balance(opened: Books, name: str = "key-1", scope: str = "key") -> tuple[int, int, int]:
+    """Return limit, spent and reserved of the only period of a budget."""
+    [found] = opened.run(opened.ledger.balances(scope, name))
+    return found.limit, found.spent, found.reserved

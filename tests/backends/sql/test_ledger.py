@@ -1,42 +1,21 @@
 """One contract for the ledgers of all databases."""
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from completions_mw.backends.sql import ledger_on
-from completions_mw.backends.sql.ledger_rows import BATCH_SIZE
-from completions_mw.backends.sql.sqlite.database import BlockingSqlite
-from completions_mw.backends.sql.sqlite.ledger import SqliteLedger
-from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Balance, BudgetChange, Refusal, Settlement, Tokens, UsageQuery
-from completions_mw.core.ports.usage import UsageBy
-from tests.support.ledgers import EXPIRED, KINDS, STARTED_MS, TTL_MS, Books, Time, account, address_of, books, entry, outcome, spend
-
-DAY_MS = 86_400_000
-
-
-@pytest.fixture(params=KINDS)
-def all_books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
-    with books(address_of(request.param, request, tmp_path), blocking=not request.param.endswith("-async"), clock=Time().clock) as opened:
-        yield opened
-
-
-def _balance(opened: Books, name: str = "key-1", scope: str = "key") -> tuple[int, int, int]:
-    [balance] = opened.run(opened.ledger.balances(scope, name))
-    return balance.limit, balance.spent, balance.reserved
+from tests.support.ledgers import EXPIRED, TTL_MS, Books, account, balance, entry, outcome, spend
 
 
 def test_what_is_reserved_is_settled_with_what_it_cost(all_books: Books) -> None:
     run, ledger = all_books[:2]
     assert run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS)) is None
-    assert _balance(all_books) == (1000, 0, 300)
+    assert balance(all_books) == (1000, 0, 300)
 
     assert run(ledger.settle(entry("a"), outcome(120))) == [BudgetChange("key", "key-1", "2026-11", 1000, 120, ())]
 
-    assert _balance(all_books) == (1000, 120, 0)
+    assert balance(all_books) == (1000, 120, 0)
 
 
 def test_a_reservation_fits_to_the_last_nano_dollar_and_not_beyond(all_books: Books) -> None:
@@ -58,11 +37,11 @@ def test_two_accounts_are_charged_both_or_not_at_all(all_books: Books, poor: int
     refusal = run(ledger.reserve(entry("a"), 100, accounts, TTL_MS))
 
     assert refusal == Refusal(accounts[poor], 0, 0, True)
-    assert _balance(all_books) == (limits[0], 0, 0)
-    assert _balance(all_books, "tenant-1", "tenant") == (limits[1], 0, 0)
+    assert balance(all_books) == (limits[0], 0, 0)
+    assert balance(all_books, "tenant-1", "tenant") == (limits[1], 0, 0)
     assert run(spend(ledger, "b", 99, 80, accounts))
-    assert _balance(all_books) == (limits[0], 80, 0)
-    assert _balance(all_books, "tenant-1", "tenant") == (limits[1], 80, 0)
+    assert balance(all_books) == (limits[0], 80, 0)
+    assert balance(all_books, "tenant-1", "tenant") == (limits[1], 80, 0)
 
 
 def test_everything_may_be_said_twice(all_books: Books) -> None:
@@ -71,14 +50,14 @@ def test_everything_may_be_said_twice(all_books: Books) -> None:
         assert run(ledger.reserve(entry("a"), 300, [account(300)], TTL_MS)) is None
     for _ in range(2):
         run(ledger.checkpoint("a", 50, Tokens(1, 1)))
-    assert _balance(all_books) == (300, 0, 300)
+    assert balance(all_books) == (300, 0, 300)
     assert len(run(ledger.settle(entry("a"), outcome(120)))) == 1
     assert run(ledger.settle(entry("a"), outcome(130))) == []
     assert run(ledger.reserve(entry("a"), 300, [account(300)], TTL_MS)) is None
-    assert _balance(all_books) == (300, 120, 0)
+    assert balance(all_books) == (300, 120, 0)
     for _ in range(2):
         assert run(ledger.reap()) == 0
-    assert _balance(all_books) == (300, 120, 0)
+    assert balance(all_books) == (300, 120, 0)
 
 
 def test_an_outcome_without_a_reservation_is_a_row_and_no_charge(all_books: Books) -> None:
@@ -99,8 +78,8 @@ def test_an_expired_reservation_is_posted_at_its_checkpoint(all_books: Books) ->
     assert run(ledger.reap()) == 1
     assert run(ledger.reap()) == 0
 
-    assert _balance(all_books) == (1000, 120, 0)
-    assert _balance(all_books, "tenant-1", "tenant") == (500, 120, 0)
+    assert balance(all_books) == (1000, 120, 0)
+    assert balance(all_books, "tenant-1", "tenant") == (500, 120, 0)
     [row] = run(ledger.usage(UsageQuery("key")))
     assert (row.requests, row.prompt_tokens, row.completion_tokens, row.cost_nano, row.estimated) == (1, 10, 5, 120, 1)
 
@@ -111,7 +90,7 @@ def test_a_renewed_reservation_does_not_expire(all_books: Books) -> None:
     assert run(ledger.renew(["unknown", "a"], TTL_MS)) == ["unknown"]
     assert run(ledger.renew([], TTL_MS)) == []
     assert run(ledger.reap()) == 0
-    assert _balance(all_books) == (1000, 0, 300)
+    assert balance(all_books) == (1000, 0, 300)
 
 
 def test_a_reservation_that_was_reaped_is_taken_anew_where_there_is_room(all_books: Books) -> None:
@@ -122,19 +101,19 @@ def test_a_reservation_that_was_reaped_is_taken_anew_where_there_is_room(all_boo
     run(ledger.checkpoint("a", 30, Tokens(10, 5)))
     run(ledger.reap())
     run(ledger.reserve(entry("b"), 40, accounts, TTL_MS))
-    assert _balance(all_books) == (200, 30, 40)
+    assert balance(all_books) == (200, 30, 40)
 
     assert run(ledger.renew(["a", "b"], TTL_MS)) == ["a"]
-    assert _balance(all_books) == (200, 30, 40)
+    assert balance(all_books) == (200, 30, 40)
     run(ledger.settle(entry("b"), outcome(20)))
     assert run(ledger.renew(["a", "b"], TTL_MS)) == []
-    assert _balance(all_books) == (200, 20, 100)
-    assert _balance(all_books, "tenant-1", "tenant") == (120, 20, 100)
+    assert balance(all_books) == (200, 20, 100)
+    assert balance(all_books, "tenant-1", "tenant") == (120, 20, 100)
 
     run(ledger.checkpoint("a", 60, Tokens(10, 20)))
     assert run(ledger.reap()) == 0
     run(ledger.settle(entry("a"), outcome(80)))
-    assert _balance(all_books) == (200, 100, 0)
+    assert balance(all_books) == (200, 100, 0)
     assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 100
 
 
@@ -147,7 +126,7 @@ def test_settled_ones_are_not_renewed_and_neither_they_nor_reaped_ones_checkpoin
     for request_id in ("reaped", "settled", "unknown"):
         run(ledger.checkpoint(request_id, 90, Tokens()))
     assert run(ledger.reap()) == 0
-    assert _balance(all_books) == (1000, 60, 0)
+    assert balance(all_books) == (1000, 60, 0)
     assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 60
 
 
@@ -161,7 +140,7 @@ def test_a_late_settlement_corrects_upward_only_and_once(all_books: Books, cost:
     assert run(ledger.settle(entry("a"), outcome(cost))) == [BudgetChange("key", "key-1", "2026-11", 200, spent, told)]
     assert run(ledger.settle(entry("a"), outcome(cost + 1))) == []
 
-    assert _balance(all_books) == (200, spent, 0)
+    assert balance(all_books) == (200, spent, 0)
     [row] = run(ledger.usage(UsageQuery("key")))
     assert (row.cost_nano, row.completion_tokens, row.estimated) == (spent, 20, 0)
 
@@ -179,7 +158,7 @@ def test_who_holds_a_reservation_is_not_refused_when_asking_again(all_books: Boo
     run, ledger = all_books[:2]
     run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS))
     assert run(ledger.reserve(entry("a"), 100, [account(100)], TTL_MS)) is None
-    assert _balance(all_books) == (100, 0, 100)
+    assert balance(all_books) == (100, 0, 100)
 
 
 def test_each_threshold_is_told_once(all_books: Books) -> None:
@@ -240,7 +219,7 @@ def test_a_lowered_limit_refuses_and_ends_nothing(all_books: Books) -> None:
 def test_what_costs_more_than_it_reserved_is_charged(all_books: Books) -> None:
     run, ledger = all_books[:2]
     assert run(spend(ledger, "a", 10, 5000, [account(100)]))
-    assert _balance(all_books) == (100, 5000, 0)
+    assert balance(all_books) == (100, 5000, 0)
 
 
 @pytest.mark.parametrize(
@@ -281,130 +260,7 @@ def test_every_nano_dollar_is_counted(all_books: Books) -> None:
     assert run(spend(ledger, "a", spent, spent, [account(2**60)]))
     for at in range(3):
         assert run(spend(ledger, f"b{at}", 1, 1, [account(2**60)]))
-    assert _balance(all_books) == (2**60, spent + 3, 0)
-
-
-@pytest.mark.parametrize(
-    ("by", "groups"),
-    [
-        ("key", {"": 1, "key-1": 2, "key-2": 4}),
-        ("tenant", {"tenant-1": 3, "tenant-2": 4}),
-        ("model", {"gpt": 5, "other": 2}),
-        ("day", {"2026-11-18": 1, "2026-11-19": 6}),
-    ],
-    ids=["key", "tenant", "model", "day"],
-)
-def test_usage_is_summed_by_groups_in_order(all_books: Books, by: UsageBy, groups: dict[str, int]) -> None:
-    run, ledger = all_books[:2]
-    run(ledger.settle(entry("a", key=""), outcome(1)))
-    run(ledger.settle(entry("b", started_ms=STARTED_MS + DAY_MS, model="other"), outcome(2)))
-    run(ledger.settle(entry("c", started_ms=STARTED_MS + DAY_MS, key="key-2", tenant="tenant-2"), outcome(4, estimated=True)))
-    run(ledger.reserve(entry("running"), 8, [account(100)], TTL_MS))
-
-    rows = run(ledger.usage(UsageQuery(by)))
-
-    assert {row.group: row.cost_nano for row in rows} == groups
-    assert [row.group for row in rows] == sorted(groups)
-    assert sum(row.requests for row in rows) == 3
-    assert sum(row.estimated for row in rows) == 1
-    assert (sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)) == (30, 60)
-    assert (sum(row.cached_tokens for row in rows), sum(row.reasoning_tokens for row in rows)) == (9, 12)
-
-
-def test_a_key_and_a_caller_of_one_name_are_counted_apart(all_books: Books) -> None:
-    run, ledger = all_books[:2]
-    for cost, scope in enumerate(("key", "caller", "app"), 1):
-        run(ledger.settle(entry(scope, key="" if scope == "app" else "ada")._replace(scope=scope), outcome(cost)))
-
-    rows = run(ledger.usage(UsageQuery("key")))
-
-    assert [(row.group, row.scope, row.cost_nano) for row in rows] == [("", "app", 3), ("ada", "caller", 2), ("ada", "key", 1)]
-    assert [row.cost_nano for row in run(ledger.usage(UsageQuery("day", key="ada")))] == [1]
-    assert [row.cost_nano for row in run(ledger.usage(UsageQuery("day", caller="ada")))] == [2]
-    assert [(row.group, row.scope) for row in run(ledger.usage(UsageQuery("tenant")))] == [("tenant-1", "")]
-
-
-@pytest.mark.parametrize(
-    ("query", "cost"),
-    [
-        (UsageQuery("day", since_ms=STARTED_MS + 1), 6),
-        (UsageQuery("day", since_ms=STARTED_MS, until_ms=STARTED_MS + 1), 1),
-        (UsageQuery("day", until_ms=STARTED_MS + 2), 3),
-        (UsageQuery("day", key="key-2"), 4),
-        (UsageQuery("day", tenant="tenant-2"), 4),
-        (UsageQuery("day", model="other"), 2),
-        (UsageQuery("day", model="other", key="key-2"), 0),
-    ],
-    ids=["since", "from-until", "until", "key", "tenant", "model", "both"],
-)
-def test_usage_of_some_requests_only(all_books: Books, query: UsageQuery, cost: int) -> None:
-    run, ledger = all_books[:2]
-    run(ledger.settle(entry("a"), outcome(1)))
-    run(ledger.settle(entry("b", started_ms=STARTED_MS + 1, model="other"), outcome(2)))
-    run(ledger.settle(entry("c", started_ms=STARTED_MS + 2, key="key-2", tenant="tenant-2"), outcome(4)))
-    assert sum(row.cost_nano for row in run(ledger.usage(query))) == cost
-
-
-def test_pruning_forgets_the_old_and_keeps_what_is_under_way(all_books: Books) -> None:
-    run, ledger = all_books[:2]
-    old, new = STARTED_MS - 1, STARTED_MS
-    run(ledger.settle(entry("old", started_ms=old), outcome(1)))
-    run(ledger.settle(entry("new", started_ms=new), outcome(2)))
-    run(ledger.reserve(entry("reaped", started_ms=old), 4, [account(100)], EXPIRED))
-    run(ledger.reap())
-    run(ledger.reserve(entry("running", started_ms=old), 8, [account(100)], TTL_MS))
-
-    assert not run(ledger.prune(STARTED_MS))
-
-    assert [(row.requests, row.cost_nano) for row in run(ledger.usage(UsageQuery("model")))] == [(1, 2)]
-    run(ledger.settle(entry("running", started_ms=old), outcome(5)))
-    assert _balance(all_books) == (100, 5, 0)
-
-
-def test_pruning_works_in_batches(all_books: Books) -> None:
-    run = all_books.run
-    for at in range(5):
-        run(spend(all_books.ledger, f"{at}", 1, 1, [account(1, period=f"2025-0{at + 1}")]))
-    ledger = ledger_on(all_books.database, batch=2)
-    left = []
-    while run(ledger.prune(STARTED_MS + 1)):
-        left.append((sum(row.requests for row in run(ledger.usage(UsageQuery("key")))), len(run(ledger.balances("key", "key-1")))))
-    assert left == [(3, 5), (1, 5), (0, 3), (0, 1)]
-    assert run(ledger.balances("key", "key-1")) == []
-
-
-def test_pruning_takes_the_budgets_of_periods_that_have_ended(all_books: Books) -> None:
-    run, ledger = all_books[:2]
-    ended = ["2026-11-18T10", "2026-11-17", "2026-W46", "2026-10", "2025-12"]
-    kept = ["2026-11-18T11", "2026-11-18T12", "2026-11-18", "2026-W47", "2027-W01", "2026-11", "total", "something-else"]
-    for period in ended + kept:
-        run(spend(ledger, period, 1, 1, [account(100, period=period)]))
-    run(ledger.reserve(entry("running"), 1, [account(100, period="2026-09")], TTL_MS))
-
-    run(ledger.prune(STARTED_MS))
-
-    balances = run(ledger.balances("key", "key-1"))
-    assert [balance.period for balance in balances] == sorted([*kept, "2026-09"], reverse=True)
-
-
-def test_memory_keeps_the_rows_of_a_day() -> None:
-    with books("memory://", blocking=True, clock=Time().clock) as opened:
-        run, ledger = opened[:2]
-        run(spend(ledger, "old", 1, 1, [account(1, period="2026-10")]))
-        run(ledger.settle(entry("older", started_ms=STARTED_MS - DAY_MS - 1), outcome(1)))
-        for at in range(BATCH_SIZE):
-            run(ledger.settle(entry(f"{at}", started_ms=STARTED_MS - DAY_MS), outcome(1)))
-        [row] = run(ledger.usage(UsageQuery("key")))
-        assert row.requests == BATCH_SIZE + 1
-        assert run(ledger.balances("key", "key-1")) == []
-
-
-def test_memory_keeps_so_many_rows() -> None:
-    ledger = SqliteLedger(BlockingSqlite(None, Time().clock), batch=5, kept_in_memory=3)
-    for at in range(5):
-        run_sync(ledger.settle(entry(f"{at}", started_ms=STARTED_MS + at, model=f"{at}"), outcome(1)))
-    assert [row.group for row in run_sync(ledger.usage(UsageQuery("model")))] == ["1", "2", "3", "4"]
-    run_sync(ledger.aclose())
+    assert balance(all_books) == (2**60, spent + 3, 0)
 
 
 def test_a_request_of_which_nothing_is_known_is_charged_to_its_budgets(all_books: Books) -> None:
@@ -417,7 +273,7 @@ def test_a_request_of_which_nothing_is_known_is_charged_to_its_budgets(all_books
 
     assert {(change.scope, change.spent, change.crossed) for change in changes} == {("key", 710, (50,)), ("tenant", 700, ())}
     assert run(ledger.settle(entry("a"), outcome(700), accounts)) == []
-    assert (_balance(all_books), _balance(all_books, "tenant-1", "tenant")) == ((1000, 710, 0), (5000, 700, 0))
+    assert (balance(all_books), balance(all_books, "tenant-1", "tenant")) == ((1000, 710, 0), (5000, 700, 0))
     assert sum(row.cost_nano for row in run(ledger.usage(UsageQuery("key")))) == 710
     assert run(ledger.reserve(entry("b"), 291, accounts, TTL_MS)) == Refusal(accounts[0], 710, 0, True)
 
@@ -427,10 +283,10 @@ def test_what_a_dead_process_has_left_is_posted_unless_the_request_runs(all_book
     left = Settlement(entry("a"), outcome(70), (account(1000),))
     assert run(ledger.reserve(entry("a"), 300, [account(1000)], TTL_MS)) is None
     assert run(ledger.adopt(left, TTL_MS)) is None
-    assert _balance(all_books) == (1000, 0, 300)
+    assert balance(all_books) == (1000, 0, 300)
 
     assert run(ledger.renew(["a"], TTL_MS // 3)) == []
     assert run(ledger.adopt(left, TTL_MS)) == [BudgetChange("key", "key-1", "2026-11", 1000, 70, ())]
-    assert _balance(all_books) == (1000, 70, 0)
+    assert balance(all_books) == (1000, 70, 0)
     assert run(ledger.adopt(left, TTL_MS)) == []
     assert run(ledger.adopt(left._replace(entry=entry("b")), TTL_MS)) == [BudgetChange("key", "key-1", "2026-11", 1000, 140, ())]

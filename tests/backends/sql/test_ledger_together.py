@@ -1,6 +1,5 @@
 """Requests at the same time, in threads, tasks and processes: the ledgers of all databases stay exact."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,9 @@ from typing import Any
 import pytest
 
 from completions_mw.core.ports import StoreRefusalError, Tokens, UsageQuery
-from tests.support.ledgers import EXPIRED, KINDS, TTL_MS, Books, Race, Time, account, address_of, books, entry, outcome, race, spend
+from tests.support.ledgers import EXPIRED, TTL_MS, Books, Race, account, address_of, balance, books, entry, outcome, race, spend
 
 SHARED = ["sqlite", "postgres"]
-
-
-@pytest.fixture(params=KINDS)
-def all_books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
-    with books(address_of(request.param, request, tmp_path), blocking=not request.param.endswith("-async"), clock=Time().clock) as opened:
-        yield opened
-
-
-def _balance(opened: Books, name: str = "key-1", scope: str = "key") -> tuple[int, int, int]:
-    [balance] = opened.run(opened.ledger.balances(scope, name))
-    return balance.limit, balance.spent, balance.reserved
 
 
 def test_many_at_once_never_overshoot(all_books: Books) -> None:
@@ -29,8 +17,8 @@ def test_many_at_once_never_overshoot(all_books: Books) -> None:
     accounts = [account(1000), account(700, "tenant-1", "tenant")]
     served = all_books.run.together([partial(spend, ledger, f"{at}", 50, 50, accounts) for at in range(40)])
     assert sum(served) == 14
-    assert _balance(all_books) == (1000, 700, 0)
-    assert _balance(all_books, "tenant-1", "tenant") == (700, 700, 0)
+    assert balance(all_books) == (1000, 700, 0)
+    assert balance(all_books, "tenant-1", "tenant") == (700, 700, 0)
 
 
 def test_many_who_settle_at_once_tell_each_threshold_once(all_books: Books) -> None:
@@ -55,7 +43,7 @@ def test_one_request_that_is_settled_and_reaped_at_once_is_posted_once(all_books
     )
 
     assert sum(counts[0::3]) + sum(counts[2::3]) == 10
-    assert _balance(all_books) == (1000, 300, 0)
+    assert balance(all_books) == (1000, 300, 0)
 
 
 @pytest.mark.parametrize("kind", ["sqlite-async", "postgres-async"])
@@ -71,7 +59,7 @@ def test_requests_at_the_same_time_share_transactions(kind: str, request: pytest
         served = sum(opened.run.together([partial(spend_often, client) for client in range(32)]))
         assert served == 32 * 5
         assert (opened.database.transactions - before) / served <= 0.3
-        assert _balance(opened) == (10**6, 161, 0)
+        assert balance(opened) == (10**6, 161, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"status": "no number"}, {"total_ms": 2**70}], ids=["type", "size"])
@@ -99,8 +87,8 @@ def test_four_processes_never_overshoot(kind: str, request: pytest.FixtureReques
 
     assert 200 - sum(map(len, refusals)) == 100
     with books(address, blocking=True) as opened:
-        assert _balance(opened, "tenant-1", "tenant") == (1000, 1000, 0)
-        spent = [_balance(opened, f"key-{at}")[1] for at in range(4)]
+        assert balance(opened, "tenant-1", "tenant") == (1000, 1000, 0)
+        spent = [balance(opened, f"key-{at}")[1] for at in range(4)]
         assert sum(spent) == 1000
         assert max(spent) <= 300
         assert sum(row.cost_nano for row in opened.run(opened.ledger.usage(UsageQuery("key")))) == 1000
