@@ -1,7 +1,6 @@
 """Requests that OpenAI's API would refuse are refused in its words, and no others (docs/contract.md, Validation)."""
 
 import json
-import traceback
 from typing import Any
 
 import pytest
@@ -10,26 +9,16 @@ from openai.types.chat import ChatCompletionMessage
 from completions_mw.core.validation.json_body import Bounds, normalise, parse_json_body
 from completions_mw.core.validation.request import Chat, validate
 from completions_mw.core.validation.vendor_params import ParamPolicy
-from completions_mw.errors import InvalidRequestError, error_body, error_response
+from completions_mw.errors import InvalidRequestError, error_body
 from completions_mw.schemas import ChatRequest, UserMessage
 from tests.conformance.corpus import BASE, MESSAGES, OPTIONAL_FIELDS, ORDER_ROWS, ROWS, Row
+from tests.core.validation.refused import refusal, said_of
 
 TEXT_ROLES = ("system", "developer", "tool", "function")
 
 
 def check(body: bytes) -> Chat:
     return validate(parse_json_body(body, Bounds()))
-
-
-def refusal(fragment: dict[str, Any]) -> InvalidRequestError:
-    with pytest.raises(InvalidRequestError) as caught:
-        validate({**BASE, **fragment})
-    return caught.value
-
-
-def said_of(fragment: dict[str, Any]) -> tuple[str | None, str | None, str]:
-    error = refusal(fragment)
-    return error.code, error.param, error.message
 
 
 @pytest.mark.parametrize("row", [row for row in (*ROWS, *ORDER_ROWS) if row.status == 400], ids=lambda row: row.id)
@@ -339,56 +328,6 @@ def test_the_fields_given_are_not_changed() -> None:
     fields = {**BASE, "n": None, "min_p": 1}
     validate(fields, policy=ParamPolicy("ignore"))
     assert fields == {**BASE, "n": None, "min_p": 1}
-
-
-@pytest.mark.parametrize("secret", ["sk-canary-0123456789abcdef", "sk-canary", "x" * 17], ids=str)
-@pytest.mark.parametrize(
-    "place",
-    ["verbosity", "reasoning_effort", "service_tier", "tool_choice", "temperature", "messages", "stop"],
-)
-def test_a_secret_in_the_wrong_field_is_not_echoed(place: str, secret: str) -> None:
-    value = {"stop": {"x": secret}, "messages": [{"role": secret}]}.get(place, secret)
-    error = refusal({place: value})
-    assert secret not in str(error_body(error))
-    assert secret not in "".join(traceback.format_exception(error))
-
-
-def test_long_numbers_are_shortened() -> None:
-    assert said_of({"n": -(10**40)})[2] == "Invalid 'n': integer below minimum value. Expected a value >= 1, but got -10...000 instead."
-    assert refusal({"n": -(10**5000)}).code == "integer_below_min_value"
-
-
-@pytest.mark.parametrize(
-    "fragment",
-    [
-        {"\x01" * 100_000: 1},
-        {"metadata": {"\x01" * 100_000: "v"}},
-        {"metadata": {"\x01" * 100_000: 1}},
-        {"logit_bias": {"\U0001f600" * 100_000: "v"}},
-        {"stream_options": {"\x01" * 100_000: 1}},
-        {"verbosity": "\x01" * 100_000},
-        {"messages": [{"role": "\x01" * 100_000}]},
-    ],
-    ids=["unknown", "metadata-name", "metadata-value", "logit_bias", "stream_options", "value", "role"],
-)
-def test_an_error_is_small_whatever_was_sent(fragment: dict[str, Any]) -> None:
-    assert len(error_response(refusal(fragment)).body) <= 4096
-
-
-@pytest.mark.parametrize(
-    ("fragment", "code"),
-    [
-        ({"logit_bias": {str(number): "x" for number in range(90_000)}}, "object_above_max_properties"),
-        ({"metadata": {str(number): 1 for number in range(90_000)}}, "object_above_max_properties"),
-        ({"stream_options": {str(number): 1 for number in range(90_000)}}, "unknown_parameter"),
-        ({"tools": [7] * 90_000}, "invalid_type"),
-        ({"stop": [7] * 90_000}, "invalid_type"),
-        ({str(number): 1 for number in range(90_000)}, "unknown_parameter"),
-    ],
-    ids=["logit_bias", "metadata", "stream_options", "tools", "stop", "unknown"],
-)
-def test_many_faults_of_one_kind_are_one(fragment: dict[str, Any], code: str) -> None:
-    assert refusal(fragment).code == code
 
 
 def test_messages_may_be_objects() -> None:
