@@ -98,7 +98,7 @@ class _AsyncRunning:
     def __init__(self, crowd: "AsyncCrowd", request: Request) -> None:
         self._crowd = crowd
         self._response = crowd.portal.call(crowd.gateway.handle, request)
-        self._first: bytes = crowd.portal.call(self._response.body.__anext__)  # type: ignore[union-attr]
+        self._first: bytes = crowd.portal.call(self._response.body.__anext__)
 
     def rest(self) -> Answer:
         return self._crowd.portal.call(self._rest)

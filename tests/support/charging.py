@@ -21,7 +21,7 @@ from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
-from completions_mw.core.keys.owners import SettingsKeys
+from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
@@ -135,7 +135,7 @@ class Charging:
             settings,
             ChatCompletions(lambda _: REJECT, Bounds()),
             Embeddings(lambda _: REJECT, Bounds(), settings.embeddings.max_inputs, settings.embeddings.max_tokens),
-            Authenticator([SettingsKeys(settings.keys)], clock),
+            Authenticator(owners_of(settings.keys), clock),
             Catalog(ModelRegistry(settings, {"models": {"m": function}}, BlockingBackends()).models),
             Charges(
                 limiter,

@@ -60,7 +60,7 @@ class Client:
         rounds = self._rounds = rounds_of(loop)
         rounds.join(self)
         try:
-            body = await self._next()
+            body = self._take(await self._receive())
             if self._more or len(body) > PAGE:
                 body = await self._whole(body, limit)
             if len(body) > limit:
@@ -84,13 +84,13 @@ class Client:
         with BodyShare(self._gateway.body_room) as share:
             share.take(size)
             while self._more and size <= limit:
-                pieces.append(await self._next())
+                pieces.append(self._take(await self._receive()))
                 size += len(pieces[-1])
                 share.take(len(pieces[-1]))
             return b"".join(pieces)
 
-    async def _next(self) -> bytes:
-        message = await self._receive()
+    def _take(self, message: Message) -> bytes:
+        """Return the piece of the body in a message."""
         if message["type"] == "http.disconnect":
             self._more = False
             raise ClientDisconnectedError
@@ -107,7 +107,7 @@ class Client:
         with contextlib.suppress(TimeoutError, ClientDisconnectedError):
             async with asyncio.timeout(seconds):
                 while self._more and size < limit:
-                    size += len(await self._next())
+                    size += len(self._take(await self._receive()))
         return not self._more
 
     def visit(self) -> None:

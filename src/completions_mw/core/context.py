@@ -85,7 +85,7 @@ class RequestContext:
 
     def __init__(self, clock: Clock, *, is_http: bool = False, debug: bool = False) -> None:
         self.clock = clock
-        self.id = f"req_{int(clock.time() * 1000):012x}{urandom(10).hex()}"
+        self.id = f"req_{(int(clock.time() * 1000).to_bytes(6) + urandom(10)).hex()}"
         """Id of the request: `req_` and 32 hexadecimal digits; sent as the header `x-request-id`.
 
         The first 12 digits are the milliseconds since the epoch, so that ledgers have the rows of one time next to each other: where
@@ -137,7 +137,7 @@ class RequestContext:
         """Return the headers of the response that do not depend on its body (docs/contract.md, Headers)."""
         return (
             ("x-request-id", self.id),
-            ("openai-processing-ms", str(self.milliseconds())),
+            ("openai-processing-ms", str(round((self.clock.monotonic() - self.started) * 1000))),
             ("openai-version", "2020-10-01"),
             *self.headers,
             *(_ignored_headers(self.ignored) if self.ignored else ()),

@@ -126,13 +126,13 @@ class Pipeline:
             self._steps.end(context, stopped)
             response = dialect.error_response(stopped)
         body = response.body
-        headers = (*response.headers, *context.response_headers())
+        headers = [*response.headers, *context.response_headers()]
         if not context.has_body and CLOSE_HEADERS[0] not in headers:
-            headers = (*headers, *await discard_body(request))
+            headers += await discard_body(request)
         if isinstance(body, bytes) and response.headers is not dialect.stream_headers:
-            headers = (*headers, ("content-length", str(len(body))))
+            headers.append(("content-length", str(len(body))))
         # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
-        return Response(response.status, headers, b"" if request.method == "HEAD" else body)
+        return Response(response.status, tuple(headers), b"" if request.method == "HEAD" else body)
 
     def refuse(self, method: str, path: str) -> Response[bytes]:
         """Return the response to a request for a path that no route has; its body is left to the host app."""

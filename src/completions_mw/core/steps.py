@@ -131,15 +131,15 @@ class Steps:
             return answer
         return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
 
-    async def recall(
+    def recall(
         self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
-    ) -> StoredAnswer | None:
+    ) -> Awaitable[StoredAnswer | None]:
         """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
         assert self._cached_answers is not None
         model = self._catalog.resolve(known.model, caller)
         context.model, context.stream = model.name, known.stream
         charge = self._charges.open(context, caller, model, lambda *_: known.estimate)
-        return await self._cached_answers.recall(context, known, caller, charge, control)
+        return self._cached_answers.recall(context, known, caller, charge, control)
 
     async def explain(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, control: CacheControl) -> Explanation:
         """Return what would happen to a request. No target is asked, and nothing is counted, charged or logged.

@@ -1,6 +1,6 @@
 """The gateway for async code: `AsyncGateway`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self, Unpack
 
@@ -46,9 +46,9 @@ class AsyncGateway(GatewayBase):
     def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
         super().__init__(settings, AsyncBackends(), options)
 
-    async def handle(self, request: Request) -> Response[StreamBody]:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response[StreamBody]]:
         """Answer an HTTP request. Failures become error responses, and are not raised."""
-        return await self._pipeline.handle(request)
+        return self._pipeline.handle(request)
 
     async def complete(
         self,

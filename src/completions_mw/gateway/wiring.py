@@ -12,7 +12,7 @@ from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
-from completions_mw.core.keys.owners import Owners, SettingsKeys, StoredKeys
+from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.streaming import Finishing, StreamRules
@@ -58,16 +58,13 @@ class Wiring:
         maintenance = Maintenance(limiter, ledger, budgets, stores.background, SYSTEM_CLOCK, settings.stores, stores.warnings)
         self.maintenance = maintenance
         self._forked = _ForkedMaintenance(maintenance)
-        owners: list[Owners] = [SettingsKeys(settings.keys)]
-        if stores.key_store is not None:
-            owners.append(StoredKeys(stores.key_store))
         self.cache = response_cache(settings, self.models.models, options, stores, backends, SYSTEM_CLOCK)
         policies, bounds = param_policies(settings), Bounds(settings.max_depth, settings.max_items, settings.max_messages)
         self.pipeline = Pipeline(
             settings,
             ChatCompletions(policies, bounds, settings.keep_alive_form),
             Embeddings(policies, bounds, settings.embeddings.max_inputs, settings.embeddings.max_tokens),
-            Authenticator(owners, SYSTEM_CLOCK, authenticate),
+            Authenticator(owners_of(settings.keys), SYSTEM_CLOCK, authenticate, stores.key_store),
             Catalog(self.models.models),
             Charges(limiter, MaxCost(settings), UsedTokens(settings.abandoned), budgets, ledger, maintenance, stores.completing, observer),
             SYSTEM_CLOCK,

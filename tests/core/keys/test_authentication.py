@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from completions_mw import Caller, Limits, Settings
 from completions_mw.core.context import RequestContext
 from completions_mw.core.keys.authentication import Authenticate, Authenticator
-from completions_mw.core.keys.owners import SettingsKeys
+from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.ports import Clock
 from completions_mw.core.validation.headers import parse_headers
 from completions_mw.errors import AuthenticationError
@@ -26,7 +26,7 @@ MISSING = (
 
 def authenticator(hook: Authenticate | None = None, now: float = 0, **key: Any) -> Authenticator:
     settings = Settings(keys={"team-a": {"secret": KEY, **key}})
-    return Authenticator([SettingsKeys(settings.keys)], CLOCK._replace(time=lambda: now), hook)
+    return Authenticator(owners_of(settings.keys), CLOCK._replace(time=lambda: now), hook)
 
 
 def authenticate(rules: Authenticator, *authorization: str) -> tuple[Caller, bool]:

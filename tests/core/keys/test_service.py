@@ -16,7 +16,6 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.fields import ImportedKey, checked
-from completions_mw.core.keys.owners import StoredKeys
 from completions_mw.core.keys.secrets import new_token
 from completions_mw.core.keys.service import KeyNotFoundError, KeyService
 from completions_mw.core.ports import KeyExistsError
@@ -51,7 +50,7 @@ def ring(tmp_path: Path, time: FakeClock) -> Iterator[KeyService]:
 
 
 def caller_of(keys: KeyService, token: str) -> Caller | None:
-    return run_sync(Authenticator([StoredKeys(keys._store)], keys._clock).find(token))
+    return run_sync(Authenticator({}, keys._clock, stored=keys._store).find(token))
 
 
 def test_a_new_key(ring: KeyService, time: FakeClock) -> None:

@@ -104,10 +104,11 @@ class ResponseCache:
         """Owners of the leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
-        self._near = store.near
+        self.near = store.near
+        """The answers in the memory of this process; None where there are none."""
         sharing: Sharing = "key" if any(policy.sharing == "key" for policy in policies.values()) else "tenant"
         self.known_bodies = None if store.near is None else KnownBodies(flights, sharing)
-        """Bodies that were answered from the store; None where no answer is in memory, so that `recall` would find none."""
+        """Bodies that were answered from the store; None where no answer is in memory, so that none would be found."""
 
     async def look_up(self, plan: CachePlan) -> tuple[FoundAnswer | None, CacheStatus]:
         """Return the stored answer to a request, None if there is none that the client accepts, and the status of the look-up."""
@@ -117,13 +118,6 @@ class ResponseCache:
         if found is None:
             return None, "miss" if was_asked else "bypass"
         return (found, "hit") if plan.accepts(found) else (None, "miss")
-
-    async def recall(self, plan: CachePlan) -> FoundAnswer | None:
-        """Return the answer to a request that the memory of this process has, None if the client does not accept it."""
-        if self._near is None or plan.control.no_cache:
-            return None
-        found = await self._near.get(plan.key)
-        return found if found is not None and plan.accepts(found) else None
 
     def count(self, status: CacheStatus) -> None:
         """Count a request by how it was answered."""

@@ -61,7 +61,7 @@ class KnownBodies:
         self._flights = flights
         self._sharing = sharing
         # Not a dict, which passes over what was deleted from its front each time that its first item is asked for.
-        self._requests: OrderedDict[bytes, KnownRequest] = OrderedDict()
+        self._requests: OrderedDict[tuple[str, str, bytes], KnownRequest] = OrderedDict()
 
     def find(self, path: str, caller: Caller | None, body: bytes) -> KnownRequest | None:
         """Return the request that a body of a route is, None if it is not known.
@@ -71,7 +71,9 @@ class KnownBodies:
             caller: the caller; None for the host app itself.
             body: the body.
         """
-        return self._requests.get(self._digest(path, caller, body)) if len(body) <= MAX_BYTES else None
+        if len(body) > MAX_BYTES:
+            return None
+        return self._requests.get((path, sharing_label(caller, self._sharing), sha256(body).digest()))
 
     def add(self, path: str, caller: Caller | None, body: bytes, request: KnownRequest) -> None:
         """Know a body of a route from now on, if it is not too large."""
@@ -79,10 +81,6 @@ class KnownBodies:
             return
         # The lock of a forked child is not that of its parent, whose threads may have held it.
         with self._flights.lock:
-            self._requests[self._digest(path, caller, body)] = request
+            self._requests[path, sharing_label(caller, self._sharing), sha256(body).digest()] = request
             if len(self._requests) > MAX_BODIES:
                 self._requests.popitem(last=False)
-
-    def _digest(self, path: str, caller: Caller | None, body: bytes) -> bytes:
-        # Neither a path nor a label has a line feed.
-        return sha256(b"%b\n%b\n%b" % (path.encode(), sharing_label(caller, self._sharing).encode(), body)).digest()

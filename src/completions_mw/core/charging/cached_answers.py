@@ -50,7 +50,8 @@ class CachedAnswers:
         self._reserve = observer.around("reserve", charges.reserve)
         self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._look_up = observer.around("cache", self._look_up_answer)
-        self._recall = observer.around("cache", lambda _, plan: cache.recall(plan))
+        near = cache.near
+        self._recall = None if near is None else observer.around("cache", lambda _, key: near.get(key))
         self._settle = observer.around("settle", charges.settle)
 
     def plan(
@@ -83,8 +84,10 @@ class CachedAnswers:
             GatewayError: the request was refused.
         """
         plan = self.foresee(known, caller, charge, control)
-        found = None if plan is None else await self._recall(context, plan)
-        if plan is None or found is None:
+        if self._recall is None or plan is None or control.no_cache:
+            return None
+        found = await self._recall(context, plan.key)
+        if found is None or not plan.accepts(found):
             return None
         if charge is not None:
             await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)

@@ -3,7 +3,7 @@
 authentication.py  `Authenticator`: finds the caller of a request; the texts of 401
 caller.py          `Caller`: a user of the endpoint, with models, limits and budget
 scopes.py          `Scope`: whose limits, budgets, usage and cached answers something is
-owners.py          looks up the owner of a key, in the settings and in the store
+owners.py          `Owner`: the caller to whom a key of the settings or of the store belongs
 service.py         `KeyService`: creates, finds, changes and rotates stored keys
 fields.py          the fields of a key, checked like settings
 secrets.py         makes secrets, and the records that are kept of them

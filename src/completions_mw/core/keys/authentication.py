@@ -2,15 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from completions_mw.core.context import RequestContext
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
-from completions_mw.core.keys.owners import Owners, digest_of
+from completions_mw.core.keys.owners import Owner, digest_of, stored_owner
 from completions_mw.core.keys.secrets import is_own_form
-from completions_mw.core.ports import Clock
+from completions_mw.core.ports import Clock, KeyFinder
 from completions_mw.core.validation.headers import RequestHeaders
 from completions_mw.errors import AuthenticationError, ConfigurationError, ServiceUnavailableError
 from completions_mw.http import Request
@@ -29,16 +29,20 @@ class Authenticator:
     Keys are looked up by their SHA-256, so that neither the duration of a look-up nor a memory dump reveals a key.
 
     Args:
-        owners: sources of keys, in the order in which they are asked.
+        owners: owners of the keys in the settings, by the SHA-256 of their secrets.
         clock: time, for keys that expire.
         hook: login of the host app.
+        stored: finds the other keys; None where there are no others.
 
     Raises:
         ConfigurationError: the hook cannot be called with a request.
     """
 
-    def __init__(self, owners: Sequence[Owners], clock: Clock, hook: Authenticate | None = None) -> None:
-        self._owners = tuple(owners)
+    def __init__(
+        self, owners: Mapping[bytes, Owner], clock: Clock, hook: Authenticate | None = None, stored: KeyFinder | None = None
+    ) -> None:
+        self._owners = owners
+        self._stored = stored
         self._clock = clock
         self._hook = hook
         if hook is not None and (fault := uncallable_reason(hook)):
@@ -79,12 +83,12 @@ class Authenticator:
             ServiceUnavailableError: the stored keys cannot be read.
         """
         digest = digest_of(token)
-        for owners in self._owners:
-            owner = await owners.find(digest)
-            if owner is not None:
-                has_expired = owner.expires_at is not None and owner.expires_at <= self._clock.time()
-                return None if owner.disabled or has_expired else owner.caller
-        return None
+        owner = self._owners.get(digest)
+        if owner is None and self._stored is not None and (found := await self._stored.find(digest)) is not None:
+            owner = stored_owner(*found)
+        if owner is None or owner.disabled or (owner.expires_at is not None and owner.expires_at <= self._clock.time()):
+            return None
+        return owner.caller
 
     async def authenticate_key(self, token: str) -> Caller:
         """Return the caller whose key is `token`.

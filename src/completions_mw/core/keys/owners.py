@@ -1,11 +1,11 @@
-"""Look-up of a key's owner: by the SHA-256 of the secret, in the settings or in the database."""
+"""Owners of keys, which are known by the SHA-256 of their secrets: those of the settings, and those of the database."""
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import KeyFinder
+from completions_mw.core.ports import KeyRecord, SecretRecord
 from completions_mw.settings import KeySettings
 
 
@@ -23,50 +23,16 @@ class Owner(NamedTuple):
     """Seconds since the epoch; None for a key that never expires."""
 
 
-class Owners(Protocol):
-    """Finds the owner of a key."""
-
-    async def find(self, digest: bytes) -> Owner | None:
-        """Return the owner of the key whose secret has this SHA-256, also of a key that may not be used; None if there is no such key.
-
-        Raises:
-            ServiceUnavailableError: the keys cannot be read.
-        """
-        ...
+def owners_of(keys: Mapping[str, KeySettings]) -> dict[bytes, Owner]:
+    """Return the owners of the keys in the tables `[keys.<name>]`, by the SHA-256 of their secrets; the name is the caller's id."""
+    return {bytes.fromhex(key.secret_sha256): _owner(id, key) for id, key in keys.items()}
 
 
-class SettingsKeys:
-    """Finds owners among the keys of the settings.
-
-    Args:
-        keys: the tables `[keys.<name>]`, by name; the name is the caller's id.
-    """
-
-    def __init__(self, keys: Mapping[str, KeySettings]) -> None:
-        self._owners = {bytes.fromhex(key.secret_sha256): _owner(id, key) for id, key in keys.items()}
-
-    async def find(self, digest: bytes) -> Owner | None:
-        return self._owners.get(digest)
-
-
-class StoredKeys:
-    """Finds owners among the keys of a store.
-
-    Args:
-        store: finds keys by their SHA-256.
-    """
-
-    def __init__(self, store: KeyFinder) -> None:
-        self._store = store
-
-    async def find(self, digest: bytes) -> Owner | None:
-        found = await self._store.find(digest)
-        if found is None:
-            return None
-        key, secret = found
-        caller = Caller(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
-        ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
-        return Owner(caller, key.disabled, min(ends, default=None))
+def stored_owner(key: KeyRecord, secret: SecretRecord) -> Owner:
+    """Return the owner of a stored key that was found by one of its secrets."""
+    caller = Caller(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
+    ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
+    return Owner(caller, key.disabled, min(ends, default=None))
 
 
 def _owner(id: str, key: KeySettings) -> Owner:
