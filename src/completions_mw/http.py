@@ -7,6 +7,7 @@ Nothing changes a message once it is made. Those that each request has are not d
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 StreamT = TypeVar("StreamT")
@@ -59,9 +60,9 @@ class ClientConnection(Protocol):
     def is_gone(self) -> bool: ...
 
 
-@dataclass(slots=True)
+@dataclass
 class Request:
-    """A request to the host app, independent of its framework."""
+    """A request to the host app, independent of its framework. An adapter may make what is seldom asked for when it is asked for."""
 
     method: str
     path: str
@@ -79,6 +80,14 @@ class Request:
     """Ends the connection of a client that does not take its answer; None where the host app has no way to."""
     debug: bool = False
     """Whether the host app runs in debug mode, in which logs may quote exceptions."""
+
+    def pick(self, names: frozenset[str]) -> tuple[dict[str, str], int]:
+        """Return the headers with these names, those that are repeated joined by commas, and the bytes that all headers take."""
+        picked: dict[str, str] = {}
+        for name, value in self.headers:
+            if name in names:
+                picked[name] = value if name not in picked else f"{picked[name]},{value}"
+        return picked, len("".join(chain.from_iterable(self.headers)))
 
 
 @dataclass(slots=True)

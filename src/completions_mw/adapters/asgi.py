@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Any
 
 from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
+from completions_mw.adapters.asgi_request import ScopeRequest
 from completions_mw.adapters.support import check_gateway
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway
-from completions_mw.http import Request, RequestBody, Response
+from completions_mw.http import Response
 
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -86,7 +87,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
     client = Client(scope, receive, gateway)
     response: Response[StreamBody] | None = None
     try:
-        response = await gateway.handle(to_request(scope, client, native, client.drop))
+        response = await gateway.handle(ScopeRequest(scope, path_of(scope), client, native, client.drop))
         if not client.answered() and not isinstance(response.body, bytes):
             # Nobody reads the stream: what is left of it is read by itself, as far as it is to be paid.
             await response.body.aclose()
@@ -100,29 +101,6 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
             await respond(Response(ClientDisconnectedError.status, (), b""), [], send)
     finally:
         client.release()
-
-
-def to_request(scope: Scope, body: RequestBody, native: object = None, disconnect: Callable[[], None] | None = None) -> Request:
-    """Return the `Request` for an ASGI scope.
-
-    Args:
-        scope: the scope of an HTTP request.
-        body: reads the body.
-        native: request object of the framework; the scope by default.
-        disconnect: ends the request of a client that does not take its answer.
-    """
-    address = scope.get("client")
-    return Request(
-        scope["method"],
-        path_of(scope),
-        tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
-        body,
-        address[0] if address else None,
-        scope if native is None else native,
-        disconnect=disconnect,
-        # Starlette and FastAPI put the app into the scope.
-        debug="app" in scope and getattr(scope["app"], "debug", None) is True,
-    )
 
 
 def headers_of(response: Response[Any], scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -242,7 +242,7 @@ class Pipeline:
         if request.method == "OPTIONS":
             self._steps.end(context, None)
             return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
-        headers = parse_headers(request.headers)
+        headers = parse_headers(request)
         context.client_request_id = headers.client_request_id
         terms = headers.terms
         if terms.timeout_ms is not None:

@@ -31,8 +31,8 @@ def authenticator(hook: Authenticate | None = None, now: float = 0, **key: Any) 
 
 def authenticate(rules: Authenticator, *authorization: str) -> tuple[Caller, bool]:
     headers = tuple(("authorization", value) for value in authorization)
-    context = RequestContext(CLOCK)
-    return asyncio.run(rules.authenticate(context, parse_headers(headers), Request("POST", "/", headers)))
+    request = Request("POST", "/", headers)
+    return asyncio.run(rules.authenticate(RequestContext(CLOCK), parse_headers(request), request))
 
 
 def refusal(rules: Authenticator, *authorization: str) -> AuthenticationError:

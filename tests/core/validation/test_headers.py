@@ -2,14 +2,14 @@ import pytest
 
 from completions_mw.core.validation.headers import check_entity, parse_headers
 from completions_mw.errors import GatewayError
-from completions_mw.http import Headers
+from completions_mw.http import Headers, Request
 
 MAX_BYTES = 10**12
 
 
 def code_of(headers: Headers, *, declared: bool = False) -> str | int:
     with pytest.raises(GatewayError) as caught:
-        check_entity(parse_headers(headers), MAX_BYTES, declared=declared)
+        check_entity(parse_headers(Request("POST", "/", headers)), MAX_BYTES, declared=declared)
     return caught.value.code or caught.value.status
 
 
@@ -25,7 +25,7 @@ def test_two_content_lengths_are_ambiguous() -> None:
 def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
     headers = (("content-length", "5"), ("transfer-encoding", "chunked"))
     with pytest.raises(GatewayError) as caught:
-        parse_headers(headers)
+        parse_headers(Request("POST", "/", headers))
     assert caught.value.status == 400
     assert ("connection", "close") in caught.value.headers
 
@@ -41,7 +41,7 @@ def test_a_length_beside_a_transfer_encoding_is_ambiguous() -> None:
     ],
 )
 def test_json_in_utf_8_is_accepted(content_type: str) -> None:
-    check_entity(parse_headers((("content-type", content_type),)), MAX_BYTES, declared=True)
+    check_entity(parse_headers(Request("POST", "/", (("content-type", content_type),))), MAX_BYTES, declared=True)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ every_way_to_say_no_type = pytest.mark.parametrize("headers", NO_TYPE, ids=["abs
 
 @every_way_to_say_no_type
 def test_a_body_without_a_type_passes_for_json(headers: Headers) -> None:
-    check_entity(parse_headers(headers), MAX_BYTES, declared=False)
+    check_entity(parse_headers(Request("POST", "/", headers)), MAX_BYTES, declared=False)
 
 
 @every_way_to_say_no_type
@@ -87,6 +87,7 @@ def test_a_client_request_id_is_bounded_ascii(client_request_id: str) -> None:
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read() -> None:
+    headers = parse_headers(Request("POST", "/", (("content-type", "application/json"), ("content-length", "11"))))
     with pytest.raises(GatewayError) as caught:
-        check_entity(parse_headers((("content-type", "application/json"), ("content-length", "11"))), 10, declared=True)
+        check_entity(headers, 10, declared=True)
     assert caught.value.code == "request_too_large"

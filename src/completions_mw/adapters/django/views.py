@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, Self
 from weakref import WeakMethod, finalize
 
-from completions_mw.adapters import asgi, wsgi
+from completions_mw.adapters import wsgi
+from completions_mw.adapters.asgi_request import ScopeRequest
 from completions_mw.adapters.django.finishing import handle_to_the_end
 from completions_mw.adapters.django.gateways import gateways
 from completions_mw.adapters.support import needs
@@ -95,7 +96,7 @@ def to_request(request: HttpRequest, path: str, room: BodyRoom) -> Request:
     """
     body: RequestBody = DjangoBody(request, room)
     if isinstance(request, ASGIRequest):
-        return replace(asgi.to_request(request.scope, body, request), path=path, debug=settings.DEBUG)
+        return ScopeRequest(request.scope, path, body, request, debug=settings.DEBUG)
     if not request.META.get("CONTENT_LENGTH"):
         # Django would read a chunked body as an empty one.
         body = WSGIBody(request.environ, room)

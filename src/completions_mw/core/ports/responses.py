@@ -4,6 +4,7 @@ Stores raise `core.ports.failures`. `core.cache.guarded_store` turns a failure i
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 
@@ -62,7 +63,8 @@ class StoredAnswer(NamedTuple):
         return len(self.texts)
 
 
-class FoundAnswer(NamedTuple):
+@dataclass(slots=True)
+class FoundAnswer:
     """A stored answer, its age, and how long it is kept."""
 
     answer: StoredAnswer

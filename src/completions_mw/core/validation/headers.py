@@ -3,11 +3,10 @@
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from typing import Final
 
 from completions_mw.errors import HeadersTooLargeError, InvalidRequestError, RequestTooLargeError, UnsupportedMediaTypeError
-from completions_mw.http import Headers
+from completions_mw.http import Headers, Request
 
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_CLIENT_REQUEST_ID_LENGTH: Final = 512
@@ -65,19 +64,16 @@ class RequestHeaders:
     terms: Terms
 
 
-def parse_headers(headers: Headers) -> RequestHeaders:
+def parse_headers(request: Request) -> RequestHeaders:
     """Read the headers of a request (docs/contract.md, Requests).
 
     Raises:
         HeadersTooLargeError: all headers together exceed 32 KiB.
         InvalidRequestError: the framing is ambiguous, or a header has a value that it cannot have.
     """
-    if sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES:
+    named, size = request.pick(_READ_HEADERS)
+    if size > MAX_HEADER_BYTES:
         raise HeadersTooLargeError(f"The headers of the request are larger than {MAX_HEADER_BYTES} bytes.")
-    named: dict[str, str] = {}
-    for name, value in headers:
-        if name in _READ_HEADERS:
-            named[name] = value if name not in named else f"{named[name]},{value}"
     authorization, id = named.pop("authorization", None), named.pop("x-client-request-id", None)
     length = named.pop("content-length", None)
     terms = _terms_in(tuple(named.items()))
