@@ -26,6 +26,7 @@ STREAMS = {
     "in-a-choice": [OPENING, {**OPENING, "choices": [CUT], "usage": USAGE}],
     "beside-it": [OPENING, {"error": FAILURE, "usage": USAGE}],
     "before-any-text": [{**OPENING, "choices": [CUT], "usage": USAGE}],
+    "usage-alone": [{**OPENING, "choices": [], "usage": USAGE}, {"error": FAILURE}],
     "usage-first": [OPENING, {**OPENING, "choices": [], "usage": USAGE}, {"error": FAILURE}],
 }
 

@@ -90,8 +90,9 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
     try:
         answer = await opened(source, grammar, deadline)
     except GatewayError as error:
-        # The upstream had begun to answer.
+        # The upstream had begun to answer, and may have said what it bills.
         error.maybe_billed = error.maybe_billed or not target.is_local
+        error.usage = error.usage or grammar.usage
         raise
     context.first_ms = context.milliseconds()
     return answer
