@@ -17,7 +17,7 @@
     spool_file.py      settlements that wait for a ledger, on disk
     locked_file.py     a file that one process owns until the process ends
     pool.py            what callers share fairly: connections to an upstream, threads of models
-    async_turns.py     waiting for one's turn in a pool, on event loops
+    blocking_turns.py, async_turns.py  waiting for one's turn in a pool
     background/        work beside requests: threads and tasks
     genai_prices.py    prices of well-known models
     clock.py           the machine's clocks

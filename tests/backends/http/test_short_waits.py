@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.asynchronous import AsyncHttpConnection
+from completions_mw.backends.http.async_connection import AsyncHttpConnection
 
 SHORT = 0.0004
 """Seconds: uvloop takes less than half a millisecond for none."""

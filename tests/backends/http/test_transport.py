@@ -5,8 +5,9 @@ from contextlib import suppress
 import pytest
 
 from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.call_connection import CallConnection
 from completions_mw.backends.http.request_head import Origin
-from completions_mw.backends.http.transport import CallConnection, HttpTransport, Pools
+from completions_mw.backends.http.transport import HttpTransport, Pools
 from completions_mw.backends.pool import Pool
 from completions_mw.blocking import run_sync
 from completions_mw.errors import UpstreamError

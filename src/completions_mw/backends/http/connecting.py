@@ -7,11 +7,13 @@ import socket
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.transport import HAPPY_EYEBALLS_DELAY
 from completions_mw.backends.polling import new_poll
+
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address is tried beside the one that does not answer (RFC 8305, section 5)."""
 
 
 def connect(host: str, port: int, until: float) -> socket.socket:

@@ -11,13 +11,14 @@ from typing import Any, Self, TypeVar, cast
 import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.asynchronous import MAX_BUFFERED, AsyncHttpConnection, AsyncTransport
-from completions_mw.backends.http.blocking import READ_BYTES
+from completions_mw.backends.http.async_connection import MAX_BUFFERED, AsyncHttpConnection
+from completions_mw.backends.http.asynchronous import AsyncTransport
+from completions_mw.backends.http.blocking_connection import READ_BYTES
 from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.call_connection import CallConnection
 from completions_mw.backends.http.failures import connect_timed_out
 from completions_mw.backends.http.httpx2.engine import Network, connect_failure, engine_options, engine_request, head_of, is_sent
 from completions_mw.backends.http.request_head import Origin
-from completions_mw.backends.http.transport import CallConnection
 from completions_mw.http import ClientConnection
 
 T = TypeVar("T")

@@ -11,14 +11,15 @@ from typing import Any, Self, cast
 import httpcore2
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.http.blocking import WATCH_AFTER, BlockingHttpConnection, BlockingTransport
+from completions_mw.backends.http.blocking import BlockingTransport
+from completions_mw.backends.http.blocking_connection import WATCH_AFTER, BlockingHttpConnection
 from completions_mw.backends.http.call import UpstreamCall
+from completions_mw.backends.http.call_connection import CallConnection
 from completions_mw.backends.http.connecting import connect
 from completions_mw.backends.http.failures import connect_timed_out, not_connected
 from completions_mw.backends.http.httpx2.engine import Network, connect_failure, engine_options, engine_request, head_of, is_sent
 from completions_mw.backends.http.request_head import Origin
 from completions_mw.backends.http.sockets import wait_at_most
-from completions_mw.backends.http.transport import CallConnection
 
 
 class BlockingHttpx2Transport(BlockingTransport):
