@@ -16,7 +16,7 @@ from completions_mw.core.explain import explain
 from completions_mw.core.keys import Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.streaming import ChunkStream, PatientConnection, StreamEnd, StreamRules
-from completions_mw.core.streaming.chunks import OpenedAnswer
+from completions_mw.core.streaming.opening import OpenedAnswer
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest
 from completions_mw.errors import ClientDisconnectedError, GatewayError, NotCachedError

@@ -12,8 +12,8 @@ from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
-from completions_mw.core.streaming.chunks import OpenedAnswer, opened
 from completions_mw.core.streaming.grammar import ChunkGrammar
+from completions_mw.core.streaming.opening import OpenedAnswer, opened
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError
 from completions_mw.http import ClientConnection

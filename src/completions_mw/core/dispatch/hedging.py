@@ -10,7 +10,7 @@ from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.ports import Waiting
-from completions_mw.core.streaming.chunks import OpenedAnswer
+from completions_mw.core.streaming.opening import OpenedAnswer
 from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.http import ClientConnection
 

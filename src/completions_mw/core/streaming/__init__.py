@@ -1,5 +1,6 @@
 """Streamed answers, on their way to the client.
 
+opening.py      `OpenedAnswer`: a streamed answer whose first chunks have arrived
 chunks.py       `ChunkStream`: the chunks of one answer, with its charge and its one end
 leaving.py      the usage of streams whose clients have left
 finishing.py    `Finishing`: answers that are read to their end without their clients
