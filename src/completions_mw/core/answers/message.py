@@ -5,7 +5,7 @@ from types import NoneType
 from typing import Any, Final
 
 from completions_mw.core.answers.content import as_text, read_content
-from completions_mw.core.answers.tool_calls import arguments_of
+from completions_mw.core.answers.tool_call import arguments_of
 
 _TEXT_MEMBERS: Final = ("content", "refusal", "reasoning_content")
 _TEXT_TYPES: Final = frozenset({str, NoneType})

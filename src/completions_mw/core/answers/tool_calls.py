@@ -5,86 +5,10 @@ The arguments are the text of a JSON object.
 """
 
 import secrets
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any
 
-from pydantic_core import from_json, to_json
-
+from completions_mw.core.answers.tool_call import INPUTS, Kind, Piece, ToolCall
 from completions_mw.errors import UpstreamError
-
-Kind = Literal["function", "custom"]
-"""Type of a tool, and the member of a call that has its name and its input."""
-
-_MEMBERS: Final = frozenset({"index", "id", "type", "function", "custom"})
-_INPUTS: Final[dict[Kind, str]] = {"function": "arguments", "custom": "input"}
-"""Member that has the input, by the type of the tool."""
-
-
-class ToolCall:
-    """A tool call, as far as it has come."""
-
-    __slots__ = ("_arguments", "given_id", "given_index", "id", "index", "is_sent", "kind", "name")
-
-    def __init__(self, index: int, id: str, first: "Piece") -> None:
-        self.index = index
-        self.id = id
-        self.kind = first.kind
-        self.name = first.name
-        self.given_index = first.index
-        """Index at the target; None if it gives none."""
-        self.given_id = first.id
-        """Id at the target; None if it gives none."""
-        self.is_sent = False
-        """Whether the client has the first piece, with the id and the name."""
-        self._arguments: list[str] = []
-
-    def add(self, arguments: str) -> None:
-        """Add to the arguments."""
-        self._arguments.append(arguments)
-
-    @property
-    def arguments(self) -> str:
-        """The arguments so far."""
-        return "".join(self._arguments)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the arguments are a JSON object, to which nothing can be added."""
-        text = self.arguments
-        try:
-            return self.kind == "function" and text.rstrip().endswith("}") and isinstance(from_json(text), dict)
-        except ValueError:
-            return False
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of a tool call as a target sends it, without the values that say nothing."""
-
-    kind: Kind
-    index: int | None
-    id: str | None
-    name: str | None
-    arguments: str
-    """Arguments of a function, or the input of a custom tool."""
-    extra: dict[str, Any]
-    """Members that are not OpenAI's."""
-
-    @classmethod
-    def read(cls, piece: dict[str, Any]) -> Self:
-        """Return a piece whose members have the types that they should have."""
-        kind: Kind = "custom" if isinstance(piece.get("custom"), dict) else "function"
-        called = piece.get(kind)
-        called = called if isinstance(called, dict) else {}
-        index = piece.get("index")
-        return cls(
-            kind,
-            index if type(index) is int else None,
-            _text(piece.get("id")),
-            _text(called.get("name")),
-            arguments_of(called.get(_INPUTS[kind])),
-            {name: value for name, value in piece.items() if name not in _MEMBERS and value is not None},
-        )
 
 
 class ToolCalls:
@@ -109,13 +33,13 @@ class ToolCalls:
         piece = pieces[0]
         kind: Kind = "custom" if "custom" in piece else "function"
         index, called = piece.get("index"), piece.get(kind)
-        if type(index) is not int or type(called) is not dict or type(called.get(_INPUTS[kind])) is not str:
+        if type(index) is not int or type(called) is not dict or type(called.get(INPUTS[kind])) is not str:
             return False
         if index == len(self._calls) and self._begins(kind, piece, called):
             self._begin(Piece.read(piece)).is_sent = True
         elif "id" in piece or "type" in piece or "name" in called or not self._is_known(index):
             return False
-        self._calls[index].add(called[_INPUTS[kind]])
+        self._calls[index].add(called[INPUTS[kind]])
         return True
 
     def take(self, pieces: object, *, is_over: bool) -> list[dict[str, Any]]:
@@ -216,7 +140,7 @@ class ToolCalls:
     def _sent(self, call: ToolCall, piece: Piece) -> list[dict[str, Any]]:
         """Return what the client gets of a piece: nothing before the call has its name."""
         call.name = call.name or piece.name
-        member = _INPUTS[call.kind]
+        member = INPUTS[call.kind]
         if call.is_sent:
             is_empty = not (piece.arguments or piece.extra)
             return [] if is_empty else [{"index": call.index, call.kind: {member: piece.arguments}, **piece.extra}]
@@ -225,12 +149,3 @@ class ToolCalls:
         call.is_sent = True
         called = {"name": call.name, member: call.arguments}
         return [{"index": call.index, "id": call.id, "type": call.kind, call.kind: called, **piece.extra}]
-
-
-def arguments_of(value: object) -> str:
-    """Return the arguments of a call as text, where some targets have an object."""
-    return value if isinstance(value, str) else "" if value is None else to_json(value, inf_nan_mode="null").decode()
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
