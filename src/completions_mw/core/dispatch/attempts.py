@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from completions_mw.core.context import LostAttempt, RequestContext
+from completions_mw.core.context import RequestContext
 from completions_mw.core.dispatch.attempt import Ask, Attempt, Failure, failure_for_client, seconds_left
 from completions_mw.core.dispatch.failures import allows_fallback, is_charged, is_retryable
 from completions_mw.core.dispatch.hedging import Hedging
@@ -91,7 +91,8 @@ class Attempts:
             raise
         finally:
             if failures:
-                context.lost += _bills(failures, told)
+                # The failure that the client is told of is charged with the request itself.
+                context.lost += tuple(bill for failure in failures if failure is not told for bill in failure.bills())
             # Exceptions hold this frame by their tracebacks: were they held by the frame, both would wait for the garbage collector.
             failures.clear()
             del told
@@ -161,11 +162,6 @@ class Attempts:
         soonest = min(waits.values(), default=0.0)
         now = context.clock.monotonic()
         return soonest, [target for target, wait in waits.items() if wait == soonest and target.health.retries.take(now)]
-
-
-def _bills(failures: Sequence[Failure], told: Failure | None) -> tuple[LostAttempt, ...]:
-    """Return the failed attempts that may be billed, but for the one that the client is told of."""
-    return tuple(bill for failure in failures if failure is not told for bill in failure.bills())
 
 
 def _is_used_up(context: RequestContext, route: Route, failures: Sequence[Failure]) -> bool:

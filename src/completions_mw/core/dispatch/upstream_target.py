@@ -95,7 +95,8 @@ class UpstreamTarget:
         expected = self.upstream.wire_format.stream_content_type
         body = response.body
         if not (response.header("content-type") or expected).lower().startswith(expected):
-            start, is_stream = await self._start_of(response)
+            # Server-sent events are recognised by their first bytes; other framings are not.
+            start, is_stream = await read_start(body) if expected == EVENT_STREAM else (b"", False)
             if not is_stream:
                 raise await self._no_stream_error(response, start)
             body = RejoinedBody(start, body)
@@ -117,11 +118,6 @@ class UpstreamTarget:
             error.maybe_billed = True
             self.complete_error(error, response.status)
             raise
-
-    async def _start_of(self, response: UpstreamResponse) -> tuple[bytes, bool]:
-        if self.upstream.wire_format.stream_content_type != EVENT_STREAM:
-            return b"", False
-        return await read_start(response.body)
 
     async def _no_stream_error(self, response: UpstreamResponse, start: bytes) -> GatewayError:
         """Return the error for an answer that is not a stream, with the reason that the answer may give."""

@@ -140,18 +140,14 @@ def _check_size(body: bytes, max_items: int) -> None:
     Raises:
         InvalidRequestError: the body has more than `max_items` items.
     """
-    if sum(_count(body, mark, max_items) for mark in (b",", b"{", b"[")) <= max_items:
+    # Faster than `bytes.count`: `replace` finds the next mark with memchr, and stops at the limit.
+    if sum(len(body) - len(body.replace(mark, b"", max_items + 1)) for mark in (b",", b"{", b"[")) <= max_items:
         return
     structure = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NON_STRUCTURE_BYTES)
     # An item has at most two strings, a name and a value, so a body with more strings has too many items.
     too_many = structure.count(b'"') > 4 * (max_items + 1)
     if too_many or len(b"".join(structure.replace(b'""', b"").split(b'"')[::2])) > max_items:
         raise _unreadable(f"It has more than {max_items} items.")
-
-
-def _count(body: bytes, mark: bytes, limit: int) -> int:
-    # Faster than `bytes.count`: `replace` finds the next mark with memchr, and stops at the limit.
-    return len(body) - len(body.replace(mark, b"", limit + 1))
 
 
 def _unreadable(hint: str) -> InvalidRequestError:
