@@ -31,7 +31,7 @@ class Load:
     first_error: str = ""
 
     def take(self) -> bool:
-        """Tell whether there is one more request to send, and count it."""
+        """Return whether there is one more request to send, and count it."""
         if self.left <= 0 or time.perf_counter() > self.deadline:
             return False
         self.left -= 1

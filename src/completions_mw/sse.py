@@ -200,7 +200,7 @@ def _whole_events(data: bytes) -> list[ServerSentEvent] | None:
 
 
 def is_start_of_stream(start: bytes) -> bool | None:
-    """Tell whether bytes begin a stream of events, whatever its content type says; None if they are too few to know."""
+    """Return whether bytes begin a stream of events, whatever its content type says; None if they are too few to know."""
     text = start.removeprefix(_BOM).lstrip()
     if text.startswith(_FIRST_WORDS):
         return True

@@ -164,7 +164,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         return self.now - self.finished.get(request, -FINISHED_MS) < FINISHED_MS
 
     def almost_forgotten(self, request: str) -> bool:
-        """Tell whether the store may have forgotten the finish, or not."""
+        """Return whether the store may have forgotten the finish, or not."""
         return FINISHED_MS <= self.now - self.finished.get(request, -10 * FINISHED_MS) < 2 * FINISHED_MS
 
 

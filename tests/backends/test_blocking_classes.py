@@ -34,7 +34,7 @@ ASYNC = {kind.__name__ for kind in classes() if kind.__name__.lstrip("_").starts
 
 
 def is_checked(kind: type) -> bool:
-    """Tell whether a class is for blocking gateways, or for both kinds. Base classes are checked with those that inherit from them."""
+    """Return whether a class is for blocking gateways, or for both kinds. Base classes are checked with those that inherit from them."""
     if kind.__subclasses__() or kind.__name__ in ASYNC:
         return False
     has_coroutines = any(map(inspect.iscoroutinefunction, vars(kind).values()))

@@ -54,7 +54,7 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
 
 
 def _is_public(name: str) -> bool:
-    """Tell whether users of a class call a method, not only the class itself or a fork."""
+    """Return whether users of a class call a method, not only the class itself or a fork."""
     return name in ("__init__", "__anext__") or not (name[0] == "_" or hasattr(PerProcess, name))
 
 

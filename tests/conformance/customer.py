@@ -55,7 +55,7 @@ class Customer:
         return rows[0]
 
     def has_rows(self) -> bool:
-        """Tell whether the ledger has any row of a request that has ended."""
+        """Return whether the ledger has any row of a request that has ended."""
         return bool(self.operator.usage(key=self.id))
 
     def balance(self) -> Balance:

@@ -66,7 +66,7 @@ ASK = asking(KEY, "m")
 
 
 def is_warm(crowd: Crowd, request: Any = ASK) -> bool:
-    """Tell whether Redis has answered, for a machine that has much to do may be too slow for it at first."""
+    """Return whether Redis has answered, for a machine that has much to do may be too slow for it at first."""
     failures = store(crowd, "admission").failures
     return crowd.send(request).status == 200 and store(crowd, "admission").failures == failures
 

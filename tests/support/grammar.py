@@ -24,7 +24,7 @@ class Streamed(NamedTuple):
 
 
 def is_keep_alive(block: bytes) -> bool:
-    """Tell whether a block, with or without its end, only keeps the connection open: a comment, or a chunk that adds nothing."""
+    """Return whether a block, with or without its end, only keeps the connection open: a comment, or a chunk that adds nothing."""
     block = block.removesuffix(b"\n\n")
     if block == KEEP_ALIVE or b"\n" in block or not block.startswith(b"data: {"):
         return block == KEEP_ALIVE
@@ -120,7 +120,7 @@ def _take_usage(chunks: list[dict[str, Any]], include_usage: bool) -> dict[str, 
 
 
 def _says_something(chunk: dict[str, Any]) -> bool:
-    """Tell whether a chunk has choices, or more than the members of every chunk."""
+    """Return whether a chunk has choices, or more than the members of every chunk."""
     return bool(chunk["choices"]) or chunk.keys() > {"id", "object", "created", "model", "choices", "usage"}
 
 

@@ -46,7 +46,7 @@ _CONTEXT.set_forkserver_preload([__name__, *IMPORTED])
 
 
 def can_be_warm(command: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Tell whether it is this Python with a module or a script, and nothing that must have a process of its own making."""
+    """Return whether it is this Python with a module or a script, and nothing that must have a process of its own making."""
     program, first, *_ = (*command, "")
     is_python = program == sys.executable and (first == "-m" or first.endswith(".py"))
     return is_python and not any(cold in command for cold in COLD) and not any(name.startswith(MALLOC) for name in env)

@@ -87,7 +87,7 @@ class WSGIBody:
 
 
 def is_small(environ: "WSGIEnvironment") -> bool:
-    """Tell whether a body is so small that it is read at once: all of them are no more than the server's threads can have."""
+    """Return whether a body is so small that it is read at once: all of them are no more than the server's threads can have."""
     length: str = environ.get("CONTENT_LENGTH") or ""
     return length.isdecimal() and len(length) < 6 and int(length) <= LARGE
 

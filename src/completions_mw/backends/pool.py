@@ -12,7 +12,7 @@ class Connection(Protocol):
     """What a pool needs of a connection."""
 
     def is_usable(self) -> bool:
-        """Tell whether the connection is open and silent: what arrives on an idle one can belong to nobody."""
+        """Return whether the connection is open and silent: what arrives on an idle one can belong to nobody."""
         ...
 
     def close(self) -> None: ...

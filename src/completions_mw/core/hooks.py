@@ -25,7 +25,7 @@ def uncallable_reason(function: object, what: str | None = "request") -> str | N
 
 
 def is_async(function: object) -> bool:
-    """Tell whether calling `function` returns an awaitable or an async iterator."""
+    """Return whether calling `function` returns an awaitable or an async iterator."""
     while isinstance(function, partial):
         function = function.func
     candidates = (function, getattr(function, "__call__", None))  # noqa: B004 - an object whose __call__ is async

@@ -107,7 +107,7 @@ class Routes:
         return NotFoundError(f"{text} (HINT: {self._hint})." if path in self.absent else text)
 
     def owns(self, method: str, path: str) -> bool:
-        """Tell whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it may ask for."""
+        """Return whether the gateway answers a request. OPTIONS is left to the host app, whose CORS rules it may ask for."""
         return method != "OPTIONS" and self.match(path) is not None
 
     def model_id(self, path: str) -> str:

@@ -127,7 +127,7 @@ def _log(warnings: Iterable[SetupWarning]) -> None:
 
 
 def may_store_keys(settings: Settings) -> bool:
-    """Tell whether there may be keys in the database of the ledger."""
+    """Return whether there may be keys in the database of the ledger."""
     if settings.stores.ledger is None:
         return False
     file = sqlite_file(settings.stores.ledger.get_secret_value())

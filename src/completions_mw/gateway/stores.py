@@ -163,7 +163,7 @@ class Stores:
 
 
 def caches_answers(settings: Settings) -> bool:
-    """Tell whether the settings enable caching, for all models or for one."""
+    """Return whether the settings enable caching, for all models or for one."""
     return settings.cache.enabled or any(model.cache.enabled for model in settings.models.values())
 
 

@@ -62,7 +62,7 @@ def find_report(body: bytes) -> Report:
 
 
 def is_report(data: dict[str, Any]) -> bool:
-    """Tell whether an object in place of an answer reports an error, which a ping or usage alone does not."""
+    """Return whether an object in place of an answer reports an error, which a ping or usage alone does not."""
     if data.get("object") == "error" or data.get("type") == "error":
         return True
     if isinstance(data.get("choices"), list) or data.get("type") == "ping":

@@ -22,7 +22,7 @@ def read_lenient(body: bytes) -> Any:
 
 
 def is_json_object(body: bytes) -> bool:
-    """Tell whether `body` is a whole JSON object or list, however loosely written."""
+    """Return whether `body` is a whole JSON object or list, however loosely written."""
     try:
         return isinstance(read_lenient(body), dict | list)
     except ValueError:

@@ -64,7 +64,7 @@ class Waiting:
     """Monotonic time at which the call is refused if it has not begun; None for a call that is never refused."""
 
     def is_wanted(self) -> bool:
-        """Tell whether the caller still waits for the answer."""
+        """Return whether the caller still waits for the answer."""
         raise NotImplementedError
 
     def refuse(self, error: Exception) -> None:

@@ -209,7 +209,7 @@ class UpstreamCall:
 
 
 def _is_encoded(status: int, headers: Headers) -> bool:
-    """Tell whether a body is more than cut into chunks. A refusal is understood by its status and headers, whatever its content."""
+    """Return whether a body is more than cut into chunks. A refusal is understood by its status and headers, whatever its content."""
     codings = {coding.strip().lower() for name, value in headers if name == "content-encoding" for coding in value.split(",")}
     transfers = [value.lower() for name, value in headers if name == "transfer-encoding"]
     return (status < 400 and not codings <= _PLAIN) or transfers not in ([], ["chunked"])

@@ -19,7 +19,7 @@ def not_connected(error: OSError) -> ServiceUnavailableError | UpstreamError:
 
 
 def _can_open_sockets() -> bool:
-    """Tell whether this process has a descriptor left: look-ups of names and TLS that have none fail with errors of many kinds."""
+    """Return whether this process has a descriptor left: look-ups of names and TLS that have none fail with errors of many kinds."""
     with suppress(OSError):
         socket.socket().close()
         return True

@@ -19,7 +19,7 @@ _SO_MEMINFO: Final = 55
 
 
 def is_silent(sock: socket.socket) -> bool:
-    """Tell whether a connected socket is open and has nothing to read.
+    """Return whether a connected socket is open and has nothing to read.
 
     Python lets go of the GIL for `poll`, and other threads keep it for a while: under load that alone would be a quarter of what a request
     costs. It keeps it for socket options, which on Linux say the same. What they do not vouch for is polled.

@@ -29,7 +29,7 @@ def plain(item: object) -> object:
 
 
 def is_completion(item: object) -> TypeGuard[Mapping[str, Any]]:
-    """Tell whether an item is, or should be, a whole `chat.completion`."""
+    """Return whether an item is, or should be, a whole `chat.completion`."""
     choices = item.get("choices") if isinstance(item, Mapping) else None
     return isinstance(choices, list) and any(isinstance(choice, Mapping) and "message" in choice for choice in choices)
 

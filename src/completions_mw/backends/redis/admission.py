@@ -117,7 +117,7 @@ class RedisAdmission:
 
 
 def _is_verdict(answer: object, length: int) -> bool:
-    """Tell whether an answer is one of the script: the record of a request may have been written by something else."""
+    """Return whether an answer is one of the script: the record of a request may have been written by something else."""
     return isinstance(answer, list) and len(answer) == length and all(isinstance(value, int) and value >= 0 for value in answer)
 
 

@@ -43,7 +43,7 @@ def complete_answer(data: dict[str, Any], *, new_id: Callable[[], str], created:
 
 
 def _is_plain(choice: dict[str, Any]) -> bool:
-    """Tell whether a choice is right, and has no calls, which are looked at one by one."""
+    """Return whether a choice is right, and has no calls, which are looked at one by one."""
     message, reason = choice.get("message"), choice.get("finish_reason")
     if type(message) is not dict or message.get("role") != "assistant" or type(reason) is not str or reason not in FINISH_REASONS:
         return False
@@ -58,7 +58,7 @@ def new_answer_id() -> str:
 
 
 def is_interrupted(data: dict[str, Any]) -> bool:
-    """Tell whether the target says of a completed answer that one of its choices was cut."""
+    """Return whether the target says of a completed answer that one of its choices was cut."""
     return any(choice["finish_reason"] == INTERRUPTED for choice in data["choices"])
 
 
@@ -94,7 +94,7 @@ def _message(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _are_right(calls: object) -> bool:
-    """Tell whether the tool calls of a message are as OpenAI sends them; so are none."""
+    """Return whether the tool calls of a message are as OpenAI sends them; so are none."""
     if not calls:
         return calls is None or isinstance(calls, list)
     return isinstance(calls, list) and all(isinstance(call, dict) for call in calls) and ToolCalls().take_whole(calls) == calls

@@ -79,7 +79,7 @@ def _completed(item: dict[str, Any], position: int, request: Embed) -> dict[str,
 
 
 def _are_numbers(vector: list[Any]) -> bool:
-    """Tell whether all members of a vector are finite numbers: JSON's `1e999` is read as infinite, and base64 may hold NaN."""
+    """Return whether all members of a vector are finite numbers: JSON's `1e999` is read as infinite, and base64 may hold NaN."""
     try:
         # The sum, since one call of `isfinite` costs less than one for each member.
         return _NUMBER_TYPES.issuperset(map(type, vector)) and isfinite(sum(vector))

@@ -23,7 +23,7 @@ def message_in(choice: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
 
 
 def has_text_only(message: Mapping[str, Any]) -> bool:
-    """Tell whether the content and the older form of a call are text already, so that `with_text` would change nothing."""
+    """Return whether the content and the older form of a call are text already, so that `with_text` would change nothing."""
     # A loop, because it runs for every answer.
     for name in _TEXT_MEMBERS:
         if type(message.get(name)) not in _TEXT_TYPES:

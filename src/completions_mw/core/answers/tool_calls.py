@@ -25,7 +25,7 @@ class ToolCalls:
         return bool(self._calls)
 
     def follow(self, pieces: object) -> bool:
-        """Tell whether the pieces in a chunk are OpenAI's next pieces without changes, and add them if they are."""
+        """Return whether the pieces in a chunk are OpenAI's next pieces without changes, and add them if they are."""
         if pieces is None:
             return True
         if type(pieces) is not list or len(pieces) != 1 or type(pieces[0]) is not dict:
@@ -94,14 +94,14 @@ class ToolCalls:
         return pieces
 
     def _begins(self, kind: Kind, piece: dict[str, Any], called: dict[str, Any]) -> bool:
-        """Tell whether a piece has the whole identity of a new call."""
+        """Return whether a piece has the whole identity of a new call."""
         id, name = piece.get("id"), called.get("name")
         if type(id) is not str or not id or type(name) is not str or not name or piece.get("type") != kind:
             return False
         return all(call.id != id for call in self._calls)
 
     def _is_known(self, index: int) -> bool:
-        """Tell whether a call has this index at the client as at the target, and was begun."""
+        """Return whether a call has this index at the client as at the target, and was begun."""
         return 0 <= index < len(self._calls) and self._by_index.get(index) is self._calls[index] and self._calls[index].is_sent
 
     def _call_of(self, piece: Piece, in_chunk: list[ToolCall]) -> ToolCall | None:
@@ -123,7 +123,7 @@ class ToolCalls:
         return here
 
     def _repeats(self, piece: Piece, *, is_over: bool) -> bool:
-        """Tell whether a piece names a whole call once more: by its id, or behind the end of the choice, where no other call can follow."""
+        """Return whether a piece names a whole call once more: by its id, or behind the end of the choice, where no other call can follow."""
         for call in self._calls:
             if piece.name == call.name and piece.arguments == call.arguments and call.is_whole:
                 return is_over or (piece.id is not None and piece.id == call.given_id)

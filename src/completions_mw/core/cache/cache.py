@@ -229,6 +229,6 @@ class ResponseCache:
 
 
 def may_begin_anew(flight: Flight) -> bool:
-    """Tell whether a request that waited for a failed flight may begin it anew: its leader has failed, and not the upstream."""
+    """Return whether a request that waited for a failed flight may begin it anew: its leader has failed, and not the upstream."""
     error = flight.error
     return isinstance(error, OwnFailureError | ClientDisconnectedError) or not isinstance(error, Exception)

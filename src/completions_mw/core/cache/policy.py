@@ -28,7 +28,7 @@ class CachePlan(NamedTuple):
     control: CacheControl
 
     def accepts(self, found: FoundAnswer) -> bool:
-        """Tell whether the client accepts a stored answer of this age."""
+        """Return whether the client accepts a stored answer of this age."""
         return self.control.max_age is None or found.age_ms <= self.control.max_age * 1000
 
 
@@ -66,7 +66,7 @@ class CachePolicy:
         return _plan_of(self, control, sharing_label(caller, self.sharing), content, cap)
 
     def stores(self, reasons: Sequence[str | None], n: int) -> bool:
-        """Tell whether an answer is complete, so that it may be stored.
+        """Return whether an answer is complete, so that it may be stored.
 
         Args:
             reasons: `finish_reason` of each choice of the answer.

@@ -27,7 +27,7 @@ class MaxCost:
         self._unpriced: Literal["deny", "free"] | None = settings.unpriced
 
     def applies(self, caller: Caller | None) -> bool:
-        """Tell whether requests of a caller may be refused for their price, even without a budget."""
+        """Return whether requests of a caller may be refused for their price, even without a budget."""
         return self._unpriced == "deny" or self._max_cost is not None or (caller is not None and caller.max_cost is not None)
 
     def amount(self, model: CatalogModel, estimate: TokenEstimate, caller: Caller | None, *, budgeted: bool) -> int:

@@ -118,7 +118,7 @@ def _reserved(estimate: TokenEstimate) -> Tokens:
 
 
 def _may_go_on(error: BaseException | None) -> bool:
-    """Tell whether a target that was asked may have gone on when the request ended: nobody waited for its answer."""
+    """Return whether a target that was asked may have gone on when the request ended: nobody waited for its answer."""
     if isinstance(error, UpstreamTimeoutError):
         return error.maybe_billed
     # Only a cancelled task ends with an error that is not an `Exception`.

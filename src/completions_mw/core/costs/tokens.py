@@ -158,12 +158,12 @@ def usage_object(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
 
 
 def counts_answer(usage: Mapping[str, Any]) -> bool:
-    """Tell whether a `usage` object counts any token of the answer: some targets report zeros."""
+    """Return whether a `usage` object counts any token of the answer: some targets report zeros."""
     return bool(usage["completion_tokens"] or usage["total_tokens"] > usage["prompt_tokens"])
 
 
 def is_usage(usage: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a value is a `usage` object whose three counts are plausible (docs/promises.md, Money)."""
+    """Return whether a value is a `usage` object whose three counts are plausible (docs/promises.md, Money)."""
     if not isinstance(usage, dict):
         return False
     for name in _COUNTS:

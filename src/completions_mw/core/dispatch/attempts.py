@@ -165,7 +165,7 @@ class Attempts:
 
 
 def _is_used_up(context: RequestContext, route: Route, failures: Sequence[Failure]) -> bool:
-    """Tell whether the failed attempts are charged as many answers as were reserved for the request; races have lost attempts, too."""
+    """Return whether the failed attempts are charged as many answers as were reserved for the request; races have lost attempts, too."""
     return len(context.lost) + sum(is_charged(failure.error) for failure in failures) >= route.answers
 
 

@@ -28,7 +28,7 @@ MAX_COOLDOWN: Final = 60.0
 
 
 def allows_fallback(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
-    """Tell whether the next target may be asked after a failure.
+    """Return whether the next target may be asked after a failure.
 
     Args:
         error: the failure.
@@ -38,7 +38,7 @@ def allows_fallback(error: GatewayError, fallback_on: Set[FallbackOn]) -> bool:
 
 
 def is_retryable(error: GatewayError, *, maybe_billed: bool) -> bool:
-    """Tell whether the same target may be asked once more after a failure.
+    """Return whether the same target may be asked once more after a failure.
 
     Args:
         error: the failure.
@@ -54,14 +54,14 @@ def is_retryable(error: GatewayError, *, maybe_billed: bool) -> bool:
 
 
 def is_fault(error: GatewayError) -> bool:
-    """Tell whether a failure speaks against the target: it was not reached, broke off, or answered with a status other than 2xx and 4xx."""
+    """Return whether a failure speaks against the target: it was not reached, broke off, or answered with a status other than 2xx and 4xx."""
     if error.upstream_status is None:
         return isinstance(error, UpstreamError | UpstreamTimeoutError)
     return not 400 <= error.upstream_status < 500
 
 
 def is_charged(error: GatewayError) -> bool:
-    """Tell whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
+    """Return whether an attempt is charged although it failed: a part of the answer has come, or the target may be writing it."""
     is_billed = error.received is not None or error.usage is not None
     return is_billed or (error.maybe_billed and isinstance(error, UpstreamTimeoutError))
 
@@ -81,7 +81,7 @@ def tell_of_deadline(error: BaseException | None, context: RequestContext) -> No
 
 
 def refuses_key(error: GatewayError) -> bool:
-    """Tell whether an upstream refused the API key, so that only the operator can help."""
+    """Return whether an upstream refused the API key, so that only the operator can help."""
     return error.upstream_status in _REFUSED_STATUSES or (error.upstream_status == 429 and error.upstream_code == _NO_QUOTA)
 
 

@@ -48,7 +48,7 @@ class Caller:
             object.__setattr__(self, "max_cost", _usd(self.max_cost))
 
     def may_use(self, model: str) -> bool:
-        """Tell whether the caller may use `model`."""
+        """Return whether the caller may use `model`."""
         return self.models is None or model in self.models
 
 

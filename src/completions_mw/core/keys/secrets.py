@@ -27,7 +27,7 @@ class NewKey:
 
 
 def is_own_form(token: str) -> bool:
-    """Tell whether `token` has the form of secrets that this package makes."""
+    """Return whether `token` has the form of secrets that this package makes."""
     return _match_own_form(token) is not None
 
 

@@ -60,7 +60,7 @@ class Background(Protocol):
         ...
 
     def is_stop(self, error: BaseException) -> bool:
-        """Tell whether `error` cancels a request because the server stops, where the server shows that."""
+        """Return whether `error` cancels a request because the server stops, where the server shows that."""
         ...
 
     async def aclose(self) -> None:

@@ -44,7 +44,7 @@ class Breaker:
         return self._probes is not None
 
     def allows(self) -> bool:
-        """Tell whether a request is let through. While the breaker is open, the request that gets True is the probe."""
+        """Return whether a request is let through. While the breaker is open, the request that gets True is the probe."""
         probes = self._probes
         return probes is None or probes.ready(self._clock.monotonic())
 

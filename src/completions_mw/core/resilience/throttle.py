@@ -27,7 +27,7 @@ class Throttle:
         return next(iter(self._next), float("inf"))
 
     def ready(self, now: float) -> bool:
-        """Tell whether a turn is due at `now` (seconds of the monotonic clock), and take it."""
+        """Return whether a turn is due at `now` (seconds of the monotonic clock), and take it."""
         try:
             due = self._next.pop()
         except IndexError:

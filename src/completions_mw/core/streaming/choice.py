@@ -63,7 +63,7 @@ class ChoiceGrammar:
         """First half of a surrogate pair, for which the other is awaited."""
 
     def follows(self, choice: Mapping[str, Any]) -> bool:
-        """Tell whether a choice is the next step without changes, and record it. Only for choices that are plain."""
+        """Return whether a choice is the next step without changes, and record it. Only for choices that are plain."""
         delta = choice.get("delta")
         if type(delta) is not dict or choice.get("finish_reason", False) is not None:
             return False
@@ -129,7 +129,7 @@ class ChoiceGrammar:
         yield end if end["finish_reason"] == reason else {**end, "finish_reason": reason}
 
     def _opens(self, choice: Step) -> bool:
-        """Tell whether a choice is an opening without changes, and record it: the role, and calls, but no text."""
+        """Return whether a choice is an opening without changes, and record it: the role, and calls, but no text."""
         delta = choice.get("delta")
         if self.is_open or type(delta) is not dict or type(choice.get("index")) is not int:
             return False

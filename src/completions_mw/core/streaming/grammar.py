@@ -277,7 +277,7 @@ class ChunkGrammar:
 
 
 def _says_more(event: Event) -> bool:
-    """Tell whether a chunk without choices has more than usage, and than a ping has."""
+    """Return whether a chunk without choices has more than usage, and than a ping has."""
     return "choices" in event.data and not event.data.keys() <= _COMMON_MEMBERS
 
 

@@ -125,7 +125,7 @@ def normalise(fields: Mapping[str, Any], bounds: Bounds = DEFAULT_BOUNDS) -> dic
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether `value` is plain JSON already. Text beyond ASCII is not, because it may have lone surrogates."""
+    """Return whether `value` is plain JSON already. Text beyond ASCII is not, because it may have lone surrogates."""
     kind = type(value)
     if kind is dict:
         return all(type(name) is str and name.isascii() for name in value) and all(map(_is_plain, value.values()))

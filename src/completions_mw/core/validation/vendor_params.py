@@ -28,7 +28,7 @@ class ParamPolicy:
     """Names that are forwarded whatever `unknown` says. Parts of parameters have a path, as `stream_options.continuous_usage_stats`."""
 
     def forwards(self, name: str) -> bool:
-        """Tell whether the parameter or part of one goes to the target."""
+        """Return whether the parameter or part of one goes to the target."""
         return self.unknown == "forward" or name in self.forwarded
 
 
@@ -89,7 +89,7 @@ def for_validation(fields: Mapping[str, Any], policy: ParamPolicy) -> dict[str, 
 
 
 def _is_choice(value: object) -> bool:
-    """Tell whether a value may be a vendor's choice of its own tools: a word, or an object with a type."""
+    """Return whether a value may be a vendor's choice of its own tools: a word, or an object with a type."""
     return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
@@ -125,5 +125,5 @@ def _known_part(part: Any, policy: ParamPolicy) -> Any:
 
 
 def _is_other(value: Any, name: str, known: frozenset[str]) -> bool:
-    """Tell whether the member `name` of an object is a string that OpenAI does not know."""
+    """Return whether the member `name` of an object is a string that OpenAI does not know."""
     return isinstance(value, dict) and isinstance(found := value.get(name), str) and found not in known

@@ -59,7 +59,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_signed(thought: Mapping[str, Any]) -> bool:
-    """Tell whether the API takes a thought back: it has its signature, or is encrypted."""
+    """Return whether the API takes a thought back: it has its signature, or is encrypted."""
     return bool(thought.get("signature")) or thought["type"] == "redacted_thinking"
 
 

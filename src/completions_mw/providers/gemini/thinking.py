@@ -56,6 +56,6 @@ def call_signature(model: str, call: Mapping[str, Any], *, is_first: bool) -> di
 
 
 def _has_levels(model: str) -> bool:
-    """Tell whether a model is of a generation with levels; so are names without a number, as `gemini-flash-latest`."""
+    """Return whether a model is of a generation with levels; so are names without a number, as `gemini-flash-latest`."""
     version = _version(model)
     return version is None or int(version[1]) >= _LEVELS_SINCE

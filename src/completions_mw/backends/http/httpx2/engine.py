@@ -67,7 +67,7 @@ def engine_request(origin: Origin, head: bytes, body: bytes, trace: Callable[...
 
 
 def is_sent(event: str, info: dict[str, Any]) -> bool:
-    """Tell whether an event of the engine says that the request itself is sent now: there is a connection, through the proxy if any."""
+    """Return whether an event of the engine says that the request itself is sent now: there is a connection, through the proxy if any."""
     return event.endswith("send_request_headers.started") and info["request"].method == b"POST"
 
 

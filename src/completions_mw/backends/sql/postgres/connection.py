@@ -106,7 +106,7 @@ Connection = BlockingConnection | AsyncConnection
 
 
 def is_usable(connection: Connection) -> bool:
-    """Tell whether an idle connection is still open: a connection that the server has closed has something to read."""
+    """Return whether an idle connection is still open: a connection that the server has closed has something to read."""
     if connection.closed:
         return False
     poll = new_poll()

@@ -8,7 +8,7 @@ from completions_mw.core.ports import StoreBrokenError
 
 
 async def is_up_to_date(connection: Connection) -> bool:
-    """Tell whether the schema is that of this library.
+    """Return whether the schema is that of this library.
 
     Raises:
         StoreBrokenError: the schema is newer than this library.

@@ -26,7 +26,7 @@ class BudgetRow:
         return (self.id, self.limit, self.spent, self.reserved, self.told, self.refused)
 
     def has_room(self, amount: int) -> bool:
-        """Tell whether the budget has room for a reservation of `amount`."""
+        """Return whether the budget has room for a reservation of `amount`."""
         return self.spent + self.reserved + amount <= self.limit
 
     def reached(self) -> int:
