@@ -131,7 +131,7 @@ class AsyncHttpConnection(asyncio.Protocol):
             self._loop.call_soon_threadsafe(self.close)
 
     def _is_ended_by_upstream(self) -> bool:
-        """Return whether the end of the stream is the upstream's: with TLS, whoever is on the way can end it too (RFC 8446, section 6.1)."""
+        """Return whether the end of the stream is the upstream's: with TLS, anybody on the way can end it too (RFC 8446, section 6.1)."""
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         try:
             # asyncio reads on to the end in both cases: only where TLS has ended too, there is nothing to wait for.

@@ -123,7 +123,7 @@ class ToolCalls:
         return here
 
     def _repeats(self, piece: Piece, *, is_over: bool) -> bool:
-        """Return whether a piece names a whole call once more: by its id, or behind the end of the choice, where no other call can follow."""
+        """Return whether a piece repeats a whole call: by its id, or after the end of the choice, where no other call can follow."""
         for call in self._calls:
             if piece.name == call.name and piece.arguments == call.arguments and call.is_whole:
                 return is_over or (piece.id is not None and piece.id == call.given_id)

@@ -54,7 +54,7 @@ def is_retryable(error: GatewayError, *, maybe_billed: bool) -> bool:
 
 
 def is_fault(error: GatewayError) -> bool:
-    """Return whether a failure speaks against the target: it was not reached, broke off, or answered with a status other than 2xx and 4xx."""
+    """Return whether a failure speaks against the target: it was not reached, broke off, or answered with neither 2xx nor 4xx."""
     if error.upstream_status is None:
         return isinstance(error, UpstreamError | UpstreamTimeoutError)
     return not 400 <= error.upstream_status < 500

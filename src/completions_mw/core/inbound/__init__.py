@@ -1,9 +1,9 @@
 """Inbound dialects: the forms of requests, answers, streams and errors that clients use. One dialect a file.
 
-    dialect.py           `Dialect`: the protocol of a dialect
-    openai_dialect.py    what OpenAI's endpoints have in common
-    chat_completions.py  `ChatCompletions`: OpenAI's chat completions
-    embeddings.py        `Embeddings`: OpenAI's embeddings
+dialect.py           `Dialect`: the protocol of a dialect
+openai_dialect.py    what OpenAI's endpoints have in common
+chat_completions.py  `ChatCompletions`: OpenAI's chat completions
+embeddings.py        `Embeddings`: OpenAI's embeddings
 
 Inside the core every request is a `Chat` or an `Embed`, and every answer a chat completion, its chunks, or a list of embeddings.
 """

@@ -1,17 +1,17 @@
 """Ports: the protocols of all I/O of the core, which awaits nothing else.
 
-    admission.py   `AdmissionStore`: counters and leases
-    ledger.py      `Ledger`: reservations, settlements and budgets
-    usage.py       queries of the ledger's rows
-    keys.py        `KeyStore`: stored keys
-    failures.py    errors of stores
-    upstreams.py   `Transport`: calls of upstreams, their events, and `Credentials` that are made for each request
-    models.py      `Model`: models in this process
-    responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
-    flights.py     `Flights`: how equal requests wait for one call
-    background.py  `Background`: work beside requests
-    waiting.py     `Waiting`: waits within a request
-    clock.py       `Clock`: time
+admission.py   `AdmissionStore`: counters and leases
+ledger.py      `Ledger`: reservations, settlements and budgets
+usage.py       queries of the ledger's rows
+keys.py        `KeyStore`: stored keys
+failures.py    errors of stores
+upstreams.py   `Transport`: calls of upstreams, their events, and `Credentials` that are made for each request
+models.py      `Model`: models in this process
+responses.py   `ResponseStore`: cached answers, and the leases of those that are being made
+flights.py     `Flights`: how equal requests wait for one call
+background.py  `Background`: work beside requests
+waiting.py     `Waiting`: waits within a request
+clock.py       `Clock`: time
 
 Each port has a blocking and an async implementation in `backends/`, with the same method names. Blocking ones do their I/O inside
 `async def` methods that never suspend (see `completions_mw/blocking.py`).

@@ -16,7 +16,7 @@ ARRIVED_SECONDS: Final = 0.05
 
 
 def has_left(error: BaseException | None) -> bool:
-    """Return whether a stream ended with `error` because its client left; only a cancelled task ends with one that is not an `Exception`."""
+    """Return whether a stream ended with `error` because its client left; only a cancelled task ends with no `Exception`."""
     return isinstance(error, ClientDisconnectedError) or not isinstance(error, Exception | None)
 
 
