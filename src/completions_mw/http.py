@@ -60,7 +60,7 @@ class ClientConnection(Protocol):
     def is_gone(self) -> bool: ...
 
 
-@dataclass
+@dataclass(slots=True)
 class Request:
     """A request to the host app, independent of its framework. An adapter may make what is seldom asked for when it is asked for."""
 

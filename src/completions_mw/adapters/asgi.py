@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
 
 from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
 from completions_mw.adapters.asgi_request import ScopeRequest
@@ -70,8 +69,7 @@ class CompletionsMiddleware:
 
 async def refuse(gateway: AsyncGateway, scope: Scope, send: Send) -> None:
     """Answer a request for a path that the gateway lacks and the host app does not have."""
-    response = gateway.refuse(scope["method"], path_of(scope))
-    await respond(response, headers_of(response, scope), send)
+    await respond(gateway.refuse(scope["method"], path_of(scope)), scope, send)
 
 
 async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Send, native: object = None) -> None:
@@ -92,25 +90,23 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
             # Nobody reads the stream: what is left of it is read by itself, as far as it is to be paid.
             await response.body.aclose()
             response = Response(ClientDisconnectedError.status, (), b"")
-        await respond(response, headers_of(response, scope), send)
+        await respond(response, scope, send)
     except asyncio.CancelledError:
         if not client.left():
             raise
         if response is None:
             # Starlette's BaseHTTPMiddleware raises if an app ends without an answer.
-            await respond(Response(ClientDisconnectedError.status, (), b""), [], send)
+            await respond(Response(ClientDisconnectedError.status, (), b""), scope, send)
     finally:
         client.release()
 
 
-def headers_of(response: Response[Any], scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a response for ASGI, without `connection` where HTTP has none (RFC 9113 section 8.2.2)."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    return headers if scope.get("http_version", "1.1") < "2" else [header for header in headers if header[0] != b"connection"]
-
-
-async def respond(response: Response[StreamBody] | Response[bytes], headers: list[tuple[bytes, bytes]], send: Send) -> None:
+async def respond(response: Response[StreamBody] | Response[bytes], scope: Scope, send: Send) -> None:
     """Send a response; a streamed body is sent piece by piece, and closed."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if scope.get("http_version", "1.1") >= "2":
+        # There is no such header in HTTP/2 (RFC 9113 section 8.2.2).
+        headers = [header for header in headers if header[0] != b"connection"]
     start = {"type": "http.response.start", "status": response.status, "headers": headers}
     body = response.body
     if isinstance(body, bytes):

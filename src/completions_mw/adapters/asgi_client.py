@@ -30,20 +30,34 @@ class Client:
             on without their clients.
     """
 
-    _rounds: Rounds | None = None
-    _task: asyncio.Task[Any] | None = None
-    _timer: asyncio.TimerHandle | None = None
-    _watcher: asyncio.Task[None] | None = None
-    _more = True
-    _late = False
-    _left = False
-    _is_finishing = False
-    _is_answered = False
+    __slots__ = (
+        "_gateway",
+        "_is_answered",
+        "_is_finishing",
+        "_late",
+        "_left",
+        "_more",
+        "_receive",
+        "_rounds",
+        "_scope",
+        "_task",
+        "_timer",
+        "_watcher",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, gateway: AsyncGateway) -> None:
         self._scope = scope
         self._receive = receive
         self._gateway = gateway
+        self._rounds: Rounds | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._more = True
+        self._late = False
+        self._left = False
+        self._is_finishing = False
+        self._is_answered = False
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body: the method of `RequestBody`.
@@ -179,5 +193,5 @@ class Client:
             self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        # The watcher and the task refer to each other, and would keep the request in memory until the next garbage collection.
-        self._timer = self._watcher = self._task = None
+            # The watcher and the task refer to each other, and would keep the request in memory until the next garbage collection.
+            self._watcher = self._task = None

@@ -36,6 +36,7 @@ class ScopeRequest(Request):
         address = scope.get("client")
         self.client = address[0] if address else None
         self.native = scope if native is None else native
+        self.connection = None
         self.disconnect = disconnect
         # Starlette and FastAPI put the app into the scope.
         self.debug = debug or ("app" in scope and getattr(scope["app"], "debug", None) is True)

@@ -30,58 +30,41 @@ class LostAttempt(NamedTuple):
 class RequestContext:
     """Request context: identity, timing, usage and outcome of one request. Holds no content and no key.
 
-    What a request does not have is left to the class, since most requests have little of it.
-
     Args:
         clock: time.
         is_http: whether the request came by HTTP.
         debug: whether logs may quote exceptions.
     """
 
-    is_open: bool = True
-    """Whether the request is still running."""
-    has_body: bool = False
-    """Whether the body of the request was read to its end."""
-    caller: str | None = None
-    """Id of the caller; None for the host app itself, and before the caller is known."""
-    tenant: str | None = None
-    """Tenant of the caller; None if it has none, and where `caller` is None."""
-    client_request_id: str | None = None
-    """The client's own id of the request, from the header `x-client-request-id`."""
-    model: str | None = None
-    """Model name that the client asked for."""
-    target: str | None = None
-    """`provider/model` of the target that was asked last."""
-    asked: float = 0.0
-    """Time at which `target` was asked, in seconds of the monotonic clock; 0 before."""
-    attempts: int = 0
-    """Number of times that a target was asked."""
-    lost: tuple[LostAttempt, ...] = ()
-    """Attempts before the last one that are charged too."""
-    deadline: float | None = None
-    """Time by which the client wants its answer, in seconds of the monotonic clock; None if it has not said so."""
-    heard: float | None = None
-    """Seconds from `asked` to the first visible text of a stream; None before it, and for whole answers."""
-    stream: bool = False
-    """Whether the client asked for a stream."""
-    usage: dict[str, Any] | None = None
-    """The answer's `usage` object; None until the answer has ended."""
-    estimated: bool = False
-    """Whether `usage` is an estimate."""
-    finish_reason: Any = None
-    """The answer's `finish_reason` as the target gave it."""
-    cache: str | None = None
-    """Value of the response header `x-cache`; None if the model's answers are not cached."""
-    saved: dict[str, Any] | None = None
-    """The `usage` object of an answer that has cost nothing, because it came from the cache."""
-    ignored: tuple[str, ...] = ()
-    """Names of the client's parameters that no target gets, or that change nothing at `target`."""
-    dropped: tuple[str, ...] = ()
-    """Names of the client's parameters that `target` does not get, or gets with another value."""
-    first_ms: int | None = None
-    """Milliseconds from the request's arrival to the first event of a stream."""
-    headers: Headers = ()
-    """Response headers that steps have added, as the `x-ratelimit-` headers."""
+    __slots__ = (
+        "asked",
+        "attempts",
+        "cache",
+        "caller",
+        "client_request_id",
+        "clock",
+        "deadline",
+        "debug",
+        "dropped",
+        "estimated",
+        "finish_reason",
+        "first_ms",
+        "has_body",
+        "headers",
+        "heard",
+        "id",
+        "ignored",
+        "is_http",
+        "is_open",
+        "lost",
+        "model",
+        "saved",
+        "started",
+        "stream",
+        "target",
+        "tenant",
+        "usage",
+    )
 
     def __init__(self, clock: Clock, *, is_http: bool = False, debug: bool = False) -> None:
         self.clock = clock
@@ -97,6 +80,50 @@ class RequestContext:
         """Whether the request came by HTTP and is logged in the access log."""
         self.debug = debug
         """Whether logs may quote exceptions, which may quote the request."""
+        self.is_open = True
+        """Whether the request is still running."""
+        self.has_body = False
+        """Whether the body of the request was read to its end."""
+        self.caller: str | None = None
+        """Id of the caller; None for the host app itself, and before the caller is known."""
+        self.tenant: str | None = None
+        """Tenant of the caller; None if it has none, and where `caller` is None."""
+        self.client_request_id: str | None = None
+        """The client's own id of the request, from the header `x-client-request-id`."""
+        self.model: str | None = None
+        """Model name that the client asked for."""
+        self.target: str | None = None
+        """`provider/model` of the target that was asked last."""
+        self.asked = 0.0
+        """Time at which `target` was asked, in seconds of the monotonic clock; 0 before."""
+        self.attempts = 0
+        """Number of times that a target was asked."""
+        self.lost: tuple[LostAttempt, ...] = ()
+        """Attempts before the last one that are charged too."""
+        self.deadline: float | None = None
+        """Time by which the client wants its answer, in seconds of the monotonic clock; None if it has not said so."""
+        self.heard: float | None = None
+        """Seconds from `asked` to the first visible text of a stream; None before it, and for whole answers."""
+        self.stream = False
+        """Whether the client asked for a stream."""
+        self.usage: dict[str, Any] | None = None
+        """The answer's `usage` object; None until the answer has ended."""
+        self.estimated = False
+        """Whether `usage` is an estimate."""
+        self.finish_reason: Any = None
+        """The answer's `finish_reason` as the target gave it."""
+        self.cache: str | None = None
+        """Value of the response header `x-cache`; None if the model's answers are not cached."""
+        self.saved: dict[str, Any] | None = None
+        """The `usage` object of an answer that has cost nothing, because it came from the cache."""
+        self.ignored: tuple[str, ...] = ()
+        """Names of the client's parameters that no target gets, or that change nothing at `target`."""
+        self.dropped: tuple[str, ...] = ()
+        """Names of the client's parameters that `target` does not get, or gets with another value."""
+        self.first_ms: int | None = None
+        """Milliseconds from the request's arrival to the first event of a stream."""
+        self.headers: Headers = ()
+        """Response headers that steps have added, as the `x-ratelimit-` headers."""
 
     @property
     def is_from_cache(self) -> bool:
@@ -119,7 +146,8 @@ class RequestContext:
 
     def adopt(self, other: "RequestContext") -> None:
         """Take over all that another context of the same request knows."""
-        vars(self).update(vars(other))
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     def note_attempts(self, target: str | None, *, has_choice: bool) -> None:
         """Tell the client which target answered and how often one was asked; nothing where one was asked once, and there was no choice."""

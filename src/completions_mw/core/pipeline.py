@@ -35,7 +35,7 @@ from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, 
 from completions_mw.core.streaming.replay import Replay
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest, parse_headers
-from completions_mw.core.validation.body import discard_body, read_body
+from completions_mw.core.validation.body import check_body, discard_body
 from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
 from completions_mw.errors import GatewayError, InternalError, server_shutdown_error
 from completions_mw.http import Request, Response
@@ -285,7 +285,8 @@ class Pipeline:
         self, context: RequestContext, request: Request, length: int | None, dialect: Dialect, caller: Caller | None
     ) -> tuple[bytes, ValidRequest | KnownRequest]:
         """Return the body of a request, and the request in it."""
-        body = await read_body(request, length, self._max_body_bytes)
+        body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
+        check_body(body, request, length, self._max_body_bytes)
         context.has_body = True
         known = None if self._known_bodies is None else self._known_bodies.find(dialect.path, caller, body)
         return body, known or dialect.parse(body)

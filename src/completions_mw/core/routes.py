@@ -1,7 +1,8 @@
 """The routes of the gateway. Requests for other paths belong to the host app."""
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from completions_mw.errors import MethodNotAllowedError, NotFoundError
 
@@ -50,7 +51,8 @@ ABSENT: Final = frozenset(
 Only whole paths: where the host app has such a path, it has a page there, which cannot be missing."""
 
 
-class Route(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Route:
     """A path of the gateway and its methods."""
 
     name: str

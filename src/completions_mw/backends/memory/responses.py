@@ -1,9 +1,10 @@
 """Cached answers in the memory of one process."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from sys import getsizeof
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import CacheKey, Clock, FoundAnswer, PurgeFilter, StoreContents, StoredAnswer
@@ -13,7 +14,8 @@ ENTRY_BYTES: Final = 750
 use between texts of other sizes. Measured: `test_response_bounds.py` checks it."""
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
     answer: StoredAnswer
     scope: str
     model: str
@@ -52,11 +54,14 @@ class MemoryResponses(PerProcess):
 
     async def get(self, key: CacheKey) -> FoundAnswer | None:
         now = self._now()
-        with self._lock:
-            entry = self._entries.get(key.digest)
-            if entry is None or now >= entry.until:
-                return None
+        entry = self._entries.get(key.digest)
+        if entry is None or now >= entry.until:
+            return None
+        try:
             self._entries.move_to_end(key.digest)
+        except KeyError:
+            # Another thread has removed the entry meanwhile. Each call of the table is atomic, so that no lock is needed.
+            return None
         return FoundAnswer(entry.answer, int((now - entry.stored) * 1000), int((entry.until - now) * 1000))
 
     async def put(self, key: CacheKey, answer: StoredAnswer, ttl_ms: int, age_ms: int = 0) -> None:

@@ -1,8 +1,9 @@
 """Bodies that were answered from the cache: one that comes again is neither parsed nor validated again (docs/caching.md)."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from completions_mw.core.cache.key import content_of
 from completions_mw.core.cache.scopes import Sharing, sharing_label
@@ -18,7 +19,8 @@ MAX_BYTES: Final = 64 * 1024
 """Size of the largest body that is known."""
 
 
-class KnownRequest(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KnownRequest:
     """What a valid request asks of the cache, of its limits and of its dialect, until an answer is found. Has nothing of its content."""
 
     kind: ModelKind

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.key import content_of, digest_of, model_prefix
@@ -20,7 +20,8 @@ COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls"})
 TRUNCATED_REASONS: Final = COMPLETE_REASONS | {"length"}
 
 
-class CachePlan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CachePlan:
     """What the cache may do for one request."""
 
     key: CacheKey

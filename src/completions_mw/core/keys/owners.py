@@ -1,8 +1,8 @@
 """Owners of keys, which are known by the SHA-256 of their secrets: those of the settings, and those of the database."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.ports import KeyRecord, SecretRecord
@@ -14,7 +14,8 @@ def digest_of(token: str) -> bytes:
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-class Owner(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Owner:
     """The caller to whom a key belongs, and whether the key may be used."""
 
     caller: Caller

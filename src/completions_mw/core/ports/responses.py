@@ -19,7 +19,8 @@ class CacheKey(NamedTuple):
     """Model name that the client asked for; for purges."""
 
 
-class StoredAnswer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
     """A complete answer in both of its forms, as bytes that are sent without being rendered again. Embeddings have no stream."""
 
     texts: bytes

@@ -1,7 +1,7 @@
 """Validation of requests by OpenAI's rules, which are the same for all callers.
 
 headers.py        the headers that are read, checked before the body
-body.py           reading a body, and dropping the body of a request that is refused
+body.py           checking that a body is whole, and dropping the body of a request that is refused
 body_room.py      the memory for bodies that are being received
 json_body.py      fields within bounds, from a JSON body or from the arguments of a direct call
 valid_request.py  `ValidRequest`: what the pipeline knows of a request of any kind

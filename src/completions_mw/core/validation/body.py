@@ -1,4 +1,4 @@
-"""Read the body of a request, or drop it where the answer does not need it."""
+"""Check the body of a request, or drop it where the answer does not need it."""
 
 from typing import Final
 
@@ -12,21 +12,20 @@ DISCARD_SECONDS: Final = 1.0
 """Most seconds that an answer waits for a body that it does not need."""
 
 
-async def read_body(request: Request, length: int | None, limit: int) -> bytes:
-    """Return the whole body of `request`.
+def check_body(body: bytes, request: Request, length: int | None, limit: int) -> None:
+    """Check that a body which was read is whole.
 
     Args:
-        request: the request.
+        body: the body.
+        request: its request.
         length: its Content-Length, if it has one.
         limit: maximum of bytes.
 
     Raises:
         RequestTooLargeError: the body has more than `limit` bytes.
-        RequestTimeoutError: the client did not send the body in time.
         ClientDisconnectedError: the client left before it had sent the body.
         InvalidRequestError: something between the client and the gateway has taken the body.
     """
-    body = request.body if isinstance(request.body, bytes) else await request.body.read(limit)
     if len(body) > limit:
         raise body_too_large_error(limit)
     if length and not body:
@@ -34,7 +33,6 @@ async def read_body(request: Request, length: int | None, limit: int) -> bytes:
     if length is not None and len(body) < length:
         # gunicorn takes the end of the connection for the end of the body (docs/promises.md, Bounds).
         raise ClientDisconnectedError
-    return body
 
 
 def missing_body_error(request: Request) -> InvalidRequestError:

@@ -24,6 +24,8 @@ _READ_HEADERS: Final = frozenset(
         "x-request-timeout-ms",
     }
 )
+MAX_KNOWN_LENGTHS: Final = 1024
+"""Number of values of `Content-Length` that are kept."""
 MAX_KNOWN_TERMS: Final = 256
 """Number of `Terms` that are kept, each of headers of at most `MAX_HEADER_BYTES`."""
 CLOSE_HEADERS: Final[Headers] = (("connection", "close"),)
@@ -77,16 +79,20 @@ def parse_headers(request: Request) -> RequestHeaders:
     authorization, id = named.pop("authorization", None), named.pop("x-client-request-id", None)
     length = named.pop("content-length", None)
     terms = _terms_in(tuple(named.items()))
-    if length is not None:
-        if terms.is_chunked:
-            raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=CLOSE_HEADERS)
-        if not _LENGTH_PATTERN.fullmatch(length):
-            text = "The Content-Length header is not a length."
-            raise InvalidRequestError(text, code="invalid_content_length", headers=CLOSE_HEADERS)
+    if length is not None and terms.is_chunked:
+        raise InvalidRequestError("The request has both a Content-Length and a Transfer-Encoding.", headers=CLOSE_HEADERS)
     if id is not None and (len(id) > MAX_CLIENT_REQUEST_ID_LENGTH or not id.isascii()):
         text = f"The X-Client-Request-Id header must be ASCII of at most {MAX_CLIENT_REQUEST_ID_LENGTH} characters."
         raise InvalidRequestError(text)
-    return RequestHeaders(authorization, id, None if length is None else int(length), terms)
+    return RequestHeaders(authorization, id, None if length is None else _length_in(length), terms)
+
+
+@lru_cache(MAX_KNOWN_LENGTHS)
+def _length_in(content_length: str) -> int:
+    if not _LENGTH_PATTERN.fullmatch(content_length):
+        text = "The Content-Length header is not a length."
+        raise InvalidRequestError(text, code="invalid_content_length", headers=CLOSE_HEADERS)
+    return int(content_length)
 
 
 @lru_cache(MAX_KNOWN_TERMS)
