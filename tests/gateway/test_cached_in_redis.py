@@ -1,5 +1,6 @@
 """Gateways that share a Redis share answers and calls (docs/caching.md). Each gateway stands for a process: it has flights of its own."""
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -102,6 +103,18 @@ def test_a_lease_is_renewed(made: Made, kind: str, redis_server: RedisServer) ->
     model.release()
     leader.read()
     assert leases(redis_server) == []
+
+
+def test_the_lease_of_a_dropped_stream_expires(made: Made, redis_server: RedisServer) -> None:
+    gateway = made("blocking", redis_server, model := HeldModel(held=1), lease_ttl=1)
+    leader = gateway.send(stream=True)
+    next(leader.pieces)
+    assert len(leases(redis_server)) == 1
+    del leader
+    gc.collect()
+    model.release()
+    assert gateway.send().cache == "miss"
+    assert (model.calls, leases(redis_server)) == (2, [])
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

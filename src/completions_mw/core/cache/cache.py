@@ -1,7 +1,7 @@
 """The response cache, as the pipeline uses it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from pydantic_core import from_json
@@ -55,6 +55,14 @@ class CacheStats(NamedTuple):
         return free / (free + self.misses) if free else 0.0
 
 
+class _Lease(NamedTuple):
+    """Lease of a call, which other processes wait for."""
+
+    owner: str
+    is_alive: Callable[[], bool]
+    """Tells whether the call can still go on."""
+
+
 class Shared(NamedTuple):
     """Answer to a request that was not answered from the store."""
 
@@ -100,8 +108,8 @@ class ResponseCache:
         self._lease_ms = int(settings.lease_ttl * 1000)
         self._keep_alive = keep_alive or None
         self._semantic = None if semantic is None else GuardedSemanticCache(semantic)
-        self._leases: dict[CacheKey, str] = {}
-        """Owners of the leases that this process holds."""
+        self._leases: dict[CacheKey, _Lease] = {}
+        """Leases that this process holds."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
         self.near = store.near
@@ -198,7 +206,7 @@ class ResponseCache:
             return Claim(is_granted=True)
         claim = await self._store.claim(plan.key, owner, self._lease_ms)
         if claim.is_leased:
-            self._leases[plan.key] = owner
+            self._leases[plan.key] = _Lease(owner, self._background.liveness())
             self._background.keep(self._lease_ms / 1000 / RENEWALS_PER_LEASE, self.renew)
         return claim
 
@@ -207,9 +215,13 @@ class ResponseCache:
         self._leases.pop(plan.key, None)
         await self._store.release(plan.key, owner, 0 if is_shareable else self._lease_ms)
 
+    def let_expire(self, plan: CachePlan) -> None:
+        """Renew the lease of a call no more (see `CallRegister.let_expire`)."""
+        self._leases.pop(plan.key, None)
+
     async def renew(self) -> None:
-        """Extend the leases of the calls under way."""
-        await self._store.renew(self._leases.copy(), self._lease_ms)
+        """Extend the leases of the calls under way. Those of an event loop that has ended expire."""
+        await self._store.renew({key: lease.owner for key, lease in self._leases.copy().items() if lease.is_alive()}, self._lease_ms)
 
     async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""

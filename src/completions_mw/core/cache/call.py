@@ -42,6 +42,10 @@ class CallRegister(Protocol):
         """
         ...
 
+    def let_expire(self, plan: CachePlan) -> None:
+        """Renew the lease of a call no more."""
+        ...
+
     async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
         """Store an answer."""
         ...
@@ -133,6 +137,10 @@ class LeadingCall:
     async def failed(self) -> None:
         if self._owner:
             await self._register.give_back(self._plan, self._owner, is_shareable=True)
+
+    def abandon(self) -> None:
+        if self._owner:
+            self._register.let_expire(self._plan)
 
     async def _claim(self) -> Claim:
         """Wait until this process may ask the upstream, or another one has stored the answer; in the end this process asks it too."""

@@ -41,6 +41,10 @@ class FlightCall(Protocol):
         """Clean up after a call that gave no complete answer."""
         ...
 
+    def abandon(self) -> None:
+        """Let what the call holds in a store expire: for the garbage collector, which must not wait for a store."""
+        ...
+
 
 class OwnFailureError(Exception):
     """Failure that belongs to the request that began a flight, such as its spent budget, and not to those that wait for the answer."""
@@ -204,6 +208,7 @@ class Flight:
     async def abandon(self) -> None:
         """Close the upstream without asking a store: for the garbage collector."""
         self.is_closed = self.is_over = self._is_shut = True
+        self._call.abandon()
         if self._stream is not None:
             await self._stream.abandon()
 
