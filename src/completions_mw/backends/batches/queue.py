@@ -89,9 +89,10 @@ class BatchQueue(Generic[W]):
         self._lanes = lanes
         self._calls: deque[W] = deque()
         self._callers: Counter[str] = Counter()
-        """How many calls wait for each caller."""
+        """How many calls wait for each caller but the host app itself, which may have all places."""
         self._busy: Counter[str] = Counter()
-        """How many calls are under way for each caller. Two batches with the same caller would wait for each other in the store."""
+        """How many calls are under way for each caller, where there are several lanes: two batches with the same caller would wait for
+        each other in the store."""
         self._running = 0
         self._latest = 0.0
         """Monotonic time at which the last batch has begun."""
@@ -104,11 +105,12 @@ class BatchQueue(Generic[W]):
         """
         waiting.until, waiting.caller = None, caller
         if refusable:
-            places, share, own = self._bounds.calls, self._bounds.share, self._callers[caller]
-            if len(self._calls) >= places or (caller and own >= max(1, places * share)):
+            places, seconds, share = self._bounds
+            if len(self._calls) >= places or (caller in self._callers and self._callers[caller] >= max(1, places * share)):
                 raise StoreOverloadedError("too many calls wait for the store")
-            waiting.until = self._now() + self._bounds.seconds
-        self._callers[caller] += 1
+            waiting.until = self._now() + seconds
+        if caller:
+            self._callers[caller] += 1
         self._calls.append(waiting)
 
     def begin(self) -> list[W]:
@@ -123,7 +125,8 @@ class BatchQueue(Generic[W]):
             if waiting.caller and waiting.caller in self._busy:
                 put_off.append(waiting)
                 continue
-            self._leave(waiting.caller)
+            if waiting.caller:
+                self._leave(waiting.caller)
             if not waiting.is_wanted():
                 continue
             if waiting.until is not None and waiting.until < now:
@@ -134,18 +137,20 @@ class BatchQueue(Generic[W]):
         if batch:
             self._running += 1
             self._latest = now
-            self._busy.update(waiting.caller for waiting in batch)
+            if self._lanes > 1:
+                self._busy.update(waiting.caller for waiting in batch)
         return batch
 
     def end(self, batch: Sequence[W]) -> None:
         """Note that a batch is over."""
         self._running -= 1
-        self._busy -= Counter(waiting.caller for waiting in batch)
+        if self._lanes > 1:
+            self._busy -= Counter(waiting.caller for waiting in batch)
 
     def put_back(self, batch: Sequence[W]) -> None:
         """End a batch whose calls were not made; they are the next ones again."""
         self._calls.extendleft(reversed(batch))
-        self._callers.update(waiting.caller for waiting in batch)
+        self._callers.update(waiting.caller for waiting in batch if waiting.caller)
         self.end(batch)
 
     def _leave(self, caller: str) -> None:

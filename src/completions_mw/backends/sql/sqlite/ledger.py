@@ -61,7 +61,8 @@ class SqliteLedger:
         await self._steps(LedgerStep(lambda ledger: ledger.checkpoint(request_id, amount, tokens), (request_id,)))
 
     async def settle(self, entry: Entry, outcome: Outcome, accounts: Sequence[Account] = ()) -> list[BudgetChange]:
-        await self._trim(1)
+        if self._database.volatile:
+            await self._trim(1)
         step = LedgerStep(lambda ledger: ledger.settle(entry, outcome, accounts), (entry.request_id,))
         changes: list[BudgetChange] = await self._steps(step)
         return changes
@@ -72,7 +73,8 @@ class SqliteLedger:
         return changes
 
     async def record(self, settlements: Sequence[Settlement]) -> list[BudgetChange]:
-        await self._trim(len(settlements))
+        if self._database.volatile:
+            await self._trim(len(settlements))
         ids = [settlement.entry.request_id for settlement in settlements]
         step = LedgerStep(lambda ledger: [change for settlement in settlements for change in ledger.settle(*settlement)], ids)
         changes: list[BudgetChange] = await self._steps(step)
@@ -128,7 +130,7 @@ class SqliteLedger:
         """Remove old rows of a ledger in memory, from time to time."""
         before = self._settled
         self._settled += settled
-        if self._database.volatile and before // self._batch != self._settled // self._batch:
+        if before // self._batch != self._settled // self._batch:
             before_ms = self._now() - DAY_MS
             await self._database.fetch("ledger_trim", before_ms=before_ms, kept=self._kept_in_memory)
             await self._database.fetch("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch)
