@@ -1,4 +1,4 @@
-"""Nothing is missing from the tables in which a reader looks things up: error codes, headers, options, commands."""
+"""Nothing is missing from the tables in which a reader looks things up: error codes, headers, log events, options, commands."""
 
 import ast
 import re
@@ -47,6 +47,14 @@ def test_the_contract_lists_every_header() -> None:
     found = set(re.findall(r'\("(x-[a-z-]+)", ', core))
     assert {"x-completions-target", "x-cache"} < found
     assert [header for header in sorted(found) if f"`{header}`" not in CONTRACT.lower()] == []
+
+
+def test_the_page_on_events_lists_every_one() -> None:
+    source = "".join(module.read_text() for module in SOURCE.rglob("*.py"))
+    found = set(re.findall(r'(?:log_event\(\s*(?:[\w.]+),\s*|log_exception\(|noted\(|SetupWarning\()"([a-z_]+)"', source))
+    assert {"request", "breaker_opened", "hook_failed", "store_degraded", "unpriced_models"} < found
+    listed = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (.*?) \|", (DOCS / "events.md").read_text(), re.MULTILINE))))
+    assert listed == found
 
 
 def test_the_page_on_direct_calls_lists_every_option_of_gateways() -> None:
