@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from completions_mw.core.ports import Admission, Lease, Window
-from tests.support.admission import AsyncRedisStand, MemoryStand, RedisStand
+from tests.support.admission import AsyncRedisStand, MemoryStand, RedisStand, Reserved
 from tests.support.redis_server import RedisServer
 
 UNIT = 1000
@@ -19,8 +19,7 @@ WINDOWS = st.lists(
         bucket=st.sampled_from(["a", "b:c", "{d}"]),
         limit=st.integers(0, 12),
         seconds=st.sampled_from([3 * UNIT, 5 * UNIT]),
-        cost=st.integers(0, 6),
-        refundable=st.booleans(),
+        counts_tokens=st.booleans(),
     ),
     max_size=3,
     unique_by=lambda window: window.bucket,
@@ -30,7 +29,8 @@ PLACES = {"r0": [], "r1": ["a"], "r2": ["s"], "r3": ["a", "s"], "r4": ["s", "a"]
 LIMITS = st.integers(1, 3)
 IDS = st.sampled_from(sorted(PLACES))
 LEASES = st.sampled_from([2 * UNIT * 1000, 4 * UNIT * 1000])
-DEMANDS = st.fixed_dictionaries(dict.fromkeys(PLACES, WINDOWS))
+Demands = dict[str, tuple[list[Window], int]]
+DEMANDS = st.fixed_dictionaries(dict.fromkeys(PLACES, st.tuples(WINDOWS, st.integers(0, 6))))
 """The same request asks for the same."""
 STEPS = st.lists(
     st.one_of(
@@ -52,7 +52,7 @@ def redis_stand(request: pytest.FixtureRequest, own_redis: RedisServer) -> Itera
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(demands=DEMANDS, steps=STEPS)
-def test_memory_and_redis_agree(redis_stand: RedisStand, demands: dict[str, list[Window]], steps: list[tuple[Any, ...]]) -> None:
+def test_memory_and_redis_agree(redis_stand: RedisStand, demands: Demands, steps: list[tuple[Any, ...]]) -> None:
     memory = MemoryStand()
     redis_stand.forget()
     for step in steps:
@@ -60,10 +60,12 @@ def test_memory_and_redis_agree(redis_stand: RedisStand, demands: dict[str, list
         assert coarse(actual) == coarse(expected)
 
 
-def apply(stand: MemoryStand | RedisStand, demands: dict[str, list[Window]], kind: str, *values: Any) -> object:
+def apply(stand: MemoryStand | RedisStand, demands: Demands, kind: str, *values: Any) -> object:
     if kind == "admit":
         request_id, limit, lease_ms = values
-        return stand.admit(request_id, *demands[request_id], *slots_of(request_id, limit), lease_ms=lease_ms)
+        windows, tokens = demands[request_id]
+        limits = [Reserved(window, tokens) if window.counts_tokens else window for window in windows]
+        return stand.admit(request_id, *limits, *slots_of(request_id, limit), lease_ms=lease_ms)
     if kind == "renew":
         request_ids, limit, lease_ms = values
         return stand.renew({request_id: slots_of(request_id, limit) for request_id in request_ids}, lease_ms)
@@ -78,5 +80,4 @@ def coarse(answer: object) -> object:
     """Round the ends of windows up to units: in Redis, real time passes as well."""
     if not isinstance(answer, Admission):
         return answer
-    windows = [(standing.used, -(-standing.reset_ms // (UNIT * 1000))) for standing in answer.windows]
-    return answer.admitted, windows, answer.leases
+    return answer._replace(reset_ms=[-(-reset_ms // (UNIT * 1000)) for reset_ms in answer.reset_ms])

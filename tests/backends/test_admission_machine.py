@@ -8,19 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from completions_mw.backends.memory.admission import FINISHED_MS
-from completions_mw.core.ports import Admission, Lease, LimitState, Window
-from tests.support.admission import MemoryStand
+from completions_mw.core.ports import Admission, Lease, Window
+from tests.support.admission import MemoryStand, Reserved
 
 LEASES = st.sampled_from([1_000, 30_000, 90_000])
 BUCKETS = [("requests", 10, 60, False), ("tokens", 100, 60, True), ("daily", 250, 3600, True), ("burst", 3, 1, False)]
-WINDOWS = st.lists(st.sampled_from(BUCKETS), max_size=4, unique=True).flatmap(
-    lambda chosen: st.tuples(
-        *(
-            st.builds(Window, st.just(name), st.just(limit), st.just(seconds), st.integers(1, limit // 3), st.just(refundable))
-            for name, limit, seconds, refundable in chosen
-        )
-    )
-)
+WINDOWS = st.lists(st.sampled_from([Window(*bucket) for bucket in BUCKETS]), max_size=4, unique=True)
+TOKENS = st.integers(0, 40)
 CHOICES: tuple[list[Lease], ...] = ([], [Lease("key", 2)], [Lease("tenant", 4)], [Lease("key", 2), Lease("tenant", 4)])
 SLOTS = {f"r{n}": CHOICES[n % 4] for n in range(12)}
 """Whatever happens to a request, its slots are the same."""
@@ -61,25 +55,27 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.held: dict[str, Held] = {}
         self.finished: dict[str, int] = {}
 
-    @rule(request=IDS, windows=WINDOWS, lease_ms=LEASES)
-    def admit(self, request: str, windows: tuple[Window, ...], lease_ms: int) -> None:
+    @rule(request=IDS, windows=WINDOWS, tokens=TOKENS, lease_ms=LEASES)
+    def admit(self, request: str, windows: list[Window], tokens: int, lease_ms: int) -> None:
         if self.almost_forgotten(request):
             return
         leases = SLOTS[request]
-        actual = self.stand.admit(request, *windows, *leases, lease_ms=lease_ms)
+        limits = [Reserved(window, tokens) if window.counts_tokens else window for window in windows]
+        actual = self.stand.admit(request, *limits, *leases, lease_ms=lease_ms)
         known = self.held.get(request)
         if known is not None and known.verdict is not None and known.until > self.now:
             assert actual == known.verdict
             return
-        places = tuple(LimitState(len(self.live(lease)), 0) for lease in leases)
+        held = [len(self.live(lease)) for lease in leases]
         admitted = (
             not self.was_finished(request)
-            and all(self.used(window) + window.cost <= window.limit for window in windows)
-            and all(place.used < lease.limit for place, lease in zip(places, leases, strict=True))
+            and all(self.used(window) + cost(window, tokens) <= window.limit for window in windows)
+            and all(others < lease.limit for others, lease in zip(held, leases, strict=True))
         )
         if admitted:
-            self.charge(request, windows, leases, lease_ms)
-        expected = Admission(admitted, tuple(self.standing(window) for window in windows), places)
+            self.charge(request, windows, tokens, leases, lease_ms)
+        used, reset_ms = [self.used(window) for window in windows], [self.reset_ms(window) for window in windows]
+        expected = Admission(admitted, used, reset_ms, held)
         assert actual == expected
         if admitted:
             self.held[request].verdict = expected
@@ -132,14 +128,14 @@ class AdmissionMachine(RuleBasedStateMachine):
         # In the middle of a millisecond, where no rounding can matter.
         self.stand.clock.monotonic = (self.now + 0.5) / 1000
 
-    def charge(self, request: str, windows: tuple[Window, ...], leases: list[Lease], lease_ms: int) -> None:
+    def charge(self, request: str, windows: list[Window], tokens: int, leases: list[Lease], lease_ms: int) -> None:
         held = self.held[request] = Held(None, self.now + lease_ms, [])
         for window in windows:
             current = self.current(window.bucket)
             if current is None:
                 current = self.windows[window.bucket] = OpenWindow(self.now + window.seconds * 1000)
-            current.charges.append(Charge(request, window.cost, window.refundable))
-            if window.refundable:
+            current.charges.append(Charge(request, cost(window, tokens), window.counts_tokens))
+            if window.counts_tokens:
                 held.windows.append(current)
                 held.until = max(held.until, current.end)
         for lease in leases:
@@ -153,9 +149,9 @@ class AdmissionMachine(RuleBasedStateMachine):
         current = self.current(window.bucket)
         return current.used() if current else 0
 
-    def standing(self, window: Window) -> LimitState:
+    def reset_ms(self, window: Window) -> int:
         current = self.current(window.bucket)
-        return LimitState(current.used(), current.end - self.now) if current and current.used() else LimitState(0, 0)
+        return current.end - self.now if current and current.used() else 0
 
     def live(self, lease: Lease) -> set[str]:
         return {request for request, until in self.leases[lease.bucket].items() if until > self.now}
@@ -166,6 +162,10 @@ class AdmissionMachine(RuleBasedStateMachine):
     def almost_forgotten(self, request: str) -> bool:
         """Return whether the store may have forgotten the finish, or not."""
         return FINISHED_MS <= self.now - self.finished.get(request, -10 * FINISHED_MS) < 2 * FINISHED_MS
+
+
+def cost(window: Window, tokens: int) -> int:
+    return tokens if window.counts_tokens else 1
 
 
 class TestQuickly(AdmissionMachine.TestCase):  # type: ignore[misc, valid-type]

@@ -17,10 +17,10 @@ from completions_mw.backends.limits_clients import AsyncStorage
 from completions_mw.backends.limits_storage import LimitsAdmission, unsupported
 from completions_mw.blocking import run_sync
 from completions_mw.core.keys.fields import KeyRules
-from completions_mw.core.ports import Admission, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, Lease, StoreError, StoreRefusalError, StoreTimeoutError, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
-from tests.support.admission import LEASE_MS, requests, tokens
+from tests.support.admission import LEASE_MS, Reserved, admit, requests, tokens
 from tests.support.memcached_server import Memcached
 from tests.support.redis_server import RedisServer
 
@@ -33,12 +33,8 @@ class Stand:
         self.run = runner
 
     def admit(self, *windows: Window) -> Admission:
-        admission: Admission = self.run(self.store.admit("r", windows, (), LEASE_MS))
+        admission: Admission = self.run(admit(self.store, "r", *windows))
         return admission
-
-
-def used(admission: Admission) -> list[int]:
-    return [standing.used for standing in admission.windows]
 
 
 @pytest.fixture(params=["memcached-blocking", "redis-async"])
@@ -59,37 +55,36 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
 def test_a_limit_of_n_admits_n(stand: Stand) -> None:
     verdicts = [stand.admit(requests("a", limit=3)) for _ in range(5)]
     assert [verdict.admitted for verdict in verdicts] == [True, True, True, False, False]
-    assert [used(verdict) for verdict in verdicts] == [[1], [2], [3], [3], [3]]
-    assert all(0 < verdict.windows[0].reset_ms <= 60_000 for verdict in verdicts)
+    assert [verdict.used for verdict in verdicts] == [[1], [2], [3], [3], [3]]
+    assert all(0 < verdict.reset_ms[0] <= 60_000 for verdict in verdicts)
 
 
 def test_a_limit_that_is_used_up_leaves_the_others_alone(stand: Stand) -> None:
     stand.admit(requests("full", limit=1))
     refused = stand.admit(requests("a"), requests("full", limit=1))
-    assert refused.windows[0] == LimitState(0, 0)
+    assert (refused.used[0], refused.reset_ms[0]) == (0, 0)
     assert not refused.admitted
-    assert used(stand.admit(requests("a"))) == [1]
+    assert stand.admit(requests("a")).used == [1]
 
 
 def test_names_do_not_touch_each_other(stand: Stand) -> None:
     names = ["", "a", "a/b", "a b", "a\nb", "ä", "\ud800", "x" * 5000, *("a/" * count for count in range(2, 5))]
-    assert [used(stand.admit(requests(name))) for name in names] == [[1]] * len(names)
+    assert [stand.admit(requests(name)).used for name in names] == [[1]] * len(names)
 
 
 def test_nothing_is_leased_and_nothing_is_given_back(stand: Stand) -> None:
     stand.admit(requests("a"))
     stand.run(stand.store.finish("r", 5))
     assert stand.run(stand.store.renew({"r": ()}, LEASE_MS)) == []
-    assert used(stand.admit(requests("a"))) == [2]
+    assert stand.admit(requests("a")).used == [2]
     assert stand.run(stand.store.check()) == []
 
 
-@pytest.mark.parametrize("windows", [[tokens("b", 5)], [requests("b", seconds=31 * 86_400)], []], ids=["tokens", "too long", "slot"])
-def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, windows: list[Window]) -> None:
+@pytest.mark.parametrize("limit", [tokens("b", 5), requests("b", seconds=31 * 86_400), Lease("c", 1)], ids=["tokens", "too long", "slot"])
+def test_what_it_cannot_count_is_an_error_and_no_gap(stand: Stand, limit: Window | Reserved | Lease) -> None:
     """Of one caller, whose key or login asks for too much: all others are counted as before."""
-    leases = [] if windows else [Lease("c", 1)]
     with pytest.raises(StoreRefusalError, match="requests only"):
-        stand.run(stand.store.admit("r", windows, leases, LEASE_MS))
+        stand.run(admit(stand.store, "r", limit))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +135,7 @@ def test_a_memcached_that_is_gone(memcached_server: Memcached) -> None:
     memcached_server.server.signal(SIGKILL)
     memcached_server.server.wait()
     with pytest.raises(StoreError, match=r"^The storage failed: \w+$") as caught:
-        run_sync(store.admit("r", [requests("a")], (), LEASE_MS))
+        run_sync(admit(store, "r", requests("a")))
     assert "127.0.0.1" not in "".join(traceback.format_exception(caught.value))
     run_sync(store.aclose())
 
@@ -149,7 +144,7 @@ def test_a_memcached_that_hangs(memcached_server: Memcached) -> None:
     store = admission_store(memcached_server.url, "test", blocking=True)
     memcached_server.server.signal(SIGSTOP)
     with pytest.raises(StoreTimeoutError):
-        run_sync(store.admit("r", [requests("a")], (), LEASE_MS))
+        run_sync(admit(store, "r", requests("a")))
     run_sync(store.aclose())
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Admission, Lease, Window
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, TokenDemand, Window
 from tests.support.fake_clock import FakeClock
 from tests.support.redis_server import RedisServer
 
@@ -34,18 +34,33 @@ end
 """
 
 
+class Reserved(NamedTuple):
+    """A limit on tokens, and how many of them a request reserves."""
+
+    window: Window
+    tokens: int
+
+
 def requests(bucket: str, limit: int = 10, seconds: int = 60) -> Window:
-    return Window(bucket, limit, seconds, 1, refundable=False)
+    return Window(bucket, limit, seconds, counts_tokens=False)
 
 
-def tokens(bucket: str, cost: int, limit: int = 1000, seconds: int = 60) -> Window:
-    return Window(bucket, limit, seconds, cost, refundable=True)
+def tokens(bucket: str, cost: int, limit: int = 1000, seconds: int = 60) -> Reserved:
+    return Reserved(Window(bucket, limit, seconds, counts_tokens=True), cost)
+
+
+async def admit(store: AdmissionStore, request_id: str, *limits: Window | Reserved | Lease, lease_ms: int = LEASE_MS) -> Admission:
+    """Ask a store for a request that reserves the same number of tokens under each of its limits on tokens."""
+    windows = [limit.window if isinstance(limit, Reserved) else limit for limit in limits if not isinstance(limit, Lease)]
+    leases = [limit for limit in limits if isinstance(limit, Lease)]
+    [reserved] = {limit.tokens for limit in limits if isinstance(limit, Reserved)} or {0}
+    return await store.admit(request_id, windows, leases, TokenDemand(reserved, reserved), lease_ms)
 
 
 class Stand(Protocol):
     """A store, driven from a plain function."""
 
-    def admit(self, request_id: str, *limits: Window | Lease, lease_ms: int = LEASE_MS) -> Admission: ...
+    def admit(self, request_id: str, *limits: Window | Reserved | Lease, lease_ms: int = LEASE_MS) -> Admission: ...
     def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int = LEASE_MS) -> list[str]: ...
     def finish(self, request_id: str, tokens: int | None = None) -> None: ...
     def advance(self, seconds: float) -> None: ...
@@ -59,10 +74,8 @@ class _Stand:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return run_sync(work)
 
-    def admit(self, request_id: str, *limits: Window | Lease, lease_ms: int = LEASE_MS) -> Admission:
-        windows = [limit for limit in limits if isinstance(limit, Window)]
-        leases = [limit for limit in limits if isinstance(limit, Lease)]
-        return self.run(self.store.admit(request_id, windows, leases, lease_ms))
+    def admit(self, request_id: str, *limits: Window | Reserved | Lease, lease_ms: int = LEASE_MS) -> Admission:
+        return self.run(admit(self.store, request_id, *limits, lease_ms=lease_ms))
 
     def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int = LEASE_MS) -> list[str]:
         return self.run(self.store.renew(holds, lease_ms))

@@ -25,7 +25,7 @@ from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
-from completions_mw.core.ports import Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
+from completions_mw.core.ports import NO_DEMAND, Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.rules import StreamRules
@@ -59,18 +59,16 @@ class ByHand:
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], bool]:
         if (interval, work) not in self.kept:
             self.kept.append((interval, work))
+        return lambda: self.is_alive
 
     def watch(self, watched: Watched) -> None:
         self.watched.add(watched)
 
     def unwatch(self, watched: Watched) -> None:
         self.watched.discard(watched)
-
-    def liveness(self) -> Callable[[], bool]:
-        return lambda: self.is_alive
 
     def canceller(self) -> Callable[[], None]:
         return self._cancel
@@ -189,7 +187,7 @@ class Charging:
         assert limits is not None
         leases = limits.leases
         ids = [f"probe-{next(self._probes)}" for _ in range(leases[0].limit)]
-        free = sum(run_sync(self.store.admit(id, (), leases, 1000)).admitted for id in ids)
+        free = sum(run_sync(self.store.admit(id, (), leases, NO_DEMAND, 1000)).admitted for id in ids)
         for id in ids:
             run_sync(self.store.finish(id, None))
         return free

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Final, Protocol
 
 from completions_mw.backends.limits_clients import AsyncStorage, BlockingStorage, storage_kind
-from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, Clock, Lease, StoreError, StoreRefusalError, StoreTimeoutError, TokenDemand, Window
 from completions_mw.errors import ConfigurationError
 from completions_mw.settings import Limits
 
@@ -62,23 +62,25 @@ class LimitsAdmission:
         self._namespace = namespace
         self._time = clock.time
 
-    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+    async def admit(
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
+    ) -> Admission:
         """Check all windows, then charge them, one after another.
 
         Raises:
             StoreRefusalError: a limit is not on requests, or its window is too long.
             StoreError: the storage fails.
         """
-        if leases or any(window.refundable or window.seconds > MAX_WINDOW_SECONDS for window in windows):
+        if leases or any(window.counts_tokens or window.seconds > MAX_WINDOW_SECONDS for window in windows):
             raise StoreRefusalError("The storage counts requests only, over 30 days at most: other limits need memory:// or redis://")
         used = [await self._count("get", self._key(window)) for window in windows]
-        admitted = all(count + window.cost <= window.limit for count, window in zip(used, windows, strict=True))
+        admitted = all(count < window.limit for count, window in zip(used, windows, strict=True))
         if admitted:
             # `incr` returns the count including this request: the loser of a race is refused here.
-            used = [await self._count("incr", self._key(window), window.seconds, window.cost) for window in windows]
+            used = [await self._count("incr", self._key(window), window.seconds, 1) for window in windows]
             admitted = all(count <= window.limit for count, window in zip(used, windows, strict=True))
-        states = [await self._state(window, count) for window, count in zip(windows, used, strict=True)]
-        return Admission(admitted, tuple(states), ())
+        reset_ms = [await self._reset_ms(window) if count else 0 for window, count in zip(windows, used, strict=True)]
+        return Admission(admitted, used, reset_ms, [])
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Return nothing: no leases are granted."""
@@ -100,11 +102,9 @@ class LimitsAdmission:
         """Close the connections of this process and event loop."""
         await self._session.aclose()
 
-    async def _state(self, window: Window, used: int) -> LimitState:
-        if not used:
-            return LimitState(0, 0)
+    async def _reset_ms(self, window: Window) -> int:
         end = await self._call("get_expiry", self._key(window))
-        return LimitState(used, max(1, int((end - self._time()) * 1000)))
+        return max(1, int((end - self._time()) * 1000))
 
     async def _count(self, method: str, *arguments: str | int) -> int:
         return int(await self._call(method, *arguments))

@@ -7,7 +7,7 @@ hold. An event loop must not use connections of another event loop.
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet, ref
 
 from completions_mw.core.resilience import throttle
 
@@ -39,7 +39,7 @@ class PerLoop(Generic[T]):
         make: returns the value for the running event loop.
     """
 
-    __slots__ = ("_make", "_running_loop", "_values")
+    __slots__ = ("__weakref__", "_make", "_running_loop", "_values")
 
     def __init__(self, make: Callable[[], T]) -> None:
         # Imported here, since a blocking gateway needs no event loop; and once, since `get` runs several times for each request.
@@ -47,17 +47,31 @@ class PerLoop(Generic[T]):
 
         self._running_loop = get_running_loop
         self._make = make
-        self._values: WeakKeyDictionary[AbstractEventLoop, T] = WeakKeyDictionary()
+        # By the id of the loop, because a `WeakKeyDictionary` makes a new reference at each look-up.
+        self._values: dict[int, tuple[ref[AbstractEventLoop], T]] = {}
 
     def get(self) -> T:
         """Return the value of the running event loop."""
         loop = self._running_loop()
-        value = self._values.get(loop)
-        return self._values.setdefault(loop, self._make()) if value is None else value
+        found = self._values.get(id(loop))
+        return self._add(loop) if found is None else found[1]
 
     def pop(self) -> T | None:
         """Remove and return the value of the running event loop; None if there is none."""
-        return self._values.pop(self._running_loop(), None)
+        found = self._values.pop(id(self._running_loop()), None)
+        return None if found is None else found[1]
+
+    def _add(self, loop: "AbstractEventLoop") -> T:
+        key, owner = id(loop), ref(self)
+
+        def drop(_: object) -> None:
+            # Runs as the loop ends, before another one can have its id.
+            if (alive := owner()) is not None:
+                alive._values.pop(key, None)
+
+        value = self._make()
+        self._values[key] = ref(loop, drop), value
+        return value
 
 
 _instances: Final[WeakSet[PerProcess]] = WeakSet()

@@ -13,7 +13,8 @@ from completions_mw.core.costs.prices import NANO, ceiling
 from completions_mw.core.dispatch import Catalog, Target
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.limits.limiter import LimitSet, windows_of
+from completions_mw.core.limits.limit_set import LimitSet
+from completions_mw.core.limits.limiter import demand_of
 from completions_mw.core.ports import Balance
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, ExplainedTarget, ExplainedTokens, Explanation
@@ -49,7 +50,7 @@ async def explain(
     model.check_kind(request.kind)
     context.model, context.stream = model.name, request.stream
     charge = charges.open(context, caller, model, partial(estimate_request, request))
-    estimate = estimate_request(request, model.max_output_tokens, model.media) if charge is None else charge.estimate
+    estimate = estimate_request(request, model.max_output_tokens, model.media)
     plan = None if cached_answers is None else cached_answers.foresee(request, caller, charge, control)
     targets = _targets(model.route.targets, request)
     if charge is not None and charge.is_priced:
@@ -82,15 +83,16 @@ def _targets(targets: Sequence[Target], request: ValidRequest) -> list[Explained
 
 
 def _limits(limits: LimitSet, estimate: TokenEstimate) -> list[ExplainedLimit]:
+    demand = demand_of(estimate)
     windows = [
         ExplainedLimit(
             owner=_owner(window.bucket),
-            counts="tokens" if window.refundable else "requests",
+            counts="tokens" if window.counts_tokens else "requests",
             limit=window.limit,
             seconds=window.seconds,
-            cost=window.cost,
+            cost=window.cost(demand),
         )
-        for window in windows_of(limits, estimate)
+        for window in limits.windows
     ]
     leases = [
         ExplainedLimit(owner=_owner(lease.bucket), counts="concurrency", limit=lease.limit, seconds=None, cost=1) for lease in limits.leases

@@ -195,9 +195,9 @@ def test_what_ran_in_an_event_loop_that_has_ended_is_not_alive() -> None:
     background = AsyncBackground()
 
     async def ask() -> Callable[[], bool]:
-        is_alive = background.liveness()
+        is_alive = background.keep(3600, background.aclose)
         assert is_alive()
-        assert background.liveness() is is_alive
+        assert background.keep(3600, background.aclose) is is_alive
         return is_alive
 
     assert not asyncio.run(ask())()

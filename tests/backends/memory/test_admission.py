@@ -13,7 +13,7 @@ from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Lease
-from tests.support.admission import LEASE_MS, MemoryStand, requests, tokens
+from tests.support.admission import MemoryStand, admit, requests, tokens
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_what_is_held_survives_what_is_abandoned() -> None:
         stand.admit(f"r{number}", requests("a", limit=10**6))
         stand.advance(0.1)
     stand.finish("r", 100)
-    assert [standing.used for standing in stand.admit("peek", tokens("b", 0, limit=0)).windows] == [100]
+    assert stand.admit("peek", tokens("b", 0, limit=0)).used == [100]
 
 
 @pytest.mark.parametrize("count", [pytest.param(20_000, id="20000"), pytest.param(1_000_000, id="1000000", marks=pytest.mark.soak)])
@@ -97,9 +97,7 @@ def test_threads_share_a_limit_exactly() -> None:
     def worker(name: int) -> None:
         for number in range(100):
             request_id = f"r{name}-{number}"
-            verdict = run_sync(
-                store.admit(request_id, [requests("a", limit=1000), tokens("b", 10, limit=10**6)], [Lease("c", 10)], LEASE_MS)
-            )
+            verdict = run_sync(admit(store, request_id, requests("a", limit=1000), tokens("b", 10, limit=10**6), Lease("c", 10)))
             if verdict.admitted:
                 admitted.append(request_id)
                 holding.add(request_id)
@@ -112,19 +110,19 @@ def test_threads_share_a_limit_exactly() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    last = run_sync(store.admit("last", [requests("a", limit=0), tokens("b", 0, limit=10**6)], [Lease("c", 10)], LEASE_MS))
+    last = run_sync(admit(store, "last", requests("a", limit=0), tokens("b", 0, limit=10**6), Lease("c", 10)))
     assert len(admitted) <= 1000
     assert max(most) <= 10
-    assert [standing.used for standing in last.windows + last.leases] == [len(admitted), 3 * len(admitted), 0]
+    assert [*last.used, *last.held] == [len(admitted), 3 * len(admitted), 0]
 
 
 def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     store = MemoryAdmission(SYSTEM_CLOCK)
-    run_sync(store.admit("r", [requests("a")], [], LEASE_MS))
+    run_sync(admit(store, "r", requests("a")))
     with store._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
-            verdict = run_sync(store.admit("r", [requests("a")], [Lease("c", 1)], LEASE_MS))
-            os._exit(0 if verdict.admitted and verdict.windows[0].used == 1 else 1)
+            verdict = run_sync(admit(store, "r", requests("a"), Lease("c", 1)))
+            os._exit(0 if verdict.admitted and verdict.used == [1] else 1)
         assert os.waitpid(child, 0)[1] == 0

@@ -10,7 +10,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Lease
 from completions_mw.errors import ConfigurationError
 from tests.backends.redis.conftest import Runner
-from tests.support.admission import LEASE_MS, PATIENT, requests, tokens
+from tests.support.admission import LEASE_MS, PATIENT, admit, requests, tokens
 from tests.support.redis_server import RedisServer
 
 
@@ -18,8 +18,8 @@ def test_an_admission_and_a_finish_are_one_round_trip_each(redis_server: RedisSe
     store = admission_store(redis_server.url + PATIENT, "test", blocking=runner is run_sync)
 
     async def serve(request_id: str) -> None:
-        limits = [requests("a"), requests("b"), tokens("c", 10), tokens("d", 10)]
-        await store.admit(request_id, limits, [Lease("e", 5), Lease("f", 5)], LEASE_MS)
+        rates = requests("a"), requests("b"), tokens("c", 10), tokens("d", 10)
+        await admit(store, request_id, *rates, Lease("e", 5), Lease("f", 5))
         await store.renew({request_id: [Lease("e", 5), Lease("f", 5)]}, LEASE_MS)
         await store.finish(request_id, 5)
 
@@ -33,7 +33,7 @@ def test_an_admission_and_a_finish_are_one_round_trip_each(redis_server: RedisSe
 
 def test_all_names_are_in_one_slot_of_a_cluster(redis_server: RedisServer, runner: Runner[Any]) -> None:
     store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
-    runner(store.admit("{r}", [requests("{a}"), tokens("}b{", 10)], [Lease("{}", 5)], LEASE_MS))
+    runner(admit(store, "{r}", requests("{a}"), tokens("}b{", 10), Lease("{}", 5)))
     names = redis_server.command("KEYS", "*")
     assert sorted(names) == [b"{app}:request:{r}", b"{app}:slot:{}", b"{app}:window:{a}", b"{app}:window:}b{"]
     assert len({key_slot(name) for name in names}) == 1
@@ -42,8 +42,8 @@ def test_all_names_are_in_one_slot_of_a_cluster(redis_server: RedisServer, runne
 
 def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]) -> None:
     store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
-    runner(store.admit("r1", [requests("a"), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
-    runner(store.admit("r2", [requests("a"), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
+    runner(admit(store, "r1", requests("a"), tokens("b", 10), Lease("c", 5)))
+    runner(admit(store, "r2", requests("a"), tokens("b", 10), Lease("c", 5)))
     runner(store.renew({"r3": [Lease("d", 1)]}, LEASE_MS))
     runner(store.finish("r2", 1))
     assert all(0 < redis_server.command("PTTL", name) <= 60_000 for name in redis_server.command("KEYS", "*"))
@@ -53,7 +53,7 @@ def test_every_key_ends_by_itself(redis_server: RedisServer, runner: Runner[Any]
 def test_a_refusal_writes_nothing(redis_server: RedisServer, runner: Runner[Any]) -> None:
     """See docs/promises.md, Bounds."""
     store = admission_store(redis_server.url + PATIENT, "app", blocking=runner is run_sync)
-    runner(store.admit("r", [requests("a", limit=0), tokens("b", 10)], [Lease("c", 5)], LEASE_MS))
+    runner(admit(store, "r", requests("a", limit=0), tokens("b", 10), Lease("c", 5)))
     assert redis_server.command("DBSIZE") == 0
     runner(store.aclose())
 

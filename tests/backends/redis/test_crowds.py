@@ -21,7 +21,7 @@ from completions_mw.blocking import run_sync
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.ports import Admission, Lease, StoreError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.resilience.store_health import StoreHealth, StoreSnapshot
-from tests.support.admission import LEASE_MS
+from tests.support.admission import admit
 from tests.support.redis_server import RedisServer
 
 LONG_ENOUGH = "?socket_timeout=1"
@@ -104,8 +104,8 @@ def check_burst(verdicts: list[Admission], callers: int, health: StoreHealth) ->
 
 def test_a_burst_of_tasks_is_decided_by_a_healthy_redis(redis_server: RedisServer) -> None:
     async def main() -> list[Admission]:
-        await store.admit("first", [], [], LEASE_MS)
-        verdicts = await asyncio.gather(*(store.admit(str(number), [], [Lease("c", 10)], LEASE_MS) for number in range(500)))
+        await admit(store, "first")
+        verdicts = await asyncio.gather(*(admit(store, str(number), Lease("c", 10)) for number in range(500)))
         await store.aclose()
         return verdicts
 
@@ -116,8 +116,8 @@ def test_a_burst_of_tasks_is_decided_by_a_healthy_redis(redis_server: RedisServe
 def test_a_burst_of_threads_is_decided_by_a_healthy_redis(redis_server: RedisServer) -> None:
     store, health = guarded(redis_server, blocking=True)
     verdicts: list[Admission] = []
-    run_sync(store.admit("first", [], [], LEASE_MS))
-    in_threads(200, lambda number: verdicts.append(run_sync(store.admit(str(number), [], [Lease("c", 10)], LEASE_MS))))
+    run_sync(admit(store, "first"))
+    in_threads(200, lambda number: verdicts.append(run_sync(admit(store, str(number), Lease("c", 10)))))
     run_sync(store.aclose())
     check_burst(verdicts, 200, health)
 

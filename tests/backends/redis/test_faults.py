@@ -17,7 +17,7 @@ from completions_mw.backends.redis.blocking import BlockingRedis
 from completions_mw.backends.redis.scripts import Argument, Session
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import Lease, StoreError, StoreRefusalError, StoreTimeoutError
-from tests.support.admission import LEASE_MS, PATIENT, AsyncRedisStand, RedisStand, requests, tokens
+from tests.support.admission import PATIENT, AsyncRedisStand, RedisStand, admit, requests, tokens
 from tests.support.logs import line
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -88,7 +88,7 @@ def test_what_a_hanging_redis_was_asked_is_done_once(stand: RedisStand) -> None:
     assert not after.admit("r", *LIMITS).admitted
     admission = after.admit("new", *LIMITS)
     assert admission.admitted
-    assert tuple(standing.used for standing in admission.windows) in ((1, 100), (2, 130))
+    assert admission.used in ([1, 100], [2, 130])
     after.close()
 
 
@@ -123,7 +123,7 @@ def test_out_of_memory(stand: RedisStand) -> None:
     stand.server.command("CONFIG", "SET", "maxmemory", "0")
     admission = stand.admit("new", *LIMITS)
     assert admission.admitted
-    assert [standing.used for standing in admission.windows] == [2, 150]
+    assert admission.used == [2, 150]
 
 
 def test_read_only(stand: RedisStand) -> None:
@@ -314,11 +314,11 @@ def _serve(url: str, name: int, gate: Any, counts: Any) -> None:
     def worker(thread: int) -> None:
         for number in range(10):
             request_id = f"{name}-{thread}-{number}"
-            if run_sync(store.admit(request_id, [requests("a", limit=200)], [], LEASE_MS)).admitted:
+            if run_sync(admit(store, request_id, requests("a", limit=200))).admitted:
                 admitted.append(request_id)
-            verdict = run_sync(store.admit(f"{request_id}!", [tokens("b", 10, limit=10**6)], [Lease("c", 10)], LEASE_MS))
+            verdict = run_sync(admit(store, f"{request_id}!", tokens("b", 10, limit=10**6), Lease("c", 10)))
             if verdict.admitted:
-                held.append(verdict.leases[0].used)
+                held.append(verdict.held[0])
                 run_sync(store.finish(f"{request_id}!", 3))
 
     threads = [threading.Thread(target=worker, args=(thread,)) for thread in range(12)]
@@ -346,5 +346,5 @@ def test_processes_and_threads_share_limits_exactly(redis_server: RedisServer) -
     assert max(most for _, _, most in results) <= 9
     stand = RedisStand(redis_server)
     last = stand.admit("last", requests("a", limit=0), tokens("b", 0), Lease("c", 10))
-    assert [standing.used for standing in last.windows + last.leases] == [200, 3 * sum(held for _, held, _ in results), 0]
+    assert [*last.used, *last.held] == [200, 3 * sum(held for _, held, _ in results), 0]
     stand.close()

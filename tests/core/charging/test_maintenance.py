@@ -16,9 +16,10 @@ from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Mainte
 from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import TokenEstimate
-from completions_mw.core.limits.limiter import Grant, RateLimiter
+from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Entry, Lease, Stopping, StoreError, Watched
 from completions_mw.settings import Settings, StoreSettings
+from tests.support.admission import admit
 from tests.support.charging import LEASE, Charging, read
 from tests.support.fake_clock import FakeClock
 from tests.support.logs import line
@@ -40,15 +41,13 @@ class Repeating:
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], bool]:
         self._interval, self._work = interval, work
+        return lambda: True
 
     def watch(self, watched: Watched) -> None: ...
 
     def unwatch(self, watched: Watched) -> None: ...
-
-    def liveness(self) -> Callable[[], bool]:
-        return lambda: True
 
     def canceller(self) -> Callable[[], None]:
         return lambda: None
@@ -72,13 +71,9 @@ class Repeating:
 def charge_of(clock: FakeClock) -> Charge:
     """Return what a request holds that leases the slot."""
     nobody: Any = None
-    entry = Entry("req_1", "key", "team", "team", "m", False, 0)
     estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
-    charge = Charge(
-        RequestContext(clock.clock()), entry, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None
-    )
-    charge.grants = (Grant("req_1", (SLOT,), (), is_returned=True),)
-    charge.holds_limits = True
+    charge = Charge(RequestContext(clock.clock()), None, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None)
+    charge.held, charge.leases = (charge.context.id,), (SLOT,)
     return charge
 
 
@@ -93,12 +88,12 @@ def test_a_lease_is_renewed_before_it_expires(seconds: float) -> None:
     budgets = Budgets(None, settings, clock.clock(), lease_ms, None)
     maintenance = Maintenance(limiter, None, budgets, background, clock.clock(), StoreSettings(lease_ttl=seconds))
     charge = charge_of(clock)
-    run_sync(store.admit("req_1", (), (SLOT,), lease_ms))
+    run_sync(admit(store, charge.context.id, SLOT, lease_ms=lease_ms))
     maintenance.watch(charge)
     end = clock.monotonic + 5 * seconds
     while clock.monotonic < end:
         background.wait()
-        assert not run_sync(store.admit("req_2", (), (SLOT,), lease_ms)).admitted
+        assert not run_sync(admit(store, "req_2", SLOT, lease_ms=lease_ms)).admitted
         background.work()
     assert not charge.lost
 

@@ -1,6 +1,6 @@
 import pytest
 
-from completions_mw.core.limits.errors import go_duration
+from completions_mw.core.limits.durations import go_duration
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,13 @@ from hypothesis import strategies as st
 
 from completions_mw.core.budgets.errors import budget_exceeded_error
 from completions_mw.core.charging.max_cost import max_cost_exceeded_error, unpriced_error
-from completions_mw.core.limits.errors import Family, rate_limit_error, rate_limit_headers, tokens_too_large_error
-from completions_mw.core.ports import LimitState
+from completions_mw.core.limits.errors import rate_limit_error, tokens_too_large_error
 from completions_mw.core.resilience.store_health import unavailable_error
 from completions_mw.errors import GatewayError, error_response
 
 CENT = 10_000_000
-Limit = tuple[Family, int, LimitState]
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
 NO_RETRY = (("x-should-retry", "false"),)
-
-
-def limit(family: Family, allowed: int, used: int, reset_ms: int) -> Limit:
-    return family, allowed, LimitState(used, reset_ms)
 
 
 def wire(error: GatewayError) -> tuple[int, dict[str, Any], tuple[tuple[str, str], ...]]:
@@ -226,44 +220,6 @@ def test_any_name_can_be_told(model: str, tenant: str) -> None:
 
 def test_a_tenant_that_is_no_unicode() -> None:
     assert "in organization a?b on" in rate_limit_error("m", "a\ud800b", "requests", 60, 5, 5, 1, 1).message
-
-
-def test_headers_of_all_families() -> None:
-    levels = [limit("requests", 500, 1, 120), limit("tokens", 10_000, 3082, 360_000), limit("project-tokens", 60_000, 3000, 3000)]
-    assert rate_limit_headers(levels) == (
-        ("x-ratelimit-limit-requests", "500"),
-        ("x-ratelimit-remaining-requests", "499"),
-        ("x-ratelimit-reset-requests", "120ms"),
-        ("x-ratelimit-limit-tokens", "10000"),
-        ("x-ratelimit-remaining-tokens", "6918"),
-        ("x-ratelimit-reset-tokens", "6m0s"),
-        ("x-ratelimit-limit-project-tokens", "60000"),
-        ("x-ratelimit-remaining-project-tokens", "57000"),
-        ("x-ratelimit-reset-project-tokens", "3s"),
-    )
-
-
-def test_no_limit_no_headers() -> None:
-    assert rate_limit_headers([]) == ()
-
-
-@pytest.mark.parametrize("turned", [False, True], ids=["first", "last"])
-@pytest.mark.parametrize(
-    ("shown", "other"),
-    [
-        (limit("requests", 10, 9, 5), limit("requests", 1000, 800, 7)),
-        (limit("requests", 1000, 901, 5), limit("requests", 10, 9, 7)),
-        (limit("requests", 10, 10, 9000), limit("requests", 1000, 1000, 7)),
-        (limit("requests", 10, 25, 9000), limit("requests", 1000, 1000, 7)),
-    ],
-    ids=["share", "closer", "both used up", "overdrawn"],
-)
-def test_the_limit_that_is_closest_is_shown(shown: Limit, other: Limit, turned: bool) -> None:
-    assert rate_limit_headers([other, shown] if turned else [shown, other]) == rate_limit_headers([shown])
-
-
-def test_what_remains_is_never_negative() -> None:
-    assert dict(rate_limit_headers([limit("tokens", 10, 25, 5)]))["x-ratelimit-remaining-tokens"] == "0"
 
 
 def test_the_host_app_is_no_organization() -> None:

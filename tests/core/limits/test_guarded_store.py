@@ -6,16 +6,27 @@ import pytest
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
 from completions_mw.core.limits.guarded_store import GuardedAdmission
-from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreRefusalError, StoreTimeoutError, Window
+from completions_mw.core.ports import (
+    NO_DEMAND,
+    Admission,
+    AdmissionStore,
+    Lease,
+    StoreError,
+    StoreRefusalError,
+    StoreTimeoutError,
+    TokenDemand,
+    Window,
+)
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.errors import ServiceUnavailableError, error_body
 from tests.support.fake_clock import FakeClock
 from tests.support.faulty import Fault
 
-REQUESTS = Window("requests", 10, 60, 1, refundable=False)
-TOKENS = Window("tokens", 1000, 60, 100, refundable=True)
-ASSUMED = Window("tokens", 1000, 60, 1000, refundable=True, reducible=900)
-"""The request may use 100; the rest is what we think that an answer may take."""
+REQUESTS = Window("requests", 10, 60, counts_tokens=False)
+TOKENS = Window("tokens", 1000, 60, counts_tokens=True)
+STATED = TokenDemand(100, 100)
+ASSUMED = TokenDemand(100, 5000)
+"""The prompt has 100 tokens; the rest is what we think that an answer may take."""
 PLACES = Lease("places", 4)
 LEASE_MS = 30_000
 
@@ -40,8 +51,8 @@ class Guarded:
         self.fault.error = None
         self.time.advance(1.0)
 
-    def admit(self, id: str, *windows: Window, leases: tuple[Lease, ...] = ()) -> Admission:
-        return run_sync(self.store.admit(id, windows or (REQUESTS,), leases, LEASE_MS))
+    def admit(self, id: str, *windows: Window, leases: tuple[Lease, ...] = (), demand: TokenDemand = STATED) -> Admission:
+        return run_sync(self.store.admit(id, windows or (REQUESTS,), leases, demand, LEASE_MS))
 
     def finish(self, id: str, tokens: int | None = None) -> None:
         run_sync(self.store.finish(id, tokens))
@@ -49,19 +60,18 @@ class Guarded:
 
 def used(store: AdmissionStore, window: Window) -> int:
     """Return how much of a window is used, without using any of it."""
-    probe = window._replace(cost=window.limit + 1)
-    return run_sync(store.admit("probe", [probe], [], LEASE_MS)).windows[0].used
+    return run_sync(store.admit("probe", [window._replace(limit=-1)], [], NO_DEMAND, LEASE_MS)).used[0]
 
 
 def held(store: AdmissionStore) -> int:
     """Return how many places are leased."""
-    impossible = Window("impossible", 1, 1, 2, refundable=False)
-    return run_sync(store.admit("probe", [impossible], [PLACES], LEASE_MS)).leases[0].used
+    impossible = Window("impossible", 0, 1, counts_tokens=False)
+    return run_sync(store.admit("probe", [impossible], [PLACES], NO_DEMAND, LEASE_MS)).held[0]
 
 
 def test_a_store_that_answers_decides() -> None:
     guarded = Guarded(workers=2)
-    assert guarded.admit("a", TOKENS, leases=(PLACES,)) == Admission(True, (LimitState(100, 60_000),), (LimitState(0, 0),))
+    assert guarded.admit("a", TOKENS, leases=(PLACES,)) == Admission(True, [100], [60_000], [0])
     assert run_sync(guarded.store.renew({"a": [PLACES]}, LEASE_MS)) == []
     guarded.finish("a", 30)
     assert guarded.fault.calls == ["admit", "renew", "finish"]
@@ -81,24 +91,24 @@ def test_a_share_stands_as_the_whole_limit_does_if_others_use_theirs() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
     first = guarded.admit("a", leases=(PLACES,))
-    assert first == Admission(True, (LimitState(8, 60_000),), (LimitState(3, 0),))
+    assert first == Admission(True, [8], [60_000], [3])
     second = guarded.admit("b", leases=(PLACES,))
-    assert second == Admission(False, (LimitState(8, 60_000),), (LimitState(4, 0),))
+    assert second == Admission(False, [8], [60_000], [4])
 
 
 def test_what_never_fits_into_a_share_may_be_tried_again_when_the_store_may_be_back() -> None:
     guarded = Guarded(workers=20)
     guarded.break_store()
-    assert guarded.admit("a", TOKENS) == Admission(False, (LimitState(950, 1000),), ())
+    assert guarded.admit("a", TOKENS) == Admission(False, [950], [1000], [])
 
 
 def test_what_we_assume_is_cut_to_the_share() -> None:
     """Else no request without a maximum of its own gets in for the whole outage."""
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert guarded.admit("a", ASSUMED) == Admission(True, (LimitState(1000, 60_000),), ())
+    assert guarded.admit("a", TOKENS, demand=ASSUMED) == Admission(True, [1000], [60_000], [])
     assert used(guarded.local, TOKENS) == 250
-    assert guarded.admit("b", ASSUMED) == Admission(False, (LimitState(250, 60_000),), ())
+    assert guarded.admit("b", TOKENS, demand=ASSUMED) == Admission(False, [250], [60_000], [])
     guarded.finish("a", 30)
     assert used(guarded.local, TOKENS) == 30
 
@@ -106,8 +116,8 @@ def test_what_we_assume_is_cut_to_the_share() -> None:
 def test_what_a_request_asks_for_is_not_cut() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert not guarded.admit("a", ASSUMED._replace(reducible=749)).admitted
-    assert guarded.admit("a", ASSUMED._replace(reducible=750)).admitted
+    assert not guarded.admit("a", TOKENS, demand=TokenDemand(251, 5000)).admitted
+    assert guarded.admit("a", TOKENS, demand=TokenDemand(250, 5000)).admitted
 
 
 def test_what_is_cut_is_not_what_is_in_the_way() -> None:
@@ -115,8 +125,8 @@ def test_what_is_cut_is_not_what_is_in_the_way() -> None:
     guarded.break_store()
     one = PLACES._replace(limit=1)
     guarded.admit("a", leases=(one,))
-    verdict = guarded.admit("b", ASSUMED, leases=(one,))
-    assert verdict == Admission(False, (LimitState(0, 1000),), (LimitState(1, 0),))
+    verdict = guarded.admit("b", TOKENS, leases=(one,), demand=ASSUMED)
+    assert verdict == Admission(False, [0], [1000], [1])
 
 
 def test_the_share_is_finished_where_it_was_admitted() -> None:
@@ -151,8 +161,8 @@ def test_lost_leases_of_both_stores_are_told() -> None:
     guarded.admit("local", leases=(one,))
     guarded.mend_store()
     guarded.time.advance(31)
-    run_sync(guarded.shared.admit("thief", [], [one], LEASE_MS))
-    run_sync(guarded.local.admit("thief", [], [one], LEASE_MS))
+    run_sync(guarded.shared.admit("thief", [], [one], NO_DEMAND, LEASE_MS))
+    run_sync(guarded.local.admit("thief", [], [one], NO_DEMAND, LEASE_MS))
     assert sorted(run_sync(guarded.store.renew({"shared": [one], "local": [one]}, LEASE_MS))) == ["local", "shared"]
 
 
@@ -216,7 +226,7 @@ def test_everybody_gets_in() -> None:
     guarded.break_store()
     for number in range(100):
         verdict = guarded.admit(str(number), TOKENS, leases=(PLACES,))
-        assert verdict == Admission(True, (LimitState(100, 0),), (LimitState(0, 0),))
+        assert verdict == Admission(True, [100], [0], [0])
         guarded.finish(str(number), 5)
 
 
@@ -254,7 +264,7 @@ def test_both_stores_are_closed() -> None:
 @pytest.mark.parametrize("policy", ["closed", "local"])
 def test_what_the_store_holds_for_a_request_that_did_not_go_on_is_given_back(policy: Literal["local", "closed"]) -> None:
     guarded = Guarded(policy)
-    run_sync(guarded.local.admit("other", [], [PLACES._replace(limit=1)], LEASE_MS))
+    run_sync(guarded.local.admit("other", [], [PLACES._replace(limit=1)], NO_DEMAND, LEASE_MS))
     guarded.break_store(timeout=True, too_late=True)
     one = PLACES._replace(limit=1)
     with suppress(ServiceUnavailableError):

@@ -8,7 +8,8 @@ from completions_mw import Caller, Limits, RateLimitError, Settings
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
 from completions_mw.core.costs.tokens import TokenEstimate
-from completions_mw.core.limits.limiter import Grant, RateLimiter
+from completions_mw.core.limits.limit_set import LimitSet
+from completions_mw.core.limits.limiter import RateLimiter
 from tests.support.failing_calls import FailingCalls
 from tests.support.fake_clock import FakeClock
 
@@ -34,16 +35,17 @@ class Limiter:
         found = self.limiter.limits_of(caller, model)
         if found is None:
             return []
-        run_sync(self.limiter.admit("req_0", found, TokenEstimate(0, 0, 1, 1, client_set_max=True), model, "acme"))
-        _, windows, leases, _ = self.calls.of("admit")[-1]
-        run_sync(self.limiter.finish("req_0", None))
-        return [limit.bucket for limit in (*windows, *leases)]
+        return [*(window.bucket for window in found.windows), *(lease.bucket for lease in found.leases)]
 
-    def admit(self, limits: Limits, estimate: TokenEstimate = SMALL) -> Grant:
-        self.admitted += 1
+    def limits(self, limits: Limits) -> LimitSet:
         found = self.limiter.limits_of(Caller("ada", limits=limits), "m")
         assert found is not None
-        return run_sync(self.limiter.admit(self.last, found, estimate, "m", "acme"))
+        return found
+
+    def admit(self, limits: Limits, estimate: TokenEstimate = SMALL) -> dict[str, str]:
+        """Admit a request, and return the headers of its answer."""
+        self.admitted += 1
+        return dict(run_sync(self.limiter.admit(self.last, self.limits(limits), estimate, "m", Caller("ada", tenant="acme"))))
 
     def refuse(self, limits: Limits, estimate: TokenEstimate = SMALL) -> RateLimitError:
         with pytest.raises(RateLimitError) as caught:
@@ -52,7 +54,7 @@ class Limiter:
 
     def finish(self, tokens: int | None, number: int | None = None) -> None:
         """Finish a request, by its number or the last one."""
-        run_sync(self.limiter.finish(self.last if number is None else f"req_{number}", tokens))
+        run_sync(self.limiter.finish([self.last if number is None else f"req_{number}"], tokens))
 
     @property
     def last(self) -> str:
@@ -104,7 +106,7 @@ def test_no_two_share_a_counter() -> None:
 
 def test_a_tokens_limit_asks_for_the_whole_demand() -> None:
     limiter = Limiter()
-    headers = dict(limiter.admit(Limits(tokens="100/minute")).headers)
+    headers = limiter.admit(Limits(tokens="100/minute"))
     assert headers["x-ratelimit-remaining-tokens"] == "70"
 
 
@@ -115,7 +117,7 @@ def test_tokens_are_corrected_within_the_window(used: int | None, remaining: int
     limiter.admit(limits)
     limiter.time.advance(59)
     limiter.finish(used)
-    assert dict(limiter.admit(limits).headers)["x-ratelimit-remaining-tokens"] == str(remaining)
+    assert limiter.admit(limits)["x-ratelimit-remaining-tokens"] == str(remaining)
 
 
 def test_tokens_of_an_older_window_are_no_credit() -> None:
@@ -124,7 +126,7 @@ def test_tokens_of_an_older_window_are_no_credit() -> None:
     limiter.admit(limits)
     limiter.time.advance(60)
     limiter.finish(0)
-    assert dict(limiter.admit(limits).headers)["x-ratelimit-remaining-tokens"] == "70"
+    assert limiter.admit(limits)["x-ratelimit-remaining-tokens"] == "70"
 
 
 def level(family: str, limit: int, remaining: int, reset: str) -> tuple[tuple[str, str], ...]:
@@ -133,7 +135,7 @@ def level(family: str, limit: int, remaining: int, reset: str) -> tuple[tuple[st
 
 def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
     limiter = Limiter()
-    assert dict(limiter.admit(Limits(tokens="100/minute"), ASSUMED).headers)["x-ratelimit-remaining-tokens"] == "0"
+    assert limiter.admit(Limits(tokens="100/minute"), ASSUMED)["x-ratelimit-remaining-tokens"] == "0"
     error = limiter.refuse(Limits(tokens="5/minute"), ASSUMED)
     assert error.headers == (("x-should-retry", "false"), *level("tokens", 5, 0, "1m0s"))
     assert "Limit 5, Requested 10." in error.message
@@ -143,8 +145,8 @@ def test_a_maximum_of_ours_is_cut_to_the_limit() -> None:
 def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(estimate: TokenEstimate, cost: int, reducible: int) -> None:
     limiter = Limiter()
     limiter.admit(Limits(tokens="100/minute"), estimate)
-    [(_, [window], _, _)] = limiter.calls.of("admit")
-    assert (window.cost, window.reducible) == (cost, reducible)
+    [(_, [window], _, demand, _)] = limiter.calls.of("admit")
+    assert (window.cost(demand), window.cost(demand) - demand.least) == (cost, reducible)
 
 
 def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:
@@ -153,7 +155,7 @@ def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:
     error = limiter.refuse(limits)
     assert "tokens per hour (TPH): Limit 25, Requested 30." in error.message
     assert error.headers == (("x-should-retry", "false"), *level("requests", 1, 1, "0s"), *level("tokens", 1000, 1000, "0s"))
-    assert dict(limiter.admit(Limits(requests="1/minute")).headers)["x-ratelimit-remaining-requests"] == "0"
+    assert limiter.admit(Limits(requests="1/minute"))["x-ratelimit-remaining-requests"] == "0"
 
 
 def test_that_a_request_is_too_large_is_told_before_that_others_were_there() -> None:
@@ -186,8 +188,8 @@ def test_the_refusal_that_lasts_longest_is_told() -> None:
 
 def test_only_places_are_missing() -> None:
     limiter, limits = Limiter(), Limits(requests="10/minute", concurrency=2)
-    passes = [limiter.admit(limits) for _ in range(2)]
-    assert [len(one.leases) for one in passes] == [1, 1]
+    for _ in range(2):
+        limiter.admit(limits)
     error = limiter.refuse(limits)
     assert "on concurrent requests: Limit 2, Used 2, Requested 1. Please try again in 1s." in error.message
     assert dict(error.headers)["x-ratelimit-remaining-requests"] == "8"
@@ -195,17 +197,17 @@ def test_only_places_are_missing() -> None:
 
 def test_a_place_is_free_after_its_lease_unless_it_is_renewed() -> None:
     limiter, limits = Limiter(), Limits(concurrency=1)
-    held = limiter.admit(limits)
-    id = limiter.last
+    limiter.admit(limits)
+    id, leases = limiter.last, limiter.limits(limits).leases
     limiter.time.advance(20)
-    assert run_sync(limiter.limiter.renew({id: held.leases})) == []
+    assert run_sync(limiter.limiter.renew({id: leases})) == []
     limiter.time.advance(20)
     limiter.refuse(limits)
     limiter.time.advance(10)
     limiter.admit(limits)
-    assert run_sync(limiter.limiter.renew({id: held.leases})) == [id]
+    assert run_sync(limiter.limiter.renew({id: leases})) == [id]
 
 
 @pytest.mark.parametrize(("limits", "counts"), [(Limits(requests="1/second"), False), (Limits(tokens="100/second"), True)])
 def test_whether_tokens_are_to_be_corrected(limits: Limits, counts: bool) -> None:
-    assert Limiter().admit(limits).is_returned is counts
+    assert Limiter().limits(limits).is_returned is counts

@@ -22,10 +22,8 @@ class AsyncBackground:
 
     def __init__(self) -> None:
         self._completing: set[asyncio.Task[Any]] = set()
-        self._kept: PerLoop[dict[Work, PeriodicTask]] = PerLoop(dict)
-        self._watches: PerLoop[Watch] = PerLoop(Watch)
+        self._works: PerLoop[LoopWork] = PerLoop(LoopWork)
         self._servers: PerLoop[WatchedServer] = PerLoop(WatchedServer)
-        self._liveness: PerLoop[Callable[[], bool]] = PerLoop(_liveness_of_loop)
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
@@ -51,22 +49,20 @@ class AsyncBackground:
         if not ended.done():
             ended.set_result(None)
 
-    def keep(self, interval: float, work: Work) -> None:
-        kept = self._kept.get()
-        if work not in kept:
+    def keep(self, interval: float, work: Work) -> Callable[[], bool]:
+        works = self._works.get()
+        if work not in works.kept:
             # In a context of its own: the work outlives the request that asks for it.
-            kept[work] = Context().run(PeriodicTask, interval, work)
+            works.kept[work] = Context().run(PeriodicTask, interval, work)
+        return works.is_alive
 
     def watch(self, watched: Watched) -> None:
-        watch = self._watches.get()
+        watch = self._works.get().watch
         watch.add(watched)
         self.keep(CHECK_SECONDS, watch.check)
 
     def unwatch(self, watched: Watched) -> None:
-        self._watches.get().discard(watched)
-
-    def liveness(self) -> Callable[[], bool]:
-        return self._liveness.get()
+        self._works.get().watch.discard(watched)
 
     def canceller(self) -> Callable[[], None]:
         task = asyncio.current_task()
@@ -83,7 +79,8 @@ class AsyncBackground:
 
     async def aclose(self) -> None:
         """Stop what `keep` started on the running event loop, and wait up to `CLOSE_SECONDS` for work under way there."""
-        kept = (self._kept.pop() or {}).values()
+        works = self._works.pop()
+        kept = () if works is None else works.kept.values()
         for periodic in kept:
             periodic.stop()
         loop = asyncio.get_running_loop()
@@ -92,6 +89,16 @@ class AsyncBackground:
         running.update(periodic.task for periodic in kept if periodic.task is not None)
         if running:
             await asyncio.wait(running, timeout=CLOSE_SECONDS)
+
+
+class LoopWork:
+    """The work beside requests on the running event loop."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Work, PeriodicTask] = {}
+        self.watch = Watch()
+        self.is_alive = _liveness_of_loop()
+        """Tells whether the event loop is there and not closed."""
 
 
 class PeriodicTask:

@@ -29,8 +29,9 @@ class BlockingBackground(PerProcess):
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    def keep(self, interval: float, work: Work) -> None:
+    def keep(self, interval: float, work: Work) -> Callable[[], bool]:
         self._thread.keep(interval, work)
+        return _always
 
     def watch(self, watched: Watched) -> None:
         self._watch.add(watched)
@@ -38,9 +39,6 @@ class BlockingBackground(PerProcess):
 
     def unwatch(self, watched: Watched) -> None:
         self._watch.discard(watched)
-
-    def liveness(self) -> Callable[[], bool]:
-        return _always
 
     def canceller(self) -> Callable[[], None]:
         return _nothing

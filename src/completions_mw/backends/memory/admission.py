@@ -1,20 +1,18 @@
 """Rate limits and leases in this process: for an app with one worker, and for a worker's share while the shared store is down."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.core.ports import Admission, Clock, Lease, LimitState, Window
+from completions_mw.core.ports import Admission, Clock, Lease, TokenDemand, Window
 
 FINISHED_MS: Final = 5_000
 """Milliseconds for which a finished request is remembered, so that a call that was under way meanwhile cannot revive it."""
 MIN_RECORDS: Final = 1_000
 """Records of requests that are kept before those of abandoned requests are looked for."""
-_UNUSED: Final = LimitState(0, 0)
-"""The state of a limit under which nothing was used."""
 
 
 @dataclass(slots=True)
@@ -25,9 +23,12 @@ class _Counter:
     """Monotonic time in milliseconds."""
     used: int = 0
 
+    def is_over(self, now: int) -> bool:
+        return self.end <= now
+
 
 @dataclass(slots=True)
-class _Holders:
+class _Places:
     """The requests that hold leases under one limit."""
 
     until: dict[str, int] = field(default_factory=dict)
@@ -44,7 +45,26 @@ class _Holders:
     def take(self, holder: str, until: int) -> None:
         """Grant a lease, or extend the one that `holder` has."""
         self.until[holder] = until
-        self._earliest = min(self._earliest, until) or until
+        if until < self._earliest or not self._earliest:
+            self._earliest = until
+
+    def is_over(self, now: int) -> bool:
+        return not self.held(now)
+
+
+_Bucket = TypeVar("_Bucket", _Counter, _Places)
+
+
+class _Buckets(OrderedDict[str, _Bucket]):
+    """Counters or places by the name of their limit. Those that are over are dropped bit by bit."""
+
+    def add(self, name: str, bucket: _Bucket, now: int) -> None:
+        """Add a bucket, and look at the two oldest ones: those that are over are dropped, and never many more are kept than go on."""
+        for _ in range(min(2, len(self))):
+            oldest, old = self.popitem(last=False)
+            if not old.is_over(now):
+                self[oldest] = old
+        self[name] = bucket
 
 
 @dataclass(slots=True)
@@ -53,17 +73,20 @@ class _Record:
 
     verdict: Admission | None
     """None where the record was made by a renewal, after the store had forgotten the request."""
-    charges: Sequence[tuple[_Counter, Window]]
-    """Refundable charges, each in the window to which it was charged."""
-    leases: Sequence[Lease]
+    charges: Sequence[tuple[Window, _Counter, int]]
+    """Each window with the counter and the cost that it was charged."""
+    places: Sequence[tuple[str, _Places]]
+    """Where the request holds leases, by the name of the limit."""
     until: int
-    """Monotonic time at which the last lease and charged window end, in milliseconds."""
+    """Monotonic time at which the last lease ends, in milliseconds."""
+
+    def is_over(self, now: int) -> bool:
+        """Tell whether all leases have expired, and all windows with reserved tokens have ended."""
+        return self.until <= now and all(counter.end <= now for window, counter, _ in self.charges if window.counts_tokens)
 
 
 class MemoryAdmission(PerProcess):
     """The `AdmissionStore` port in memory, for both gateways, since no call waits for I/O. Each process has its own counters and leases.
-
-    Expired windows and leases are dropped bit by bit, so that there are never many more of them than of current ones.
 
     Args:
         clock: its monotonic time is used.
@@ -75,40 +98,49 @@ class MemoryAdmission(PerProcess):
 
     def reset(self) -> None:
         self._lock = Lock()
-        self._windows: OrderedDict[str, _Counter] = OrderedDict()
-        self._holders: dict[str, _Holders] = {}
+        self._counters: _Buckets[_Counter] = _Buckets()
+        self._places: _Buckets[_Places] = _Buckets()
         self._records: dict[str, _Record] = {}
         self._max_records = MIN_RECORDS
-        self._finished: OrderedDict[str, int] = OrderedDict()
+        self._finished: dict[str, int] = {}
         """For each request that has finished the monotonic time at which it is forgotten, in milliseconds."""
+        self._in_order: deque[str] = deque()
+        """The requests of `_finished`, the oldest first."""
 
-    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+    async def admit(
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
+    ) -> Admission:
         """Charge all windows and grant all leases, or none of them."""
         now = int(self._monotonic() * 1000)
         with self._lock:
             record = self._records.get(request_id)
-            if record is not None and record.verdict is not None and record.until > now:
+            if record is not None and record.verdict is not None and not record.is_over(now):
                 return record.verdict
             admitted = self._finished.get(request_id, 0) <= now
-            counters = []
-            for bucket, limit, _, cost, _, _ in windows:
-                counter = self._windows.get(bucket)
+            charges: list[tuple[Window, _Counter, int]] = []
+            for window in windows:
+                bucket, limit, seconds, counts_tokens = window
+                cost = demand.under(limit) if counts_tokens else 1
+                counter = self._counters.get(bucket)
                 if counter is None or counter.end <= now:
-                    counter = None
-                    admitted = admitted and cost <= limit
-                elif counter.used + cost > limit:
+                    # Kept only if the request is admitted.
+                    counter = _Counter(now + seconds * 1000)
+                if counter.used + cost > limit:
                     admitted = False
-                counters.append(counter)
-            concurrent = []
+                charges.append((window, counter, cost))
+            places: list[tuple[str, _Places]] = []
+            held: list[int] = []
             for bucket, limit in leases:
-                holders = self._holders.get(bucket)
-                held = 0 if holders is None else holders.held(now)
-                admitted = admitted and held < limit
-                concurrent.append(LimitState(held, 0))
+                place = self._places.get(bucket) or _Places()
+                others = place.held(now)
+                if others >= limit:
+                    admitted = False
+                places.append((bucket, place))
+                held.append(others)
             if admitted:
-                return self._charge(request_id, windows, counters, leases, tuple(concurrent), now, now + lease_ms)
-        states = [LimitState(counter.used, counter.end - now) if counter and counter.used else _UNUSED for counter in counters]
-        return Admission(False, tuple(states), tuple(concurrent))
+                return self._grant(request_id, charges, places, held, now, now + lease_ms)
+        used = [counter.used for _, counter, _ in charges]
+        return Admission(False, used, [counter.end - now if counter.used else 0 for _, counter, _ in charges], held)
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; return the requests that lost a lease for good."""
@@ -120,19 +152,16 @@ class MemoryAdmission(PerProcess):
         """Give back what a request holds."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            self._finished[request_id] = now + FINISHED_MS
-            for _ in range(2):
-                oldest = next(iter(self._finished))
-                if self._finished[oldest] > now:
-                    break
-                del self._finished[oldest]
+            self._remember(request_id, now)
             record = self._records.pop(request_id, None)
             if record is not None:
                 if tokens is not None:
                     # Windows that ended are out of reach for everybody else by now.
-                    for counter, window in record.charges:
-                        counter.used += tokens - window.cost
-                self._release(request_id, record.leases)
+                    for window, counter, cost in record.charges:
+                        if window.counts_tokens:
+                            counter.used += tokens - cost
+                for _, place in record.places:
+                    place.until.pop(request_id, None)
 
     async def check(self) -> list[str]:
         """Return nothing: memory is always there."""
@@ -141,72 +170,66 @@ class MemoryAdmission(PerProcess):
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    def _charge(
+    def _grant(
         self,
         request_id: str,
-        windows: Sequence[Window],
-        counters: Sequence[_Counter | None],
-        leases: Sequence[Lease],
-        concurrent: tuple[LimitState, ...],
+        charges: Sequence[tuple[Window, _Counter, int]],
+        places: Sequence[tuple[str, _Places]],
+        held: Sequence[int],
         now: int,
         until: int,
     ) -> Admission:
-        charges, states, longest = [], [], until
-        for window, current in zip(windows, counters, strict=True):
-            counter = self._open(window, now) if current is None else current
-            counter.used += window.cost
-            states.append(LimitState(counter.used, counter.end - now) if counter.used else _UNUSED)
-            if window.refundable:
-                charges.append((counter, window))
-                longest = max(longest, counter.end)
-        for lease in leases:
-            holders = self._holders.get(lease.bucket)
-            if holders is None:
-                holders = self._holders[lease.bucket] = _Holders()
-            holders.take(request_id, until)
+        used, reset_ms = [], []
+        for window, counter, cost in charges:
+            if not counter.used and self._counters.get(window.bucket) is not counter:
+                self._counters.add(window.bucket, counter, now)
+            counter.used = total = counter.used + cost
+            used.append(total)
+            reset_ms.append(counter.end - now if total else 0)
+        for bucket, place in places:
+            if not place.until and self._places.get(bucket) is not place:
+                self._places.add(bucket, place, now)
+            place.take(request_id, until)
         if len(self._records) >= self._max_records:
             self._drop_abandoned(now)
-        verdict = Admission(True, tuple(states), concurrent)
-        self._records[request_id] = _Record(verdict, charges, leases, longest)
+        verdict = Admission(True, used, reset_ms, held)
+        self._records[request_id] = _Record(verdict, charges, places, until)
         return verdict
-
-    def _open(self, window: Window, now: int) -> _Counter:
-        for _ in range(2):
-            if self._windows:
-                bucket, oldest = self._windows.popitem(last=False)
-                if oldest.end > now:
-                    self._windows[bucket] = oldest
-        counter = self._windows[window.bucket] = _Counter(now + window.seconds * 1000)
-        return counter
 
     def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
         if self._finished.get(request_id, 0) > now:
             return True
         record = self._records.get(request_id)
-        if record is not None and record.until > now:
-            record.until = max(record.until, until)
-        else:
+        if record is None or record.is_over(now):
             if len(self._records) >= self._max_records:
                 self._drop_abandoned(now)
-            self._records[request_id] = _Record(None, (), leases, until)
+            record = self._records[request_id] = _Record(None, (), (), until)
+        record.until = max(record.until, until)
+        record.places = places = []
         holds_all = True
-        for lease in leases:
-            holders = self._holders.setdefault(lease.bucket, _Holders())
-            if holders.held(now) < lease.limit or request_id in holders.until:
-                holders.take(request_id, until)
+        for bucket, limit in leases:
+            place = self._places.get(bucket)
+            if place is None:
+                place = _Places()
+                self._places.add(bucket, place, now)
+            if place.held(now) < limit or request_id in place.until:
+                place.take(request_id, until)
+                places.append((bucket, place))
             else:
                 holds_all = False
         return holds_all
 
-    def _drop_abandoned(self, now: int) -> None:
-        for request_id in [request_id for request_id, record in self._records.items() if record.until <= now]:
-            self._release(request_id, self._records.pop(request_id).leases)
-        self._max_records = 2 * len(self._records) + MIN_RECORDS
+    def _remember(self, request_id: str, now: int) -> None:
+        """Remember that a request has finished, and forget up to two that are remembered long enough."""
+        self._finished[request_id] = now + FINISHED_MS
+        self._in_order.append(request_id)
+        for _ in range(2):
+            if self._finished.get(self._in_order[0], now) > now:
+                break
+            self._finished.pop(self._in_order.popleft(), None)
 
-    def _release(self, request_id: str, leases: Sequence[Lease]) -> None:
-        for lease in leases:
-            holders = self._holders.get(lease.bucket)
-            if holders is not None:
-                holders.until.pop(request_id, None)
-                if not holders.until:
-                    del self._holders[lease.bucket]
+    def _drop_abandoned(self, now: int) -> None:
+        for request_id in [request_id for request_id, record in self._records.items() if record.is_over(now)]:
+            for _, place in self._records.pop(request_id).places:
+                place.until.pop(request_id, None)
+        self._max_records = 2 * len(self._records) + MIN_RECORDS

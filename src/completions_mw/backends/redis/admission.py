@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.memory.admission import FINISHED_MS
 from completions_mw.backends.redis.scripts import Argument, Scripts, Session
-from completions_mw.core.ports import Admission, Clock, Lease, LimitState, StoreError, StoreRefusalError, Window
+from completions_mw.core.ports import Admission, Clock, Lease, StoreError, StoreRefusalError, TokenDemand, Window
 
 MAX_RENEWED_REQUESTS: Final = 100
 """Requests in one call of the script `renew`: nothing else runs in Redis during the call."""
@@ -31,7 +31,9 @@ class RedisAdmission:
         # What callers choose is at the end of a name, so that no two names can be equal.
         self._record, self._window, self._lease = (f"{{{namespace}}}:{kind}:".encode() for kind in ("request", "window", "slot"))
 
-    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+    async def admit(
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
+    ) -> Admission:
         """Charge all windows and grant all leases, or none of them.
 
         Raises:
@@ -43,19 +45,15 @@ class RedisAdmission:
             *[self._lease + _bytes(lease.bucket) for lease in leases],
         ]
         arguments: list[Argument] = [_bytes(request_id), lease_ms, len(windows)]
-        for _, limit, seconds, cost, refundable, _ in windows:
-            arguments += (limit, seconds * 1000, cost, int(refundable))
+        for window in windows:
+            arguments += (window.limit, window.seconds * 1000, window.cost(demand), int(window.counts_tokens))
         arguments += [lease.limit for lease in leases]
         answer = await self._scripts.run("admit", keys, arguments)
         split = 2 * len(windows)
         if not _is_verdict(answer, 1 + split + len(leases)):
             raise StoreRefusalError("Redis holds something else under a name of ours")
         admitted, *values = answer
-        return Admission(
-            bool(admitted),
-            tuple([LimitState(values[at], values[at + 1]) for at in range(0, split, 2)]),
-            tuple([LimitState(held, 0) for held in values[split:]]),
-        )
+        return Admission(bool(admitted), values[:split:2], values[1:split:2], values[split:])
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases; return the requests that lost a lease for good.

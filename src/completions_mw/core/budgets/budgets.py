@@ -111,11 +111,13 @@ class Budgets:
                 applied.append(AppliedBudget(Account(*scope, period, nano(budget.usd)), budget.period))
         return tuple(applied)
 
-    async def reserve(self, entry: Entry, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext, media: int = 0) -> None:
+    async def reserve(
+        self, entry: Entry | None, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext, media: int = 0
+    ) -> None:
         """Reserve money in all of the given budgets, or in none of them.
 
         Args:
-            entry: the request.
+            entry: the request's row in the ledger; None where there is no ledger.
             amount: nano-dollars.
             budgets: the budgets.
             context: of the request.
@@ -125,7 +127,7 @@ class Budgets:
             BudgetExceededError: the amount does not fit into one of the budgets.
             ServiceUnavailableError: there is no ledger, or it does not answer.
         """
-        if self._ledger is None:
+        if self._ledger is None or entry is None:
             log_event(ERROR, "no_ledger", request_id=context.id, caller=context.caller, missing="stores.ledger")
             raise ServiceUnavailableError("Budgets cannot be checked at the moment.", code="budget_unavailable")
         refusal = await self._ledger.reserve(entry, amount, [budget.account for budget in budgets], self._ttl_ms)

@@ -206,8 +206,8 @@ class ResponseCache:
             return Claim(is_granted=True)
         claim = await self._store.claim(plan.key, owner, self._lease_ms)
         if claim.is_leased:
-            self._leases[plan.key] = _Lease(owner, self._background.liveness())
-            self._background.keep(self._lease_ms / 1000 / RENEWALS_PER_LEASE, self.renew)
+            is_alive = self._background.keep(self._lease_ms / 1000 / RENEWALS_PER_LEASE, self.renew)
+            self._leases[plan.key] = _Lease(owner, is_alive)
         return claim
 
     async def give_back(self, plan: CachePlan, owner: str, *, is_shareable: bool) -> None:

@@ -11,7 +11,7 @@ from completions_mw.core.costs.prices import FREE, Price, cost, tokens_of
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.limits.limiter import Grant, LimitSet
+from completions_mw.core.limits.limit_set import LimitSet
 from completions_mw.core.ports import Entry, Lease, Ledger, Outcome, Tokens
 from completions_mw.core.telemetry.request_log import verdict
 from completions_mw.errors import ServiceUnavailableError
@@ -35,10 +35,10 @@ class Charge:
 
     Args:
         context: request context.
-        entry: the request's row in the ledger.
+        entry: the request's row in the ledger; None where there is no ledger.
         caller: the caller; None for the host app itself.
         model: model that the client asked for.
-        estimate: tokens that the request may use.
+        estimate: tokens that the request may use; all 0 where they do not count.
         limits: limits that apply to the request; None if there are none.
         budgets: budgets that the request is charged to.
         ledger: ledger for checkpoints; None where there is none.
@@ -46,39 +46,33 @@ class Charge:
         defer: lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_chunks",
-        "_is_noted",
-        "_ledger",
-        "_usage",
-        "_used",
-        "amount",
-        "budgets",
-        "caller",
-        "cancel",
-        "checkpointed",
-        "context",
-        "defer",
-        "entry",
-        "estimate",
-        "grants",
-        "holds_limits",
-        "is_admitted",
-        "is_alive",
-        "is_open",
-        "is_priced",
-        "is_watched",
-        "limits",
-        "lost",
-        "model",
-        "reserved",
-    )
+    is_metered = False
+    """Whether the tokens of the request count: for a limit on tokens, for its price, or for its row in the ledger."""
+    is_priced = False
+    """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
+    is_admitted = False
+    """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
+    amount = 0
+    """Maximum cost in nano-dollars; 0 until the request is priced."""
+    held: tuple[str, ...] = ()
+    """Ids under which the admission store must be told when the request ends."""
+    leases: tuple[Lease, ...] = ()
+    """Leases that the request holds."""
+    reserved: int | None = None
+    """Nano-dollars reserved in the budgets; None where nothing is reserved."""
+    lost = False
+    """Whether a lease or the reservation has expired and was given to another request."""
+    is_open = True
+    """Whether the charge is neither settled nor released."""
+    is_watched = False
+    """Whether the maintenance runs, so that it would run what is deferred."""
+    _chunks = 0
+    _is_noted = False
 
     def __init__(
         self,
         context: RequestContext,
-        entry: Entry,
+        entry: Entry | None,
         caller: Caller | None,
         model: CatalogModel,
         estimate: TokenEstimate,
@@ -96,40 +90,15 @@ class Charge:
         self.limits = limits
         self.budgets = budgets
         self.defer = defer
-        self.is_admitted = False
-        """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
-        self.is_priced = False
-        """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
-        self.amount = 0
-        """Maximum cost in nano-dollars; 0 until the request is priced."""
-        self.grants: tuple[Grant, ...] = ()
-        """Grants of the admission store."""
-        self.holds_limits = False
-        """Whether the admission store must be told when the request ends."""
-        self.reserved: int | None = None
-        """Nano-dollars reserved in the budgets; None where nothing is reserved."""
         self.is_alive: Callable[[], bool] = _always
         """Tells whether the request can still go on, as its event loop has not ended."""
         self.cancel: Callable[[], None] = _nothing
         """Cancels the request, where it can be cancelled."""
-        self.lost = False
-        """Whether a lease or the reservation has expired and was given to another request."""
-        self.is_open = True
-        """Whether the charge is neither settled nor released."""
-        self.is_watched = False
-        """Whether the maintenance runs, so that it would run what is deferred."""
-        self.checkpointed = context.clock.monotonic()
+        self.checkpointed = context.started
         """Time of the last checkpoint, in seconds of the monotonic clock."""
         self._ledger = ledger
         self._used = used
         self._usage: Callable[[], dict[str, Any]] | None = None
-        self._chunks = 0
-        self._is_noted = False
-
-    @property
-    def leases(self) -> tuple[Lease, ...]:
-        """Leases that the request holds."""
-        return self.grants[0].leases if self.grants else ()
 
     def follow(self, usage: Callable[[], dict[str, Any]]) -> None:
         """Take the usage so far from `usage`, which returns a `usage` object."""
@@ -199,7 +168,7 @@ class Charge:
         if self._ledger is not None:
             bills = [Bill(self.context.target, tokens), *self._used.lost(self.context, self.estimate)]
             tokens, amount = self._sum(bills)
-            await self._ledger.checkpoint(self.entry.request_id, amount, tokens)
+            await self._ledger.checkpoint(self.context.id, amount, tokens)
 
     def _sum(self, bills: Sequence[Bill]) -> tuple[Tokens, int]:
         """Return the tokens of all attempts, and what they cost, each at the price of its target."""

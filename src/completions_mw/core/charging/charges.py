@@ -1,6 +1,6 @@
 """Charges requests: opens a charge for each, admits, reserves and settles it."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from completions_mw.core.budgets.budgets import Budgets
@@ -10,11 +10,12 @@ from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import Bill, UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.media import MediaRules
-from completions_mw.core.costs.tokens import TokenEstimate
+from completions_mw.core.costs.tokens import NO_ESTIMATE, TokenEstimate
 from completions_mw.core.dispatch.catalog import CatalogModel
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.keys.scopes import own_scope
-from completions_mw.core.limits.limiter import LimitSet, RateLimiter, split
+from completions_mw.core.limits.limit_set import LimitSet
+from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Balance, Entry, Ledger, Outcome, Settlement
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import GatewayError
@@ -74,12 +75,11 @@ class Charges:
         is_priced = bool(budgets) or self._max_cost.applies(caller)
         if limits is None and not is_priced and self._ledger is None:
             return None
-        entry = Entry(
-            context.id, *own_scope(caller), caller.tenant if caller else "", model.name, context.stream, int(context.clock.time() * 1000)
-        )
-        tokens = estimate(model.max_output_tokens, model.media)
+        is_metered = is_priced or self._ledger is not None or (limits is not None and limits.counts_tokens)
+        tokens = estimate(model.max_output_tokens, model.media) if is_metered else NO_ESTIMATE
+        entry = None if self._ledger is None else _entry(context, caller, model.name)
         charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._used, self._maintenance.defer)
-        charge.is_priced = is_priced
+        charge.is_metered, charge.is_priced = is_metered, is_priced
         return charge
 
     async def admit(self, context: RequestContext, charge: Charge) -> None:
@@ -90,7 +90,7 @@ class Charges:
             ServiceUnavailableError: the admission store does not answer.
         """
         if charge.limits is not None:
-            await self._grant(charge, charge.entry.request_id, split(charge.limits)[0])
+            await self._grant(charge, context.id, charge.limits.admission)
         charge.is_admitted = True
         self._maintenance.watch(charge)
 
@@ -105,10 +105,10 @@ class Charges:
             RateLimitError: a limit or a budget is exceeded.
             ServiceUnavailableError: a store does not answer.
         """
-        id, limits = charge.entry.request_id, charge.limits
+        id, limits = context.id, charge.limits
         if charge.is_admitted and limits is not None:
             # An id of its own, because the store charges each id once.
-            id, limits = f"{id}:tokens", split(limits)[1] if limits.counts_tokens else None
+            id, limits = f"{id}:tokens", limits.reservation if limits.counts_tokens else None
         try:
             if charge.is_priced:
                 charge.amount = self.price(charge)
@@ -150,8 +150,7 @@ class Charges:
     async def release(self, charge: Charge) -> None:
         """Give back everything that a refused request holds; the ledger keeps no row of it."""
         charge.is_open = False
-        if charge.holds_limits:
-            await self._complete(self._limiter.finish_all(charge.grants, 0))
+        await self._give_back(charge, 0)
 
     async def settle(self, context: RequestContext, charge: Charge, usage: dict[str, Any] | None, error: BaseException | None) -> None:
         """Post a request's usage and give back the rest of its reservation, even if the request is cancelled. Only the first call counts.
@@ -165,47 +164,62 @@ class Charges:
         if not charge.is_open:
             return
         charge.is_open = False
+        if not charge.is_metered:
+            await self._give_back(charge, 0)
+            return
         tokens, estimated = self._used.of(context, charge.estimate, usage, error)
-        bills = [Bill(context.target, tokens)]
+        total = tokens.prompt + tokens.completion
+        lost: Sequence[Bill] = ()
         if context.lost:
-            bills += self._used.lost(context, charge.estimate)
+            lost = self._used.lost(context, charge.estimate)
+            total += sum([bill.tokens.prompt + bill.tokens.completion for bill in lost])
             estimated = estimated or any(attempt.usage is None for attempt in context.lost)
-        total = sum([bill.tokens.prompt + bill.tokens.completion for bill in bills])
-        if self._ledger is not None and charge.budgets and charge.amount:
-            await self._complete(self._post(self._ledger, charge, total, charge.outcome(bills, estimated, error)))
+        if self._ledger is None or charge.entry is None:
+            await self._give_back(charge, total)
+            return
+        outcome = charge.outcome([Bill(context.target, tokens), *lost], estimated, error)
+        if charge.budgets and charge.amount:
+            await self._complete(self._post(self._ledger, charge, charge.entry, total, outcome))
             return
         try:
-            if charge.holds_limits:
-                await self._complete(self._limiter.finish_all(charge.grants, total))
+            await self._give_back(charge, total)
         finally:
-            if self._ledger is not None:
-                await self._ledger.record([Settlement(charge.entry, charge.outcome(bills, estimated, error))])
+            await self._ledger.record([Settlement(charge.entry, outcome)])
 
     async def _grant(self, charge: Charge, id: str, limits: LimitSet) -> None:
-        entry = charge.entry
         try:
-            grant = await self._limiter.admit(id, limits, charge.estimate, entry.model, entry.tenant or entry.key)
+            headers = await self._limiter.admit(id, limits, charge.estimate, charge.model.name, charge.caller)
         except GatewayError:
             raise
         except BaseException:
             # The request was cancelled before the store's answer, so the store may have admitted it.
-            await self._complete(self._limiter.finish(id, 0))
+            await self._complete(self._limiter.finish((id,), 0))
             raise
-        charge.grants = (*charge.grants, grant)
-        charge.holds_limits = charge.holds_limits or grant.is_returned
-        charge.context.headers = (*charge.context.headers, *grant.headers)
+        charge.context.headers += headers
+        if limits.is_returned:
+            charge.held += (id,)
+            charge.leases += limits.leases
 
-    async def _post(self, ledger: Ledger, charge: Charge, tokens: int, outcome: Outcome) -> None:
+    async def _give_back(self, charge: Charge, tokens: int) -> None:
+        if charge.held:
+            await self._complete(self._limiter.finish(charge.held, tokens))
+
+    async def _post(self, ledger: Ledger, charge: Charge, entry: Entry, tokens: int, outcome: Outcome) -> None:
         if charge.reserved is not None and outcome.cost > charge.reserved:
             # The upstream used more tokens than the request allows (docs/promises.md, Money).
             details = {"target": outcome.target, "reserved_nano_usd": charge.reserved, "cost_nano_usd": outcome.cost}
             self._observer.noted("over_reservation", charge.context, **details)
         try:
-            if charge.holds_limits:
-                await self._limiter.finish_all(charge.grants, tokens)
+            if charge.held:
+                await self._limiter.finish(charge.held, tokens)
         finally:
-            changes = await ledger.settle(charge.entry, outcome, [budget.account for budget in charge.budgets])
+            changes = await ledger.settle(entry, outcome, [budget.account for budget in charge.budgets])
         await self._budgets.notify(changes, charge.context)
+
+
+def _entry(context: RequestContext, caller: Caller | None, model: str) -> Entry:
+    tenant = "" if caller is None else caller.tenant
+    return Entry(context.id, *own_scope(caller), tenant, model, context.stream, int(context.clock.time() * 1000))
 
 
 def _directly(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:

@@ -82,17 +82,20 @@ class Maintenance:
         """Whether there are more old rows to remove."""
         self._rounds = Throttle(min(REAP_SECONDS, self._ttl / 3))
         self._prunings = Throttle(PRUNE_SECONDS)
+        # Bound once: each request asks for it.
+        self._tick = self.tick
 
     def watch(self, charge: Charge) -> None:
         """Renew the leases and the reservation of a charge as long as it is open and referred to."""
-        if charge.reserved is not None or charge.leases:
-            charge.is_alive = self._background.liveness()
+        if not charge.held and self._ledger is None and self._warnings is None:
+            return
+        charge.is_watched = True
+        is_alive = self._background.keep(self._interval, self._tick)
+        if charge.leases or charge.reserved is not None:
+            charge.is_alive = is_alive
             if self._stopping is not None:
                 charge.cancel = self._background.canceller()
             self._live.add(ref(charge, self._live.discard))
-        if charge.holds_limits or self._ledger is not None or self._warnings is not None:
-            charge.is_watched = True
-            self._background.keep(self._interval, self.tick)
         if self._stopping is not None:
             self._background.watch_server(self._stopping)
 
@@ -140,7 +143,7 @@ class Maintenance:
 
     async def _renew_leases(self) -> None:
         # At every tick, because a restarted store has forgotten the leases and would grant them to others.
-        holds = {charge.entry.request_id: charge.leases for charge in self._running() if charge.leases}
+        holds = {charge.context.id: charge.leases for charge in self._running() if charge.leases}
         if holds:
             self._end(await self._limiter.renew(holds))
 
@@ -156,7 +159,7 @@ class Maintenance:
                     await ledger.reap()
 
     async def _renew_reservations(self, ledger: GuardedLedger) -> None:
-        reserved = [charge.entry.request_id for charge in self._running() if charge.reserved is not None]
+        reserved = [charge.context.id for charge in self._running() if charge.reserved is not None]
         # A failed renewal is repeated at the next tick, unless all requests with reservations have ended.
         self._is_behind = bool(reserved or ledger.spooled)
         if self._is_behind:
@@ -168,7 +171,7 @@ class Maintenance:
         """Mark the charges of requests that lost a lease or reservation, so that their streams end."""
         lost = set(request_ids)
         for charge in self._running() if lost else ():
-            charge.lost = charge.lost or charge.entry.request_id in lost
+            charge.lost = charge.lost or charge.context.id in lost
 
     async def _catch_up(self, now: float) -> None:
         """Make late checkpoints, the oldest first; streams that are left after the time of a tick are first at the next tick."""

@@ -8,6 +8,7 @@ ASSUMED_TOKENS: Final = 100
 """Tokens that `DEFAULT_TOKENS_PER_SECOND` counts for beside those of complete answers, so that one short answer proves little."""
 REMEMBERED_TOKENS: Final = 10_000
 """Tokens of earlier answers that count at most, so that a change of pace shows after a few answers."""
+_ASSUMED: Final = (DEFAULT_TOKENS_PER_SECOND, float(ASSUMED_TOKENS))
 
 
 class Pace:
@@ -22,12 +23,13 @@ class Pace:
 
     def of(self, target: str) -> float:
         """Return the tokens a second of a target, `provider/model`."""
-        return self._known.get(target, (DEFAULT_TOKENS_PER_SECOND, 0.0))[0]
+        return self._known.get(target, _ASSUMED)[0]
 
     def learn(self, target: str, tokens: int, seconds: float) -> None:
         """Take in that a target has completed an answer of so many tokens in so many seconds."""
         if tokens <= 0 or seconds <= 0:
             return
-        rate, weight = self._known.get(target, (DEFAULT_TOKENS_PER_SECOND, float(ASSUMED_TOKENS)))
-        weight = min(weight, REMEMBERED_TOKENS)
+        rate, weight = self._known.get(target, _ASSUMED)
+        if weight > REMEMBERED_TOKENS:
+            weight = REMEMBERED_TOKENS
         self._known[target] = (rate * weight + tokens / seconds * tokens) / (weight + tokens), weight + tokens

@@ -61,10 +61,12 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens:
     prompt = usage["prompt_tokens"]
     # Gemini and others bill reasoning as completion and count it only in the total.
     completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
-    prompt_details, completion_details = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    cached = _part(prompt_details, "cached_tokens", prompt) if prompt_details else 0
-    written = _part(prompt_details, "cache_write_tokens", prompt - cached) if prompt_details else 0
-    reasoning = _part(completion_details, "reasoning_tokens", completion) if completion_details else 0
+    cached = written = reasoning = 0
+    if isinstance(details := usage.get("prompt_tokens_details"), dict):
+        cached = _part(count, prompt) if (count := details.get("cached_tokens")) else 0
+        written = _part(count, prompt - cached) if (count := details.get("cache_write_tokens")) else 0
+    if isinstance(details := usage.get("completion_tokens_details"), dict):
+        reasoning = _part(count, completion) if (count := details.get("reasoning_tokens")) else 0
     return Tokens(prompt, completion, cached, reasoning, written)
 
 
@@ -75,7 +77,6 @@ def usd(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}${whole}.{fraction}"
 
 
-def _part(details: object, name: str, whole: int) -> int:
-    count = details.get(name) if isinstance(details, dict) else None
+def _part(count: object, whole: int) -> int:
     # JSON's `true` is an `int` in Python, and not a count.
     return min(count, whole) if type(count) is int and 0 <= count < MAX_TOKENS else 0

@@ -21,7 +21,7 @@ SPECIAL_TOKENS: Final = 2
 """Tokens that embedding models add to each input, as BERT's `[CLS]` and `[SEP]`."""
 MAX_TOKENS: Final = 2**40
 """Largest token count that is believed: millions of rows with such counts still have a sum of 64 bits."""
-_OTHER_PROMPT_FIELDS: Final = ("tools", "functions", "response_format", "prediction")
+_OTHER_PROMPT_FIELDS: Final = frozenset({"tools", "functions", "response_format", "prediction"})
 """Fields besides the messages that a model reads as part of its prompt."""
 ANY_MODEL: Final = (rules_of(""),)
 """Rules for images, audio and files of a model that is not known."""
@@ -48,6 +48,10 @@ class TokenEstimate(NamedTuple):
     """Part of `prompt_bound` that images, audio and files are counted as."""
 
 
+NO_ESTIMATE: Final = TokenEstimate(0, 0, 0, 0, client_set_max=True)
+"""In place of the estimate of a request whose tokens do not count."""
+
+
 def estimate_request(request: ValidRequest, max_output_tokens: int, media: Iterable[MediaRules] = ANY_MODEL) -> TokenEstimate:
     """Return the tokens that a request may use.
 
@@ -70,15 +74,9 @@ def _estimate_chat(chat: Chat, max_output_tokens: int, media: Iterable[MediaRule
     maximum = chat.max_tokens
     per_choice = max_output_tokens if maximum is None else maximum
     extra = media_tokens(parts, media) if parts else _NO_MEDIA
-    return TokenEstimate(
-        prompt=estimate_tokens(size) + extra.likely,
-        prompt_bound=size + extra.bound,
-        completion=per_choice * chat.n,
-        per_choice=per_choice,
-        client_set_max=maximum is not None,
-        service_tier=chat.fields.get("service_tier"),
-        media_bound=extra.bound,
-    )
+    prompt, bound = estimate_tokens(size) + extra.likely, size + extra.bound
+    tier = chat.fields.get("service_tier")
+    return TokenEstimate(prompt, bound, per_choice * chat.n, per_choice, maximum is not None, tier, extra.bound)
 
 
 def estimate_embeddings(request: Embed) -> TokenEstimate:
@@ -97,17 +95,16 @@ def _prompt(fields: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
     size = MESSAGE_BYTES * len(messages)
     media: list[dict[str, Any]] = []
     for message in messages:
-        for name, value in message.items():
+        for value in message.values():
             if isinstance(value, str):
                 size += len(value) if value.isascii() else _bytes(value)
-            elif name == "content" and isinstance(value, list):
+            elif isinstance(value, list) and value is message.get("content"):
                 size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
                 media += (part for part in value if part.get("type") not in ("text", "refusal"))
             elif value is not None:
                 size += len(to_json(value))
-    for name in _OTHER_PROMPT_FIELDS:
-        if name in fields:
-            size += len(to_json(fields[name]))
+    if not _OTHER_PROMPT_FIELDS.isdisjoint(fields):
+        size += sum(len(to_json(fields[name])) for name in _OTHER_PROMPT_FIELDS if name in fields)
     return size, media
 
 

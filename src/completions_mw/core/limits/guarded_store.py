@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
-from completions_mw.core.ports import Admission, AdmissionStore, Lease, LimitState, StoreError, StoreTimeoutError, Window
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, StoreError, StoreTimeoutError, TokenDemand, Window
 from completions_mw.core.resilience.store_health import StoreHealth, unavailable_error
 
 MAX_REMEMBERED: Final = 50_000
@@ -50,14 +50,16 @@ class GuardedAdmission:
         self._unfinished: deque[tuple[str, int | None]] = deque(maxlen=_MAX_UNFINISHED)
         """Ids and used tokens of ended requests of which the shared store may still hold something."""
 
-    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+    async def admit(
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
+    ) -> Admission:
         """Ask the shared store, or follow the policy while it is down.
 
         Raises:
             ServiceUnavailableError: the store is down and the policy is `closed`.
         """
         try:
-            verdict = await self._health.call(self._policy, self._store.admit, request_id, windows, leases, lease_ms)
+            verdict = await self._health.call(self._policy, self._store.admit, request_id, windows, leases, demand, lease_ms)
         except StoreError as error:
             timed_out = isinstance(error, StoreTimeoutError)
             if self._policy == "closed":
@@ -69,9 +71,9 @@ class GuardedAdmission:
             await self._give_back()
             return verdict
         if self._policy == "open":
-            unchecked = tuple(LimitState(min(window.cost, window.limit), 0) for window in windows)
-            return Admission(True, unchecked, tuple(LimitState(0, 0) for _ in leases))
-        return await self._admit_locally(request_id, windows, leases, lease_ms, timed_out)
+            unchecked = [min(window.cost(demand), window.limit) for window in windows]
+            return Admission(True, unchecked, [0 for _ in windows], [0 for _ in leases])
+        return await self._admit_locally(request_id, windows, leases, demand, lease_ms, timed_out)
 
     async def renew(self, holds: Mapping[str, Sequence[Lease]], lease_ms: int) -> list[str]:
         """Extend leases, given by request id. Leases of a store that is down are not reported as lost."""
@@ -104,19 +106,31 @@ class GuardedAdmission:
         await self._local.aclose()
 
     async def _admit_locally(
-        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int, timed_out: bool
+        self,
+        request_id: str,
+        windows: Sequence[Window],
+        leases: Sequence[Lease],
+        demand: TokenDemand,
+        lease_ms: int,
+        timed_out: bool,
     ) -> Admission:
-        local_windows, local_leases = [self._local_window(window) for window in windows], self._local_leases(leases)
-        verdict = await self._local.admit(request_id, local_windows, local_leases, lease_ms)
+        shares = [window._replace(limit=self._share(window.limit)) for window in windows]
+        local_leases = self._local_leases(leases)
+        verdict = await self._local.admit(request_id, shares, local_leases, demand, lease_ms)
         if verdict.admitted:
             if len(self._newer) >= self._max_remembered:
                 self._older, self._newer = self._newer, {}
             self._newer[request_id] = timed_out
         elif timed_out:
             self._unfinished.append((request_id, 0))
-        states = tuple(_as_whole(*one, verdict.admitted) for one in zip(windows, local_windows, verdict.windows, strict=True))
-        held = (state.used + whole.limit - local.limit for whole, local, state in zip(leases, local_leases, verdict.leases, strict=True))
-        return Admission(verdict.admitted, states, tuple(LimitState(used, 0) for used in held))
+        # As if all other processes had used up their shares.
+        used = [own + whole.limit - share.limit for own, whole, share in zip(verdict.used, windows, shares, strict=True)]
+        held = [own + whole.limit - share.limit for own, whole, share in zip(verdict.held, leases, local_leases, strict=True)]
+        if verdict.admitted:
+            return Admission(True, used, verdict.reset_ms, held)
+        # Tokens that a share leaves out of the demand cannot be the reason of a refusal.
+        used = [count - whole.cost(demand) + share.cost(demand) for count, whole, share in zip(used, windows, shares, strict=True)]
+        return Admission(False, used, [wait or _RETRY_MS for wait in verdict.reset_ms], held)
 
     async def _give_back(self) -> None:
         """Finish ended requests in the shared store, after its first answer to another request shows that it is back."""
@@ -128,10 +142,6 @@ class GuardedAdmission:
     def _share(self, limit: int) -> int:
         return -(-limit // self._workers)
 
-    def _local_window(self, window: Window) -> Window:
-        share = self._share(window.limit)
-        return window._replace(limit=share, cost=max(window.cost - window.reducible, min(window.cost, share)))
-
     def _local_leases(self, leases: Sequence[Lease]) -> list[Lease]:
         return [lease._replace(limit=self._share(lease.limit)) for lease in leases]
 
@@ -140,12 +150,3 @@ class GuardedAdmission:
             return None
         newer = self._newer.pop(request_id, None)
         return self._older.pop(request_id, None) if newer is None else newer
-
-
-def _as_whole(window: Window, local: Window, state: LimitState, admitted: bool) -> LimitState:
-    """Return the state of a whole limit, assuming that all other processes have used up their shares."""
-    used = state.used + window.limit - local.limit
-    if admitted:
-        return LimitState(used, state.reset_ms)
-    # The reducible part of the cost cannot be the reason of a refusal.
-    return LimitState(used - window.cost + local.cost, state.reset_ms or _RETRY_MS)

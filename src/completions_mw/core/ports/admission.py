@@ -4,11 +4,28 @@ Stores raise `core.ports.failures`. `core.limits.guarded_store` decides what hap
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+
+class TokenDemand(NamedTuple):
+    """Tokens that a request reserves under each limit on tokens that applies to it."""
+
+    least: int
+    """Tokens that are reserved however small a limit is: the prompt, and the maximum of the completion where the client has set one."""
+    most: int
+    """Tokens that are reserved if a limit allows so many: the prompt and the maximum of the completion, also where it is the default."""
+
+    def under(self, limit: int) -> int:
+        """Return the tokens that are reserved under a limit, or under a local share of it."""
+        return self.most if self.most <= limit else max(self.least, limit)
+
+
+NO_DEMAND: Final = TokenDemand(0, 0)
+"""The demand of a request that no limit on tokens applies to."""
 
 
 class Window(NamedTuple):
-    """A limit on requests or tokens, and the cost of a request. The window starts with the first request that is charged to it."""
+    """A limit on requests or tokens in a window of time, which starts with the first request that is charged to it."""
 
     bucket: str
     """Name of the counter, made of its owner and what it counts. May hold any character."""
@@ -16,12 +33,12 @@ class Window(NamedTuple):
     """Number of requests or tokens in one window."""
     seconds: int
     """Length of the window."""
-    cost: int
-    """Number of requests or tokens that the request is charged."""
-    refundable: bool
-    """Whether the cost is a reservation that `finish` corrects (tokens), or final (requests)."""
-    reducible: int = 0
-    """Part of the cost that a local share of the limit may leave out: the default maximum of tokens, which the request did not set."""
+    counts_tokens: bool
+    """Whether tokens are counted, which are a reservation that `finish` corrects, or requests, which stay charged."""
+
+    def cost(self, demand: TokenDemand) -> int:
+        """Return the number of requests or tokens that a request is charged."""
+        return demand.under(self.limit) if self.counts_tokens else 1
 
 
 class Lease(NamedTuple):
@@ -33,29 +50,24 @@ class Lease(NamedTuple):
     """Number of leases that may be held at the same time."""
 
 
-class LimitState(NamedTuple):
-    """Use of a limit."""
-
-    used: int
-    """For a window, what is charged, with the request's own cost if it was admitted; for a lease, the number that other requests hold."""
-    reset_ms: int
-    """Milliseconds until the window ends; 0 for an unused window, and for leases."""
-
-
 class Admission(NamedTuple):
     """Answer of an admission store to a request. If the request is not admitted, nothing is charged."""
 
     admitted: bool
-    windows: tuple[LimitState, ...]
-    """State of each window, in the order of the call."""
-    leases: tuple[LimitState, ...]
-    """State of each lease, in the order of the call."""
+    used: Sequence[int]
+    """For each window in the order of the call, what is charged to it: with the request's own cost, if the request was admitted."""
+    reset_ms: Sequence[int]
+    """For each window the milliseconds until it ends; 0 where nothing is used."""
+    held: Sequence[int]
+    """For each lease in the order of the call, the number of other requests that hold one."""
 
 
 class AdmissionStore(Protocol):
     """Counters and leases (docs/promises.md, Limits). Each method is one atomic step; limits are below 2**53."""
 
-    async def admit(self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], lease_ms: int) -> Admission:
+    async def admit(
+        self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
+    ) -> Admission:
         """Charge all windows and grant all leases, or none of them.
 
         A second call for an admitted request charges nothing and returns the same answer. A call for a request that was finished a moment
@@ -65,6 +77,7 @@ class AdmissionStore(Protocol):
             request_id: id of the request, to which charges and leases belong.
             windows: limits on requests and tokens, no bucket twice.
             leases: limits on concurrency, no bucket twice.
+            demand: tokens that limits on tokens are charged.
             lease_ms: milliseconds until the leases expire unless they are renewed.
 
         Raises:

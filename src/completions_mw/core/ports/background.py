@@ -31,10 +31,13 @@ class Background(Protocol):
         """Run `work` to its end and return its result. If the request is cancelled meanwhile, `work` goes on without it."""
         ...
 
-    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def keep(self, interval: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], bool]:
         """Run `work` every `interval` seconds from now on, in this process and event loop, until `aclose`.
 
         A call for work that runs already has no effect. An exception of `work` is logged by its class, and does not stop it.
+
+        Returns:
+            A function that tells whether what runs here can still go on: False once its event loop is closed.
         """
         ...
 
@@ -46,10 +49,6 @@ class Background(Protocol):
         ...
 
     def unwatch(self, watched: Watched) -> None: ...
-
-    def liveness(self) -> Callable[[], bool]:
-        """Return a function that tells whether what runs here can still go on: False once its event loop is closed."""
-        ...
 
     def canceller(self) -> Callable[[], None]:
         """Return a function that cancels the request that asks, if it still runs; without effect where requests cannot be cancelled."""
