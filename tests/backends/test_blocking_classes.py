@@ -28,7 +28,7 @@ def classes() -> Iterator[type]:
             yield from (member for member in members if isinstance(member, type) and member.__module__ == found.name)
 
 
-ON_EVENT_LOOPS = {"Inbox", "Lookups", "PeriodicTask", "TimeLimit", "WatchedServer", "WorkerThreads"}
+ON_EVENT_LOOPS = {"Inbox", "Lookups", "OneThread", "PeriodicTask", "TimeLimit", "WatchedServer", "WorkerThreads"}
 """Parts of async backends that are not called so."""
 ASYNC = {kind.__name__ for kind in classes() if kind.__name__.lstrip("_").startswith("Async")} | ON_EVENT_LOOPS
 

@@ -23,6 +23,7 @@ genai_prices.py    prices of well-known models
 clock.py           the machine's clocks
 ownership.py       state of one process, and state of one event loop
 runners.py         runs calls that block: inline, or in threads
+one_thread.py      runs calls that block one after another, in one thread
 polling.py         waits for sockets, with eventlet too
 time_limit.py      a time limit that does not pass while the event loop is busy
 

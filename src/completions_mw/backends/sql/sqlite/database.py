@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from completions_mw.backends.batches import Batches, Execute
 from completions_mw.backends.batches.asynchronous import AsyncBatches
 from completions_mw.backends.batches.blocking import BlockingBatches
+from completions_mw.backends.one_thread import OneThread
 from completions_mw.backends.runners import Runner, WorkerThreads, run_inline
 from completions_mw.backends.sql.database import DEFAULT_TIMES, A, C, CallTimes, Rows, Step
 from completions_mw.backends.sql.sqlite.file import SqliteFile, Transaction
@@ -96,7 +97,7 @@ class AsyncSqlite(SqliteDatabase):
 
     def __init__(self, path: Path | None, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> None:
         # SQLite writes one transaction at a time: more threads would only wait.
-        super().__init__(path, clock, times, WorkerThreads(1), WorkerThreads(1), WorkerThreads(MAX_REPORTS))
+        super().__init__(path, clock, times, OneThread("completions_mw-sqlite"), WorkerThreads(1), WorkerThreads(MAX_REPORTS))
 
     def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
         return AsyncBatches(execute, self._bounds, lanes)
