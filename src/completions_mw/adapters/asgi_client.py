@@ -126,11 +126,12 @@ class Client:
 
     def visit(self) -> None:
         """Watch the client if its body was read meanwhile; else give it the rest of its time."""
-        assert self._rounds is not None
         if self._more:
-            self._timer = self._rounds.loop.call_later(max(0.0, self._gateway.settings.body_timeout - ROUND_SECONDS), self._give_up)
+            self._timer = asyncio.get_running_loop().call_later(
+                max(0.0, self._gateway.settings.body_timeout - ROUND_SECONDS), self._give_up
+            )
         else:
-            self._watcher = self._rounds.loop.create_task(self._watch())
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def _give_up(self) -> None:
         self._late = True
@@ -148,7 +149,7 @@ class Client:
             finishing = None if self._is_answered else self._gateway.finishing
             if self._rounds is not None and finishing is not None and finishing.take():
                 self._is_finishing = True
-                self._timer = self._rounds.loop.call_later(finishing.seconds, self._cancel)
+                self._timer = asyncio.get_running_loop().call_later(finishing.seconds, self._cancel)
             else:
                 self._cancel()
 

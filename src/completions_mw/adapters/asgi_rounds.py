@@ -1,6 +1,6 @@
 """Rounds: looks after the clients whose requests take long, with one timer for all requests of an event loop."""
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, get_running_loop
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -19,14 +19,13 @@ class Visited(Protocol):
 class Rounds:
     """Visits what has joined, after one to two rounds. A timer for each request would be a large part of the cost of a short answer.
 
-    Args:
-        loop: the event loop. No timer runs in it while nobody waits for a visit.
+    No timer runs in the event loop while nobody waits for a visit.
     """
 
-    __slots__ = ("_due", "_is_going", "_joined", "loop")
+    # Not the event loop, which would be kept in memory by the table of all rounds.
+    __slots__ = ("_due", "_is_going", "_joined")
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self) -> None:
         # Sets in the order of arrival.
         self._joined: dict[Visited, None] = {}
         self._due: dict[Visited, None] = {}
@@ -38,7 +37,7 @@ class Rounds:
         self._joined[visited] = None
         if not self._is_going:
             self._is_going = True
-            self.loop.call_later(ROUND_SECONDS, self._go)
+            get_running_loop().call_later(ROUND_SECONDS, self._go)
 
     def leave(self, visited: Visited) -> None:
         """Visit `visited` no more, so that nothing keeps it in memory."""
@@ -49,7 +48,7 @@ class Rounds:
         due, self._due, self._joined = self._due, self._joined, {}
         self._is_going = bool(self._due)
         if self._is_going:
-            self.loop.call_later(ROUND_SECONDS, self._go)
+            get_running_loop().call_later(ROUND_SECONDS, self._go)
         for visited in due:
             visited.visit()
 
@@ -59,4 +58,4 @@ _rounds: Final[WeakKeyDictionary[AbstractEventLoop, Rounds]] = WeakKeyDictionary
 
 def rounds_of(loop: AbstractEventLoop) -> Rounds:
     """Return the rounds of an event loop."""
-    return _rounds.get(loop) or _rounds.setdefault(loop, Rounds(loop))
+    return _rounds.get(loop) or _rounds.setdefault(loop, Rounds())
