@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 
 from completions_mw.adapters import wsgi
 from completions_mw.adapters.support import check_gateway, needs, settings_of
-from completions_mw.adapters.wsgi_client import CountedStream, check_chunks, discard, is_small, read
+from completions_mw.adapters.wsgi_client import CountedStream, check_chunks, discard, is_small, read, write_at_once
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.routes import Routes
 from completions_mw.core.validation.body_room import BodyRoom, BodyShare
@@ -127,6 +127,7 @@ def answer(model: str = "") -> flask.Response:
         flask.abort(404)
     if flask.request.is_multiprocess:
         gateway.note_processes()
+    write_at_once(flask.request.environ)
     response = gateway.handle(request)
     if not isinstance(response.body, bytes):
         flask.g.completions_mw_stream = response.body

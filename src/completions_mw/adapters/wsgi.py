@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import werkzeug
 
 from completions_mw.adapters.support import check_gateway
-from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody, shut_down
+from completions_mw.adapters.wsgi_client import ClientSocket, WSGIBody, shut_down, write_at_once
 from completions_mw.blocking import BlockingIterator
 from completions_mw.core.validation.body_room import BodyRoom
 from completions_mw.gateway import Gateway
@@ -47,6 +47,7 @@ class CompletionsMiddleware:
             return self._app(environ, start_response)
         if environ.get("wsgi.multiprocess"):
             self._gateway.note_processes()
+        write_at_once(environ)
         return to_wsgi(self._gateway.handle(request), start_response)
 
     def _found_or_refused(

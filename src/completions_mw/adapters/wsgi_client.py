@@ -86,6 +86,11 @@ class WSGIBody:
         return discard(get_input_stream(self._environ), self._environ, limit, seconds)
 
 
+def write_at_once(environ: "WSGIEnvironment") -> None:
+    """Have eventlet's server write each piece of the answer as it comes. It would collect 4096 bytes of a stream first."""
+    environ["eventlet.minimum_write_chunk_size"] = 0
+
+
 def is_small(environ: "WSGIEnvironment") -> bool:
     """Return whether a body is so small that it is read at once: all of them are no more than the server's threads can have."""
     length: str = environ.get("CONTENT_LENGTH") or ""

@@ -11,7 +11,7 @@ from completions_mw.adapters.asgi_request import ScopeRequest
 from completions_mw.adapters.django.finishing import handle_to_the_end
 from completions_mw.adapters.django.gateways import gateways
 from completions_mw.adapters.support import needs
-from completions_mw.adapters.wsgi_client import CountedStream, WSGIBody, discard, is_small
+from completions_mw.adapters.wsgi_client import CountedStream, WSGIBody, discard, is_small, write_at_once
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.errors import ClientDisconnectedError
@@ -41,6 +41,7 @@ def answer(request: HttpRequest, path: str, model: str = "") -> Any:
         return AsyncResponse(asynchronous, request, own_request)
     if request.environ.get("wsgi.multiprocess"):
         blocking.note_processes()
+    write_at_once(request.environ)
     return to_django_response(blocking.handle(own_request), request)
 
 
