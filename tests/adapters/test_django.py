@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.asgi import get_asgi_application
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve, reverse
@@ -17,11 +18,13 @@ from django.utils.asyncio import async_unsafe
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from completions_mw import Request
+from completions_mw.adapters.asgi import CompletionsMiddleware
 from completions_mw.adapters.django import views
 from tests.adapters.django_project import every_server, host, user_of
 from tests.adapters.given import CHAT_BODY, HEADERS, MAX_BODY, STREAM_BODY, USER_HEADERS, settings, upstream_settings
 from tests.hosts import django
-from tests.hosts.base import CHAT, HELLO, MODELS, Project
+from tests.hosts.base import CHAT, HELLO, MODELS, Host, Project
+from tests.support.asgi_driver import ASGIServer
 from tests.support.grammar import check_stream
 from tests.support.upstream import MockUpstream
 
@@ -205,6 +208,17 @@ def test_a_middleware_that_raises_over_a_stream_closes_it(portal: BlockingPortal
             assert answer.status == 500
         upstream.wait_closed()
     KEPT.clear()
+
+
+def test_around_the_projects_asgi_app_bodies_are_not_received_before_the_key_is_checked(portal: BlockingPortal) -> None:
+    """See docs/django.md, CSRF and middleware."""
+    announced = (*HEADERS[1:], ("content-length", "999999999"))
+    with django.configured(project := Project(settings(), portal)), project.async_gateway() as gateway:
+        wrapped = Host(ASGIServer(CompletionsMiddleware(get_asgi_application(), gateway), portal), wraps=True)
+        assert wrapped.request("POST", CHAT, HEADERS, CHAT_BODY).status == 200
+        refused = wrapped.request("POST", CHAT, announced, CHAT_BODY)
+        assert (refused.status, refused.taken) == (401, 0)
+        assert wrapped.request("GET", "/hello").body == HELLO
 
 
 KEPT: list[BaseException] = []

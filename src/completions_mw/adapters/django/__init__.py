@@ -14,9 +14,10 @@
 
 Other settings that start with `COMPLETIONS_MW` are refused. In tests, `override_settings` rebuilds paths and gateways.
 
-CSRF protection, `LoginRequiredMiddleware` and `ATOMIC_REQUESTS` do not apply to the paths. Under ASGI, Django reads the whole body before
-it calls a view, so a proxy should bound the size of bodies, and notices that a client left from version 5.0 on. Django has no lifespan:
-the gateway ends with its process.
+CSRF protection, `LoginRequiredMiddleware` and `ATOMIC_REQUESTS` do not apply to the paths. Under ASGI, Django receives the whole body
+before it calls a view, in memory or in a temporary file: a proxy should bound bodies, or the project's ASGI app be wrapped by
+`adapters.asgi.CompletionsMiddleware` instead. It notices that a client left from version 5.0 on, and has no lifespan: the gateway ends with
+its process.
 
 urls.py       the URLconf
 views.py      the view of all paths, and the translation of requests and responses
