@@ -89,8 +89,9 @@ def settings(upstream_url: str, ledger: str) -> Settings:
         keep_alive=0.05,
         providers={"echo": {"api": "echo"}, "up": {"api": "openai", "base_url": upstream_url, "api_key": "sk-upstream"}},
         models=models,
-        # Some models always fail, and are asked again and again.
+        # Some models always fail: they are asked by one test after another, and a second attempt would fail as the first.
         breaker={"enabled": False},
+        retries={"attempts": 1},
         # No test here is about a slow database, and the machine may be busy.
         stores={"ledger": ledger, "ledger_timeout": 20.0, "key_cache": 0},
         callers={"limits": {"requests": "5000/hour"}},
