@@ -115,7 +115,7 @@ class Decoder:
             del events[self._events_left :]
             self._failed = True
         if self._failed and not events:
-            raise UpstreamError("The model's provider sent more than this server accepts.", code="upstream_too_large")
+            raise UpstreamError("The upstream provider sent more than is accepted.", code="upstream_too_large")
         self._between_events = self._started and not (self._failed or self._line or self._data or self._name)
         return events
 

@@ -160,7 +160,7 @@ def test_dimensions_go_by_the_name_of_the_api(api: Api) -> None:
     transport = CannedTransport(api.reply)
     with gateway(api, transport) as asked:
         if api.size is None:
-            with pytest.raises(InvalidRequestError, match=r"'dimensions'\. The model's provider does not take it for this model"):
+            with pytest.raises(InvalidRequestError, match=r"'dimensions'\. The upstream provider does not take it for this model"):
                 asked.embed(model="mine", input=TEXTS, dimensions=2)
             return
         asked.embed(model="mine", input=TEXTS, dimensions=2)

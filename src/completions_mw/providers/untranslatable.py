@@ -8,12 +8,12 @@ def untranslatable(param: str, reason: str, *, is_value: bool = True) -> Invalid
 
     Args:
         param: path of the part, as `messages[0].content[1].image_url.url`.
-        reason: rest of the sentence "The model's provider …".
+        reason: rest of the sentence "The upstream provider …".
         is_value: whether the API has the parameter, and only not this value.
     """
     code = "unsupported_value" if is_value else "unsupported_parameter"
     error = InvalidRequestError(
-        f"Unsupported {'value' if is_value else 'parameter'}: '{param}'. The model's provider {reason}.", param=param, code=code
+        f"Unsupported {'value' if is_value else 'parameter'}: '{param}'. The upstream provider {reason}.", param=param, code=code
     )
     error.next_target = True
     return error
