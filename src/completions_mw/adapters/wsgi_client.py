@@ -72,11 +72,11 @@ class WSGIBody:
 
     async def read(self, limit: int) -> bytes:
         check_chunks(self._environ)
+        if is_small(self._environ):
+            return read_small(self._environ["wsgi.input"], int(self._environ["CONTENT_LENGTH"]), limit)
         try:
             # One byte more than is accepted, since werkzeug ends a chunked body at its limit without an error.
             stream = get_input_stream(self._environ, max_content_length=limit + 1)
-            if is_small(self._environ):
-                return read(stream.read, stream)
             with BodyShare(self._room) as share:
                 return read(CountedStream(stream, share).read, stream)
         except RequestEntityTooLarge:
@@ -105,6 +105,26 @@ def check_chunks(environ: "WSGIEnvironment") -> None:
     """
     if "HTTP_TRANSFER_ENCODING" in environ and not (environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated")):
         raise LengthRequiredError("This server does not support chunked request bodies (HINT: send a Content-Length).")
+
+
+def read_small(stream: Readable, length: int, limit: int) -> bytes:
+    """Return a small body, or what came of it: a client may leave, and a middleware may have read it before.
+
+    Args:
+        stream: the body as the server gives it, which need not end with it.
+        length: number of its bytes.
+        limit: maximum of bytes.
+
+    Raises:
+        RequestTooLargeError: the body has more than `limit` bytes.
+    """
+    if length > limit:
+        raise body_too_large_error(limit)
+    body = b""
+    with suppress(OSError, ValueError):
+        while len(body) < length and (piece := stream.read(length - len(body))):
+            body += piece
+    return body
 
 
 def read(read_all: Callable[[], bytes], stream: IO[bytes]) -> bytes:
