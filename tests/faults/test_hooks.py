@@ -18,6 +18,7 @@ from completions_mw.core.inbound import chat_completions, openai_dialect
 from completions_mw.core.keys import authentication
 from completions_mw.core.streaming import grammar
 from completions_mw.providers import openai
+from completions_mw.providers.openai import stream as openai_stream
 from completions_mw.sse import Decoder
 from tests.faults.conftest import HEADERS, AsyncClient, BlockingClient, request, settings_for
 from tests.support.envelope import check_error
@@ -288,13 +289,13 @@ FIRST_EVENT: list[tuple[Any, str]] = [
     (dispatch, "ChunkGrammar"),
     (grammar.ChunkGrammar, "follow"),
     (Decoder, "feed"),
-    (openai, "parse_event"),
+    (openai_stream, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
     (call.UpstreamCall, "take"),
 ]
 LATER: list[tuple[Any, str]] = [
     (Decoder, "feed"),
-    (openai, "parse_event"),
+    (openai_stream, "parse_event"),
     (grammar.ChunkGrammar, "feed"),
     (grammar.ChunkGrammar, "end"),
     (openai_dialect, "encode"),

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from completions_mw import ConfigurationError, Gateway, GatewayError, InvalidRequestError, Settings, UpstreamError
 from completions_mw.http import UpstreamRequest
-from completions_mw.providers import openai_embeddings
+from completions_mw.providers.openai import embeddings as openai_embeddings
 from tests.support.canned import CannedTransport, Reply, whole
 from tests.support.toy_format import ToyFormat
 

@@ -5,6 +5,7 @@ from pydantic_core import from_json, to_json
 
 from completions_mw.errors import GatewayError
 from completions_mw.providers import openai
+from completions_mw.providers.openai.answer import parse_event
 from completions_mw.settings import OpenAISettings, Settings
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.compatible import capabilities_at
@@ -116,8 +117,8 @@ def test_what_is_no_answer(body: bytes) -> None:
 
 def test_a_chunk_keeps_its_bytes() -> None:
     data = b'{"choices": [{"index": 0, "delta": {}}]}'
-    assert openai.parse_event(ServerSentEvent(data)) == Event(from_json(data), data)
-    assert openai.parse_event(ServerSentEvent(b"[DONE]")) is DONE
+    assert parse_event(ServerSentEvent(data)) == Event(from_json(data), data)
+    assert parse_event(ServerSentEvent(b"[DONE]")) is DONE
 
 
 def test_a_stream_is_fed_in_any_pieces() -> None:
@@ -140,7 +141,7 @@ def test_what_came_before_a_fault_is_delivered() -> None:
 @pytest.mark.parametrize("data", [b"{", b"7", b'{"choices":[7]}', b'{"choices":[{"delta":7}]}', b'"\xff"'])
 def test_what_is_no_chunk(data: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
-        openai.parse_event(ServerSentEvent(data))
+        parse_event(ServerSentEvent(data))
     assert caught.value.code == "upstream_protocol_error"
 
 
@@ -156,5 +157,5 @@ def test_what_is_no_chunk(data: bytes) -> None:
 )
 def test_an_error_inside_a_stream(event: ServerSentEvent, code: str) -> None:
     with pytest.raises(GatewayError) as caught:
-        openai.parse_event(event)
+        parse_event(event)
     assert (caught.value.message, caught.value.code) == ("m", code)

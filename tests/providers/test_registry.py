@@ -11,8 +11,8 @@ from completions_mw.settings import OpenAISettings, Settings
 from completions_mw.settings.capabilities import Capabilities
 
 ALWAYS = {"base", "endpoint", "registry"}
-EMBEDDINGS = {"openai_embeddings", "embeddings", "untranslatable"}
-OPENAI = {"openai", "openai_errors", "error_reports", "retry_advice", "lenient_json", "history"} | EMBEDDINGS
+PARTS = {"openai", "request", "answer", "stream", "embeddings"}
+OPENAI = PARTS | {"client_errors", "error_reports", "retry_advice", "lenient_json", "history", "untranslatable"}
 
 
 def test_a_provider_has_its_format_its_endpoint_and_its_capabilities() -> None:

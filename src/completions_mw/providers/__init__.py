@@ -4,20 +4,19 @@ base.py           the interfaces of wire formats: `WireFormat`, `Translator`, `E
 endpoint.py       `Endpoint`: URL, headers, timeouts and secrets of one provider, from its settings
 registry.py       makes the upstream of a provider from its settings; imports only the wire formats in use
 custom.py         `CustomFormat`, the base class of wire formats that host apps and installed packages bring
-openai.py         OpenAI's chat completions API, which every compatible server speaks too
-embeddings.py     what embeddings of several APIs have in common
-openai_embeddings.py, azure_embeddings.py  OpenAI's embeddings API
-azure.py          Azure OpenAI: OpenAI's API with deployments, versions and a content filter
+openai/           OpenAI's API, which every compatible server speaks too
+azure/            Azure OpenAI: OpenAI's API with deployments, versions and a content filter
 anthropic/        Anthropic's Messages API
 gemini/           the Gemini API
 bedrock/          Bedrock's Converse API, whose streams are binary
+embeddings.py     what embeddings of several APIs have in common
 content.py        the parts of messages, for APIs other than OpenAI's
 history.py        earlier answers without the members that other vendors' APIs have added
 tools.py          tools and tool calls, for APIs whose only tools are functions
 fields.py         parameters that several APIs have under other names, or do not have
 field_names.py    error messages that name fields of an API, put in the names of OpenAI's parameters
 untranslatable.py refusals of what an API cannot express
-openai_errors.py  errors of OpenAI and of compatible servers, translated into those of the gateway
+client_errors.py  errors of upstreams, translated into those that clients get
 error_reports.py  what an upstream says about an error, in whatever shape
 retry_advice.py   an upstream's advice on retries, as a client may have it
 lenient_json.py   JSON that is not quite JSON, read where the strict parser has failed

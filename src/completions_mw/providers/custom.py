@@ -7,8 +7,8 @@ from typing import Any
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion, EmbeddingFormat, Translator
+from completions_mw.providers.client_errors import parse_error
 from completions_mw.providers.endpoint import Endpoint, bearer, endpoint_of
-from completions_mw.providers.openai_errors import parse_error
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers import CustomSettings
 from completions_mw.sse import EVENT_STREAM

@@ -35,11 +35,13 @@ def upstream_of(provider: UpstreamSettings, custom: Mapping[str, "CustomFormat"]
     provider = provider.with_each_key()[0]
     match provider:
         case OpenAISettings():
-            from completions_mw.providers import openai, openai_embeddings
+            from completions_mw.providers import openai
+            from completions_mw.providers.openai import embeddings as openai_embeddings
 
             return Upstream(openai, openai.build_endpoint(provider), openai.capabilities_of(provider), openai_embeddings)
         case AzureSettings():
-            from completions_mw.providers import azure, azure_embeddings
+            from completions_mw.providers import azure
+            from completions_mw.providers.azure import embeddings as azure_embeddings
 
             return Upstream(azure, azure.build_endpoint(provider), azure.capabilities_of(provider), azure_embeddings)
         case GeminiSettings():

@@ -17,7 +17,7 @@ from completions_mw.errors import ClientDisconnectedError, UpstreamError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.models import ModelRegistry
 from completions_mw.http import ClientConnection
-from completions_mw.providers.openai_errors import parse_error
+from completions_mw.providers.client_errors import parse_error
 from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from completions_mw.errors import (
     UpstreamError,
 )
 from completions_mw.http import Headers
+from completions_mw.providers.client_errors import OVERLOADED, client_error
 from completions_mw.providers.error_reports import Report, find_report, read_report
-from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _STATUSES: Final = {
     "invalid_request_error": 400,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from completions_mw.errors import GatewayError
 from completions_mw.http import Headers
+from completions_mw.providers.client_errors import OVERLOADED, client_error
 from completions_mw.providers.error_reports import Report
 from completions_mw.providers.field_names import compiled, in_our_names
 from completions_mw.providers.lenient_json import read_first_json
-from completions_mw.providers.openai_errors import OVERLOADED, client_error
 
 _FAILED: Final = 500
 _OPERATORS_STATUS: Final = 403

@@ -4,7 +4,7 @@ import pytest
 from pydantic_core import to_json
 
 from completions_mw.errors import GatewayError
-from completions_mw.providers.openai_errors import parse_error, reported_error
+from completions_mw.providers.client_errors import parse_error, reported_error
 
 
 def error_of(status: int, code: str | None = None, message: str = "m", headers: tuple[tuple[str, str], ...] = ()) -> GatewayError:

@@ -11,10 +11,10 @@ from pydantic_core import from_json, to_json
 
 from completions_mw.http import Headers, UpstreamRequest
 from completions_mw.providers.base import Completion
+from completions_mw.providers.client_errors import reported_error
 from completions_mw.providers.embeddings import unusable_embeddings_error
 from completions_mw.providers.endpoint import Endpoint
 from completions_mw.providers.error_reports import is_report
-from completions_mw.providers.openai_errors import reported_error
 
 __all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
 

@@ -1,4 +1,4 @@
-"""Errors of OpenAI and of compatible servers, translated into the errors that a client gets (docs/contract.md, Errors)."""
+"""Errors of upstreams, translated into the errors that a client gets (docs/contract.md, Errors)."""
 
 from typing import Final
 

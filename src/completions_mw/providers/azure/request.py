@@ -1,31 +1,14 @@
-"""The wire format of Azure OpenAI: OpenAI's, with deployments for models, versions of the API, and a content filter.
-
-Sources, below https://learn.microsoft.com/azure/ai-foundry/openai/: api-version-lifecycle (paths, versions, authentication),
-concepts/content-streaming (events of the filter, charges), concepts/content-filter (errors of the filter).
-"""
+"""Requests for Azure OpenAI: OpenAI's, to a deployment and in a version of the API."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from completions_mw.errors import GatewayError, InvalidRequestError
-from completions_mw.http import Headers, UpstreamRequest
-from completions_mw.providers import openai, openai_errors
+from completions_mw.http import UpstreamRequest
+from completions_mw.providers import openai
 from completions_mw.providers.endpoint import Endpoint, endpoint_of
-from completions_mw.providers.openai import open_stream, parse_completion, stream_content_type
 from completions_mw.settings.capabilities import Capabilities
 from completions_mw.settings.providers.azure import AzureSettings
-
-__all__ = [
-    "at_deployment",
-    "build_endpoint",
-    "build_request",
-    "capabilities_of",
-    "open_stream",
-    "parse_completion",
-    "parse_error",
-    "stream_content_type",
-]
 
 CAPABILITIES: Final = Capabilities(unsupported=frozenset({"top_k"}), max_tokens="max_completion_tokens", developer_role=True)
 _FIRST_WITH_USAGE: Final = "2024-09-01"
@@ -69,13 +52,3 @@ def at_deployment(request: UpstreamRequest, model: str) -> UpstreamRequest:
     """Put the deployment `model` into the URL of `request`, if its version of the API wants it there, and return the request."""
     request.url = request.url.replace(_DEPLOYMENT, quote(model, safe=""))
     return request
-
-
-def parse_error(status: int, headers: Headers, body: bytes) -> GatewayError:
-    """Return the client's error for an answer whose status is not 200. A prompt that the content filter has stopped is billed."""
-    error = openai_errors.parse_error(status, headers, body)
-    if isinstance(error, InvalidRequestError) and error.code == "content_filter":
-        error.received = 0
-        # The client sent no `prompt`.
-        error.param = "messages"
-    return error

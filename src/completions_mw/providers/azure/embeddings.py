@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from completions_mw.http import UpstreamRequest
-from completions_mw.providers import openai_embeddings
-from completions_mw.providers.azure import at_deployment
+from completions_mw.providers.azure.request import at_deployment
 from completions_mw.providers.endpoint import Endpoint
-from completions_mw.providers.openai_embeddings import max_inputs, parse_embeddings
+from completions_mw.providers.openai import embeddings as openai_embeddings
+from completions_mw.providers.openai.embeddings import max_inputs, parse_embeddings
 
 __all__ = ["build_embedding_request", "max_inputs", "parse_embeddings"]
 
