@@ -81,6 +81,15 @@ def test_whom_a_request_is_charged_to(caller: Caller | None, accounts: list[Acco
     assert Bank().accounts(caller) == accounts
 
 
+def test_a_caller_that_is_known_has_the_rules_and_the_periods_of_its_next_request() -> None:
+    bank = Bank()
+    for caller, accounts in [*CHARGED.values()] * 2:
+        assert bank.accounts(caller) == accounts
+        assert bank.accounts(caller) == accounts
+    bank.time.advance(-3600)
+    assert bank.accounts(Caller("ada")) == [GENERAL._replace(period="2026-11-23T03")]
+
+
 @pytest.mark.parametrize(
     ("period", "name", "resets"),
     [

@@ -27,11 +27,12 @@ class AsyncBackground:
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         # The task runs `work` itself, not a wrapper, so that `work` is closed even where its event loop ends before the task begins.
-        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work)
         # Event loops hold their tasks weakly.
         self._completing.add(task)
         # What `asyncio.wait` does for many tasks and with a time limit, for one task: each request with a budget waits here.
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[None] = loop.create_future()
         task.add_done_callback(partial(self._completed, ended))
         try:
             await ended

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from decimal import Decimal
 from logging import ERROR
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from completions_mw.core.budgets.errors import budget_exceeded_error
 from completions_mw.core.budgets.periods import Period, period_end, period_of
@@ -17,7 +17,7 @@ from completions_mw.core.ports import Account, Balance, BudgetChange, Clock, Ent
 from completions_mw.core.resilience.store_health import unavailable_error
 from completions_mw.core.telemetry.log import log_event, log_exception
 from completions_mw.errors import BudgetExceededError, ConfigurationError, ServiceUnavailableError
-from completions_mw.settings import Settings
+from completions_mw.settings import Budget, Settings
 
 
 class BudgetAlert(NamedTuple):
@@ -50,20 +50,24 @@ class AppliedBudget(NamedTuple):
     period: Period
 
 
-class _Period(NamedTuple):
-    name: str
+_Rules = tuple[Budget | None, Budget | None]
+"""Budget of a caller, and of its tenant."""
+
+
+class _Current(NamedTuple):
+    """The budgets that apply to a caller as long as its rules and the periods stay the same."""
+
+    rules: _Rules
     since: float
-    """Seconds since the epoch from which the name is known to apply; not necessarily the start of the period."""
+    """Seconds since the epoch from which the periods are known to apply; not necessarily the start of one."""
     until: float
-    """Seconds since the epoch at which the period ends."""
-
-    @classmethod
-    def of(cls, kind: Period, now: float) -> Self:
-        end = period_end(kind, now)
-        return cls(period_of(kind, now), now, float("inf") if end is None else end.timestamp())
+    """Seconds since the epoch at which the first of the periods ends."""
+    applied: tuple[AppliedBudget, ...]
 
 
-_NO_PERIOD: Final = _Period("", 0.0, 0.0)
+_NO_RULES: Final = (None, None)
+MAX_KNOWN_CALLERS: Final = 4096
+"""Number of callers whose budgets are known without being put together again."""
 
 
 class Budgets:
@@ -87,8 +91,8 @@ class Budgets:
         self._clock = clock
         self._ttl_ms = ttl_ms
         self._on_budget = on_budget
-        self._periods: dict[Period, _Period] = {}
-        """Current period of each kind, cached because making its name takes longer than the rest of `budgets_for`."""
+        self._known: dict[tuple[str, str, str], _Current] = {}
+        """What `budgets_for` has returned, by the kind of the caller, its id and its tenant."""
         if on_budget is not None and (fault := uncallable_reason(on_budget, "alert")):
             raise ConfigurationError(f"on_budget: {fault}")
 
@@ -97,19 +101,15 @@ class Budgets:
         if caller is None:
             return ()
         own = self._callers if caller.budget is None and caller.scope == "caller" else caller.budget
-        shared = self._tenants.get(caller.tenant)
-        if own is None and shared is None:
+        rules = own, self._tenants.get(caller.tenant)
+        if rules == _NO_RULES:
             return ()
-        applied: list[AppliedBudget] = []
-        for scope, budget in ((own_scope(caller), own), (tenant_scope(caller), shared)):
-            if scope is not None and budget is not None:
-                now = self._clock.time()
-                period, since, until = self._periods.get(budget.period, _NO_PERIOD)
-                # Also before `since`, because a wall clock may be set back.
-                if not since <= now < until:
-                    period, since, until = self._periods[budget.period] = _Period.of(budget.period, now)
-                applied.append(AppliedBudget(Account(*scope, period, nano(budget.usd)), budget.period))
-        return tuple(applied)
+        now = self._clock.time()
+        known = self._known.get((caller.scope, caller.id, caller.tenant))
+        # Also before `since`, because a wall clock may be set back.
+        if known is None or known.rules != rules or not known.since <= now < known.until:
+            known = self._remember(caller, rules, now)
+        return known.applied
 
     async def reserve(
         self, entry: Entry | None, amount: int, budgets: tuple[AppliedBudget, ...], context: RequestContext, media: int = 0
@@ -157,6 +157,19 @@ class Budgets:
             for threshold in change.crossed:
                 alert = BudgetAlert(change.scope, change.name, change.period, _usd(change.limit), _usd(change.spent), threshold)
                 await self._tell(alert, context)
+
+    def _remember(self, caller: Caller, rules: _Rules, now: float) -> _Current:
+        applied: list[AppliedBudget] = []
+        until = float("inf")
+        for scope, budget in zip((own_scope(caller), tenant_scope(caller)), rules, strict=True):
+            if scope is not None and budget is not None:
+                applied.append(AppliedBudget(Account(*scope, period_of(budget.period, now), nano(budget.usd)), budget.period))
+                end = period_end(budget.period, now)
+                until = until if end is None else min(until, end.timestamp())
+        if len(self._known) >= MAX_KNOWN_CALLERS:
+            self._known.clear()
+        current = self._known[caller.scope, caller.id, caller.tenant] = _Current(rules, now, until, tuple(applied))
+        return current
 
     async def _refused(self, refusal: Refusal, amount: int, period: Period, context: RequestContext, media: int) -> BudgetExceededError:
         account = refusal.account
