@@ -1,4 +1,4 @@
-"""What the code says of itself: sections of pages that docstrings and comments cite exist, and the map of a package names its modules."""
+"""What is said of the tree is true: cited sections of pages, the maps of packages, and the tests that docs/promises.md names."""
 
 import ast
 import re
@@ -10,7 +10,10 @@ from tests.docs.pages import ROOT
 from tests.support.markdown import headings
 
 SOURCES = ROOT / "src" / "completions_mw"
+PROMISES = ROOT / "docs" / "promises.md"
 CITATION = re.compile(r"(docs/[\w/-]+\.md)(?:, (?=[A-Z])(.{1,60}))?")
+ROW = re.compile(r"^ *((?:\w+\.py(?:, )?)+) ", re.MULTILINE)
+"""The files at the beginning of a row of a map."""
 UNMAPPED = {"__init__.py", "__main__.py"}
 
 
@@ -34,3 +37,11 @@ def test_the_map_of_a_package_names_its_modules(package: Path) -> None:
     modules = [file.name for file in package.parent.glob("*.py") if file.name not in UNMAPPED]
     folders = [f"{file.parent.name}/" for file in package.parent.glob("*/__init__.py")]
     assert [name for name in modules + folders if name not in text] == []
+    assert [name for row in ROW.findall(text) for name in row.split(", ") if not (package.parent / name).exists()] == []
+
+
+def test_the_tests_of_promises_exist() -> None:
+    files = {file.name for file in (ROOT / "tests").glob("*/**/test_*.py")}
+    named = set(re.findall(r"`(test_\w+\.py)`", PROMISES.read_text()))
+    assert named
+    assert named <= files
