@@ -62,9 +62,10 @@ SELECT request_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 UPDATE entries SET state = 'reaped' WHERE request_id IN (VALUES (?));
 
 -- name: ledger_budgets_by_key
+-- A cross join, which SQLite does in this order: given several keys for IN, it would read the whole table.
+WITH wanted (scope, name, period) AS (VALUES (?, ?, ?))
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
-FROM budgets
-WHERE (scope, name, period) IN (VALUES (?, ?, ?));
+FROM wanted CROSS JOIN budgets USING (scope, name, period);
 
 -- name: ledger_budgets_by_id
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
