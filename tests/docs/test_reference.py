@@ -8,11 +8,12 @@ from typing import Any
 
 from typer.main import get_command
 
+import completions_mw
 from completions_mw.adapters.django.gateways import SETTING_NAMES
 from completions_mw.cli.app import app
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway.options import GatewayOptions
-from tests.docs.pages import ROOT
+from tests.docs.pages import PAGES, ROOT
 
 DOCS = ROOT / "docs"
 CONTRACT = (DOCS / "contract.md").read_text()
@@ -75,3 +76,8 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         return
     for name, inner in command.commands.items():
         yield from commands(inner, (*path, name))
+
+
+def test_every_public_name_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in PAGES)
+    assert [name for name in completions_mw.__all__ if not re.search(rf"\b{name}s?\b", pages)] == []
