@@ -43,7 +43,7 @@ check: $(UV) ## Format, lint, types, layers
 	@$(RUN) --group dev mypy
 	@$(RUN) --group dev lint-imports --no-cache
 
-format: $(UV) ## Format the code and mend what the linter can mend
+format: $(UV) ## Format the code and fix what the linter can fix
 	@$(RUN) --group dev ruff format .
 	@$(RUN) --group dev ruff check --fix .
 

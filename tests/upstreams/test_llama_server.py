@@ -189,7 +189,7 @@ def test_structured_output(url: str, ask: Ask) -> None:
 @every_way
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_prompt_that_is_too_long(url: str, ask: Ask, stream: bool) -> None:
-    """The client can mend it, so it is told what the upstream said."""
+    """The client can fix it, so it is told what the upstream said."""
     answer = ask(settings(url), chat(messages=[{"role": "user", "content": "long " * 600}], stream=stream))
     assert answer.status == 400
     check_error(answer.json)
@@ -198,7 +198,7 @@ def test_prompt_that_is_too_long(url: str, ask: Ask, stream: bool) -> None:
 
 @every_way
 def test_wrong_key_of_ours(url: str, ask: Ask) -> None:
-    """Only the operator can mend it, and the client did nothing wrong."""
+    """Only the operator can fix it, and the client did nothing wrong."""
     answer = ask(settings(url, "sk-wrong-0123456789"), chat())
     assert answer.status == 502
     check_error(answer.json)

@@ -19,7 +19,7 @@ cache/        the response cache: identical requests cost one call
 budgets/      money: reservations and settlements
 costs/        tokens and prices
 charging/     leases, tokens and money of one request, from its admission to its settlement
-answers/      what upstreams really send, put right
+answers/      what upstreams really send, corrected
 streaming/    a streamed answer on its way to the client
 resilience/   stores and targets that fail: breakers, health, cooldowns, budgets for retries
 telemetry/    observers and logs

@@ -1,4 +1,4 @@
-"""Answers with embeddings: those that are right keep their bytes, others are put right or refused (docs/contract.md, Embeddings)."""
+"""Answers with embeddings: those that are right keep their bytes, others are corrected or refused (docs/contract.md, Embeddings)."""
 
 import json
 from base64 import b64encode

@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-import completions_mw.backends.ownership  # noqa: F401 - what mends turns in a child
+import completions_mw.backends.ownership  # noqa: F401 - what fixes turns in a child
 from completions_mw.core.resilience.throttle import Throttle
 
 

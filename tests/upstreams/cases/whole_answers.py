@@ -3,7 +3,7 @@
 from tests.upstreams.cases.wire import RIGHT, SAID, USED, Case, Expected, completion, whole
 
 CASES = (
-    # Whole answers that are not put right.
+    # Whole answers that are not corrected.
     Case(
         "s-idempty",
         "an empty id",

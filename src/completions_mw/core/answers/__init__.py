@@ -1,4 +1,4 @@
-"""What servers send in place of what OpenAI sends, put right: one code for whole answers and for streams.
+"""What servers send in place of what OpenAI sends, corrected by one code for whole answers and for streams.
 
 embeddings.py      `complete_embeddings`: an answer with embeddings, in the form that the client asked for
 completion.py      `complete_answer`: a whole answer with all that OpenAI's schema requires

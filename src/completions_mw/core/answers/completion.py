@@ -1,4 +1,4 @@
-"""Whole answers, completed and put right (docs/contract.md, Answers)."""
+"""Whole answers, completed and corrected (docs/contract.md, Answers)."""
 
 import secrets
 from collections.abc import Callable

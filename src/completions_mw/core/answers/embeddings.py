@@ -1,4 +1,4 @@
-"""Answers with embeddings, completed and put right (docs/contract.md, Embeddings)."""
+"""Answers with embeddings, completed and corrected (docs/contract.md, Embeddings)."""
 
 import re
 import struct

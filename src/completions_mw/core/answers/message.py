@@ -34,20 +34,20 @@ def has_text_only(message: Mapping[str, Any]) -> bool:
 
 def with_text(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message whose content is text. Thoughts move to `reasoning_content`, images and the like to `content_parts`."""
-    mended = dict(message)
+    corrected = dict(message)
     for name in _TEXT_MEMBERS[1:]:
         if message.get(name) is not None:
-            mended[name] = as_text(message[name])
+            corrected[name] = as_text(message[name])
     content, call = message.get("content"), message.get("function_call")
     if content is not None and not isinstance(content, str):
         found = read_content(content)
-        mended["content"] = found.text
+        corrected["content"] = found.text
         if found.thoughts:
-            mended["reasoning_content"] = (mended.get("reasoning_content") or "") + found.thoughts
+            corrected["reasoning_content"] = (corrected.get("reasoning_content") or "") + found.thoughts
         if found.others:
-            mended["content_parts"] = found.others
+            corrected["content_parts"] = found.others
     if isinstance(call, dict):
-        mended["function_call"] = {**call, **({"arguments": arguments_of(call["arguments"])} if "arguments" in call else {})}
+        corrected["function_call"] = {**call, **({"arguments": arguments_of(call["arguments"])} if "arguments" in call else {})}
     elif call is not None:
-        del mended["function_call"]
-    return mended
+        del corrected["function_call"]
+    return corrected

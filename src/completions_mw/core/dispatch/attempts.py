@@ -60,7 +60,7 @@ class Attempts:
             skipped: targets of the route that are not asked, because they do not take the request; never all.
 
         Raises:
-            GatewayError: the last target failed, or a target failed in a way that no other attempt can mend.
+            GatewayError: the last target failed, or a target failed in a way that no other attempt can fix.
         """
         targets = route.candidates(context.clock.monotonic(), skipped)
         failures: list[Failure] = []
@@ -108,7 +108,7 @@ class Attempts:
         *,
         is_retry: bool,
     ) -> T | None:
-        """Return the answer of the first target that gives one; None if none does, or if no other can mend a failure.
+        """Return the answer of the first target that gives one; None if none does, or if no other can fix a failure.
 
         Args:
             targets: targets in the order in which they are asked.
@@ -149,7 +149,7 @@ class Attempts:
         if not failures or attempt >= self._rules.attempts:
             return 0.0, ()
         if not allows_fallback(failures[-1].error, route.fallback_on):
-            # No other attempt can mend this one.
+            # No other attempt can fix this one.
             failures = failures[-1:]
         # Full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
         backoff = self._draw() * FIRST_BACKOFF * 2 ** (attempt - 1)

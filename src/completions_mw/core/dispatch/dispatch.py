@@ -51,7 +51,7 @@ class Dispatcher:
 
         Raises:
             InvalidRequestError: no target takes the request's parameters.
-            GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
+            GatewayError: the last target failed, or a target failed in a way that another one cannot fix.
         """
         skipped = unable(route.targets, chat)
         # Not a closure: its cells would wait for the answer with every request.
@@ -99,7 +99,7 @@ async def _stream(context: RequestContext, target: Target, name: str, chat: Chat
 
 
 def _finished(context: RequestContext, completion: Completion, target: Target, name: str, chat: Chat) -> Completion:
-    """Put an answer right, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
+    """Correct an answer, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
 
     Raises:
         UpstreamError: the target says that the answer was cut, which is billed like a whole one.

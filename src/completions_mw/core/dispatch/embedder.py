@@ -55,7 +55,7 @@ class Embedder:
 
         Raises:
             InvalidRequestError: no target takes the request's parameters.
-            GatewayError: the last target failed, or a target failed in a way that another one cannot mend.
+            GatewayError: the last target failed, or a target failed in a way that another one cannot fix.
         """
         skipped = unable(route.targets, request)
         ask = partial(_ask, name, request, caller)
@@ -101,7 +101,7 @@ def _billed(answers: Sequence[Completion], lost: Embed | None) -> dict[str, Any]
 
 
 def _finished(context: RequestContext, answer: Completion, name: str, request: Embed) -> Completion:
-    """Put an answer right, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
+    """Correct an answer, and estimate its usage if the target reports none; an answer that is right keeps its bytes.
 
     Raises:
         UpstreamError: the vectors do not fit the request.

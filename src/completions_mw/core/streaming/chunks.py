@@ -241,7 +241,7 @@ class ChunkStream:
         try:
             await (self._source.finish() if error is None else self._source.aclose())
         except Exception as failure:
-            # The answer has ended, and its reader cannot mend the failure: it is for the log.
+            # The answer has ended, and its reader cannot fix the failure: it is for the log.
             error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
         finally:
             end = StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error)

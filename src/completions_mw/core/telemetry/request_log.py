@@ -8,7 +8,7 @@ from completions_mw.core.telemetry.observer import ObservedRequest, Observer, St
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError
 
 _OPERATORS_STATUSES: Final = frozenset({401, 402, 403})
-"""Statuses by which an upstream refuses the key or the account of the operator, which no retry mends."""
+"""Statuses by which an upstream refuses the key or the account of the operator, which no retry fixes."""
 
 
 class RequestLog(Observer):
