@@ -63,6 +63,7 @@ class RequestContext:
         "stream",
         "target",
         "tenant",
+        "unread",
         "usage",
     )
 
@@ -104,6 +105,8 @@ class RequestContext:
         """Time by which the client wants its answer, in seconds of the monotonic clock; None if it has not said so."""
         self.heard: float | None = None
         """Seconds from `asked` to the first visible text of a stream; None before it, and for whole answers."""
+        self.unread = 0.0
+        """Seconds of a stream in which its target may have waited for the client."""
         self.stream = False
         """Whether the client asked for a stream."""
         self.usage: dict[str, Any] | None = None

@@ -159,7 +159,7 @@ class Steps:
 
     async def _end_stream(self, context: RequestContext, charge: Charge | None, end: StreamEnd) -> None:
         """Record the usage of an ended stream in its context, report its end, and settle it."""
-        context.usage, context.estimated, context.finish_reason = end.usage, end.estimated, end.finish_reason
+        context.usage, context.estimated, context.finish_reason, context.unread = end.usage, end.estimated, end.finish_reason, end.unread
         error = end.error
         tell_of_deadline(error, context)
         if isinstance(error, GatewayError):

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from completions_mw import Budget, Caller, GatewayError, UpstreamTimeoutError
+from completions_mw import Budget, Caller, ChatRequest, GatewayError, UpstreamTimeoutError
 from completions_mw.blocking import run_sync
 from completions_mw.core.charging.pace import DEFAULT_TOKENS_PER_SECOND, Pace
 from completions_mw.core.charging.used import FIRST_TOKEN_SECONDS, UsedTokens
@@ -139,6 +140,35 @@ def test_the_silence_before_a_stream_is_measured() -> None:
     row = charging.usage(CALLER)
     assert row is not None
     assert (row.completion_tokens, row.estimated) == (1 + PACE // 2, 1)
+
+
+@pytest.mark.parametrize("written", [0.0, 1.0], ids=["into buffers", "as it is read"])
+def test_a_reader_who_takes_its_time_says_nothing_of_the_pace(written: float) -> None:
+    """Else one answer that is read slowly would make it cheap to leave all others, or dear for everybody."""
+    clocks: list[FakeClock] = []
+
+    def model(request: ChatRequest) -> Iterator[Any]:
+        clocks[0].advance(FIRST_TOKEN_SECONDS + 0.5)
+        yield "word"
+        for _ in range(18 if request.seed else 0):
+            clocks[0].advance(written)
+            yield "word"
+        yield {"usage": visible(20 * PACE)}
+
+    charging = Charging(model)
+    clocks.append(charging.time)
+    stream = charging.stream(CALLER, seed=1)
+    with suppress(StopAsyncIteration):
+        while True:
+            run_sync(stream.__anext__())
+            charging.time.advance(20)
+    run_sync(stream.aclose())
+    other = charging.stream(CALLER)
+    run_sync(other.__anext__())
+    run_sync(other.aclose())
+    row = charging.usage(CALLER)
+    assert row is not None
+    assert row.completion_tokens == 20 * PACE + 1 + PACE // 2
 
 
 def test_a_stream_that_nobody_takes_ends_and_is_charged() -> None:

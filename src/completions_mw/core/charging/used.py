@@ -13,6 +13,8 @@ from completions_mw.settings.types import Abandoned
 
 FIRST_TOKEN_SECONDS: Final = 1.0
 """Seconds before the first visible text in which a target is assumed to read the prompt; in what is longer it writes what nobody sees."""
+MOST_UNREAD: Final = 0.2
+"""Part of the time of an answer in which its client has not asked for more, beyond which the answer says nothing of the target's pace."""
 _NO_TOKENS: Final = Tokens()
 
 
@@ -53,7 +55,10 @@ class UsedTokens:
         if usage is not None and not context.estimated:
             tokens = tokens_of(usage)
             if error is None and context.target is not None:
-                self._pace.learn(context.target, tokens.completion, context.seconds_of_target())
+                seconds = context.seconds_of_target()
+                # Of an answer that was read slowly nobody knows how fast it was written, since some of it was waiting in buffers.
+                if context.unread <= seconds * MOST_UNREAD:
+                    self._pace.learn(context.target, tokens.completion, seconds)
             return tokens, False
         # Without a target the error is that of an identical request, which is charged for the answer, or the request was not sent.
         has_target = context.target is not None

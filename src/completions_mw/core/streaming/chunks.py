@@ -22,6 +22,8 @@ class StreamEnd(NamedTuple):
     """The answer's `finish_reason` as the target gave it."""
     error: BaseException | None
     """Error with which the stream ended; None for a complete answer."""
+    unread: float
+    """Seconds in which the target may have waited, because the reader had not asked for the next batch."""
 
 
 class StreamCharge(Protocol):
@@ -87,6 +89,7 @@ class ChunkStream:
         "_on_end",
         "_rules",
         "_source",
+        "_unread",
         "is_done",
     )
 
@@ -113,6 +116,8 @@ class ChunkStream:
         """Whether no text of the answer has come."""
         self._given_at: float | None = rules.clock.monotonic()
         """When the reader got its last batch; None while it waits for the next one."""
+        self._unread = 0.0
+        """Seconds between batches that the reader got and its next question."""
         self._expiry: GatewayError | None = None
         """Why `check` has closed the stream."""
         if charge is not None:
@@ -124,7 +129,10 @@ class ChunkStream:
             raise self._expiry or StopAsyncIteration
         # One flat function, because it runs for every chunk.
         now = self._rules.clock.monotonic
-        quiet_until = (self._given_at or now()) + self._rules.keep_alive
+        asked_at = now()
+        given_at = asked_at if self._given_at is None else self._given_at
+        self._unread += asked_at - given_at
+        quiet_until = given_at + self._rules.keep_alive
         self._given_at = None
         try:
             chunks, self._first = self._first, None
@@ -237,14 +245,15 @@ class ChunkStream:
         error: BaseException | None,
         defer: Callable[[Callable[[], Awaitable[None]]], None] | None,
     ) -> None:
-        grammar = self._grammar
+        grammar, given_at = self._grammar, self._given_at
+        unread = self._unread + (0.0 if given_at is None else self._rules.clock.monotonic() - given_at)
         try:
             await (self._source.finish() if error is None else self._source.aclose())
         except Exception as failure:
             # The answer has ended, and its reader cannot fix the failure: it is for the log.
             error = failure if error is None or isinstance(error, ClientDisconnectedError) else error
         finally:
-            end = StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error)
+            end = StreamEnd(grammar.final_usage(), grammar.is_estimated, grammar.finish_reason, error, unread)
             if defer is None:
                 await on_end(end)
             else:
