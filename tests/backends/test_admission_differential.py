@@ -1,6 +1,7 @@
 """Memory and Redis do the same, whatever they are asked in whatever order."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,4 +81,4 @@ def coarse(answer: object) -> object:
     """Round the ends of windows up to units: in Redis, real time passes as well."""
     if not isinstance(answer, Admission):
         return answer
-    return answer._replace(reset_ms=[-(-reset_ms // (UNIT * 1000)) for reset_ms in answer.reset_ms])
+    return replace(answer, reset_ms=[-(-reset_ms // (UNIT * 1000)) for reset_ms in answer.reset_ms])

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from completions_mw.backends.admission import CheckedAdmissionStore, admission_store
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Admission, AdmissionStore, Lease, TokenDemand, Window
+from completions_mw.core.costs.tokens import TokenEstimate
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from tests.support.fake_clock import FakeClock
 from tests.support.redis_server import RedisServer
 
@@ -54,7 +55,9 @@ async def admit(store: AdmissionStore, request_id: str, *limits: Window | Reserv
     windows = [limit.window if isinstance(limit, Reserved) else limit for limit in limits if not isinstance(limit, Lease)]
     leases = [limit for limit in limits if isinstance(limit, Lease)]
     [reserved] = {limit.tokens for limit in limits if isinstance(limit, Reserved)} or {0}
-    return await store.admit(request_id, windows, leases, TokenDemand(reserved, reserved), lease_ms)
+    answer = await store.admit(request_id, windows, leases, TokenEstimate(0, 0, reserved, reserved, client_set_max=True), lease_ms)
+    # Without what a store keeps with its answer.
+    return Admission(answer.admitted, answer.used, answer.reset_ms, answer.held)
 
 
 class Stand(Protocol):

@@ -18,6 +18,7 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
+from completions_mw.core.costs.tokens import NO_ESTIMATE
 from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
@@ -25,7 +26,7 @@ from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
-from completions_mw.core.ports import NO_DEMAND, Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
+from completions_mw.core.ports import Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
 from completions_mw.core.resilience.store_health import StoreHealth
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.rules import StreamRules
@@ -187,7 +188,7 @@ class Charging:
         assert limits is not None
         leases = limits.leases
         ids = [f"probe-{next(self._probes)}" for _ in range(leases[0].limit)]
-        free = sum(run_sync(self.store.admit(id, (), leases, NO_DEMAND, 1000)).admitted for id in ids)
+        free = sum(run_sync(self.store.admit(id, (), leases, NO_ESTIMATE, 1000)).admitted for id in ids)
         for id in ids:
             run_sync(self.store.finish(id, None))
         return free

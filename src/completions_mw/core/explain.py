@@ -14,7 +14,6 @@ from completions_mw.core.dispatch import Catalog, Target
 from completions_mw.core.dispatch.parameters import unable
 from completions_mw.core.keys.caller import Caller
 from completions_mw.core.limits.limit_set import LimitSet
-from completions_mw.core.limits.limiter import demand_of
 from completions_mw.core.ports import Balance
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.schemas.explanation import ExplainedBudget, ExplainedLimit, ExplainedTarget, ExplainedTokens, Explanation
@@ -83,14 +82,13 @@ def _targets(targets: Sequence[Target], request: ValidRequest) -> list[Explained
 
 
 def _limits(limits: LimitSet, estimate: TokenEstimate) -> list[ExplainedLimit]:
-    demand = demand_of(estimate)
     windows = [
         ExplainedLimit(
             owner=_owner(window.bucket),
             counts="tokens" if window.counts_tokens else "requests",
             limit=window.limit,
             seconds=window.seconds,
-            cost=window.cost(demand),
+            cost=window.cost(estimate),
         )
         for window in limits.windows
     ]

@@ -5,16 +5,15 @@ import pytest
 
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
+from completions_mw.core.costs.tokens import NO_ESTIMATE, TokenEstimate
 from completions_mw.core.limits.guarded_store import GuardedAdmission
 from completions_mw.core.ports import (
-    NO_DEMAND,
     Admission,
     AdmissionStore,
     Lease,
     StoreError,
     StoreRefusalError,
     StoreTimeoutError,
-    TokenDemand,
     Window,
 )
 from completions_mw.core.resilience.store_health import StoreHealth
@@ -24,8 +23,8 @@ from tests.support.faulty import Fault
 
 REQUESTS = Window("requests", 10, 60, counts_tokens=False)
 TOKENS = Window("tokens", 1000, 60, counts_tokens=True)
-STATED = TokenDemand(100, 100)
-ASSUMED = TokenDemand(100, 5000)
+STATED = TokenEstimate(100, 100, 0, 0, client_set_max=True)
+ASSUMED = TokenEstimate(100, 100, 4900, 4900, client_set_max=False)
 """The prompt has 100 tokens; the rest is what we think that an answer may take."""
 PLACES = Lease("places", 4)
 LEASE_MS = 30_000
@@ -51,8 +50,9 @@ class Guarded:
         self.fault.error = None
         self.time.advance(1.0)
 
-    def admit(self, id: str, *windows: Window, leases: tuple[Lease, ...] = (), demand: TokenDemand = STATED) -> Admission:
-        return run_sync(self.store.admit(id, windows or (REQUESTS,), leases, demand, LEASE_MS))
+    def admit(self, id: str, *windows: Window, leases: tuple[Lease, ...] = (), estimate: TokenEstimate = STATED) -> Admission:
+        answer = run_sync(self.store.admit(id, windows or (REQUESTS,), leases, estimate, LEASE_MS))
+        return Admission(answer.admitted, answer.used, answer.reset_ms, answer.held)
 
     def finish(self, id: str, tokens: int | None = None) -> None:
         run_sync(self.store.finish(id, tokens))
@@ -60,13 +60,13 @@ class Guarded:
 
 def used(store: AdmissionStore, window: Window) -> int:
     """Return how much of a window is used, without using any of it."""
-    return run_sync(store.admit("probe", [window._replace(limit=-1)], [], NO_DEMAND, LEASE_MS)).used[0]
+    return run_sync(store.admit("probe", [window._replace(limit=-1)], [], NO_ESTIMATE, LEASE_MS)).used[0]
 
 
 def held(store: AdmissionStore) -> int:
     """Return how many places are leased."""
     impossible = Window("impossible", 0, 1, counts_tokens=False)
-    return run_sync(store.admit("probe", [impossible], [PLACES], NO_DEMAND, LEASE_MS)).held[0]
+    return run_sync(store.admit("probe", [impossible], [PLACES], NO_ESTIMATE, LEASE_MS)).held[0]
 
 
 def test_a_store_that_answers_decides() -> None:
@@ -106,9 +106,9 @@ def test_what_we_assume_is_cut_to_the_share() -> None:
     """Else no request without a maximum of its own gets in for the whole outage."""
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert guarded.admit("a", TOKENS, demand=ASSUMED) == Admission(True, [1000], [60_000], [])
+    assert guarded.admit("a", TOKENS, estimate=ASSUMED) == Admission(True, [1000], [60_000], [])
     assert used(guarded.local, TOKENS) == 250
-    assert guarded.admit("b", TOKENS, demand=ASSUMED) == Admission(False, [250], [60_000], [])
+    assert guarded.admit("b", TOKENS, estimate=ASSUMED) == Admission(False, [250], [60_000], [])
     guarded.finish("a", 30)
     assert used(guarded.local, TOKENS) == 30
 
@@ -116,8 +116,8 @@ def test_what_we_assume_is_cut_to_the_share() -> None:
 def test_what_a_request_asks_for_is_not_cut() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert not guarded.admit("a", TOKENS, demand=TokenDemand(251, 5000)).admitted
-    assert guarded.admit("a", TOKENS, demand=TokenDemand(250, 5000)).admitted
+    assert not guarded.admit("a", TOKENS, estimate=ASSUMED._replace(prompt=251)).admitted
+    assert guarded.admit("a", TOKENS, estimate=ASSUMED._replace(prompt=250)).admitted
 
 
 def test_what_is_cut_is_not_what_is_in_the_way() -> None:
@@ -125,7 +125,7 @@ def test_what_is_cut_is_not_what_is_in_the_way() -> None:
     guarded.break_store()
     one = PLACES._replace(limit=1)
     guarded.admit("a", leases=(one,))
-    verdict = guarded.admit("b", TOKENS, leases=(one,), demand=ASSUMED)
+    verdict = guarded.admit("b", TOKENS, leases=(one,), estimate=ASSUMED)
     assert verdict == Admission(False, [0], [1000], [1])
 
 
@@ -161,8 +161,8 @@ def test_lost_leases_of_both_stores_are_told() -> None:
     guarded.admit("local", leases=(one,))
     guarded.mend_store()
     guarded.time.advance(31)
-    run_sync(guarded.shared.admit("thief", [], [one], NO_DEMAND, LEASE_MS))
-    run_sync(guarded.local.admit("thief", [], [one], NO_DEMAND, LEASE_MS))
+    run_sync(guarded.shared.admit("thief", [], [one], NO_ESTIMATE, LEASE_MS))
+    run_sync(guarded.local.admit("thief", [], [one], NO_ESTIMATE, LEASE_MS))
     assert sorted(run_sync(guarded.store.renew({"shared": [one], "local": [one]}, LEASE_MS))) == ["local", "shared"]
 
 
@@ -264,7 +264,7 @@ def test_both_stores_are_closed() -> None:
 @pytest.mark.parametrize("policy", ["closed", "local"])
 def test_what_the_store_holds_for_a_request_that_did_not_go_on_is_given_back(policy: Literal["local", "closed"]) -> None:
     guarded = Guarded(policy)
-    run_sync(guarded.local.admit("other", [], [PLACES._replace(limit=1)], NO_DEMAND, LEASE_MS))
+    run_sync(guarded.local.admit("other", [], [PLACES._replace(limit=1)], NO_ESTIMATE, LEASE_MS))
     guarded.break_store(timeout=True, too_late=True)
     one = PLACES._replace(limit=1)
     with suppress(ServiceUnavailableError):

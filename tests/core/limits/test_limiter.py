@@ -146,7 +146,7 @@ def test_where_there_is_less_than_the_limit_only_a_maximum_of_ours_may_be_cut(es
     limiter = Limiter()
     limiter.admit(Limits(tokens="100/minute"), estimate)
     [(_, [window], _, demand, _)] = limiter.calls.of("admit")
-    assert (window.cost(demand), window.cost(demand) - demand.least) == (cost, reducible)
+    assert (window.cost(demand), window.cost(demand) - demand.under(0)) == (cost, reducible)
 
 
 def test_a_request_larger_than_one_of_its_limits_is_charged_to_none() -> None:

@@ -33,23 +33,24 @@ class _Places:
 
     until: dict[str, int] = field(default_factory=dict)
     """For each request the monotonic time at which its lease expires, in milliseconds."""
-    _earliest: int = 0
+    earliest: int = 0
+    """The first time at which a lease may expire."""
 
-    def held(self, now: int) -> int:
-        """Drop expired leases and return how many are left."""
-        if self._earliest <= now:
-            self.until = {holder: until for holder, until in self.until.items() if until > now}
-            self._earliest = min(self.until.values(), default=0)
-        return len(self.until)
+    def expire(self, now: int) -> None:
+        """Drop expired leases."""
+        self.until = {holder: until for holder, until in self.until.items() if until > now}
+        self.earliest = min(self.until.values(), default=now)
 
     def take(self, holder: str, until: int) -> None:
         """Grant a lease, or extend the one that `holder` has."""
+        if until < self.earliest or not self.until:
+            self.earliest = until
         self.until[holder] = until
-        if until < self._earliest or not self._earliest:
-            self._earliest = until
 
     def is_over(self, now: int) -> bool:
-        return not self.held(now)
+        if self.earliest <= now:
+            self.expire(now)
+        return not self.until
 
 
 _Bucket = TypeVar("_Bucket", _Counter, _Places)
@@ -68,11 +69,9 @@ class _Buckets(OrderedDict[str, _Bucket]):
 
 
 @dataclass(slots=True)
-class _Record:
-    """What an admitted request holds."""
+class _Record(Admission):
+    """The answer to an admitted request, with what it holds. One that is not `admitted` was made by a renewal, and is no answer."""
 
-    verdict: Admission | None
-    """None where the record was made by a renewal, after the store had forgotten the request."""
     charges: Sequence[tuple[Window, _Counter, int]]
     """Each window with the counter and the cost that it was charged."""
     places: Sequence[tuple[str, _Places]]
@@ -81,7 +80,7 @@ class _Record:
     """Monotonic time at which the last lease ends, in milliseconds."""
 
     def is_over(self, now: int) -> bool:
-        """Tell whether all leases have expired, and all windows with reserved tokens have ended."""
+        """Return whether all leases have expired, and all windows with reserved tokens have ended."""
         return self.until <= now and all(counter.end <= now for window, counter, _ in self.charges if window.counts_tokens)
 
 
@@ -114,8 +113,8 @@ class MemoryAdmission(PerProcess):
         now = int(self._monotonic() * 1000)
         with self._lock:
             record = self._records.get(request_id)
-            if record is not None and record.verdict is not None and not record.is_over(now):
-                return record.verdict
+            if record is not None and record.admitted and not record.is_over(now):
+                return record
             admitted = self._finished.get(request_id, 0) <= now
             charges: list[tuple[Window, _Counter, int]] = []
             for window in windows:
@@ -132,7 +131,9 @@ class MemoryAdmission(PerProcess):
             held: list[int] = []
             for bucket, limit in leases:
                 place = self._places.get(bucket) or _Places()
-                others = place.held(now)
+                if place.earliest <= now:
+                    place.expire(now)
+                others = len(place.until)
                 if others >= limit:
                     admitted = False
                 places.append((bucket, place))
@@ -152,7 +153,9 @@ class MemoryAdmission(PerProcess):
         """Give back what a request holds."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            self._remember(request_id, now)
+            self._finished[request_id] = now + FINISHED_MS
+            self._in_order.append(request_id)
+            self._forget(now)
             record = self._records.pop(request_id, None)
             if record is not None:
                 if tokens is not None:
@@ -192,9 +195,8 @@ class MemoryAdmission(PerProcess):
             place.take(request_id, until)
         if len(self._records) >= self._max_records:
             self._drop_abandoned(now)
-        verdict = Admission(True, used, reset_ms, held)
-        self._records[request_id] = _Record(verdict, charges, places, until)
-        return verdict
+        record = self._records[request_id] = _Record(True, used, reset_ms, held, charges, places, until)
+        return record
 
     def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
         if self._finished.get(request_id, 0) > now:
@@ -203,7 +205,7 @@ class MemoryAdmission(PerProcess):
         if record is None or record.is_over(now):
             if len(self._records) >= self._max_records:
                 self._drop_abandoned(now)
-            record = self._records[request_id] = _Record(None, (), (), until)
+            record = self._records[request_id] = _Record(False, (), (), (), (), (), until)
         record.until = max(record.until, until)
         record.places = places = []
         holds_all = True
@@ -212,17 +214,17 @@ class MemoryAdmission(PerProcess):
             if place is None:
                 place = _Places()
                 self._places.add(bucket, place, now)
-            if place.held(now) < limit or request_id in place.until:
+            if place.earliest <= now:
+                place.expire(now)
+            if len(place.until) < limit or request_id in place.until:
                 place.take(request_id, until)
                 places.append((bucket, place))
             else:
                 holds_all = False
         return holds_all
 
-    def _remember(self, request_id: str, now: int) -> None:
-        """Remember that a request has finished, and forget up to two that are remembered long enough."""
-        self._finished[request_id] = now + FINISHED_MS
-        self._in_order.append(request_id)
+    def _forget(self, now: int) -> None:
+        """Forget up to two finished requests that were remembered long enough."""
         for _ in range(2):
             if self._finished.get(self._in_order[0], now) > now:
                 break

@@ -47,6 +47,12 @@ class TokenEstimate(NamedTuple):
     media_bound: int = 0
     """Part of `prompt_bound` that images, audio and files are counted as."""
 
+    def under(self, limit: int) -> int:
+        """Return the tokens that the request reserves under a limit on tokens."""
+        tokens = self.prompt + self.completion
+        # The client did not ask for the default maximum, so a small limit must not refuse the request for ever.
+        return tokens if tokens <= limit or self.client_set_max else max(self.prompt, limit)
+
 
 NO_ESTIMATE: Final = TokenEstimate(0, 0, 0, 0, client_set_max=True)
 """In place of the estimate of a request whose tokens do not count."""
@@ -63,20 +69,16 @@ def estimate_request(request: ValidRequest, max_output_tokens: int, media: Itera
     if isinstance(request, Embed):
         return estimate_embeddings(request)
     assert isinstance(request, Chat)
-    return _estimate_chat(request, max_output_tokens, media)
-
-
-def _estimate_chat(chat: Chat, max_output_tokens: int, media: Iterable[MediaRules]) -> TokenEstimate:
-    size, parts = _prompt(chat.fields)
-    if forwarded := chat.forwarded:
+    size, parts = _prompt(request.fields)
+    if forwarded := request.forwarded:
         # Some unknown fields become part of the prompt, as `documents` of vLLM.
         size += len(to_json(forwarded))
-    maximum = chat.max_tokens
+    maximum = request.max_tokens
     per_choice = max_output_tokens if maximum is None else maximum
     extra = media_tokens(parts, media) if parts else _NO_MEDIA
     prompt, bound = estimate_tokens(size) + extra.likely, size + extra.bound
-    tier = chat.fields.get("service_tier")
-    return TokenEstimate(prompt, bound, per_choice * chat.n, per_choice, maximum is not None, tier, extra.bound)
+    tier = request.fields.get("service_tier")
+    return TokenEstimate(prompt, bound, per_choice * request.n, per_choice, maximum is not None, tier, extra.bound)
 
 
 def estimate_embeddings(request: Embed) -> TokenEstimate:

@@ -41,7 +41,7 @@ class LimitHeaders:
         Of several limits of one family the headers show the one with the smallest share left; of two that are equally used up, the one
         that resets later.
         """
-        _, used, reset_ms, _ = admission
+        used, reset_ms = admission.used, admission.reset_ms
         headers: list[tuple[str, str]] = []
         for remaining, reset, limits in self._families:
             at, amount, header = limits[0] if len(limits) == 1 else _closest(limits, admission)

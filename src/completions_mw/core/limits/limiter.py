@@ -9,7 +9,7 @@ from completions_mw.core.keys.caller import Caller, NestedCaller
 from completions_mw.core.keys.scopes import Scope
 from completions_mw.core.limits.errors import rate_limit_error, tokens_too_large_error
 from completions_mw.core.limits.limit_set import LimitSet, limit_set
-from completions_mw.core.ports import NO_DEMAND, Admission, AdmissionStore, Lease, TokenDemand, Window
+from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
 from completions_mw.errors import RateLimitError
 from completions_mw.http import Headers
 from completions_mw.settings import Limits, Settings
@@ -65,11 +65,10 @@ class RateLimiter:
             RateLimitError: a limit is exceeded and nothing is charged, or the request could never be admitted.
             ServiceUnavailableError: the store does not answer, and the settings say that requests are refused then.
         """
-        demand = demand_of(estimate) if limits.counts_tokens else NO_DEMAND
-        admission = await self._store.admit(id, limits.windows, limits.leases, demand, self._lease_ms)
+        admission = await self._store.admit(id, limits.windows, limits.leases, estimate, self._lease_ms)
         headers = limits.headers.of(admission)
         if not admission.admitted:
-            error = _refusal(limits, demand, admission, model, "" if caller is None else caller.tenant or caller.id)
+            error = _refusal(limits, estimate, admission, model, "" if caller is None else caller.tenant or caller.id)
             error.headers = (*error.headers, *headers)
             raise error
         return headers
@@ -98,16 +97,9 @@ class RateLimiter:
         return combined if combined.windows or combined.leases else None
 
 
-def demand_of(estimate: TokenEstimate) -> TokenDemand:
-    """Return the tokens that a request reserves under limits on tokens."""
-    most = estimate.prompt + estimate.completion
-    # The client did not ask for the default maximum, so a small limit must not refuse the request for ever.
-    return TokenDemand(most if estimate.client_set_max else estimate.prompt, most)
-
-
-def _refusal(limits: LimitSet, demand: TokenDemand, admission: Admission, model: str, organization: str) -> RateLimitError:
+def _refusal(limits: LimitSet, estimate: TokenEstimate, admission: Admission, model: str, organization: str) -> RateLimitError:
     """Return the error for the limit that can never admit the request, else for the one that resets last: a retry then succeeds."""
-    costs = [window.cost(demand) for window in limits.windows]
+    costs = [window.cost(estimate) for window in limits.windows]
     too_small = [(window, cost) for window, cost in zip(limits.windows, costs, strict=True) if cost > window.limit]
     if too_small:
         window, cost = min(too_small, key=lambda one: one[0].limit)

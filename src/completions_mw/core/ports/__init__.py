@@ -17,7 +17,7 @@ Each port has a blocking and an async implementation in `backends/`, with the sa
 `async def` methods that never suspend (see `completions_mw/blocking.py`).
 """
 
-from completions_mw.core.ports.admission import NO_DEMAND, Admission, AdmissionStore, Lease, TokenDemand, Window
+from completions_mw.core.ports.admission import Admission, AdmissionStore, Lease, TokenDemand, Window
 from completions_mw.core.ports.background import Background, Stopping, Watched
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
@@ -52,7 +52,6 @@ from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 from completions_mw.core.ports.waiting import Waiting
 
 __all__ = [
-    "NO_DEMAND",
     "THRESHOLDS",
     "Account",
     "Admission",

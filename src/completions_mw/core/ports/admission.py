@@ -4,24 +4,16 @@ Stores raise `core.ports.failures`. `core.limits.guarded_store` decides what hap
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 
-class TokenDemand(NamedTuple):
-    """Tokens that a request reserves under each limit on tokens that applies to it."""
-
-    least: int
-    """Tokens that are reserved however small a limit is: the prompt, and the maximum of the completion where the client has set one."""
-    most: int
-    """Tokens that are reserved if a limit allows so many: the prompt and the maximum of the completion, also where it is the default."""
+class TokenDemand(Protocol):
+    """The tokens that a request asks for."""
 
     def under(self, limit: int) -> int:
-        """Return the tokens that are reserved under a limit, or under a local share of it."""
-        return self.most if self.most <= limit else max(self.least, limit)
-
-
-NO_DEMAND: Final = TokenDemand(0, 0)
-"""The demand of a request that no limit on tokens applies to."""
+        """Return the tokens that the request reserves under a limit, or under a local share of it."""
+        ...
 
 
 class Window(NamedTuple):
@@ -50,7 +42,8 @@ class Lease(NamedTuple):
     """Number of leases that may be held at the same time."""
 
 
-class Admission(NamedTuple):
+@dataclass(slots=True)
+class Admission:
     """Answer of an admission store to a request. If the request is not admitted, nothing is charged."""
 
     admitted: bool
