@@ -1,6 +1,7 @@
 """Models inside this process, behind the `Model` port; the pipeline treats them like upstreams.
 
 function.py         `BlockingFunctionModel` and `AsyncFunctionModel`: a Python function or generator as a model
+function_source.py  what a function returns or yields, inline, in a thread or in a task
 echo.py             `echo`: a model that repeats the client's text
 echo_embeddings.py  `echo_embeddings`: an embeddings model that counts words
 example.py          the smallest value that a JSON schema allows, for `echo`

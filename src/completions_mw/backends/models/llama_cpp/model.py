@@ -7,8 +7,9 @@ Closing an answer's stream stops the generation at its next token.
 from collections.abc import Callable
 from typing import Any
 
+from completions_mw.backends.models.llama_cpp.answer import ChoiceReader, total_usage
 from completions_mw.backends.models.llama_cpp.embeddings import embedding
-from completions_mw.backends.models.llama_cpp.request import ChoiceReader, call_of, request_body, total_usage
+from completions_mw.backends.models.llama_cpp.request import call_of, request_body
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
 from completions_mw.backends.models.stream import ItemSource, ModelStream, collect
 from completions_mw.backends.models.thread_source import AsyncThreadSource, BlockingThreadSource, Emit, Produce
