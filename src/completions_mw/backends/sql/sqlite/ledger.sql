@@ -1,12 +1,13 @@
 -- Reservations, settlements and budgets: the steps that sqlite/transactions.py puts together. All amounts are nano-dollars.
 --
--- What is read or written by a batch is one statement for all of its rows: `VALUES` with the parameters of one row stands for as many as there
--- are. What is read comes as one value, a JSON list of rows.
+-- What is read or written by a batch is one statement for all of its rows: `VALUES` with the parameters of one row stands for as many as
+-- there are. What is read comes as one value, a JSON list of rows, by cross joins, which SQLite does in the order in which they are written:
+-- given the keys of several budgets for IN, it would read the whole table.
 
 -- name: ledger_entries
+WITH wanted (request_id) AS (VALUES (?))
 SELECT json_group_array(json_array(request_id, state, reserved, amount, budget_id, tenant_budget_id, expires_ms))
-FROM entries
-WHERE request_id IN (VALUES (?));
+FROM wanted CROSS JOIN entries USING (request_id);
 
 -- name: ledger_reserve
 INSERT INTO entries (request_id, scope, key, tenant, model, stream, started_ms, reserved, expires_ms, budget_id, tenant_budget_id, state)
@@ -62,15 +63,14 @@ SELECT request_id FROM entries WHERE state = 'reserved' AND expires_ms <= :now;
 UPDATE entries SET state = 'reaped' WHERE request_id IN (VALUES (?));
 
 -- name: ledger_budgets_by_key
--- A cross join, which SQLite does in this order: given several keys for IN, it would read the whole table.
 WITH wanted (scope, name, period) AS (VALUES (?, ?, ?))
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
 FROM wanted CROSS JOIN budgets USING (scope, name, period);
 
 -- name: ledger_budgets_by_id
+WITH wanted (id) AS (VALUES (?))
 SELECT json_group_array(json_array(id, scope, name, period, "limit", spent, reserved, told, refused))
-FROM budgets
-WHERE id IN (VALUES (?));
+FROM wanted CROSS JOIN budgets USING (id);
 
 -- name: ledger_budgets_change
 WITH new (id, "limit", spent, reserved, told, refused) AS (VALUES (?, ?, ?, ?, ?, ?))
