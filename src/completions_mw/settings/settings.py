@@ -101,12 +101,15 @@ class Settings(SettingsModel):
     expose_targets: bool = True
     """Whether answers of models with several targets name the one that answered, in `x-completions-target`."""
     connections: Connections = Field(default_factory=Connections)
+    """Connections to each upstream, and how they are shared out among callers."""
     transport: Literal["httptools", "httpx2"] = "httptools"
     """HTTP client of all calls to upstreams. `httpx2` speaks HTTP/2 too, and is several times as slow. Providers with a `proxy` have it."""
     stores: StoreSettings = Field(default_factory=StoreSettings)
+    """Stores of limits, keys, money and cached answers (docs/stores.md)."""
     cache: CacheSettings = Field(default_factory=CacheSettings)
     """Caching of answers; off by default."""
     embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
+    """Bounds of requests for embeddings, and of the answers to them."""
     max_cost: Amount | None = None
     """USD that one request of any caller may cost at most."""
     unpriced: Literal["deny", "free"] | None = None
@@ -118,8 +121,11 @@ class Settings(SettingsModel):
     callers: Allowance = Field(default_factory=Allowance)
     """Limits and budget of each caller that the `authenticate` function names, unless its `Caller` has others."""
     providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
+    """Upstreams, and models in this process. A known service that has its API key in the environment needs no table."""
     models: Mapping[ModelName, ModelSettings] = Field(default_factory=dict)
+    """Models, by the name that clients send."""
     keys: Mapping[Name, KeySettings] = Field(default_factory=dict)
+    """API keys, by their id. More may be stored in the ledger's database at run time."""
 
     def __init__(self, /, **values: Any) -> None:
         __traceback_hide__ = True
