@@ -81,7 +81,7 @@ class ResponseCache:
         background: renews leases.
         clock: time.
         settings: bounds of waiting requests, and the lifetime of leases.
-        keep_alive: seconds of silence after which a stream gets a comment; 0 for never.
+        keep_alive: seconds of silence after which a stream gets a keep-alive; 0 for never.
         semantic: cache of the host app for similar requests; None if there is none.
     """
 
