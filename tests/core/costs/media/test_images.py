@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from completions_mw.core.costs.media import rules_of
+from completions_mw.core.costs.media import media_tokens, rules_of
 from completions_mw.core.costs.media.image_sizes import ImageSize
 from completions_mw.core.costs.media.images import Patches, Reduction
+from completions_mw.core.costs.media.rules import MAX_READS
 from tests.core.costs.media.test_image_sizes import png
 
 COUNTS: list[tuple[str, tuple[int, int] | None, str, int]] = [
@@ -93,10 +94,23 @@ PARTS: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
 
 @pytest.mark.parametrize(("part", "expected"), PARTS.values(), ids=PARTS)
 def test_parts(part: dict[str, Any], expected: tuple[int, int]) -> None:
-    assert rules_of("gpt-4o").of(part) == expected
+    assert media_tokens([part], [rules_of("gpt-4o")]) == expected
 
 
 def test_what_the_settings_say_counts_instead() -> None:
     rules = rules_of("gpt-4o", image_tokens=7, second_tokens=3, file_tokens=5)
     sound = {"type": "input_audio", "input_audio": {"data": "A" * 8000, "format": "mp3"}}
-    assert [rules.of(part).bound for part in (image(DATA), sound, PARTS["file"][0])] == [7, 3 * 6, 5]
+    assert [media_tokens([part], [rules]).bound for part in (image(DATA), sound, PARTS["file"][0])] == [7, 3 * 6, 5]
+
+
+def test_images_are_measured_in_a_bounded_number_of_reads() -> None:
+    """What is left over counts as the largest image: blocks of a few bytes would hold a server up for seconds."""
+    small = (
+        "data:image/gif;base64," + b64encode(b"GIF89a" + bytes([1, 0, 1, 0, 0, 0, 0]) + b"\x21\xff\x00" * 900 + b"\x2c" + bytes(9)).decode()
+    )
+    rules = rules_of("gpt-4o")._replace(context=10**9)
+    assert media_tokens([image(small)], [rules]) == media_tokens([image(DATA)], [rules])
+    fit = MAX_READS // 2000
+    known, all_of_them = (media_tokens([image(small)] * count, [rules]).bound for count in (fit, fit + 1000))
+    assert known == 255 * fit
+    assert all_of_them >= 1445 * 990

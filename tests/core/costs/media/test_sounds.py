@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import pytest
 
-from completions_mw.core.costs.media import rules_of
+from completions_mw.core.costs.media import media_tokens, rules_of
 from completions_mw.core.costs.media.base64_data import Base64Data
 from completions_mw.core.costs.media.sounds import seconds_of
 
@@ -45,5 +45,5 @@ def test_seconds(file: bytes, seconds: int) -> None:
 
 def test_a_second_has_ten_tokens_at_openai() -> None:
     part = {"type": "input_audio", "input_audio": {"data": b64encode(wav(60)).decode(), "format": "wav"}}
-    assert rules_of("gpt-4o-audio-preview").of(part) == (610, 610)
-    assert rules_of("voxtral-mini").of(part) == (2048, 3050)
+    assert media_tokens([part], [rules_of("gpt-4o-audio-preview")]) == (610, 610)
+    assert media_tokens([part], [rules_of("voxtral-mini")]) == (2048, 3050)

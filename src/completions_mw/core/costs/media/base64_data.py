@@ -11,27 +11,42 @@ class UnreadableDataError(ValueError):
     """The data ends too early, or is not what its format says."""
 
 
+class Reads:
+    """How often data may still be read: each read of a few bytes takes longer than to receive them.
+
+    Args:
+        left: reads of all data together.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
 class Base64Data:
     """The bytes of a text in base64.
 
     Args:
         text: the base64, perhaps behind something else.
         start: index of the first character of the base64 in `text`.
+        reads: how often it may be read; None for any number.
     """
 
-    __slots__ = ("_start", "_text")
+    __slots__ = ("_reads", "_start", "_text")
 
-    def __init__(self, text: str, start: int = 0) -> None:
+    def __init__(self, text: str, start: int = 0, reads: Reads | None = None) -> None:
         self._text = text
         self._start = start
+        self._reads = reads
 
     @classmethod
-    def of_url(cls, url: str) -> "Base64Data | None":
+    def of_url(cls, url: str, reads: Reads | None = None) -> "Base64Data | None":
         """Return the data of a `data:` URL in base64; None for any other URL."""
         head, comma, _ = url[:_MAX_MEDIA_TYPE].partition(",")
         head = head.lower()
         is_base64 = bool(comma) and head.startswith("data:") and head.endswith(";base64")
-        return cls(url, len(head) + 1) if is_base64 else None
+        return cls(url, len(head) + 1, reads) if is_base64 else None
 
     def __len__(self) -> int:
         """Return the number of bytes, as of unpadded data: at most two more than there are."""
@@ -41,8 +56,12 @@ class Base64Data:
         """Return `count` bytes from `offset`.
 
         Raises:
-            UnreadableDataError: there are fewer bytes, or they are not in base64.
+            UnreadableDataError: there are fewer bytes, they are not in base64, or no reads are left.
         """
+        if self._reads is not None:
+            if self._reads.left <= 0:
+                raise UnreadableDataError
+            self._reads.left -= 1
         skipped, within = divmod(offset, 3)
         first = self._start + skipped * 4
         quads = -(-(within + count) // 3)
