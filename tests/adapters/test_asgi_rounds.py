@@ -1,10 +1,15 @@
-"""The rounds of the ASGI adapter keep no event loop in memory: apps that bridge from WSGI make one for each request."""
+"""The rounds of the ASGI adapter keep no event loop in memory, since apps that bridge from WSGI make one for each request. They begin with
+the first wait of a request."""
 
 import asyncio
 import gc
 import weakref
+from collections.abc import Coroutine
+from typing import Any
 
-from completions_mw.adapters.asgi_rounds import ROUND_SECONDS, rounds_of
+import pytest
+
+from completions_mw.adapters.asgi_rounds import ROUND_SECONDS, noting_wait, rounds_of
 
 
 class Visitor:
@@ -32,3 +37,44 @@ def test_a_loop_that_has_ended_is_forgotten() -> None:
     del loop
     gc.collect()
     assert gone() is None
+
+
+async def work(events: list[str], waits: list[asyncio.Event]) -> str:
+    for wait in waits:
+        events.append("waits")
+        try:
+            await wait.wait()
+        except asyncio.CancelledError:
+            events.append("cancelled")
+    return "done"
+
+
+def test_work_that_never_waits_is_not_noted() -> None:
+    events: list[str] = []
+    assert asyncio.run(noting_wait_of(work(events, []), events)) == "done"
+    assert events == []
+
+
+@pytest.mark.parametrize("cancelled", [0, 1, 2])
+def test_the_first_wait_is_noted_once_and_cancellations_reach_the_work(cancelled: int) -> None:
+    async def run() -> str:
+        waits = [asyncio.Event() for _ in range(3)]
+        task = asyncio.ensure_future(noting_wait_of(work(events, waits), events))
+        for at, wait in enumerate(waits):
+            while events.count("waits") <= at:
+                await asyncio.sleep(0)
+            if at < cancelled:
+                task.cancel()
+            else:
+                wait.set()
+        return await task
+
+    events: list[str] = []
+    assert asyncio.run(run()) == "done"
+    assert events.count("noted") == 1
+    assert events[:2] == ["waits", "noted"]
+    assert events.count("cancelled") == cancelled
+
+
+async def noting_wait_of(done: Coroutine[Any, Any, str], events: list[str]) -> str:
+    return await noting_wait(done, lambda: events.append("noted"))

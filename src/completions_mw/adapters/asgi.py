@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
 from completions_mw.adapters.asgi_request import ScopeRequest
+from completions_mw.adapters.asgi_rounds import noting_wait
 from completions_mw.adapters.support import check_gateway
 from completions_mw.core.streaming.body import StreamBody
 from completions_mw.errors import ClientDisconnectedError
@@ -85,11 +86,15 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
     client = Client(scope, receive, gateway)
     response: Response[StreamBody] | None = None
     try:
-        response = await gateway.handle(ScopeRequest(scope, path_of(scope), client, native, client.drop))
-        if not client.answered() and not isinstance(response.body, bytes):
-            # Nobody reads the stream: what is left of it is read by itself, as far as it is to be paid.
-            await response.body.aclose()
-            response = Response(ClientDisconnectedError.status, (), b"")
+        request = ScopeRequest(scope, path_of(scope), client, native, client.drop)
+        response = await noting_wait(gateway.handle(request), client.watch)
+        is_there = client.answered()
+        if not isinstance(response.body, bytes):
+            client.watch()
+            if not is_there:
+                # Nobody reads the stream: what is left of it is read by itself, as far as it is to be paid.
+                await response.body.aclose()
+                response = Response(ClientDisconnectedError.status, (), b"")
         await respond(response, scope, send)
     except asyncio.CancelledError:
         if not client.left():

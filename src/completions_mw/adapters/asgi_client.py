@@ -21,7 +21,7 @@ class Client:
 
     Since `send` does not fail after a client left, a task awaits `receive` once the body is read (docs/promises.md, Clients that leave). It
     starts after a delay, since it would be most of the cost of a short answer, and is a bare task, since a task group costs seven times as
-    much.
+    much. A client whose request waits for nothing, as one that is answered from memory, is not watched at all.
 
     Args:
         scope: the scope of the request.
@@ -34,6 +34,7 @@ class Client:
         "_gateway",
         "_is_answered",
         "_is_finishing",
+        "_is_reading",
         "_late",
         "_left",
         "_more",
@@ -57,6 +58,7 @@ class Client:
         self._late = False
         self._left = False
         self._is_finishing = False
+        self._is_reading = False
         self._is_answered = False
 
     async def read(self, limit: int) -> bytes:
@@ -68,11 +70,7 @@ class Client:
             ServiceUnavailableError: the bodies of all requests together are too large.
             ClientDisconnectedError: the client left before it had sent the body.
         """
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(loop)
-        # Servers call the app before any of the body has come.
-        rounds = self._rounds = rounds_of(loop)
-        rounds.join(self)
+        self._is_reading = True
         try:
             body = self._take(await self._receive())
             if self._more or len(body) > PAGE:
@@ -85,10 +83,11 @@ class Client:
                 raise RequestTimeoutError(text, headers=(("connection", "close"),)) from None
             raise
         finally:
-            if self._timer is not None:
+            self._is_reading = False
+            if self._timer is not None and self._rounds is not None:
                 self._timer.cancel()
                 self._timer = None
-                rounds.join(self)
+                self._rounds.join(self)
         return body
 
     async def _whole(self, first: bytes, limit: int) -> bytes:
@@ -124,9 +123,20 @@ class Client:
                     size += len(self._take(await self._receive()))
         return not self._more
 
+    def watch(self) -> None:
+        """Have rounds look after the client from now on, since its request waits."""
+        if self._rounds is None:
+            loop = asyncio.get_running_loop()
+            self._task = asyncio.current_task(loop)
+            self._rounds = rounds_of(loop)
+            self._rounds.join(self)
+
     def visit(self) -> None:
         """Watch the client if its body was read meanwhile; else give it the rest of its time."""
-        if self._more:
+        if self._more and not self._is_reading and self._rounds is not None:
+            # Something else is waited for, as the store of keys.
+            self._rounds.join(self)
+        elif self._more:
             self._timer = asyncio.get_running_loop().call_later(
                 max(0.0, self._gateway.settings.body_timeout - ROUND_SECONDS), self._give_up
             )

@@ -1,8 +1,12 @@
 """Rounds: looks after the clients whose requests take long, with one timer for all requests of an event loop."""
 
 from asyncio import AbstractEventLoop, get_running_loop
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
 
 ROUND_SECONDS: Final = 0.02
 """Seconds between two rounds: much less than any model takes."""
@@ -59,3 +63,23 @@ _rounds: Final[WeakKeyDictionary[AbstractEventLoop, Rounds]] = WeakKeyDictionary
 def rounds_of(loop: AbstractEventLoop) -> Rounds:
     """Return the rounds of an event loop."""
     return _rounds.get(loop) or _rounds.setdefault(loop, Rounds())
+
+
+@coroutine
+def noting_wait(work: Coroutine[Any, Any, T], on_wait: Callable[[], None]) -> Generator[Any, Any, T]:
+    """Await `work`, and call `on_wait` when it waits for the first time; one that never waits is done at once."""
+    try:
+        awaited = work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    on_wait()
+    while True:
+        try:
+            yield awaited
+        except BaseException as error:
+            try:
+                awaited = work.throw(error)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+        else:
+            return (yield from work.__await__())
