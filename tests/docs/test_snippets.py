@@ -89,8 +89,17 @@ def test_few_blocks_are_excused() -> None:
     assert len(of_kind("excused")) <= MAX_EXCUSES
 
 
+def app_of(block: Block, command: str) -> Block:
+    """Return the app that a command serves."""
+    is_async = {"uvicorn", "hypercorn", "asgi"} & {*shlex.split(command)}
+    return above(block, "app.py", ASGI_APP if is_async else WSGI_APP)
+
+
 def command_for(app: Block) -> str:
-    """Return how an app is served where its page does not say so."""
+    """Return how an app is served: as a page says, else by a server of its kind."""
+    for block, command in SERVING:
+        if app_of(block, command) == app:
+            return command
     name = "app:create_app()" if "def create_app(" in app.code and "\napp = " not in app.code else "app:app"
     return f"uvicorn {name}" if "AsyncGateway" in app.code else f"gunicorn --worker-class gthread --threads 8 '{name}'"
 
@@ -144,12 +153,14 @@ def test_a_script_prints_what_it_says(block: Block, tmp_path: Path) -> None:
     run_script(block, project(block, tmp_path))
 
 
-@pytest.mark.parametrize(("block", "command"), SERVING, ids=[line for _, line in SERVING])
+OTHER_WAYS = [(block, command) for block, command in SERVING if command_for(app_of(block, command)) != command]
+"""Commands that serve an app in another way than `test_an_app` does."""
+
+
+@pytest.mark.parametrize(("block", "command"), OTHER_WAYS, ids=[line for _, line in OTHER_WAYS])
 def test_a_command_that_serves(block: Block, command: str, tmp_path: Path) -> None:
-    is_async = {"uvicorn", "hypercorn", "asgi"} & {*shlex.split(command)}
-    app = above(block, "app.py", ASGI_APP if is_async else WSGI_APP)
     project(block, tmp_path)
-    write(app, tmp_path)
+    write(app_of(block, command), tmp_path)
     with started(command, tmp_path) as url:
         assert_serves(url)
         assert_streams(url)
