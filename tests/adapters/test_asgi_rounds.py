@@ -39,9 +39,10 @@ def test_a_loop_that_has_ended_is_forgotten() -> None:
     assert gone() is None
 
 
-async def work(events: list[str], waits: list[asyncio.Event]) -> str:
-    for wait in waits:
+async def work(events: list[str], waits: list[tuple[asyncio.Event, asyncio.Event]]) -> str:
+    for begun, wait in waits:
         events.append("waits")
+        begun.set()
         try:
             await wait.wait()
         except asyncio.CancelledError:
@@ -58,11 +59,10 @@ def test_work_that_never_waits_is_not_noted() -> None:
 @pytest.mark.parametrize("cancelled", [0, 1, 2])
 def test_the_first_wait_is_noted_once_and_cancellations_reach_the_work(cancelled: int) -> None:
     async def run() -> str:
-        waits = [asyncio.Event() for _ in range(3)]
+        waits = [(asyncio.Event(), asyncio.Event()) for _ in range(3)]
         task = asyncio.ensure_future(noting_wait_of(work(events, waits), events))
-        for at, wait in enumerate(waits):
-            while events.count("waits") <= at:
-                await asyncio.sleep(0)
+        for at, (begun, wait) in enumerate(waits):
+            await begun.wait()
             if at < cancelled:
                 task.cancel()
             else:
