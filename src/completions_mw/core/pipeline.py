@@ -23,9 +23,7 @@ from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
 from completions_mw.core.charging import Charges
 from completions_mw.core.context import RequestContext
-from completions_mw.core.costs import estimate_request
 from completions_mw.core.dispatch import Attempts, Catalog
-from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
@@ -97,7 +95,6 @@ class Pipeline:
         self._direct_streaming = streaming._replace(send_timeout=inf)
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
-        self._known_bodies = None if cache is None else cache.known_bodies
         self._steps = Steps(catalog, charges, clock, observer, attempts, cache)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
@@ -273,12 +270,7 @@ class Pipeline:
         if isinstance(answer, Completion):
             self._steps.end(context, None)
             return Response(200, dialect.headers, dialect.render(answer))
-        if self._known_bodies is not None and context.cache == "hit":
-            model = self._catalog.resolve(parsed.model, caller)
-            # What a target did not get of a request is worked out each time, from its fields: the next answer may be of another target.
-            if not any(dropped_by(model.targets, target.name, parsed) for target in model.targets):
-                estimate = estimate_request(parsed, model.max_output_tokens, model.media)
-                self._known_bodies.add(dialect.path, caller, body, KnownRequest.of(parsed, estimate))
+        self._steps.remember(context, parsed, caller, dialect.path, body)
         return self._replayed(context, parsed, dialect, answer)
 
     async def _parse(
@@ -286,10 +278,10 @@ class Pipeline:
     ) -> tuple[bytes, ValidRequest | KnownRequest]:
         """Return the body of a request, and the request in it."""
         body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
-        check_body(body, request, length, self._max_body_bytes)
+        if len(body) != length:
+            check_body(body, request, length, self._max_body_bytes)
         context.has_body = True
-        known = None if self._known_bodies is None else self._known_bodies.find(dialect.path, caller, body)
-        return body, known or dialect.parse(body)
+        return body, self._steps.known(caller, dialect.path, body) or dialect.parse(body)
 
     def _replayed(
         self, context: RequestContext, asked: ValidRequest | KnownRequest, dialect: Dialect, answer: StoredAnswer

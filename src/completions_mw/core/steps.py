@@ -45,6 +45,7 @@ class Steps:
         self._charges = charges
         self._clock = clock
         self._observer = observer
+        self._known_bodies = None if cache is None else cache.known_bodies
         self._cached_answers = None if cache is None else CachedAnswers(cache, charges, observer, self.end)
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._admit_and_reserve = observer.around("admit", charges.reserve)
@@ -130,6 +131,20 @@ class Steps:
                 await self._settle(context, charge, context.usage, None)
             return answer
         return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
+
+    def known(self, caller: Caller | None, path: str, body: bytes) -> KnownRequest | None:
+        """Return the request that a body of a route is, if it was answered from the cache before; None takes the usual way."""
+        return None if self._known_bodies is None else self._known_bodies.find(path, caller, body)
+
+    def remember(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, path: str, body: bytes) -> None:
+        """Know a body of a route from now on, if it was answered from the cache."""
+        if self._known_bodies is None or context.cache != "hit":
+            return
+        model = self._catalog.resolve(parsed.model, caller)
+        # What a target did not get of a request is worked out each time, from its fields: the next answer may be of another target.
+        if not any(dropped_by(model.targets, target.name, parsed) for target in model.targets):
+            estimate = estimate_request(parsed, model.max_output_tokens, model.media)
+            self._known_bodies.add(path, caller, body, KnownRequest.of(parsed, estimate))
 
     def recall(
         self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
