@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from completions_mw.backends.memory.admission import FINISHED_MS
+from completions_mw.backends.memory.finished import FINISHED_MS
 from completions_mw.core.ports import Admission, Lease, Window
 from tests.support.admission import MemoryStand, Reserved
 

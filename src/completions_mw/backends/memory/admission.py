@@ -1,16 +1,15 @@
 """Rate limits and leases in this process: for an app with one worker, and for a worker's share while the shared store is down."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, TypeVar
 
+from completions_mw.backends.memory.finished import FinishedRequests
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import Admission, Clock, Lease, TokenDemand, Window
 
-FINISHED_MS: Final = 5_000
-"""Milliseconds for which a finished request is remembered, so that a call that was under way meanwhile cannot revive it."""
 MIN_RECORDS: Final = 1_000
 """Records of requests that are kept before those of abandoned requests are looked for."""
 
@@ -101,10 +100,7 @@ class MemoryAdmission(PerProcess):
         self._places: _Buckets[_Places] = _Buckets()
         self._records: dict[str, _Record] = {}
         self._max_records = MIN_RECORDS
-        self._finished: dict[str, int] = {}
-        """For each request that has finished the monotonic time at which it is forgotten, in milliseconds."""
-        self._in_order: deque[str] = deque()
-        """The requests of `_finished`, the oldest first."""
+        self._finished = FinishedRequests()
 
     async def admit(
         self, request_id: str, windows: Sequence[Window], leases: Sequence[Lease], demand: TokenDemand, lease_ms: int
@@ -115,7 +111,7 @@ class MemoryAdmission(PerProcess):
             record = self._records.get(request_id)
             if record is not None and record.admitted and not record.is_over(now):
                 return record
-            admitted = self._finished.get(request_id, 0) <= now
+            admitted = not self._finished.has(request_id, now)
             charges: list[tuple[Window, _Counter, int]] = []
             for window in windows:
                 bucket, limit, seconds, counts_tokens = window
@@ -153,15 +149,13 @@ class MemoryAdmission(PerProcess):
         """Give back what a request holds."""
         now = int(self._monotonic() * 1000)
         with self._lock:
-            self._finished[request_id] = now + FINISHED_MS
-            self._in_order.append(request_id)
-            self._forget(now)
+            self._finished.add(request_id, now)
             record = self._records.pop(request_id, None)
             if record is not None:
                 if tokens is not None:
                     # Windows that ended are out of reach for everybody else by now.
-                    for window, counter, cost in record.charges:
-                        if window.counts_tokens:
+                    for (_, _, _, counts_tokens), counter, cost in record.charges:
+                        if counts_tokens:
                             counter.used += tokens - cost
                 for _, place in record.places:
                     place.until.pop(request_id, None)
@@ -199,7 +193,7 @@ class MemoryAdmission(PerProcess):
         return record
 
     def _renew(self, request_id: str, leases: Sequence[Lease], now: int, until: int) -> bool:
-        if self._finished.get(request_id, 0) > now:
+        if self._finished.has(request_id, now):
             return True
         record = self._records.get(request_id)
         if record is None or record.is_over(now):
@@ -222,13 +216,6 @@ class MemoryAdmission(PerProcess):
             else:
                 holds_all = False
         return holds_all
-
-    def _forget(self, now: int) -> None:
-        """Forget up to two finished requests that were remembered long enough."""
-        for _ in range(2):
-            if self._finished.get(self._in_order[0], now) > now:
-                break
-            self._finished.pop(self._in_order.popleft(), None)
 
     def _drop_abandoned(self, now: int) -> None:
         for request_id in [request_id for request_id, record in self._records.items() if record.is_over(now)]:

@@ -6,7 +6,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.memory.admission import FINISHED_MS
+from completions_mw.backends.memory.finished import FINISHED_MS
 from completions_mw.backends.redis.scripts import Argument, Scripts, Session
 from completions_mw.core.ports import Admission, Clock, Lease, StoreError, StoreRefusalError, TokenDemand, Window
 

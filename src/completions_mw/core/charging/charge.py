@@ -46,28 +46,35 @@ class Charge:
         defer: lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store.
     """
 
-    is_metered = False
-    """Whether the tokens of the request count: for a limit on tokens, for its price, or for its row in the ledger."""
-    is_priced = False
-    """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
-    is_admitted = False
-    """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
-    amount = 0
-    """Maximum cost in nano-dollars; 0 until the request is priced."""
-    held: tuple[str, ...] = ()
-    """Ids under which the admission store must be told when the request ends."""
-    leases: tuple[Lease, ...] = ()
-    """Leases that the request holds."""
-    reserved: int | None = None
-    """Nano-dollars reserved in the budgets; None where nothing is reserved."""
-    lost = False
-    """Whether a lease or the reservation has expired and was given to another request."""
-    is_open = True
-    """Whether the charge is neither settled nor released."""
-    is_watched = False
-    """Whether the maintenance runs, so that it would run what is deferred."""
-    _chunks = 0
-    _is_noted = False
+    __slots__ = (
+        "__weakref__",
+        "_chunks",
+        "_is_noted",
+        "_ledger",
+        "_usage",
+        "_used",
+        "amount",
+        "budgets",
+        "caller",
+        "cancel",
+        "checkpointed",
+        "context",
+        "defer",
+        "entry",
+        "estimate",
+        "held",
+        "is_admitted",
+        "is_alive",
+        "is_metered",
+        "is_open",
+        "is_priced",
+        "is_watched",
+        "leases",
+        "limits",
+        "lost",
+        "model",
+        "reserved",
+    )
 
     def __init__(
         self,
@@ -90,6 +97,26 @@ class Charge:
         self.limits = limits
         self.budgets = budgets
         self.defer = defer
+        self.is_metered = False
+        """Whether the tokens of the request count: for a limit on tokens, for its price, or for its row in the ledger."""
+        self.is_priced = False
+        """Whether a budget or a maximum cost applies, so that the request must be priced before it is sent."""
+        self.is_admitted = False
+        """Whether the request is charged to its limits on requests and concurrency, but not yet to its limits on tokens."""
+        self.amount = 0
+        """Maximum cost in nano-dollars; 0 until the request is priced."""
+        self.held: tuple[str, ...] = ()
+        """Ids under which the admission store must be told when the request ends."""
+        self.leases: tuple[Lease, ...] = ()
+        """Leases that the request holds."""
+        self.reserved: int | None = None
+        """Nano-dollars reserved in the budgets; None where nothing is reserved."""
+        self.lost = False
+        """Whether a lease or the reservation has expired and was given to another request."""
+        self.is_open = True
+        """Whether the charge is neither settled nor released."""
+        self.is_watched = False
+        """Whether the maintenance runs, so that it would run what is deferred."""
         self.is_alive: Callable[[], bool] = _always
         """Tells whether the request can still go on, as its event loop has not ended."""
         self.cancel: Callable[[], None] = _nothing
@@ -99,6 +126,8 @@ class Charge:
         self._ledger = ledger
         self._used = used
         self._usage: Callable[[], dict[str, Any]] | None = None
+        self._chunks = 0
+        self._is_noted = False
 
     def follow(self, usage: Callable[[], dict[str, Any]]) -> None:
         """Take the usage so far from `usage`, which returns a `usage` object."""

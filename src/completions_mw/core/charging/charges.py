@@ -1,7 +1,7 @@
 """Charges requests: opens a charge for each, admits, reserves and settles it."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 from completions_mw.core.budgets.budgets import Budgets
 from completions_mw.core.charging.charge import Charge
@@ -19,6 +19,8 @@ from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.ports import Background, Balance, Entry, Ledger, Outcome, Settlement
 from completions_mw.core.telemetry.observer import Observer
 from completions_mw.errors import GatewayError
+
+P = ParamSpec("P")
 
 
 class Charges:
@@ -52,8 +54,9 @@ class Charges:
         self._budgets = budgets
         self._ledger = ledger
         self._maintenance = maintenance
-        self._complete: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] = _directly if background is None else background.complete
         self._observer = observer
+        self._finish = _uninterrupted(limiter.finish, background)
+        self._settle = _uninterrupted(self._post, background)
 
     def open(
         self,
@@ -150,7 +153,8 @@ class Charges:
     async def release(self, charge: Charge) -> None:
         """Give back everything that a refused request holds; the ledger keeps no row of it."""
         charge.is_open = False
-        await self._give_back(charge, 0)
+        if charge.held:
+            await self._finish(charge.held, 0)
 
     async def settle(self, context: RequestContext, charge: Charge, usage: dict[str, Any] | None, error: BaseException | None) -> None:
         """Post a request's usage and give back the rest of its reservation, even if the request is cancelled. Only the first call counts.
@@ -163,10 +167,10 @@ class Charges:
         """
         if not charge.is_open:
             return
-        charge.is_open = False
         if not charge.is_metered:
-            await self._give_back(charge, 0)
+            await self.release(charge)
             return
+        charge.is_open = False
         tokens, estimated = self._used.of(context, charge.estimate, usage, error)
         total = tokens.prompt + tokens.completion
         lost: Sequence[Bill] = ()
@@ -175,14 +179,16 @@ class Charges:
             total += sum([bill.tokens.prompt + bill.tokens.completion for bill in lost])
             estimated = estimated or any(attempt.usage is None for attempt in context.lost)
         if self._ledger is None or charge.entry is None:
-            await self._give_back(charge, total)
+            if charge.held:
+                await self._finish(charge.held, total)
             return
         outcome = charge.outcome([Bill(context.target, tokens), *lost], estimated, error)
         if charge.budgets and charge.amount:
-            await self._complete(self._post(self._ledger, charge, charge.entry, total, outcome))
+            await self._settle(self._ledger, charge, charge.entry, total, outcome)
             return
         try:
-            await self._give_back(charge, total)
+            if charge.held:
+                await self._finish(charge.held, total)
         finally:
             await self._ledger.record([Settlement(charge.entry, outcome)])
 
@@ -193,16 +199,12 @@ class Charges:
             raise
         except BaseException:
             # The request was cancelled before the store's answer, so the store may have admitted it.
-            await self._complete(self._limiter.finish((id,), 0))
+            await self._finish((id,), 0)
             raise
         charge.context.headers += headers
         if limits.is_returned:
             charge.held += (id,)
             charge.leases += limits.leases
-
-    async def _give_back(self, charge: Charge, tokens: int) -> None:
-        if charge.held:
-            await self._complete(self._limiter.finish(charge.held, tokens))
 
     async def _post(self, ledger: Ledger, charge: Charge, entry: Entry, tokens: int, outcome: Outcome) -> None:
         if charge.reserved is not None and outcome.cost > charge.reserved:
@@ -222,5 +224,9 @@ def _entry(context: RequestContext, caller: Caller | None, model: str) -> Entry:
     return Entry(context.id, *own_scope(caller), tenant, model, context.stream, int(context.clock.time() * 1000))
 
 
-def _directly(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
-    return work
+def _uninterrupted(work: Callable[P, Coroutine[Any, Any, None]], background: Background | None) -> Callable[P, Awaitable[None]]:
+    """Return `work` as it goes on if its request is cancelled; without a background all stores are in memory, where no call waits."""
+    if background is None:
+        return work
+    complete = background.complete
+    return lambda *args, **kwargs: complete(work(*args, **kwargs))

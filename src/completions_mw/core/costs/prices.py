@@ -58,9 +58,10 @@ def ceiling(price: Price, prompt: int, completion: int) -> int:
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens:
     """Return the tokens of a `usage` object that `tokens.is_usage` accepts; implausible details are ignored (docs/promises.md, Money)."""
-    prompt = usage["prompt_tokens"]
-    # Gemini and others bill reasoning as completion and count it only in the total.
-    completion = max(usage["completion_tokens"], usage["total_tokens"] - prompt)
+    prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+    if completion < usage["total_tokens"] - prompt:
+        # Gemini and others bill reasoning as completion and count it only in the total.
+        completion = usage["total_tokens"] - prompt
     cached = written = reasoning = 0
     if isinstance(details := usage.get("prompt_tokens_details"), dict):
         cached = _part(count, prompt) if (count := details.get("cached_tokens")) else 0

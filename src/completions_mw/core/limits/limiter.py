@@ -1,12 +1,11 @@
 """Checks requests against their limits on requests, tokens and concurrency."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Final, Literal
 
 from completions_mw.core.costs.tokens import TokenEstimate
 from completions_mw.core.keys.caller import Caller, NestedCaller
-from completions_mw.core.keys.scopes import Scope
+from completions_mw.core.keys.scopes import Scope, ScopeKind
 from completions_mw.core.limits.errors import rate_limit_error, tokens_too_large_error
 from completions_mw.core.limits.limit_set import LimitSet, limit_set
 from completions_mw.core.ports import Admission, AdmissionStore, Lease, Window
@@ -16,9 +15,10 @@ from completions_mw.settings import Limits, Settings
 
 LEASE_RETRY_MS: Final = 1000
 """Advised delay of a request that found no free lease: when one becomes free is not known."""
-MAX_CACHED_SETS: Final = 4096
-"""Number of pairs of caller and model whose combined limits are cached."""
+MAX_KNOWN_SETS: Final = 4096
+"""Number of pairs of caller and model whose limits are known without being combined again."""
 _NO_LIMITS: Final = LimitSet()
+_Key = tuple[str, str, ScopeKind, str]
 
 
 class RateLimiter:
@@ -36,20 +36,24 @@ class RateLimiter:
         self._tenants = {name: limit_set(Scope("tenant", name), tenant.limits) for name, tenant in settings.tenants.items()}
         self._models = {name: limit_set(Scope("model", name), model.limits) for name, model in settings.models.items()}
         self._lease_ms = lease_ms
-        # Limits depend only on the caller and the model, so combining them once is enough.
-        self._combined = lru_cache(MAX_CACHED_SETS)(self._combine)
+        self._known: dict[_Key, tuple[Limits | None, LimitSet | None]] = {}
+        """The caller's own limits and the combined ones, by the model, and the tenant, kind and id of the caller."""
 
     def limits_of(self, caller: Caller | None, model: str) -> LimitSet | None:
         """Return all limits that apply to a request, None if there are none.
 
         To a request that an in-process model sends on behalf of its caller, only the limits of the requested model apply.
         """
+        key: _Key
         if caller is None or (isinstance(caller, NestedCaller) and caller.is_nested):
-            return self._combined(model)
-        limits = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
-        if limits is None:
-            return self._combined(model, caller.tenant)
-        return self._combined(model, caller.tenant, caller.scope, caller.id, limits)
+            own, key = None, (model, "", "app", "")
+        else:
+            own = self._callers if caller.limits is None and caller.scope == "caller" else caller.limits
+            key = model, caller.tenant, caller.scope, caller.id
+        known = self._known.get(key)
+        if known is None or (known[0] is not own and known[0] != own):
+            known = self._remember(own, key)
+        return known[1]
 
     async def admit(self, id: str, limits: LimitSet, estimate: TokenEstimate, model: str, caller: Caller | None) -> Headers:
         """Charge a request to all of its limits, and return the `x-ratelimit-` headers of the response.
@@ -87,14 +91,16 @@ class RateLimiter:
         """Extend the leases of requests, given by request id; return the ids of requests that lost a lease."""
         return await self._store.renew(holds, self._lease_ms)
 
-    def _combine(
-        self, model: str, tenant: str = "", scope: Literal["key", "caller"] = "key", id: str = "", limits: Limits | None = None
-    ) -> LimitSet | None:
+    def _remember(self, own: Limits | None, key: _Key) -> tuple[Limits | None, LimitSet | None]:
+        model, tenant, scope, id = key
         combined = self._models.get(model, _NO_LIMITS)
-        if limits is not None:
-            combined += limit_set(Scope(scope, id), limits)
+        if own is not None:
+            combined += limit_set(Scope(scope, id), own)
         combined += self._tenants.get(tenant, _NO_LIMITS)
-        return combined if combined.windows or combined.leases else None
+        if len(self._known) >= MAX_KNOWN_SETS:
+            self._known.clear()
+        known = self._known[key] = own, combined if combined.windows or combined.leases else None
+        return known
 
 
 def _refusal(limits: LimitSet, estimate: TokenEstimate, admission: Admission, model: str, organization: str) -> RateLimitError:
