@@ -13,7 +13,7 @@ from completions_mw import Caller, PermissionDeniedError, RateLimitError, Reques
 from completions_mw.backends import pool
 from completions_mw.backends.http import call, transport
 from completions_mw.core import pipeline, routes
-from completions_mw.core.dispatch import attempt, catalog, dispatch, route, upstream_target
+from completions_mw.core.dispatch import attempt, catalog, chat, route, upstream_target
 from completions_mw.core.inbound import chat_completions, openai_dialect
 from completions_mw.core.keys import authentication
 from completions_mw.core.streaming import grammar
@@ -283,10 +283,10 @@ BEFORE: list[tuple[Any, str]] = [
     (call.UpstreamCall, "on_headers_complete"),
     (call.UpstreamCall, "on_body"),
 ]
-WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (dispatch, "_finished"), (chat_completions.ChatCompletions, "render")]
+WHOLE: list[tuple[Any, str]] = [(openai, "parse_completion"), (chat, "_finished"), (chat_completions.ChatCompletions, "render")]
 FIRST_EVENT: list[tuple[Any, str]] = [
-    (dispatch, "_stream"),
-    (dispatch, "ChunkGrammar"),
+    (chat, "_stream"),
+    (chat, "ChunkGrammar"),
     (grammar.ChunkGrammar, "follow"),
     (Decoder, "feed"),
     (openai_stream, "parse_event"),

@@ -9,7 +9,7 @@ from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
-from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, Embedder
+from completions_mw.core.dispatch import Attempts, Catalog, CatalogModel, Dispatcher, ask_chat, ask_embeddings
 from completions_mw.core.dispatch.failures import tell_of_deadline
 from completions_mw.core.dispatch.parameters import dropped_by
 from completions_mw.core.explain import explain
@@ -50,8 +50,8 @@ class Steps:
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._dispatch: dict[ModelKind, Callable[..., Awaitable[Completion | OpenedAnswer]]] = {
-            "chat": observer.around("dispatch", Dispatcher(attempts).answer),
-            "embeddings": observer.around("dispatch", Embedder(attempts).answer),
+            "chat": observer.around("dispatch", Dispatcher(attempts, ask_chat).answer),
+            "embeddings": observer.around("dispatch", Dispatcher(attempts, ask_embeddings).answer),
         }
         self._settle = observer.around("settle", charges.settle)
 

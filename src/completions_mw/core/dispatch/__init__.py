@@ -6,8 +6,9 @@ attempts.py          `Attempts`: asks the targets of a route until one begins to
 attempt.py           `Attempt`: asks one target, and takes in what that says of its health
 hedging.py           `Hedging`: asks two targets, and takes the sooner answer
 failures.py          what a failure says: who may be asked next, and whether the target is to blame
-dispatch.py          `Dispatcher`: the answers to chat requests
-embedder.py          `Embedder`: the answers to embeddings requests
+dispatcher.py        `Dispatcher`: the answers to requests of one kind
+chat.py              asks a target for a chat completion
+embeddings.py        asks a target for embeddings
 batches.py           embeddings requests that an upstream takes only in parts
 targets.py           `Target`: what answers requests; `InProcessTarget`: a model in this process
 upstream_target.py   `UpstreamTarget`: a model of an upstream behind HTTP
@@ -19,9 +20,10 @@ client_words.py      errors of an upstream that name no parameter which the clie
 
 from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.catalog import Catalog, CatalogModel
-from completions_mw.core.dispatch.dispatch import Dispatcher
-from completions_mw.core.dispatch.embedder import Embedder
+from completions_mw.core.dispatch.chat import ask_chat
+from completions_mw.core.dispatch.dispatcher import Dispatcher
+from completions_mw.core.dispatch.embeddings import ask_embeddings
 from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import Target
 
-__all__ = ["Attempts", "Catalog", "CatalogModel", "Dispatcher", "Embedder", "Route", "Target"]
+__all__ = ["Attempts", "Catalog", "CatalogModel", "Dispatcher", "Route", "Target", "ask_chat", "ask_embeddings"]

@@ -1,70 +1,40 @@
-"""Dispatch of embeddings requests: from a model's targets to an answer with vectors."""
+"""Asks a target for embeddings."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 
 from completions_mw.core.answers.embeddings import complete_embeddings
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import estimate_embeddings, usage_object
-from completions_mw.core.dispatch.attempts import Attempts
 from completions_mw.core.dispatch.batches import batches_of, joined
 from completions_mw.core.dispatch.failures import is_charged
-from completions_mw.core.dispatch.parameters import unable
-from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.validation.embeddings import Embed
 from completions_mw.errors import ClientDisconnectedError, GatewayError
-from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
 MIN_SECONDS: Final = 0.001
 """Seconds for a batch for which no time is left, so that it fails as one that is late."""
 
 
-class Embedder:
-    """Gets the answers to embeddings requests from the targets of their models.
-
-    Args:
-        attempts: asks targets until one answers.
-    """
-
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
-
-    async def answer(
-        self,
-        context: RequestContext,
-        route: Route,
-        name: str,
-        request: Embed,
-        caller: Caller | None,
-        connection: ClientConnection | None,
-    ) -> Completion:
-        """Return the first target's answer.
-
-        Args:
-            context: request context; its `target`, `dropped` and `usage` are set.
-            route: targets that may be asked.
-            name: model name that the client asked for.
-            request: the request.
-            caller: the caller; None for the host app itself.
-            connection: connection of the client, who may leave while a target is asked.
-
-        Raises:
-            InvalidRequestError: no target takes the request's parameters.
-            GatewayError: the last target failed, or a target failed in a way that another one cannot fix.
-        """
-        skipped = unable(route.targets, request)
-        ask = partial(_ask, name, request, caller)
-        return await self._attempts.answer(context, route, CallOptions.of(connection, caller), ask, skipped)
-
-
-async def _ask(
+async def ask_embeddings(
     name: str, request: Embed, caller: Caller | None, context: RequestContext, target: Target, options: CallOptions
 ) -> Completion:
+    """Ask a target for a vector for each input, in several calls if it takes fewer inputs at once.
+
+    Args:
+        name: model name that the client asked for.
+        request: the request.
+        caller: the caller; None for the host app itself.
+        context: request context; its `dropped` and `usage` are set.
+        target: the target.
+        options: for whom the target is asked, and in how much time.
+
+    Raises:
+        GatewayError: the target gives no answer.
+    """
     if target.is_local and caller is not None:
         request.request.asked_by(nested(caller, context))
     fitted = request if target.params is None else target.params.fit(request)

@@ -1,4 +1,4 @@
-"""Dispatch of chat requests: from a model's targets to a completion, or to a stream that has begun."""
+"""Asks a target for a chat completion: a whole one, or a stream that has begun."""
 
 from functools import partial
 
@@ -7,61 +7,31 @@ from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.core.answers.usage import find_usage
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.tokens import at_least, counts_answer, estimate_usage, size_of
-from completions_mw.core.dispatch.attempts import Attempts
-from completions_mw.core.dispatch.parameters import unable
-from completions_mw.core.dispatch.route import Route
 from completions_mw.core.dispatch.targets import CallOptions, InProcessTarget, Target
 from completions_mw.core.keys.caller import Caller, nested
 from completions_mw.core.streaming.grammar import ChunkGrammar
 from completions_mw.core.streaming.opening import OpenedAnswer, opened
 from completions_mw.core.validation.request import Chat
 from completions_mw.errors import GatewayError
-from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 
 
-class Dispatcher:
-    """Gets the answers to chat requests from the targets of their models.
-
-    Args:
-        attempts: asks targets until one answers.
-    """
-
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
-
-    async def answer(
-        self,
-        context: RequestContext,
-        route: Route,
-        name: str,
-        chat: Chat,
-        caller: Caller | None,
-        connection: ClientConnection | None,
-    ) -> Completion | OpenedAnswer:
-        """Return the first target's answer: a whole one, or a stream of which the first chunks have arrived.
-
-        Args:
-            context: request context; its `target`, `usage`, `finish_reason` and `first_ms` are set.
-            route: targets that may be asked.
-            name: model name that the client asked for.
-            chat: the request.
-            caller: the caller; None for the host app itself.
-            connection: connection of the client, who may leave while a target is asked.
-
-        Raises:
-            InvalidRequestError: no target takes the request's parameters.
-            GatewayError: the last target failed, or a target failed in a way that another one cannot fix.
-        """
-        skipped = unable(route.targets, chat)
-        # Not a closure: its cells would wait for the answer with every request.
-        ask = partial(_ask, name, chat, caller)
-        return await self._attempts.answer(context, route, CallOptions.of(connection, caller), ask, skipped)
-
-
-async def _ask(
+async def ask_chat(
     name: str, chat: Chat, caller: Caller | None, context: RequestContext, target: Target, options: CallOptions
 ) -> Completion | OpenedAnswer:
+    """Ask a target for a whole answer, or for a stream, which is returned once its first chunks have arrived.
+
+    Args:
+        name: model name that the client asked for.
+        chat: the request.
+        caller: the caller; None for the host app itself.
+        context: request context; its `ignored`, `dropped`, `usage`, `finish_reason` and `first_ms` are set.
+        target: the target.
+        options: for whom the target is asked, and in how much time.
+
+    Raises:
+        GatewayError: the target gives no answer.
+    """
     if target.is_local and caller is not None:
         chat.request.asked_by(nested(caller, context))
     context.ignored = chat.ignored
