@@ -1,4 +1,4 @@
-"""An OpenAI-compatible chat completions endpoint inside your own web app.
+"""OpenAI-compatible chat completions and embeddings inside your own web app.
 
     from completions_mw import Gateway, Settings
 
