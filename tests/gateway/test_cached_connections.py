@@ -11,8 +11,11 @@ import pytest
 
 from completions_mw import Gateway, Request, Settings
 from completions_mw.adapters.wsgi_client import ClientSocket
+from completions_mw.core.cache import cache
 from tests.hosts.base import CHAT, bearer
+from tests.support.admission import PATIENT
 from tests.support.grammar import check_stream
+from tests.support.redis_server import RedisServer
 from tests.support.upstream import MockUpstream
 from tests.support.waiting import wait_until
 
@@ -100,3 +103,42 @@ def test_a_call_that_others_wait_for_goes_on(clients: Clients, upstream: MockUps
         assert leader.result(30) == (200, body)
     assert len(upstream.requests) == 1
     clients.wait_for(0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_client_that_leaves_while_it_waits_for_others_holds_no_thread(
+    clients: Clients, upstream: MockUpstream, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "WATCH_SECONDS", 0.01)
+    leader, _kept = clients.ask(model="ttfb")
+    upstream.wait_for(lambda: upstream.active_requests == 1)
+    followers = [clients.ask(model="ttfb", stream=stream) for _ in range(3)]
+    clients.wait_for(4)
+    for _, client in followers:
+        client.close()
+    assert [answer.result(30)[0] for answer, _ in followers] == [499] * 3
+    clients.wait_for(1)
+    upstream.release()
+    assert leader.result(30)[0] == 200
+    assert len(upstream.requests) == 1
+
+
+def test_a_client_that_leaves_while_it_waits_for_another_process_holds_no_thread(upstream: MockUpstream, redis_server: RedisServer) -> None:
+    tree = {
+        "providers": {"up": {"api": "openai", "base_url": upstream.url}},
+        "models": {"ttfb": {"targets": ["up/ttfb"]}},
+        "cache": {"enabled": True, "when": "always"},
+        "keys": {"ada": {"secret": KEY}},
+        "stores": {"cache": redis_server.url + PATIENT},
+    }
+    with ExitStack() as stack:
+        one, other = (Clients(stack.enter_context(Gateway(Settings.from_mapping(tree))), stack) for _ in range(2))
+        leader, _kept = one.ask(model="ttfb")
+        upstream.wait_for(lambda: upstream.active_requests == 1)
+        waiting, client = other.ask(model="ttfb")
+        other.wait_for(1)
+        client.close()
+        assert waiting.result(30)[0] == 499
+        upstream.release()
+        assert leader.result(30)[0] == 200
+    assert len(upstream.requests) == 1

@@ -1,7 +1,8 @@
 """The response cache, as the pipeline uses it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from typing import Final, Literal, NamedTuple
 
 from pydantic_core import from_json
@@ -24,6 +25,8 @@ from completions_mw.settings import CacheSettings
 
 CacheStatus = Literal["hit", "miss", "coalesced", "bypass"]
 """Value of the response header `x-cache`."""
+WATCH_SECONDS: Final = 1.0
+"""Seconds between two looks at the connection of a client that waits for the call of another one in a thread."""
 RENEWALS_PER_LEASE: Final = 3
 """Number of times that a lease is renewed within its lifetime."""
 
@@ -157,10 +160,9 @@ class ResponseCache:
             if seat.is_leader and connection is not None:
                 connection.flight = flight
             try:
-                seconds = None if seat.is_leader else max(0.0, deadline - self._clock.monotonic())
-                has_begun = await flight.begin(seconds)
+                has_begun = await self._wait(flight.begin, inf if seat.is_leader else deadline, connection)
                 if has_begun and not request.stream:
-                    await flight.whole(None)
+                    await self._wait(flight.whole, inf, connection)
                 if flight.error is not None and (seat.is_leader or not may_begin_anew(flight)):
                     raise flight.failure()
                 if flight.error is None and has_begun:
@@ -181,6 +183,22 @@ class ResponseCache:
             finally:
                 if not is_staying:
                     await self._single_flight.leave(seat)
+
+    async def _wait(self, wait: Callable[[float | None], Awaitable[bool]], deadline: float, connection: LeaderConnection | None) -> bool:
+        """Wait for a flight by one of its methods until a deadline; return whether what was waited for has come.
+
+        Raises:
+            ClientDisconnectedError: the client has left, and nobody is to be woken by that. Without a connection the task is cancelled.
+        """
+        while True:
+            left = deadline - self._clock.monotonic()
+            seconds = left if connection is None else min(left, WATCH_SECONDS)
+            if await wait(None if seconds == inf else max(0.0, seconds)):
+                return True
+            if connection is not None and connection.is_gone():
+                raise ClientDisconnectedError
+            if left <= 0:
+                return False
 
     async def purge(self, *, tenant: str | None, key: str | None, caller: str | None, model: str | None) -> int:
         """Remove the answers of scopes with these names and of a model, and return how many were removed.

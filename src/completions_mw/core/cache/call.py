@@ -13,6 +13,7 @@ from completions_mw.core.streaming.chunks import ChunkStream
 from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import ClientDisconnectedError
+from completions_mw.http import ClientConnection
 from completions_mw.providers.base import Completion
 from completions_mw.sse import Event
 
@@ -65,6 +66,7 @@ class LeadingCall:
         request: the request.
         reserve: reserves tokens and money; its failure is the request's own.
         ask: asks the targets, and settles the request if it fails or the answer is whole.
+        connection: connection of the client; gone only if nobody else waits for the answer.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class LeadingCall:
         request: ValidRequest,
         reserve: Callable[[], Awaitable[None]],
         ask: Callable[[], Awaitable[Completion | ChunkStream]],
+        connection: ClientConnection | None,
     ) -> None:
         self._register = register
         self._plan = plan
@@ -82,6 +85,7 @@ class LeadingCall:
         self._request = request
         self._reserve = reserve
         self._ask = ask
+        self._connection = connection
         self._owner = ""
         """Owner of the lease that other processes wait for; empty if there is none."""
         self.has_asked = False
@@ -150,6 +154,8 @@ class LeadingCall:
         claim = await self._register.claim(self._plan, owner)
         polls, until = 0, now() + self._register.max_wait
         while claim.found is None and not claim.is_granted and not self.is_withdrawn:
+            if self._connection is not None and self._connection.is_gone():
+                raise OwnFailureError(ClientDisconnectedError())
             if now() >= until:
                 return Claim(is_granted=True)
             await self._register.pause(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)])

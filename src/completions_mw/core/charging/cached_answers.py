@@ -143,7 +143,7 @@ class CachedAnswers:
     ) -> StoredAnswer | FlightReader:
         """Answer a request by the call of an identical one, or by its own."""
         reserve = partial(self._reserve_for_call, context, None if plan.policy.charge_hits else charge)
-        call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection))
+        call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection), connection)
         try:
             on_end = partial(self._end_follower, context, charge, plan, call)
             shared = await self._cache.share(plan, request, call, on_end, connection)
