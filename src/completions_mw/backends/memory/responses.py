@@ -9,7 +9,7 @@ from typing import Final
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.core.ports import CacheKey, Clock, FoundAnswer, PurgeFilter, StoreContents, StoredAnswer
 
-ENTRY_BYTES: Final = 750
+ENTRY_BYTES: Final = 700
 """Bytes that one entry takes beside its texts: the entry, its numbers, its places in the tables of the cache, and what the allocator cannot
 use between texts of other sizes. Measured: `test_response_bounds.py` checks it."""
 

@@ -1,6 +1,7 @@
 """The values of cached answers in Redis: written by this library, bound to their key, and checked before they are used. Never pickled."""
 
 import zlib
+from collections import OrderedDict
 from hashlib import blake2b
 from struct import Struct
 from typing import Final
@@ -18,6 +19,10 @@ _HEAD: Final = Struct(">BQIIII16s")
 _TEXTS_AT: Final = len(_MAGIC) + _HEAD.size
 VALUE_OVERHEAD: Final = _TEXTS_AT + 1024
 """Bytes that a value may have beyond the bytes of its answer: its head, the name of the target, and what zlib adds."""
+
+
+MAX_SOUND_VALUES: Final = 4096
+"""Number of checked values that are known."""
 
 
 class ForeignValueError(Exception):
@@ -41,13 +46,35 @@ def pack(digest: bytes, answer: StoredAnswer, ttl_ms: int, compress_above: int) 
     return _MAGIC + head + (zlib.compress(texts, 1) if is_compressed else texts)
 
 
-def unpack(digest: bytes, value: bytes, max_bytes: int) -> tuple[StoredAnswer, int]:
+class SoundValues:
+    """What tells apart the values that this process has checked, so that one which comes again is not parsed again.
+
+    Threads need no lock, since each call of the table is atomic.
+    """
+
+    __slots__ = ("_marks",)
+
+    def __init__(self) -> None:
+        self._marks: OrderedDict[tuple[object, ...], None] = OrderedDict()
+
+    def __contains__(self, mark: tuple[object, ...]) -> bool:
+        return mark in self._marks
+
+    def add(self, mark: tuple[object, ...]) -> None:
+        """Take in a value; of more than `MAX_SOUND_VALUES` the oldest is forgotten."""
+        self._marks[mark] = None
+        if len(self._marks) > MAX_SOUND_VALUES:
+            self._marks.popitem(last=False)
+
+
+def unpack(digest: bytes, value: bytes, max_bytes: int, sound: SoundValues) -> tuple[StoredAnswer, int]:
     """Return the answer in a value, and the milliseconds for which it was stored.
 
     Args:
         digest: digest of the key.
         value: the value.
         max_bytes: maximum of bytes of an answer.
+        sound: the values that were checked before.
 
     Raises:
         ForeignValueError: the value is not ours.
@@ -67,24 +94,29 @@ def unpack(digest: bytes, value: bytes, max_bytes: int) -> tuple[StoredAnswer, i
             raise ForeignValueError from None
     if len(texts) != size or checksum != _checksum(digest, texts):
         raise ForeignValueError
-    ends = [sum(lengths[: at + 1]) for at in range(len(lengths))]
-    body, chunks, usage, target = (texts[start:end] for start, end in zip((0, *ends), ends, strict=False))
-    return _checked(body, chunks, usage, target), ttl_ms
-
-
-def _checked(body: bytes, chunks: bytes, usage: bytes, target: bytes) -> StoredAnswer:
+    body, chunks, usage, _ = lengths
+    target_at = body + chunks + usage
+    # The lengths too, which the checksum, of the key and of all texts, does not cover.
+    mark = (checksum, *lengths)
     try:
-        answer = StoredAnswer.of(body, chunks, usage, target.decode())
-        whole = from_json(body)
-        *events, last_chunk, done = events_of(answer, include_usage=True)
-        # An answer without a stream has embeddings.
-        content = whole["choices" if chunks else "data"]
-        are_chunks = all(_is_list_of_objects(event.data["choices"]) for event in events)
-        if done is not DONE or not _is_list_of_objects(content) or not is_usage(last_chunk.data["usage"]) or not are_chunks:
-            raise ForeignValueError
+        answer = StoredAnswer(texts[:target_at], body, body + chunks, texts[target_at:].decode())
+        if mark not in sound:
+            _check(answer)
+            sound.add(mark)
     except (ValueError, KeyError, TypeError):
         raise ForeignValueError from None
-    return answer
+    return answer, ttl_ms
+
+
+def _check(answer: StoredAnswer) -> None:
+    """Check that the texts of an answer are what they are kept as."""
+    whole = from_json(answer.body)
+    *events, last_chunk, done = events_of(answer, include_usage=True)
+    # An answer without a stream has embeddings.
+    content = whole["choices" if answer.chunks else "data"]
+    are_chunks = all(_is_list_of_objects(event.data["choices"]) for event in events)
+    if done is not DONE or not _is_list_of_objects(content) or not is_usage(last_chunk.data["usage"]) or not are_chunks:
+        raise ForeignValueError
 
 
 def _is_list_of_objects(value: object) -> bool:

@@ -6,7 +6,7 @@ from logging import WARNING
 from typing import Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
-from completions_mw.backends.redis.answer_values import VALUE_OVERHEAD, ForeignValueError, pack, unpack
+from completions_mw.backends.redis.answer_values import VALUE_OVERHEAD, ForeignValueError, SoundValues, pack, unpack
 from completions_mw.backends.redis.scripts import Argument, Scripts, Session
 from completions_mw.core.ports import CacheKey, Claim, Clock, FoundAnswer, PurgeFilter, StoreContents, StoredAnswer
 from completions_mw.core.resilience.throttle import Throttle
@@ -40,6 +40,7 @@ class RedisResponses:
         self._flights = f"{namespace}:flight:".encode()
         self._compress_above = compress_above
         self._max_bytes = max_bytes
+        self._sound = SoundValues()
         self._monotonic = clock.monotonic
         self._log_lines = Throttle(LOG_SECONDS)
 
@@ -109,7 +110,7 @@ class RedisResponses:
 
     async def _found(self, key: CacheKey, value: bytes, left_ms: int) -> FoundAnswer | None:
         try:
-            answer, ttl_ms = unpack(key.digest, value, self._max_bytes)
+            answer, ttl_ms = unpack(key.digest, value, self._max_bytes, self._sound)
             if left_ms < 0:
                 # A value without an expiry was stored by somebody else's hand.
                 raise ForeignValueError
