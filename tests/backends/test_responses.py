@@ -226,6 +226,15 @@ def test_one_process_at_a_time_holds_the_lease(shared: RedisStore) -> None:
     assert shared.run(store.claim(key(), "you", 5000)).is_leased
 
 
+@pytest.mark.parametrize("words", [("SET", "somebody"), ("SET", "open"), ("LPUSH", "somebody")], ids=str)
+def test_a_lease_that_never_ends_is_nobodys(shared: RedisStore, words: tuple[str, str]) -> None:
+    shared.run(shared.store.claim(key(), "somebody", 5000))
+    [name] = shared.server.command("KEYS", "*")
+    shared.server.command("DEL", name)
+    shared.server.command(words[0], name, words[1])
+    assert shared.run(shared.store.claim(key(), "me", 5000)).is_leased
+
+
 def test_who_waits_is_given_the_answer(shared: RedisStore) -> None:
     shared.run(shared.store.claim(key(), "me", 5000))
     stored = put(shared)

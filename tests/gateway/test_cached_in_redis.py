@@ -89,7 +89,7 @@ def test_nobody_waits_for_another_process_for_ever(made: Made, kind: str, header
     gateway.send().read()
     [name] = redis_server.command("KEYS", "completions_mw:answer:*")
     gateway.call(gateway.gateway.cache.purge)
-    redis_server.command("SET", name.replace(name.rpartition(b":")[0], b"completions_mw:flight"), "somebody")
+    redis_server.command("SET", name.replace(name.rpartition(b":")[0], b"completions_mw:flight"), "somebody", "PX", 60_000)
     assert (gateway.send(headers=headers).cache, gateway.send(headers=headers).cache) == ("miss", "hit")
 
 

@@ -49,6 +49,11 @@ def openai(settings: Settings, name: str) -> OpenAISettings:
     return provider
 
 
+def test_a_crowd_waits_as_long_as_an_answer_may_take() -> None:
+    """Else all of it would call the upstream at the same moment, in which the answer of the first call is nearly there."""
+    assert Settings().cache.max_wait >= Settings().timeouts.total
+
+
 def test_nothing_needs_to_be_said() -> None:
     settings = Settings()
     assert settings.prefix == "/api/v1"

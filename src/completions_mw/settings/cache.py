@@ -39,8 +39,9 @@ class CacheSettings(SettingsModel):
     """Bytes above which an answer is compressed in Redis."""
     max_followers: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     """Requests that may wait in one process for the answer to an identical one. Further ones are sent to the upstream."""
-    max_wait: Seconds = 60.0
-    """Seconds for which a request waits for the answer to an identical one to begin. Then it is sent to the upstream."""
+    max_wait: Seconds = 600.0
+    """Seconds for which a request waits for the answer to an identical one to begin, which a whole answer does at its end. Then it is sent
+    to the upstream, as all that have waited so long; by default the time that an answer may take at all."""
     lease_ttl: Annotated[Seconds, Field(ge=1, le=300)] = 5.0
     """Seconds after which another process takes over from a dead one that was asking an upstream. Needs Redis."""
 

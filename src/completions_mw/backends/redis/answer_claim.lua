@@ -11,10 +11,12 @@ if type(value) == 'string' and value ~= '' then
     return {value, redis.call('PTTL', KEYS[1])}
 end
 local holder = redis.pcall('GET', KEYS[2])
-if holder == 'open' then
+-- A lease that never ends is nobody's.
+local is_ours = type(holder) == 'string' and redis.call('PTTL', KEYS[2]) >= 0
+if is_ours and holder == 'open' then
     return {'', 2}
 end
-if not holder or holder == ARGV[2] or type(holder) == 'table' then
+if not is_ours or holder == ARGV[2] then
     redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
     return {'', 1}
 end
