@@ -20,6 +20,10 @@ class _Limit(NamedTuple):
     amount: int
     header: tuple[str, str]
     """The header that shows the amount."""
+    remaining: str
+    """Name of the header that shows what is left."""
+    reset: str
+    """Name of the header that shows when the window ends."""
 
 
 class LimitHeaders:
@@ -32,8 +36,12 @@ class LimitHeaders:
     def __init__(self, limits: Iterable[tuple[Family, int]]) -> None:
         families: dict[Family, list[_Limit]] = {}
         for at, (family, amount) in enumerate(limits):
-            families.setdefault(family, []).append(_Limit(at, amount, (f"x-ratelimit-limit-{family}", str(amount))))
-        self._families = [(f"x-ratelimit-remaining-{family}", f"x-ratelimit-reset-{family}", of) for family, of in families.items()]
+            header = (f"x-ratelimit-limit-{family}", str(amount))
+            limit = _Limit(at, amount, header, f"x-ratelimit-remaining-{family}", f"x-ratelimit-reset-{family}")
+            families.setdefault(family, []).append(limit)
+        self._families = list(families.values())
+        self._only = [family[0] for family in self._families] if all(len(family) == 1 for family in self._families) else None
+        """The limits where no family has several; else which ones are shown depends on their use."""
 
     def of(self, admission: Admission) -> Headers:
         """Return the headers of an answer.
@@ -43,10 +51,9 @@ class LimitHeaders:
         """
         used, reset_ms = admission.used, admission.reset_ms
         headers: list[tuple[str, str]] = []
-        for remaining, reset, limits in self._families:
-            at, amount, header = limits[0] if len(limits) == 1 else _closest(limits, admission)
+        for at, amount, header, remaining, reset in self._only or [_closest(family, admission) for family in self._families]:
             left = amount - used[at]
-            headers += (header, (remaining, str(left) if left > 0 else "0"), (reset, go_duration(reset_ms[at])))
+            headers += header, (remaining, str(left) if left > 0 else "0"), (reset, go_duration(reset_ms[at]))
         return tuple(headers)
 
 
