@@ -87,6 +87,26 @@ def test_many_threads_start_one_thread(blocking: BlockingBackground) -> None:
     assert len(upkeep_threads()) == 1
 
 
+def test_a_request_that_is_killed_as_the_thread_starts_stops_no_work(
+    blocking: BlockingBackground, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As gevent kills a greenlet, which waits until the thread has started."""
+    start = threading.Thread.start
+
+    def start_and_be_killed(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    one, two = Beats(), Beats()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(threading.Thread, "start", start_and_be_killed)
+        blocking.keep(SOON, one.beat)
+    blocking.keep(SOON, two.beat)
+    one.wait(2)
+    two.wait(2)
+    assert lines(caplog) == []
+
+
 def test_blocking_work_that_fails_goes_on(blocking: BlockingBackground, caplog: pytest.LogCaptureFixture) -> None:
     beats = Beats()
     blocking.keep(SOON, beats.fail)

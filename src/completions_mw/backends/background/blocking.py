@@ -81,11 +81,13 @@ class PeriodicThread:
         with self._changed:
             if work in self._works or self._stopped:
                 return
-            if not self._works and not self._start(work):
-                return
+            is_first = not self._works
             self._works[work] = RepeatedWork(work)
             self._due[work] = SYSTEM_CLOCK.monotonic() + interval, interval
             self._changed.notify()
+            if is_first:
+                # Last, because a greenlet may be killed while it waits for the thread that it has started.
+                self._start(work)
 
     def stop(self) -> None:
         """Let the thread end after the work under way."""
@@ -98,15 +100,15 @@ class PeriodicThread:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(JOIN_SECONDS)
 
-    def _start(self, work: Work) -> bool:
+    def _start(self, work: Work) -> None:
+        _started.threads.add(self)
         try:
             self._thread.start()
         except RuntimeError as error:
             # Too many threads: no reason to fail a request, and the next request tries again.
+            del self._works[work], self._due[work]
+            _started.threads.discard(self)
             log_failure(work, error)
-            return False
-        _started.threads.add(self)
-        return True
 
     def _run(self) -> None:
         while (work := self._next()) is not None:

@@ -111,7 +111,11 @@ class Maintenance:
     async def settle_deferred(self) -> None:
         """Settle the streams that the garbage collector found."""
         while self._deferred:
-            end = self._deferred.popleft()
+            try:
+                end = self._deferred.popleft()
+            except IndexError:
+                # The tick of another event loop has taken the last one.
+                return
             await end()
 
     async def tick(self) -> None:
