@@ -10,7 +10,6 @@ from completions_mw.blocking import iterate, run_sync
 from tests.support.charging import Charging
 
 CALLER = Caller("ada", limits=Limits(tokens="10000/hour", concurrency=2), budget=Budget(usd=Decimal("10"), period="total"))
-ONLY_REQUESTS = Caller("eve", limits=Limits(requests="10/hour"))
 
 
 class Model:
