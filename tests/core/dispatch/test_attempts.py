@@ -9,7 +9,7 @@ from completions_mw import GatewayError, InvalidRequestError, RateLimitError
 from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.errors import ClientDisconnectedError, ServiceUnavailableError
 from completions_mw.http import Headers
-from tests.core.dispatch.bench import Bench, late, refused, unreachable
+from tests.core.dispatch.offline import Bench, late, refused, unreachable
 
 PASSING = [408, 409, 425, 429, 500, 502, 503, 529]
 

@@ -4,7 +4,7 @@ import pytest
 
 from completions_mw.core.answers.finish_reasons import interrupted_error
 from completions_mw.errors import UpstreamError
-from tests.core.dispatch.bench import Bench, refused
+from tests.core.dispatch.offline import Bench, refused
 
 
 def hedged(*targets: str, measured: int = 20) -> Bench:
