@@ -67,7 +67,7 @@ class Notes(Observer):
         self.events.append(f"{event} {details['target']}")
 
 
-class Bench:
+class Offline:
     """The attempts of requests for a model whose targets end as the test says, and take no time.
 
     Args:
@@ -94,7 +94,7 @@ class Bench:
         self.context = RequestContext(self.time.clock())
         return self.context
 
-    def ends(self, name: str, *outcomes: GatewayError | None) -> "Bench":
+    def ends(self, name: str, *outcomes: GatewayError | None) -> "Offline":
         """Let a target end so, one request after another, and then answer."""
         self.outcomes[name] = list(outcomes)
         return self
