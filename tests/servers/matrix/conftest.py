@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,11 +48,15 @@ def packages(request: pytest.FixtureRequest) -> Path:
     """A folder with the packages of the guests, which stays for further runs."""
     assert request.config.cache is not None
     folder: Path = request.config.cache.mkdir("matrix")
-    installed = folder / "installed.json"
-    if not installed.exists() or json.loads(installed.read_text()) != list(PACKAGES):
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(folder), *PACKAGES], check=True)
-        installed.write_text(json.dumps(PACKAGES))
-    return folder
+    place = folder / sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            new = Path(name, "packages")
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(new), *PACKAGES], check=True)
+            # Another worker may have been quicker.
+            with contextlib.suppress(OSError):
+                new.rename(place)
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.servers.kinds import ASGI, CHEROOT, GRANIAN, GUNICORN_GTHREAD, HYPERCORN, UVICORN_HTTPTOOLS, WAITRESS, WERKZEUG, WSGI, Kind
+from tests.servers.kinds import (
+    ASGI,
+    CHEROOT,
+    GRANIAN,
+    GUNICORN_GTHREAD,
+    HYPERCORN,
+    UVICORN_HTTPTOOLS,
+    WAITRESS,
+    WERKZEUG,
+    WSGI,
+    Kind,
+    gunicorn,
+)
 from tests.servers.matrix import apache
 
 PACKAGES: Final = (
@@ -21,6 +33,7 @@ PACKAGES: Final = (
     "quart",
     "sanic",
     "twisted",
+    "uvicorn-worker",
 )
 """What they need beside the packages of the tests."""
 
@@ -84,11 +97,13 @@ UWSGI_HTTP = Kind(
         *("--need-app", "--die-on-term", "--disable-logging", "--http-keepalive", "--http-auto-chunked", "--http-chunked-input"),
     ),
 )
+GUNICORN_ASGI = gunicorn("gunicorn-asgi", "-k", "asgi", app=ASGI)
+GUNICORN_UVICORN = gunicorn("gunicorn-uvicorn-worker", "-k", "uvicorn_worker.UvicornWorker", app=ASGI)
 BJOERN = _coded("bjoern", IMPORT + "import bjoern; bjoern.run(app, '127.0.0.1', {port})")
 MOD_WSGI = _coded("mod_wsgi", f"from {apache.__name__} import run; run({{port}})")
 
 GUESTS = (
-    *map(Guest, (GUNICORN_GTHREAD, UVICORN_HTTPTOOLS, HYPERCORN, GRANIAN)),
+    *map(Guest, (GUNICORN_GTHREAD, GUNICORN_ASGI, GUNICORN_UVICORN, UVICORN_HTTPTOOLS, HYPERCORN, GRANIAN)),
     *(Guest(kind, SEES_LATE) for kind in (GRANIAN_WSGI, WAITRESS, CHEROOT, WERKZEUG, GEVENT_PYWSGI)),
     Guest(EVENTLET_WSGI, SEES_LATE | NO_CHUNKS),
     Guest(TWISTED, SEES_LATE | NO_CHUNKS | TAKES_ALL | NO_STOP),

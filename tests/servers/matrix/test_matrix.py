@@ -120,6 +120,9 @@ def test_wrong_key_with_a_large_body(served: Served) -> None:
 
 
 def test_verbs(served: Served) -> None:
+    """HEAD is refused without a body, OPTIONS is for the host."""
+    with RawClient(served.port, timeout=PATIENCE) as client:
+        assert client.exchange(head("content-length: 0", method="OPTIONS")).status < 500
     with RawClient(served.port, timeout=PATIENCE) as client:
         client.send(head("content-length: 0", method="HEAD"))
         first = client.read_head()
