@@ -2,8 +2,11 @@
 
 import gc
 import json
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
@@ -176,6 +179,29 @@ def test_a_large_stream_cannot_be_joined_late(made: Made) -> None:
     assert check_stream(b"".join(began) + leader.read()).texts[0].endswith("x1")
     assert check_stream(late.read()).texts[0].endswith("x2")
     early.close()
+
+
+def test_a_stream_that_is_too_large_is_asked_for_once_more_by_all_who_want_it_whole(made: Made) -> None:
+    gates, numbers = [threading.Event(), threading.Event()], count()
+
+    def model(_: object) -> Iterator[str]:
+        number = next(numbers)
+        yield "x" * 1000
+        assert gates[number].wait(30), "nobody opened the gate"
+        yield from ["x" * 1000] * 20
+        yield str(number)
+
+    gateway = made(model, cache={"when": "always", "max_entry_bytes": 5000})
+    # It may fall behind those who do not read what they wait for, and be ended.
+    leader = gateway.send(stream=True)
+    others = [gateway.later() for _ in range(8)]
+    gateway.wait_for_requests(9)
+    gates[0].set()
+    gateway.wait_for_requests(8)
+    gates[1].set()
+    assert {other.result().text[-2:] for other in others} == {"x1"}
+    assert sorted(other.result().cache or "" for other in others) == ["coalesced"] * 7 + ["miss"]
+    leader.close()
 
 
 @pytest.mark.soak

@@ -27,6 +27,8 @@ CacheStatus = Literal["hit", "miss", "coalesced", "bypass"]
 """Value of the response header `x-cache`."""
 WATCH_SECONDS: Final = 1.0
 """Seconds between two looks at the connection of a client that waits for the call of another one in a thread."""
+WHOLE: Final = b"whole"
+"""What the key of a flight ends with that no stream begins."""
 RENEWALS_PER_LEASE: Final = 3
 """Number of times that a lease is renewed within its lifetime."""
 
@@ -154,8 +156,9 @@ class ResponseCache:
         deadline = self._clock.monotonic() + self.max_wait
         # A new answer was asked for, and a flight may have begun long before; or a sooner one than others want.
         alone = plan.control.no_cache or call.has_deadline
+        key = plan.key.digest
         while True:
-            seat = self._single_flight.board(plan.key.digest, lambda: call, plan.policy.max_bytes, alone=alone)
+            seat = self._single_flight.board(key, lambda: call, plan.policy.max_bytes, alone=alone)
             flight, is_staying = seat.flight, False
             if seat.is_leader and connection is not None:
                 connection.flight = flight
@@ -178,8 +181,9 @@ class ResponseCache:
                             ),
                             is_own,
                         )
-                # The wait was too long, or the answer is too large to be kept: another call gives it.
-                alone = flight.error is None
+                if flight.error is None:
+                    # The stream was too large to be kept: all who want it whole share another call. Or the wait was too long.
+                    key, alone = (key + WHOLE, False) if has_begun else (key, True)
             finally:
                 if not is_staying:
                     await self._single_flight.leave(seat)
