@@ -43,8 +43,8 @@ def test_a_prompt_has_no_more_tokens_than_bytes(contents: list[Any], fields: dic
 
 
 def test_media_count_with_what_they_may_cost_at_the_dearest_model() -> None:
-    sound = {"type": "input_audio", "input_audio": {"data": "AAAA" * 500, "format": "mp3"}}
-    chat = validate({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "what is this"}, IMAGE, sound]}]})
+    audio = {"type": "input_audio", "input_audio": {"data": "AAAA" * 500, "format": "mp3"}}
+    chat = validate({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "what is this"}, IMAGE, audio]}]})
     found = estimate_request(chat, MOST, (rules_of("gpt-4o"), rules_of("gpt-4o-mini")))
     assert found.prompt_bound == EMPTY + len("what is this") + 2833 + 8 * 5667 + 2 * 10
     assert found.prompt == -(-(EMPTY + len("what is this")) // 4) + LIKELY_TOKENS + 2 * 10

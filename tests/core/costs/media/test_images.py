@@ -99,8 +99,8 @@ def test_parts(part: dict[str, Any], expected: tuple[int, int]) -> None:
 
 def test_what_the_settings_say_counts_instead() -> None:
     rules = rules_of("gpt-4o", image_tokens=7, second_tokens=3, file_tokens=5)
-    sound = {"type": "input_audio", "input_audio": {"data": "A" * 8000, "format": "mp3"}}
-    assert [media_tokens([part], [rules]).bound for part in (image(DATA), sound, PARTS["file"][0])] == [7, 3 * 6, 5]
+    audio = {"type": "input_audio", "input_audio": {"data": "A" * 8000, "format": "mp3"}}
+    assert [media_tokens([part], [rules]).bound for part in (image(DATA), audio, PARTS["file"][0])] == [7, 3 * 6, 5]
 
 
 def test_images_are_measured_in_a_bounded_number_of_reads() -> None:

@@ -4,7 +4,7 @@ rules.py        `MediaRules`: what the parts of a prompt cost at one model
 families.py     the rules of OpenAI's model families, and of all other models
 images.py       tokens of an image, by its size and detail: tiles or patches
 image_sizes.py  width and height of an image, from the head of its file
-sounds.py       seconds of audio, from its file
+audio.py        seconds of audio, from its file
 base64_data.py  reads parts of base64 data without decoding all of it
 """
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
+from completions_mw.core.costs.media.audio import seconds_of
 from completions_mw.core.costs.media.base64_data import Base64Data, Reads
 from completions_mw.core.costs.media.image_sizes import ImageSize, image_size
 from completions_mw.core.costs.media.images import ImageRule
-from completions_mw.core.costs.media.sounds import seconds_of
 
 MAX_READS: Final = 10_000
-"""Reads in which all images and sounds of a prompt are measured: a few milliseconds. An image of a camera needs a few dozen."""
+"""Reads in which all images and audio of a prompt are measured: a few milliseconds. An image of a camera needs a few dozen."""
 LIKELY_TOKENS: Final = 2048
 """Likely tokens of an image, audio or a file whose size is not known."""
 

@@ -1,4 +1,4 @@
-"""A sound is no longer than its file allows, whatever its header says."""
+"""Audio is no longer than its file allows, whatever its header says."""
 
 import io
 import struct
@@ -8,8 +8,8 @@ from base64 import b64encode
 import pytest
 
 from completions_mw.core.costs.media import media_tokens, rules_of
+from completions_mw.core.costs.media.audio import seconds_of
 from completions_mw.core.costs.media.base64_data import Base64Data
-from completions_mw.core.costs.media.sounds import seconds_of
 
 
 def wav(seconds: int, rate: int = 16_000, channels: int = 1, width: int = 2) -> bytes:
