@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
-from completions_mw.backends.memory.key_cache import CachedKeys, Found
+from completions_mw.backends.memory.key_cache import CachedKeys
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import KeyRecord, KeyStore, SecretRecord, StoreError
+from completions_mw.core.ports import FoundKey, KeyRecord, KeyStore, SecretRecord, StoreError
 from tests.support.fake_clock import FakeClock
 
 
@@ -19,17 +19,17 @@ class Notebook(KeyStore):
     """Keys in a dict, which counts how often it is asked, and fails or is overtaken on demand."""
 
     def __init__(self) -> None:
-        self.keys: dict[bytes, Found] = {}
+        self.keys: dict[bytes, FoundKey] = {}
         self.asked = 0
         self.meanwhile: Callable[[], object] = lambda: None
 
-    async def find(self, digest: bytes) -> Found | None:
+    async def find(self, digest: bytes) -> FoundKey | None:
         self.asked += 1
         found = self.keys.get(digest)
         self.meanwhile()
         return found
 
-    async def insert(self, keys: Sequence[Found]) -> None:
+    async def insert(self, keys: Sequence[FoundKey]) -> None:
         self.keys |= {secret.digest: (key, secret) for key, secret in keys}
 
     async def change(self, id: str, change: Callable[[KeyRecord], KeyRecord]) -> KeyRecord | None:
@@ -68,7 +68,7 @@ def cached(notebook: Notebook, time: FakeClock) -> CachedKeys:
 
 
 @pytest.mark.parametrize("found", [FOUND, None], ids=["known", "unknown"])
-def test_a_look_up_is_believed_for_its_age(cached: CachedKeys, notebook: Notebook, time: FakeClock, found: Found | None) -> None:
+def test_a_look_up_is_believed_for_its_age(cached: CachedKeys, notebook: Notebook, time: FakeClock, found: FoundKey | None) -> None:
     if found:
         run_sync(notebook.insert([found]))
     assert [run_sync(cached.find(DIGEST)) for _ in range(3)] == [found] * 3

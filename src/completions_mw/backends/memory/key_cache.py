@@ -7,14 +7,11 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from completions_mw.backends.ownership import PerProcess
-from completions_mw.core.ports import Clock, KeyRecord, KeyStore, SecretRecord
-
-Found = tuple[KeyRecord, SecretRecord]
-"""A key, and the secret by which the key was found."""
+from completions_mw.core.ports import Clock, FoundKey, KeyRecord, KeyStore, SecretRecord
 
 
 class _CachedLookup(NamedTuple):
-    found: Found | None
+    found: FoundKey | None
     until: float
     """Monotonic time in seconds at which the entry expires."""
 
@@ -45,10 +42,15 @@ class CachedKeys(PerProcess):
         self._lock = Lock()
         self._writes = 0
 
-    async def find(self, digest: bytes) -> Found | None:
+    async def find(self, digest: bytes) -> FoundKey | None:
         now = self._clock.monotonic()
+        entry: _CachedLookup | None
         with self._lock:
-            entry = self._known.get(digest) or self._unknown.get(digest)
+            try:
+                # Half of the calls that `get` makes.
+                entry = self._known[digest]
+            except KeyError:
+                entry = self._unknown.get(digest)
             writes = self._writes
         if entry is not None and now < entry.until:
             return entry.found
@@ -57,7 +59,7 @@ class CachedKeys(PerProcess):
         self._remember(digest, _CachedLookup(found, now + self._age), writes)
         return found
 
-    async def insert(self, keys: Sequence[Found]) -> None:
+    async def insert(self, keys: Sequence[FoundKey]) -> None:
         try:
             await self._store.insert(keys)
         finally:

@@ -8,7 +8,7 @@ from typing import Final
 from completions_mw.core.context import RequestContext
 from completions_mw.core.hooks import uncallable_reason
 from completions_mw.core.keys.caller import Caller, CallerLike, to_caller
-from completions_mw.core.keys.owners import Owner, digest_of, stored_owner
+from completions_mw.core.keys.owners import Owner, StoredOwners, digest_of
 from completions_mw.core.keys.secrets import is_own_form
 from completions_mw.core.ports import Clock, KeyFinder
 from completions_mw.core.validation.headers import RequestHeaders
@@ -43,6 +43,7 @@ class Authenticator:
     ) -> None:
         self._owners = owners
         self._stored = stored
+        self._stored_owners = StoredOwners()
         self._clock = clock
         self._hook = hook
         if hook is not None and (fault := uncallable_reason(hook)):
@@ -85,7 +86,7 @@ class Authenticator:
         digest = digest_of(token)
         owner = self._owners.get(digest)
         if owner is None and self._stored is not None and (found := await self._stored.find(digest)) is not None:
-            owner = stored_owner(*found)
+            owner = self._stored_owners.of(digest, found)
         if owner is None or owner.disabled or (owner.expires_at is not None and owner.expires_at <= self._clock.time()):
             return None
         return owner.caller

@@ -1,12 +1,17 @@
 """Owners of keys, which are known by the SHA-256 of their secrets: those of the settings, and those of the database."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from completions_mw.core.keys.caller import Caller
-from completions_mw.core.ports import KeyRecord, SecretRecord
+from completions_mw.core.ports import FoundKey, KeyRecord, SecretRecord
 from completions_mw.settings import KeySettings
+
+MAX_STORED_OWNERS: Final = 10_000
+"""Number of owners that are kept; of more, the one that was made first is made again."""
 
 
 def digest_of(token: str) -> bytes:
@@ -29,14 +34,32 @@ def owners_of(keys: Mapping[str, KeySettings]) -> dict[bytes, Owner]:
     return {bytes.fromhex(key.secret_sha256): _owner(id, key) for id, key in keys.items()}
 
 
-def stored_owner(key: KeyRecord, secret: SecretRecord) -> Owner:
-    """Return the owner of a stored key that was found by one of its secrets."""
-    caller = Caller(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
-    ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
-    return Owner(caller, key.disabled, min(ends, default=None))
+class StoredOwners:
+    """Owners of stored keys: made once, as long as the store gives the same record of a key, since a caller is checked as it is made."""
+
+    def __init__(self) -> None:
+        # Each call of the table is atomic, so that threads need no lock.
+        self._owners: OrderedDict[bytes, tuple[FoundKey, Owner]] = OrderedDict()
+
+    def of(self, digest: bytes, found: FoundKey) -> Owner:
+        """Return the owner of a key that was found by the secret with this SHA-256."""
+        known = self._owners.get(digest)
+        if known is not None and known[0] is found:
+            return known[1]
+        owner = _stored_owner(*found)
+        self._owners[digest] = found, owner
+        if len(self._owners) > MAX_STORED_OWNERS:
+            self._owners.popitem(last=False)
+        return owner
 
 
 def _owner(id: str, key: KeySettings) -> Owner:
     models = None if key.models is None else frozenset(key.models)
     caller = Caller(id, key.tenant or "", models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
     return Owner(caller, key.disabled, key.expires_at.timestamp() if key.expires_at else None)
+
+
+def _stored_owner(key: KeyRecord, secret: SecretRecord) -> Owner:
+    caller = Caller(key.id, key.tenant, key.models, key.metadata, key.limits, key.budget, key.max_cost, scope="key")
+    ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
+    return Owner(caller, key.disabled, min(ends, default=None))

@@ -22,7 +22,7 @@ from completions_mw.core.ports.background import Background, Stopping, Watched
 from completions_mw.core.ports.clock import Clock
 from completions_mw.core.ports.failures import StoreBrokenError, StoreError, StoreOverloadedError, StoreRefusalError, StoreTimeoutError
 from completions_mw.core.ports.flights import Flights, Steps
-from completions_mw.core.ports.keys import KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
+from completions_mw.core.ports.keys import FoundKey, KeyExistsError, KeyFinder, KeyRecord, KeyStore, SecretRecord
 from completions_mw.core.ports.ledger import (
     THRESHOLDS,
     Account,
@@ -68,6 +68,7 @@ __all__ = [
     "FlightLeases",
     "Flights",
     "FoundAnswer",
+    "FoundKey",
     "KeyExistsError",
     "KeyFinder",
     "KeyRecord",

@@ -46,6 +46,10 @@ class KeyRecord:
     """Public ids of the key's secrets, the newest first."""
 
 
+FoundKey = tuple[KeyRecord, SecretRecord]
+"""A stored key, and the secret by which it was found."""
+
+
 class KeyExistsError(ValueError):
     """A key with the same id or secret is stored already."""
 
@@ -56,7 +60,7 @@ class KeyExistsError(ValueError):
 class KeyFinder(Protocol):
     """Looks up keys by their secrets."""
 
-    async def find(self, digest: bytes) -> tuple[KeyRecord, SecretRecord] | None:
+    async def find(self, digest: bytes) -> FoundKey | None:
         """Return the key whose secret has this SHA-256, also a disabled or expired one; None if there is no such key.
 
         Raises:
