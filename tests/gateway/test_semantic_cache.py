@@ -86,6 +86,18 @@ def test_what_the_app_finds_is_an_answer_or_a_miss() -> None:
                 assert usage == {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3} or not is_hit
 
 
+@pytest.mark.parametrize("charge_hits", [False, True])
+def test_what_the_app_finds_has_the_price_of_the_model(charge_hits: bool) -> None:
+    finding = Finding()
+    model = {"cache": {"enabled": True, "charge_hits": charge_hits}, "prices": {"input": "1", "output": "1"}}
+    options = {"semantic_cache": finding}
+    with CachedGateway("blocking", {"m": HeldModel()}, options, models={"m": model}, stores={"ledger": "memory://"}) as gateway:
+        finding.found = SIMILAR | {"usage": {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}}
+        assert gateway.send().cache == "hit"
+        [row] = gateway.gateway.usage()
+        assert (row.cost_nano, row.saved_nano) == ((7000, 0) if charge_hits else (0, 7000))
+
+
 def test_a_semantic_cache_needs_caching_and_fits_its_gateway() -> None:
     with pytest.raises(ConfigurationError, match=r"^semantic_cache: needs `enabled`"):
         Gateway(Settings(), models={"m": HeldModel()}, semantic_cache=Similar())

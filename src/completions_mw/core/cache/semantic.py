@@ -16,7 +16,7 @@ from completions_mw.core.validation.request import Chat
 from completions_mw.providers.base import Completion
 from completions_mw.schemas import ChatCompletion, ChatRequest
 
-TARGET_NAME: Final = "cache/semantic"
+SEMANTIC_TARGET: Final = "cache/semantic"
 """Name of the target in logs and in the ledger."""
 
 
@@ -64,7 +64,7 @@ class GuardedSemanticCache:
                 found = await found
             if found is None:
                 return None
-            return whole_answer(_completed(found, chat, int(context.clock.time())), chat, TARGET_NAME)
+            return whole_answer(_completed(found, chat, int(context.clock.time())), chat, SEMANTIC_TARGET)
         except Exception as error:
             log_exception("hook_failed", error, debug=context.debug, hook="semantic_cache", request_id=context.id)
             return None

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from completions_mw.core.budgets.budgets import AppliedBudget
+from completions_mw.core.cache.semantic import SEMANTIC_TARGET
 from completions_mw.core.charging.used import Bill, UsedTokens
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs.prices import FREE, Price, cost, tokens_of
@@ -207,6 +208,9 @@ class Charge:
         return Tokens(*map(sum, zip(*[bill.tokens for bill in bills], strict=True))), amount
 
     def _price(self, target: str | None) -> Price:
+        if target == SEMANTIC_TARGET:
+            # Without the host app's cache, the first target would most likely have answered.
+            target = self.model.targets[0].name
         return self.model.prices.get(target or "", FREE)
 
 
