@@ -54,6 +54,11 @@ def test_a_crowd_waits_as_long_as_an_answer_may_take() -> None:
     assert Settings().cache.max_wait >= Settings().timeouts.total
 
 
+@pytest.mark.parametrize("ttl", [0.001, 604_800, 31_536_000])
+def test_an_answer_may_be_kept_for_a_year(ttl: float) -> None:
+    assert Settings(cache={"ttl": ttl}, models={"m": {"cache": {"ttl": ttl}}}).cache.ttl == ttl
+
+
 def test_nothing_needs_to_be_said() -> None:
     settings = Settings()
     assert settings.prefix == "/api/v1"

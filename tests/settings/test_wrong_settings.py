@@ -262,6 +262,8 @@ def test_nothing_is_said_of_quotes_where_they_would_not_help(wrong: dict[str, An
         ({"when": "sometimes"}, "cache.when: should be"),
         ({"scope": "user"}, "cache.scope: should be"),
         ({"ttl": 0}, "cache.ttl: should be"),
+        ({"ttl": 0.0009}, "cache.ttl: should be"),
+        ({"ttl": 31_536_001}, "cache.ttl: should be"),
         ({"memory_bytes": -1}, "cache.memory_bytes: should be"),
         ({"enable": True}, "cache.enable: is not a field here; did you mean `enabled`?"),
         ("redis://cache.test", "cache: should be a table"),

@@ -5,13 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from completions_mw.settings.base import SettingsModel
-from completions_mw.settings.types import Count, Interval, Seconds
+from completions_mw.settings.types import Count, Interval, LifeTime, Seconds
 
 When = Literal["deterministic", "always", "asked"]
 """Requests that are cached: those with temperature 0 or a seed, all, or those whose client asks by `Cache-Control: max-age`."""
 Scope = Literal["tenant", "key", "global"]
 """Who shares answers: the callers of a tenant, each key or caller only with itself, or all callers."""
-LifeTime = Annotated[Seconds, Field(le=31_536_000)]
 
 
 class CacheSettings(SettingsModel):

@@ -134,6 +134,8 @@ Depth = Annotated[_Integer, Field(ge=1, le=200)]
 Timestamp = Annotated[_Integer, Field(ge=0, le=2**53)]
 """Seconds since 1970."""
 Seconds = Annotated[_Number, Field(gt=0, le=86_400)]
+LifeTime = Annotated[_Number, Field(ge=0.001, le=31_536_000)]
+"""Seconds from a millisecond, in which stores count, to a year."""
 Interval = Annotated[_Number, Field(ge=0, le=300)]
 """Seconds, or 0 for never."""
 Share = Annotated[_Number, Field(gt=0, le=1)]
