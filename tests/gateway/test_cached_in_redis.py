@@ -105,6 +105,20 @@ def test_a_lease_is_renewed(made: Made, kind: str, redis_server: RedisServer) ->
     assert leases(redis_server) == []
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_stream_that_everybody_leaves_gives_its_lease_back(made: Made, kind: str, pieces: int, redis_server: RedisServer) -> None:
+    model = HeldModel(held=pieces)
+    one, other = (made(each, redis_server, model) for each in (kind, kind))
+    leader, follower = one.send(stream=True), one.send(stream=True)
+    for reply in (leader, follower):
+        for _ in range(pieces):
+            next(reply.pieces)
+        reply.close()
+    assert leases(redis_server) == []
+    model.release()
+    assert [gateway.send().cache for gateway in (other, one)] == ["miss", "hit"]
+
+
 def test_the_lease_of_a_dropped_stream_expires(made: Made, redis_server: RedisServer) -> None:
     gateway = made("blocking", redis_server, model := HeldModel(held=1), lease_ttl=1)
     leader = gateway.send(stream=True)

@@ -254,10 +254,13 @@ class Flight:
     async def _shut(self) -> None:
         if not self._is_shut:
             self._is_shut = True
-            if self._stream is not None:
-                await self._stream.aclose()
-            else:
-                await self._call.failed()
+            try:
+                if not self.is_over:
+                    # First, since a stream may be read to its end although nobody waits for it.
+                    await self._call.failed()
+            finally:
+                if self._stream is not None:
+                    await self._stream.aclose()
             self.is_over = True
 
 
