@@ -37,7 +37,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 PRICES = {"prices": {"input": "1000", "output": "2000"}, "max_output_tokens": 100}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "cache": {"enabled": True, "when": "always"},
     "providers": {
         "local": {"api": "echo"},
@@ -57,6 +57,7 @@ SETTINGS = {
     "stores": {"ledger": "memory://", "ledger_timeout": 20},
     "unknown_params": "ignore",
 }
+UNCOUNTED = SETTINGS | {"stores": {}, "keys": {name: {**key, "budget": None} for name, key in SETTINGS["keys"].items()}}
 BODIES: list[tuple[str, dict[str, Any]]] = [
     *((CHAT, {"model": name, "messages": HELLO}) for name in ("m", "charged", "same", "asked", "plain", "echo", "vectors", "none")),
     *(
@@ -99,14 +100,16 @@ class Asked:
 
     Args:
         reads: whether each body is spelled in another way, so that none is known and all are read.
+        has_ledger: whether every request is counted; else only those of keys and models with rules are.
     """
 
-    def __init__(self, *, reads: bool) -> None:
+    def __init__(self, *, reads: bool, has_ledger: bool) -> None:
         self._reads = reads
+        self._has_ledger = has_ledger
         self._count = 0
         functions = {name: HeldModel(usage=USAGE) for name in ("m", "charged", "same", "asked", "plain")}
         self.models = functions
-        self.gateway = Gateway(Settings.from_mapping(SETTINGS), models=functions)
+        self.gateway = Gateway(Settings.from_mapping(SETTINGS if has_ledger else UNCOUNTED), models=functions)
 
     def send(self, path: str, key: str, headers: tuple[tuple[str, str], ...], fields: dict[str, Any]) -> tuple[Any, ...]:
         """Send a request; return what can be known of its answer before it is given."""
@@ -122,9 +125,12 @@ class Asked:
 
     def books(self) -> tuple[Any, ...]:
         """Return what is written down."""
+        stats = self.gateway.cache.stats()[:4]
+        if not self._has_ledger:
+            return stats
         balances = [self.gateway.balances(name, "key") for name in ("poor", "dear")]
         moved = [[(one.spent, one.reserved, one.limit) for one in found] for found in balances]
-        return self.gateway.usage("key"), self.gateway.usage("model"), moved, self.gateway.cache.stats()[:4]
+        return self.gateway.usage("key"), self.gateway.usage("model"), moved, stats
 
 
 @pytest.fixture
@@ -144,8 +150,12 @@ def lines() -> Iterator[list[dict[str, Any]]]:
     access_log.setLevel(level)
 
 
-def test_known_bodies_and_read_ones_are_treated_alike(lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    known, read, parsed = Asked(reads=False), Asked(reads=True), Counter[bool]()
+@pytest.mark.parametrize("has_ledger", [True, False])
+def test_known_bodies_and_read_ones_are_treated_alike(
+    lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, has_ledger: bool
+) -> None:
+    known, read = (Asked(reads=reads, has_ledger=has_ledger) for reads in (False, True))
+    parsed: Counter[bool] = Counter()
     rng = random.Random(9)
 
     def parse(body: bytes, bounds: Any) -> dict[str, Any]:
@@ -168,3 +178,19 @@ def test_known_bodies_and_read_ones_are_treated_alike(lines: list[dict[str, Any]
         assert known.books() == read.books()
         assert [model.calls for model in known.models.values()] == [model.calls for model in read.models.values()]
     assert parsed[True] - parsed[False] >= 60, "so many bodies were known"
+
+
+def test_what_is_free_to_one_caller_is_refused_to_others_of_its_tenant() -> None:
+    rules: dict[str, dict[str, Any]] = {"ada": {}, "eve": {"models": ["other"]}, "few": {"limits": {"requests": "1/day"}}}
+    keys = {name: {"secret": SECRETS[name], "tenant": "acme", **rule} for name, rule in rules.items()}
+    settings = {"cache": {"enabled": True, "when": "always"}, "models": {name: {"cache": {"enabled": True}} for name in ("m", "other")}}
+    body = json.dumps({"model": "m", "messages": HELLO}).encode()
+    models = {name: HeldModel(usage=USAGE) for name in ("m", "other")}
+    with Gateway(Settings.from_mapping({**settings, "keys": keys}), models=models) as gateway:
+
+        def statuses(name: str) -> list[int]:
+            headers = (("content-type", "application/json"), *bearer(SECRETS[name]))
+            return [gateway.handle(Request("POST", CHAT, headers, body)).status for _ in range(4)]
+
+        assert [statuses(name) for name in ("ada", "eve", "few", "ada")] == [[200] * 4, [404] * 4, [200, 429, 429, 429], [200] * 4]
+    assert models["m"].calls == 1

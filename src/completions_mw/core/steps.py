@@ -6,6 +6,7 @@ from functools import partial
 from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import CacheControl
+from completions_mw.core.cache.known import FreeRecall
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
@@ -151,10 +152,17 @@ class Steps:
     ) -> Awaitable[StoredAnswer | None]:
         """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
         assert self._cached_answers is not None
+        free = known.free
+        if free is not None and free.caller is caller and free.control is control:
+            context.model, context.stream = known.model, known.stream
+            return self._cached_answers.recall(context, None, free.plan)
         model = self._catalog.resolve(known.model, caller)
         context.model, context.stream = model.name, known.stream
         charge = self._charges.open(context, caller, model, lambda *_: known.estimate)
-        return self._cached_answers.recall(context, known, caller, charge, control)
+        plan = self._cached_answers.foresee(known, caller, charge, control)
+        if charge is None:
+            known.free = FreeRecall(caller, control, plan)
+        return self._cached_answers.recall(context, charge, plan)
 
     async def explain(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, control: CacheControl) -> Explanation:
         """Return what would happen to a request. No target is asked, and nothing is counted, charged or logged.

@@ -3,8 +3,9 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.key import content_of
 from completions_mw.core.cache.scopes import Sharing, sharing_label
 from completions_mw.core.costs.tokens import TokenEstimate
@@ -13,13 +14,27 @@ from completions_mw.core.ports import Flights
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.settings.types import ModelKind
 
+if TYPE_CHECKING:
+    from completions_mw.core.cache.policy import CachePlan
+
 MAX_BODIES: Final = 4096
 """Number of bodies that are known. Of more, the one that has been known for the longest time is forgotten."""
 MAX_BYTES: Final = 64 * 1024
 """Size of the largest body that is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class FreeRecall:
+    """What the cache may do for a caller of whom a request is not counted. It depends on the settings and on the caller alone."""
+
+    caller: Caller | None
+    control: CacheControl
+    """What the client wants of the cache."""
+    plan: "CachePlan | None"
+    """What the cache may do then; None if it may not be used."""
+
+
+@dataclass(slots=True)
 class KnownRequest:
     """What a valid request asks of the cache, of its limits and of its dialect, until an answer is found. Has nothing of its content."""
 
@@ -34,6 +49,8 @@ class KnownRequest:
     """Digest of the fields (see `content_of`)."""
     estimate: TokenEstimate
     """Tokens that the request may use."""
+    free: FreeRecall | None = None
+    """For the caller that asked last without being counted; None before."""
 
     @classmethod
     def of(cls, request: ValidRequest, estimate: TokenEstimate) -> Self:

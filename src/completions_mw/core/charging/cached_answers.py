@@ -75,16 +75,13 @@ class CachedAnswers:
         cap = charge.estimate.per_choice if charge is not None and charge.is_priced and request.max_tokens is None else None
         return policy.plan(request, caller, control, cap)
 
-    async def recall(
-        self, context: RequestContext, known: KnownRequest, caller: Caller | None, charge: Charge | None, control: CacheControl
-    ) -> StoredAnswer | None:
+    async def recall(self, context: RequestContext, charge: Charge | None, plan: CachePlan | None) -> StoredAnswer | None:
         """Return the answer to a known request that the memory of this process has, charged as `answer` does; None leaves no trace.
 
         Raises:
             GatewayError: the request was refused.
         """
-        plan = self.foresee(known, caller, charge, control)
-        if self._recall is None or plan is None or control.no_cache:
+        if self._recall is None or plan is None or plan.control.no_cache:
             return None
         found = await self._recall(context, plan.key)
         if found is None or not plan.accepts(found):
