@@ -1,5 +1,6 @@
 """What a request may cost at most, and who may not spend that."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_whether_the_price_matters(settings: dict[str, Any], who: Caller | None,
 
 @pytest.mark.parametrize("tier", ["priority", "fast", "scale"])
 def test_a_tier_that_costs_more_has_no_price(tier: str) -> None:
-    estimate = ESTIMATE._replace(service_tier=tier)
+    estimate = replace(ESTIMATE, service_tier=tier)
     with pytest.raises(PermissionDeniedError) as caught:
         MaxCost(Settings()).amount(model(PRICE), estimate, caller(), budgeted=True)
     assert caught.value.code == "model_not_priced"

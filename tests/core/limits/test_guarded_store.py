@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -116,8 +117,8 @@ def test_what_we_assume_is_cut_to_the_share() -> None:
 def test_what_a_request_asks_for_is_not_cut() -> None:
     guarded = Guarded(workers=4)
     guarded.break_store()
-    assert not guarded.admit("a", TOKENS, estimate=ASSUMED._replace(prompt=251)).admitted
-    assert guarded.admit("a", TOKENS, estimate=ASSUMED._replace(prompt=250)).admitted
+    assert not guarded.admit("a", TOKENS, estimate=replace(ASSUMED, prompt=251)).admitted
+    assert guarded.admit("a", TOKENS, estimate=replace(ASSUMED, prompt=250)).admitted
 
 
 def test_what_is_cut_is_not_what_is_in_the_way() -> None:

@@ -1,5 +1,6 @@
 """Which limits a request meets, and which of several refusals it is told of."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -162,7 +163,7 @@ def test_that_a_request_is_too_large_is_told_before_that_others_were_there() -> 
     """A retry after any time would be in vain."""
     limiter, limits = Limiter(), Limits(requests="1/hour", tokens="40/minute", concurrency=1)
     limiter.admit(limits)
-    error = limiter.refuse(limits, SMALL._replace(prompt=21))
+    error = limiter.refuse(limits, replace(SMALL, prompt=21))
     assert error.message.startswith("Request too large for m in organization acme on tokens per min (TPM): Limit 40, Requested 41.")
     assert dict(error.headers)["x-ratelimit-remaining-tokens"] == "10"
 

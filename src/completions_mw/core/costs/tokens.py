@@ -4,11 +4,12 @@ Estimates need no tokenizer, whose vocabularies would have to be downloaded.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeGuard
+from dataclasses import dataclass
+from typing import Any, Final, TypeGuard
 
 from pydantic_core import to_json
 
-from completions_mw.core.costs.media import MediaRules, MediaTokens, media_tokens, rules_of
+from completions_mw.core.costs.media import MediaRules, media_tokens, rules_of
 from completions_mw.core.validation.embeddings import Embed
 from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
@@ -25,11 +26,11 @@ _OTHER_PROMPT_FIELDS: Final = frozenset({"tools", "functions", "response_format"
 """Fields besides the messages that a model reads as part of its prompt."""
 ANY_MODEL: Final = (rules_of(""),)
 """Rules for images, audio and files of a model that is not known."""
-_NO_MEDIA: Final = MediaTokens(0, 0)
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-class TokenEstimate(NamedTuple):
+@dataclass(slots=True)
+class TokenEstimate:
     """Tokens that a request may use."""
 
     prompt: int
@@ -75,10 +76,12 @@ def estimate_request(request: ValidRequest, max_output_tokens: int, media: Itera
         size += len(to_json(forwarded))
     maximum = request.max_tokens
     per_choice = max_output_tokens if maximum is None else maximum
-    extra = media_tokens(parts, media) if parts else _NO_MEDIA
-    prompt, bound = estimate_tokens(size) + extra.likely, size + extra.bound
+    prompt, media_bound = estimate_tokens(size), 0
+    if parts:
+        extra = media_tokens(parts, media)
+        prompt, media_bound = prompt + extra.likely, extra.bound
     tier = request.fields.get("service_tier")
-    return TokenEstimate(prompt, bound, per_choice * request.n, per_choice, maximum is not None, tier, extra.bound)
+    return TokenEstimate(prompt, size + media_bound, per_choice * request.n, per_choice, maximum is not None, tier, media_bound)
 
 
 def estimate_embeddings(request: Embed) -> TokenEstimate:
