@@ -1,0 +1,80 @@
+"""Limits without a ledger: tokens are counted where a limit asks for them, and what a request held is given back however it ends."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+
+from completions_mw import Gateway, Request, Settings, UpstreamError
+from completions_mw.http import Response
+
+KEY = "sk-of-limits-alone"
+HELLO = [{"role": "user", "content": "one two three"}]
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+
+
+def good(_: object) -> Iterator[object]:
+    yield "one"
+    yield {"usage": USAGE}
+
+
+def bad(_: object) -> Iterator[object]:
+    yield "one"
+    raise UpstreamError("There is no more of it.")
+
+
+@pytest.fixture(
+    params=[{}, {"requests": "100/minute"}, {"requests": "100/minute", "tokens": "100000/minute"}], ids=["place", "requests", "tokens"]
+)
+def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    limits = {**request.param, "concurrency": 1}
+    settings = Settings(models={"good": {}, "bad": {}}, keys={"ann": {"secret": KEY, "limits": limits}})
+    with Gateway(settings, models={"good": good, "bad": bad}) as made:
+        yield made
+
+
+def ask(gateway: Gateway, model: str = "good", *, stream: bool = False) -> Response[Any]:
+    body = to_json({"model": model, "messages": HELLO, "max_tokens": 5, "stream": stream})
+    headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
+    return gateway.handle(Request("POST", "/api/v1/chat/completions", headers, body))
+
+
+def read(response: Response[Any]) -> None:
+    with response.body as body:
+        list(body)
+
+
+def leave(response: Response[Any]) -> None:
+    with response.body as body:
+        next(body)
+
+
+ENDS: dict[str, Callable[[Gateway], object]] = {
+    "whole": ask,
+    "whole-fails": lambda gateway: ask(gateway, "bad"),
+    "stream": lambda gateway: read(ask(gateway, stream=True)),
+    "stream-fails": lambda gateway: read(ask(gateway, "bad", stream=True)),
+    "client-leaves": lambda gateway: leave(ask(gateway, stream=True)),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_the_place_is_free_again(gateway: Gateway, end: Callable[[Gateway], object]) -> None:
+    held = ask(gateway, stream=True)
+    assert ask(gateway).status == 429
+    held.body.close()
+    for _ in range(3):
+        with suppress(UpstreamError):
+            end(gateway)
+    assert ask(gateway).status == 200
+
+
+def test_limits_count_what_was_used(gateway: Gateway) -> None:
+    """And not what was reserved: the second answer shows what the first one left."""
+    first, second = (dict(ask(gateway).headers) for _ in range(2))
+    for family, used in (("requests", 1), ("tokens", USAGE["total_tokens"])):
+        name = f"x-ratelimit-remaining-{family}"
+        if name in first:
+            assert int(first[name]) - int(second[name]) == used
