@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from pydantic_core import to_json
 
 from completions_mw import Gateway, Request, Settings, UpstreamError
+from completions_mw.blocking import BlockingIterator
 from completions_mw.http import Response
 
 KEY = "sk-of-limits-alone"
@@ -35,36 +35,41 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
         yield made
 
 
-def ask(gateway: Gateway, model: str = "good", *, stream: bool = False) -> Response[Any]:
+def ask(gateway: Gateway, model: str = "good", *, stream: bool = False) -> Response[BlockingIterator[bytes]]:
     body = to_json({"model": model, "messages": HELLO, "max_tokens": 5, "stream": stream})
     headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
     return gateway.handle(Request("POST", "/api/v1/chat/completions", headers, body))
 
 
-def read(response: Response[Any]) -> None:
-    with response.body as body:
-        list(body)
+def chunks(gateway: Gateway, model: str = "good") -> BlockingIterator[bytes]:
+    body = ask(gateway, model, stream=True).body
+    assert isinstance(body, BlockingIterator)
+    return body
 
 
-def leave(response: Response[Any]) -> None:
-    with response.body as body:
-        next(body)
+def read(stream: BlockingIterator[bytes]) -> None:
+    with stream:
+        list(stream)
+
+
+def leave(stream: BlockingIterator[bytes]) -> None:
+    with stream:
+        next(stream)
 
 
 ENDS: dict[str, Callable[[Gateway], object]] = {
     "whole": ask,
     "whole-fails": lambda gateway: ask(gateway, "bad"),
-    "stream": lambda gateway: read(ask(gateway, stream=True)),
-    "stream-fails": lambda gateway: read(ask(gateway, "bad", stream=True)),
-    "client-leaves": lambda gateway: leave(ask(gateway, stream=True)),
+    "stream": lambda gateway: read(chunks(gateway)),
+    "stream-fails": lambda gateway: read(chunks(gateway, "bad")),
+    "client-leaves": lambda gateway: leave(chunks(gateway)),
 }
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_the_place_is_free_again(gateway: Gateway, end: Callable[[Gateway], object]) -> None:
-    held = ask(gateway, stream=True)
-    assert ask(gateway).status == 429
-    held.body.close()
+    with chunks(gateway):
+        assert ask(gateway).status == 429
     for _ in range(3):
         with suppress(UpstreamError):
             end(gateway)
