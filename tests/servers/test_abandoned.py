@@ -126,16 +126,18 @@ def test_leaving_is_not_free(kind: Kind, start: Start, upstream: Upstream, ledge
 
 
 @each_kind
+@pytest.mark.parametrize("is_cached", [False, True], ids=["", "cached"])
 @pytest.mark.parametrize(("total", "most"), [(TOTAL, 30.0), pytest.param(5.0, 7.0, marks=pytest.mark.soak)])
 def test_clients_that_do_not_read_hold_nothing_beyond_the_time_of_an_answer(
-    kind: Kind, total: float, most: float, start: Start, upstream: Upstream, ledger: str, note: Note
+    kind: Kind, total: float, most: float, is_cached: bool, start: Start, upstream: Upstream, ledger: str, note: Note
 ) -> None:
     # `send_timeout` would free them sooner.
-    bounds = settings(ledger, timeouts={"total": total}, send_timeout=600)
+    cache = {"enabled": is_cached, "when": "always"}
+    bounds = settings(ledger, timeouts={"total": total}, send_timeout=600, cache=cache)
     with start(kind, *OPTIONS[kind], SETTINGS=bounds) as server, books(ledger) as reader:
         with clients_of(server, STUCK, receive_buffer=4096) as clients:
-            for client in clients:
-                client.ask("gush")
+            for number, client in enumerate(clients):
+                client.ask("gush", f"text {number}")
             upstream.wait_for(lambda: upstream.most_active_requests == POOL)
             full = time.monotonic()
             upstream.wait_for(lambda: len(upstream.closed) >= POOL)

@@ -7,6 +7,7 @@ from completions_mw.core.answers.usage import usage_of_error
 from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
 from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.known import FreeRecall
+from completions_mw.core.cache.reader import Watch
 from completions_mw.core.charging import CachedAnswers, Charge, Charges
 from completions_mw.core.context import RequestContext
 from completions_mw.core.costs import estimate_request
@@ -87,7 +88,8 @@ class Steps:
         cached = self._cached_answers
         plan = None if cached is None else cached.plan(context, parsed, caller, charge, control)
         if cached is not None and plan is not None:
-            answer = await cached.answer(context, parsed, charge, plan, ask, connection)
+            watch = Watch(streaming, None if request is None else request.disconnect)
+            answer = await cached.answer(context, parsed, charge, plan, ask, connection, watch)
             if context.is_from_cache:
                 context.dropped = dropped_by(model.route.targets, context.target, parsed)
             return answer

@@ -12,7 +12,7 @@ from completions_mw.core.cache.flight import Flight, OwnFailureError
 from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.cache.known import KnownBodies
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
-from completions_mw.core.cache.reader import FlightReader, OnEnd
+from completions_mw.core.cache.reader import FlightReader, OnEnd, Watch
 from completions_mw.core.cache.scopes import Sharing, labels_named
 from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
 from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
@@ -138,7 +138,7 @@ class ResponseCache:
             self.counts[status] += 1
 
     async def share(
-        self, plan: CachePlan, request: ValidRequest, call: LeadingCall, on_end: OnEnd, connection: LeaderConnection | None
+        self, plan: CachePlan, request: ValidRequest, call: LeadingCall, on_end: OnEnd, connection: LeaderConnection | None, watch: Watch
     ) -> Shared:
         """Answer a request by the call of an identical one, or by its own, which others then share.
 
@@ -148,6 +148,7 @@ class ResponseCache:
             call: the call that the request makes if there is none to share.
             on_end: told of the end of a stream that another request's call gives.
             connection: connection of the client that the call watches.
+            watch: ends a stream whose client stays away.
 
         Raises:
             GatewayError: the call failed.
@@ -175,12 +176,15 @@ class ResponseCache:
                     if request.stream:
                         is_staying = True
                         end = None if is_own else on_end
-                        return Shared(
-                            FlightReader(
-                                seat, self._single_flight, include_usage=request.include_usage, keep_alive=self._keep_alive, on_end=end
-                            ),
-                            is_own,
+                        reader = FlightReader(
+                            seat,
+                            self._single_flight,
+                            include_usage=request.include_usage,
+                            keep_alive=self._keep_alive,
+                            on_end=end,
+                            watch=watch,
                         )
+                        return Shared(reader, is_own)
                 if flight.error is None:
                     # The stream was too large to be kept: all who want it whole share another call. Or the wait was too long.
                     key, alone = (key + WHOLE, False) if has_begun else (key, True)

@@ -1,6 +1,7 @@
 """A flight: one call of an upstream whose answer several requests get, each at its own pace."""
 
 from functools import partial
+from math import inf
 from sys import maxsize
 from typing import Protocol
 
@@ -174,6 +175,16 @@ class Flight:
         if self.is_over:
             raise StopAsyncIteration
         return []
+
+    @property
+    def deadline(self) -> float:
+        """When the answer must be complete, in seconds of the monotonic clock."""
+        return inf if self._stream is None else self._stream.deadline
+
+    async def check(self) -> None:
+        """Close the upstream of a stream of which nobody has asked for more for too long."""
+        if self._stream is not None:
+            await self._stream.check()
 
     @property
     def usage(self) -> Event:

@@ -11,7 +11,7 @@ from completions_mw.core.cache.call import LeadingCall
 from completions_mw.core.cache.directives import CacheControl
 from completions_mw.core.cache.known import KnownRequest
 from completions_mw.core.cache.policy import CachePlan
-from completions_mw.core.cache.reader import FlightReader, FollowerEnd
+from completions_mw.core.cache.reader import FlightReader, FollowerEnd, Watch
 from completions_mw.core.cache.single_flight import LeaderConnection
 from completions_mw.core.charging.charge import Charge
 from completions_mw.core.charging.charges import Charges
@@ -102,6 +102,7 @@ class CachedAnswers:
         plan: CachePlan,
         ask: Ask,
         connection: ClientConnection | None,
+        watch: Watch,
     ) -> StoredAnswer | FlightReader:
         """Return a stored answer, or the answer of a call that is shared.
 
@@ -112,6 +113,7 @@ class CachedAnswers:
             plan: what the cache may do for the request.
             ask: asks the targets.
             connection: connection of the client.
+            watch: ends a stream whose client stays away.
 
         Raises:
             GatewayError: the request was refused, or the call failed.
@@ -127,7 +129,7 @@ class CachedAnswers:
         if found is not None:
             await self._settle_served(context, charge, plan, found)
             return found
-        return await self._share(context, request, charge, plan, ask, None if connection is None else LeaderConnection(connection))
+        return await self._share(context, request, charge, plan, ask, None if connection is None else LeaderConnection(connection), watch)
 
     async def _share(
         self,
@@ -137,13 +139,14 @@ class CachedAnswers:
         plan: CachePlan,
         ask: Ask,
         connection: LeaderConnection | None,
+        watch: Watch,
     ) -> StoredAnswer | FlightReader:
         """Answer a request by the call of an identical one, or by its own."""
         reserve = partial(self._reserve_for_call, context, None if plan.policy.charge_hits else charge)
         call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection), connection)
         try:
             on_end = partial(self._end_follower, context, charge, plan, call)
-            shared = await self._cache.share(plan, request, call, on_end, connection)
+            shared = await self._cache.share(plan, request, call, on_end, connection, watch)
         except BaseException as error:
             await self._give_up(context, charge, call, error)
             if isinstance(error, Exception):

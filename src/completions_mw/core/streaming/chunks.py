@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from completions_mw.core.streaming.leaving import has_left, read_usage
 from completions_mw.core.streaming.opening import OpenedAnswer
 from completions_mw.core.streaming.rules import StreamRules
-from completions_mw.errors import ClientDisconnectedError, GatewayError, RequestTimeoutError, UpstreamTimeoutError
+from completions_mw.errors import ClientDisconnectedError, GatewayError
 from completions_mw.sse import DONE, Event
 
 
@@ -78,7 +78,6 @@ class ChunkStream:
     __slots__ = (
         "__weakref__",
         "_charge",
-        "_deadline",
         "_disconnect",
         "_expiry",
         "_first",
@@ -90,6 +89,7 @@ class ChunkStream:
         "_rules",
         "_source",
         "_unread",
+        "deadline",
         "is_done",
     )
 
@@ -101,7 +101,7 @@ class ChunkStream:
         rules: StreamRules,
         disconnect: Callable[[], None] | None = None,
     ) -> None:
-        self._source, self._grammar, first, self._deadline = answer
+        self._source, self._grammar, first, self.deadline = answer
         self._first: list[Event] | None = first
         self._charge = charge
         # A list, from which whoever ends the stream takes the only item: threads may try at the same time, and `pop` is atomic.
@@ -175,17 +175,9 @@ class ChunkStream:
 
     async def check(self) -> None:
         """Close the stream if its reader stays away for too long: called every second."""
-        given_at, now = self._given_at, self._rules.clock.monotonic()
-        if given_at is None or not self._on_end:
+        if not self._on_end or (overdue := self._rules.overdue(self._given_at, self.deadline)) is None:
             return
-        if now >= self._deadline:
-            self._expiry = UpstreamTimeoutError("The answer was not complete in time.")
-            self._expiry.maybe_billed = True
-        elif now - given_at >= self._rules.send_timeout:
-            text = f"The client did not take its answer for {self._rules.send_timeout:g} seconds."
-            self._expiry = RequestTimeoutError(text, code="send_timeout")
-        else:
-            return
+        self._expiry = overdue
         await self._close(None if self._is_complete else self._expiry)
         if self._disconnect is not None:
             self._disconnect()
