@@ -143,6 +143,20 @@ def test_a_follower_that_stops_reading_slows_nobody_and_is_ended(made: Made) -> 
     assert gateway.stats()[4:7] == (0, 0, 0)
 
 
+def test_a_follower_that_takes_nothing_is_ended_in_time(made: Made) -> None:
+    model = HeldModel(held=1)
+    gateway = made(model, cache={"when": "always"}, send_timeout=0.5)
+    leader, follower = gateway.send(stream=True), gateway.send(stream=True)
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(leader.read)
+        first = next(follower.pieces)
+        gateway.wait_for_requests(1)
+        model.release()
+        assert check_stream(reading.result()).texts == {0: "one two 1"}
+    assert check_failed_stream(first + follower.read())["code"] == "send_timeout"
+    assert model.calls == 1
+
+
 @pytest.mark.parametrize("made", ["blocking"], indirect=True)
 def test_a_stream_that_is_dropped_leaves_its_flight(made: Made) -> None:
     """By a server that does not close it: the garbage collector does."""
