@@ -21,7 +21,7 @@ from completions_mw.core.streaming import ChunkStream, PatientConnection, Stream
 from completions_mw.core.streaming.opening import OpenedAnswer
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest
-from completions_mw.errors import ClientDisconnectedError, GatewayError, NotCachedError
+from completions_mw.errors import ClientDisconnectedError, GatewayError, NotCachedError, RequestTimeoutError
 from completions_mw.http import ClientConnection, Request
 from completions_mw.providers.base import Completion
 from completions_mw.schemas.explanation import Explanation
@@ -189,7 +189,8 @@ class Steps:
         tell_of_deadline(error, context)
         if isinstance(error, GatewayError):
             error.target = context.target
-        if context.is_http and isinstance(error, GatewayError) and not isinstance(error, ClientDisconnectedError):
+        is_clients = isinstance(error, ClientDisconnectedError | RequestTimeoutError)
+        if context.is_http and isinstance(error, GatewayError) and not is_clients:
             self._observer.failed("target", context, error)
         self.end(context, error)
         if charge is not None:

@@ -1,17 +1,20 @@
 """The one seam at which logs, metrics and spans hang."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from completions_mw import Caller, Limits, Request, UpstreamError
+from completions_mw import Caller, Limits, Request, Response, UpstreamError
 from completions_mw.blocking import run_sync
 from completions_mw.core.telemetry.observer import ObservedRequest, Observer, Observers, Step
 from completions_mw.core.telemetry.request_log import RequestLog
 from tests.support.charging import Charging, read
 
 CALLER = Caller("ada", limits=Limits(requests="10/minute"))
+KEY = "sk-of-the-observed-client"
+KEYS = {"client": {"secret": KEY}}
 
 
 class Notes(Observer):
@@ -75,19 +78,29 @@ def test_a_step_that_fails_says_so_and_the_request_with_it() -> None:
     ]
 
 
+def ask_by_http(charging: Charging, **fields: Any) -> Response:
+    headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
+    return run_sync(charging.pipeline.handle(Request("POST", "/api/v1/chat/completions", headers, body)))
+
+
 def test_a_request_of_http_is_told_from_its_key_on() -> None:
     notes = Notes()
-    key = "sk-of-the-observed-client"
-    charging = Charging(words, observer=notes, keys={"client": {"secret": key}})
-    body = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
-    headers = (("authorization", f"Bearer {key}"), ("content-type", "application/json"))
-    response = run_sync(charging.pipeline.handle(Request("POST", "/api/v1/chat/completions", headers, body)))
-    assert response.status == 200
+    assert ask_by_http(Charging(words, observer=notes, keys=KEYS)).status == 200
     assert [one[:2] for one in notes.told] == [
         ("started", "request"),
         *steps("authenticate", "parse", "admit", "dispatch", "settle"),
         ("completed", "request"),
     ]
+
+
+def test_a_client_that_does_not_read_is_no_failure_of_its_target() -> None:
+    notes = Notes()
+    charging = Charging(words, observer=notes, keys=KEYS, send_timeout=5)
+    body: Any = ask_by_http(charging, stream=True).body
+    run_sync(body.__anext__())
+    charging.tick(5)
+    assert [one[1] for one in notes.told if one[0] == "RequestTimeoutError"] == ["request"]
 
 
 def test_steps_cost_nothing_where_nobody_wants_to_know_of_them() -> None:
