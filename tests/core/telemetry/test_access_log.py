@@ -1,9 +1,10 @@
+import json
 import logging
 from typing import Any
 
 import pytest
 
-from completions_mw import Gateway, Request, Settings
+from completions_mw import Gateway, JsonFormatter, Request, Settings
 from tests.faults.conftest import HEADERS, KEY, request
 from tests.support.logs import line
 
@@ -69,3 +70,11 @@ def test_headers_of_the_request_are_never_logged(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.DEBUG):
         gateway(debug=True).handle(request("broken"))
     assert not any(value in caplog.text for _, value in HEADERS[:1])
+
+
+def test_a_line_of_json_says_when_it_was_written(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "completions_mw.access"):
+        gateway().handle(request("m"))
+    [record] = caplog.records
+    record.created = 1796076463.0625
+    assert json.loads(JsonFormatter().format(record))["time"] == "2026-11-30T22:07:43.062Z"

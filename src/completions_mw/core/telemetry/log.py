@@ -7,6 +7,7 @@ holds content, a key or an address.
 import json
 import logging
 from contextlib import suppress
+from datetime import UTC, datetime
 from traceback import format_tb
 from typing import Any, Final
 
@@ -63,12 +64,14 @@ class JsonFormatter(logging.Formatter):
         handler.setFormatter(JsonFormatter())
         logging.basicConfig(level="INFO", handlers=[handler])
 
-    A line of the access log: `{"level":"INFO","logger":"completions_mw.access","event":"request","request_id":"req_...","status":200}`.
+    A line begins with `{"time": "2027-01-31T12:00:00.000Z", "level": "INFO", "logger": "completions_mw.access", "event": "request", `, and
+    goes on with the fields of the event. The time is UTC.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one line of JSON."""
-        line: dict[str, Any] = {"level": record.levelname, "logger": record.name, "event": record.getMessage()}
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line: dict[str, Any] = {"time": time, "level": record.levelname, "logger": record.name, "event": record.getMessage()}
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_ATTRIBUTES}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
