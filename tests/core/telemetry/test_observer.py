@@ -78,7 +78,7 @@ def test_a_step_that_fails_says_so_and_the_request_with_it() -> None:
     ]
 
 
-def ask_by_http(charging: Charging, **fields: Any) -> Response:
+def ask_by_http(charging: Charging, **fields: Any) -> Response[Any]:
     headers = (("authorization", f"Bearer {KEY}"), ("content-type", "application/json"))
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
     return run_sync(charging.pipeline.handle(Request("POST", "/api/v1/chat/completions", headers, body)))
