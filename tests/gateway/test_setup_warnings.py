@@ -137,6 +137,22 @@ def check_unwritable(told: Told, address: str, reason: str) -> None:
     assert str(caught.value) == f"stores.ledger: {reason}"
 
 
+FORGOTTEN: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a time": ({"cache": {"ttl": 60}}, ["cache"]),
+    "a store": ({"stores": {"cache": "redis://localhost"}}, ["stores.cache"]),
+    "a model": ({"models": {"m": {"targets": ["echo/c"], "cache": {"when": "always"}}}}, ["models.m.cache"]),
+    "off": ({"cache": {"ttl": 60, "enabled": False}, "stores": {"cache": "redis://localhost"}}, []),
+    "on": ({"cache": {"ttl": 60, "enabled": True}}, []),
+    "on for one": ({"cache": {"ttl": 60}, "models": {"m": {"targets": ["echo/c"], "cache": {"enabled": True}}}}, []),
+}
+
+
+@pytest.mark.parametrize(("tree", "written"), FORGOTTEN.values(), ids=list(FORGOTTEN))
+def test_a_cache_that_nobody_has_enabled_is_told(told: Told, tree: dict[str, Any], written: list[str]) -> None:
+    expected = [{"event": "cache_not_enabled", "settings": written}] if written else []
+    assert told(**tree) == expected
+
+
 def test_a_ledger_in_a_folder_that_is_missing_is_told_at_once(told: Told, tmp_path: Path) -> None:
     check_unwritable(told, "sqlite:///none/ledger.db", f"the folder {tmp_path}/none is missing")
 

@@ -63,6 +63,9 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
     if unused and not has_login and not may_store_keys(settings):
         text = f"tenants: no key belongs to {', '.join(unused)}; a key says `tenant`, and a caller of `authenticate` may"
         yield SetupWarning("unused_tenants", text, {"tenants": unused})
+    if unused := list(_unused_cache_settings(settings)):
+        text = f"{', '.join(unused)}: nothing is cached without `enabled = true` in the table [cache], or in that of a model"
+        yield SetupWarning("cache_not_enabled", text, {"settings": unused})
     if reason := ledger_fault(settings):
         yield SetupWarning("ledger_unwritable", f"stores.ledger: {reason}", {"reason": reason})
     for name, model in models.items():
@@ -73,6 +76,16 @@ def _setup_warnings(settings: Settings, models: Mapping[str, CatalogModel], *, h
             yield SetupWarning("no_time_to_fall_back", text, {"model": name, "targets": patient})
     if settings.stores.workers > 1 or os.environ.get("WEB_CONCURRENCY", "1").strip() not in ("", "0", "1"):
         yield from _limits_not_shared(settings)
+
+
+def _unused_cache_settings(settings: Settings) -> Iterator[str]:
+    """Yield the path of each table or setting for a cache that is neither enabled nor disabled anywhere."""
+    tables = {"cache": settings.cache, **{f"models.{name}.cache": model.cache for name, model in settings.models.items()}}
+    if any("enabled" in table.model_fields_set for table in tables.values()):
+        return
+    yield from (path for path, table in tables.items() if table.model_fields_set)
+    if "cache" in settings.stores.model_fields_set:
+        yield "stores.cache"
 
 
 def _keyless_providers(settings: Settings, with_tokens: Collection[str]) -> Iterator[SetupWarning]:
