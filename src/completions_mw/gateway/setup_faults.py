@@ -41,6 +41,7 @@ def setup_faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
             yield f"credentials.{name}: the provider {'needs none' if provider.is_local else 'has an `api_key` already'}"
         elif fault := uncallable_reason(function, None):
             yield f"credentials.{name}: {fault}"
-    known = settings.models.keys() | functions.keys()
+    known = [*dict.fromkeys([*settings.models, *functions])]
     for id, key in settings.keys.items():
-        yield from (f"keys.{id}.models[{at}]: no such model" for at, name in enumerate(key.models or ()) if name not in known)
+        unknown = ((at, name) for at, name in enumerate(key.models or ()) if name not in known)
+        yield from (f"keys.{id}.models[{at}]: no such model; {suggestion(name, known)}" for at, name in unknown)

@@ -11,6 +11,7 @@ from completions_mw.core.dispatch.targets import InProcessTarget, Target
 from completions_mw.core.dispatch.upstream_target import UpstreamTarget
 from completions_mw.core.ports import Clock, Credentials, Model, ModelFunction, Transport
 from completions_mw.core.resilience import TargetHealth
+from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import Backends
 from completions_mw.gateway.custom_formats import custom_formats
 from completions_mw.gateway.options import GatewayOptions
@@ -74,7 +75,7 @@ class Targets:
     def _target_maker(self, name: str, provider: ProviderSettings) -> Callable[[str, ModelKind], Target]:
         """Return a function from the name and kind of a provider's model to its target, which all models that name it share."""
         if provider.is_local:
-            ports, total = self._local_models(provider), self._settings.timeouts.total
+            ports, total = self._local_models(name, provider), self._settings.timeouts.total
             ignored, variant = _ignored(provider), _digest(provider)
             return cache(
                 lambda model, kind: InProcessTarget(f"{name}/{model}", model, ports[kind], total, self._health(), ignored, variant)
@@ -118,11 +119,14 @@ class Targets:
             self._transports[proxy] = self._owned(self._backends.transport(self._settings, proxy, self._share))
         return self._transports[proxy]
 
-    def _local_models(self, provider: LlamaCppSettings | EchoSettings) -> Mapping[ModelKind, Model]:
+    def _local_models(self, name: str, provider: LlamaCppSettings | EchoSettings) -> Mapping[ModelKind, Model]:
         """Return the model of a provider for each kind of requests."""
         match provider:
             case LlamaCppSettings():
-                llama = self._owned(self._backends.llama_cpp(provider, self._settings, self._threads))
+                try:
+                    llama = self._owned(self._backends.llama_cpp(provider, self._settings, self._threads))
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"providers.{name}.{error}") from None
                 return {"chat": llama, "embeddings": llama}
             case EchoSettings():
                 from completions_mw.backends.models.echo import echo

@@ -34,7 +34,8 @@ def _reason(fault: ErrorDetails) -> str:
         case "missing" | "union_tag_not_found":
             return "is missing"
         case "union_tag_invalid":
-            return f"should be {fault['ctx']['expected_tags']}"
+            first, _, last = fault["ctx"]["expected_tags"].rpartition(", ")
+            return f"should be {first} or {last}"
         case "tuple_type" | "frozen_set_type":
             return "should be a list"
         case "dict_type" | "mapping_type" | "model_type" | "model_attributes_type":
@@ -42,4 +43,5 @@ def _reason(fault: ErrorDetails) -> str:
         case "unquoted" if len(fault["loc"]) - fault["ctx"]["depth"] == len(("models", "name")):
             table, *parts = map(_shown, map(str, fault["loc"]))
             return f'is not a field here; a name that holds a dot is written in quotes, as [{table}."{".".join(parts)}"]'
-    return fault["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    expected, _, _ = fault["msg"].partition(", unable to parse ")
+    return expected.removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")

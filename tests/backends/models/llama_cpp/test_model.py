@@ -14,6 +14,7 @@ import psutil
 import pytest
 from openai.types.chat import ChatCompletion as OpenAICompletion
 
+from completions_mw import Gateway, Settings
 from completions_mw.backends.models import default_weights
 from completions_mw.backends.models.llama_cpp.model import generation
 from completions_mw.backends.models.llama_cpp.server import LlamaServer
@@ -269,8 +270,8 @@ def test_weights_that_are_missing_fail_at_construction(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ConfigurationError, match=r"completions-mw\[local\]"):
-        BLOCKING.llama_cpp(settings(), 15.0)
+    with pytest.raises(ConfigurationError, match=r"^providers\.llama\.api: .*completions-mw\[local\]"):
+        Gateway(Settings(providers={"llama": {"api": "llama_cpp"}}, models={"m": {"targets": ["llama/x"]}}))
 
 
 def test_weights_that_are_none_are_a_failure_of_the_service(tmp_path: Path) -> None:

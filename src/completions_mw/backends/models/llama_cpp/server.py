@@ -48,7 +48,7 @@ class LlamaServer(PerProcess):
 
     def __init__(self, settings: LlamaCppSettings, *, embeddings: bool = False) -> None:
         if find_spec("xllamacpp") is None:
-            raise ConfigurationError("llama.cpp in this process needs the package xllamacpp: pip install 'completions-mw[local]'")
+            raise ConfigurationError("api: llama.cpp needs the package xllamacpp: pip install 'completions-mw[local]'")
         self._weights = _weights(settings.path)
         self._settings = settings
         self._embeddings = embeddings
