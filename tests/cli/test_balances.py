@@ -55,6 +55,9 @@ def test_for_people(balances: Any) -> None:
 
 
 def test_nobody_has_none(balances: Any) -> None:
+    nobody = balances("nobody")
+    assert (nobody.code, nobody.out) == (0, "")
+    assert nobody.err == "warning: no budget of this key has been used; users of a login need --scope caller, tenants --scope tenant\n"
     assert balances("nobody", "--json").json == []
     assert balances("k", "--scope", "tenant", "--json").json == []
 

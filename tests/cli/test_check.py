@@ -89,7 +89,7 @@ def test_nobody_has_a_key(folder: Path) -> None:
 
 WRONG = {
     "field": ("prefx = '/v1'", "error: prefx: is not a field here; did you mean `prefix`?\n"),
-    "model": (GOOD.replace('["m"]', '["n"]'), "error: keys.k.models[0]: no such model\n"),
+    "model": (GOOD.replace('["m"]', '["n"]'), "error: keys.k.models[0]: no such model; known are `m`, `bot`\n"),
     "useless key": (
         GOOD.replace('["m"]', '["bot"]'),
         "error: keys.k: can use no model, because there is a budget and no model that it may",
@@ -118,6 +118,15 @@ def test_a_store_that_does_not_answer(folder: Path) -> None:
     assert (result.code, result.err) == (1, "error: stores.admission: Redis cannot be reached: ConnectionError\n")
     assert "limits    redis://\n" in result.out
     assert "canary" not in result.out + result.err
+
+
+def test_a_ledger_that_does_not_answer(folder: Path) -> None:
+    port = free_port()
+    write(folder, f"{GOOD}[stores]\nledger = 'postgresql://me:canary@127.0.0.1:{port}/app'\n")
+    cause = f"PostgreSQL: OperationalError (connection refused; host 127.0.0.1, port {port}, database app)"
+    result = inside("check")
+    assert (result.code, result.err) == (1, f"error: stores.ledger: {cause}\n")
+    assert "canary" not in result.out
 
 
 def test_a_cache_that_does_not_answer(folder: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import opened_ledger
 from completions_mw.cli.options import ConfigOption, JsonOption, LedgerOption
-from completions_mw.cli.output import write_json, write_table
+from completions_mw.cli.output import warn, write_json, write_table
 from completions_mw.core.ports import Balance
 
 
@@ -36,6 +36,9 @@ def balances(
         found = run_sync(store.balances(scope.value, id))
     if as_json:
         write_json([_document(balance) for balance in found])
+    elif not found:
+        hint = "; users of a login need --scope caller, tenants --scope tenant" if scope is Scope.KEY else ""
+        warn(f"no budget of this {scope.value} has been used{hint}")
     else:
         rows = [(balance.period, *(f"{amount:f}" for amount in _amounts(balance).values())) for balance in found]
         write_table(("period", *_AMOUNT_COLUMNS), rows, whole=("period",), numbers=_AMOUNT_COLUMNS)

@@ -3,11 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 from completions_mw.backends.clock import SYSTEM_CLOCK
+from completions_mw.cli.errors import explained
 from completions_mw.cli.ledger import settings_file
 from completions_mw.cli.options import ConfigOption
 from completions_mw.cli.output import warn, write_lines
@@ -64,7 +66,7 @@ def _reach_stores(settings: Settings) -> None:
     if file is not None and not file.exists():
         # Not opened: SQLite would create it, owned by the user who runs the command and not by the app's user.
         settings = settings.model_copy(update={"stores": settings.stores.model_copy(update={"ledger": None})})
-    check_stores(settings, SYSTEM_CLOCK)
+    check_stores(settings, SYSTEM_CLOCK, str if address is None else partial(explained, address=address.get_secret_value()))
 
 
 def _stand_in(request: object) -> str:

@@ -1,10 +1,11 @@
 """Checks of the stores before the first request: for `stores.strict`, and for the command `completions-mw check`."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.ports import Clock
+from completions_mw.core.ports import Clock, StoreError
 from completions_mw.errors import ConfigurationError
 from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.stores import Stores
@@ -12,8 +13,13 @@ from completions_mw.settings import Settings
 from completions_mw.settings.secrets import sqlite_file
 
 
-def check_stores(settings: Settings, clock: Clock) -> None:
+def check_stores(settings: Settings, clock: Clock, ledger_text: Callable[[StoreError], str] = str) -> None:
     """Reach every store in the settings, over connections that are closed again, since a fork must not share them.
+
+    Args:
+        settings: all settings.
+        clock: time.
+        ledger_text: returns the text of an error of the ledger.
 
     Raises:
         ConfigurationError: a store does not answer, or is not set up as it must be.
@@ -22,7 +28,7 @@ def check_stores(settings: Settings, clock: Clock) -> None:
         raise ConfigurationError(f"stores.ledger: {reason}")
     stores = Stores(settings, BlockingBackends(), clock)
     try:
-        faults = run_sync(stores.check())
+        faults = run_sync(stores.check(ledger_text))
     finally:
         run_sync(stores.aclose())
     if settings.stores.spool and not os.access(Path(settings.stores.spool).absolute().parent, os.W_OK):

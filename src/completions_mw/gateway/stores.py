@@ -108,14 +108,18 @@ class Stores:
         """Return the state of each store."""
         return tuple(health.snapshot() for health in self._health)
 
-    async def check(self) -> list[str]:
-        """Reach every store, and return what is wrong with each: that it does not answer, or how it is set up."""
+    async def check(self, ledger_text: Callable[[StoreError], str] = str) -> list[str]:
+        """Reach every store, and return what is wrong with each: that it does not answer, or how it is set up.
+
+        Args:
+            ledger_text: returns the text of an error of the ledger.
+        """
         faults: list[str] = []
         for setting, check in self._checks():
             try:
                 faults += await check()
             except StoreError as error:
-                faults.append(f"stores.{setting}: {error}")
+                faults.append(f"stores.{setting}: {ledger_text(error) if setting == 'ledger' else error}")
         return faults
 
     async def aclose(self) -> None:
