@@ -101,5 +101,8 @@ def test_what_the_app_finds_has_the_price_of_the_model(charge_hits: bool) -> Non
 def test_a_semantic_cache_needs_caching_and_fits_its_gateway() -> None:
     with pytest.raises(ConfigurationError, match=r"^semantic_cache: needs `enabled`"):
         Gateway(Settings(), models={"m": HeldModel()}, semantic_cache=Similar())
+    for unfit, fault in ((object(), "should have a method `lookup`"), (Similar, "`lookup` should take request, scope")):
+        with pytest.raises(ConfigurationError, match=f"^semantic_cache: {fault}"):
+            Gateway(Settings(cache={"enabled": True}), models={"m": HeldModel()}, semantic_cache=unfit)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"^semantic_cache: async methods need"):
         Gateway(Settings(cache={"enabled": True}), models={"m": HeldModel()}, semantic_cache=AsyncSimilar())
