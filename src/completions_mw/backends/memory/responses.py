@@ -73,7 +73,8 @@ class MemoryResponses(PerProcess):
         with self._lock:
             self._drop(key.digest)
             while self._bytes + size > self._max_bytes:
-                self._drop(next(iter(self._entries)))
+                _, oldest = self._entries.popitem(last=False)
+                self._bytes -= oldest.size
             self._entries[key.digest] = entry
             self._bytes += size
 
@@ -82,7 +83,8 @@ class MemoryResponses(PerProcess):
         with self._lock:
             found = [
                 digest
-                for digest, entry in self._entries.items()
+                # Of a copy, since `get` moves entries without the lock.
+                for digest, entry in self._entries.copy().items()
                 if (scopes is None or entry.scope in scopes) and (model is None or entry.model == model)
             ]
             for digest in found:
