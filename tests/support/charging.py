@@ -19,6 +19,7 @@ from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.costs.tokens import NO_ESTIMATE
+from completions_mw.core.direct_calls import DirectCalls
 from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
@@ -28,6 +29,7 @@ from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
 from completions_mw.core.ports import Balance, ModelFunction, Stopping, UsageQuery, UsageRow, Watched
 from completions_mw.core.resilience.store_health import StoreHealth
+from completions_mw.core.steps import Steps
 from completions_mw.core.streaming.body import ChunkSource
 from completions_mw.core.streaming.rules import StreamRules
 from completions_mw.core.telemetry.observer import Observer
@@ -130,35 +132,23 @@ class Charging:
         budgets = Budgets(self.ledger, settings, clock, ttl_ms, on_budget)
         self.maintenance = Maintenance(limiter, self.ledger, budgets, self.background, clock, settings.stores)
         observers = observer or RequestLog()
-        self.pipeline = Pipeline(
-            settings,
-            ChatCompletions(lambda _: REJECT, Bounds()),
-            Embeddings(lambda _: REJECT, Bounds(), settings.embeddings.max_inputs, settings.embeddings.max_tokens),
-            Authenticator(owners_of(settings.keys), clock),
-            Catalog(ModelRegistry(settings, {"models": {"m": function}}, BlockingBackends()).models),
-            Charges(
-                limiter,
-                MaxCost(settings),
-                UsedTokens(settings.abandoned),
-                budgets,
-                self.ledger,
-                self.maintenance,
-                self.background,
-                observers,
-            ),
-            clock,
-            observers,
-            StreamRules(clock, self.background, settings.keep_alive, settings.send_timeout),
-            Attempts(observers, BlockingBackends().waiting(), settings.retries),
-            cache=cache,
-            dialects=dialects,
-        )
+        chat = ChatCompletions(lambda _: REJECT, Bounds())
+        embeddings = Embeddings(lambda _: REJECT, Bounds(), settings.embeddings.max_inputs, settings.embeddings.max_tokens)
+        catalog = Catalog(ModelRegistry(settings, {"models": {"m": function}}, BlockingBackends()).models)
+        used = UsedTokens(settings.abandoned)
+        charges = Charges(limiter, MaxCost(settings), used, budgets, self.ledger, self.maintenance, self.background, observers)
+        streaming = StreamRules(clock, self.background, settings.keep_alive, settings.send_timeout)
+        attempts = Attempts(observers, BlockingBackends().waiting(), settings.retries)
+        steps = Steps(catalog, charges, clock, observers, attempts, cache)
+        authenticator = Authenticator(owners_of(settings.keys), clock)
+        self.pipeline = Pipeline(settings, (chat, embeddings, *dialects), authenticator, catalog, clock, observers, streaming, steps)
+        self.direct_calls = DirectCalls(chat, embeddings, catalog, clock, observers, streaming, steps)
 
     def complete(self, caller: Caller | None, **fields: Any) -> Completion:
-        return run_sync(self.pipeline.complete({"model": "m", "messages": HELLO, **fields}, caller))[0]
+        return run_sync(self.direct_calls.answer("chat", {"model": "m", "messages": HELLO, **fields}, caller))[0]
 
     def stream(self, caller: Caller | None, **fields: Any) -> ChunkSource:
-        return run_sync(self.pipeline.stream({"model": "m", "messages": HELLO, **fields}, caller))[0]
+        return run_sync(self.direct_calls.stream({"model": "m", "messages": HELLO, **fields}, caller))[0]
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and then the work beside requests be done."""

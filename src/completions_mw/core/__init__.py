@@ -1,12 +1,13 @@
 """The core: what happens to a request. No I/O, no event loop, no framework; it awaits nothing but its ports.
 
-pipeline.py   requests and direct calls, from their arrival to their response, and the list of all steps
-steps.py      the steps of a parsed request, from its model to its settlement
-explain.py    dry runs: what would happen to a request
-context.py    the request context: data about one request
-routes.py     the paths of the gateway
-hooks.py      checks of functions of the host app, before they are called
-ports/        every protocol that is awaited: stores, upstreams, models, background work
+pipeline.py      HTTP requests, from their arrival to their response, and the list of all steps
+direct_calls.py  calls from Python
+steps.py         the steps of a parsed request, from its model to its settlement
+explain.py       dry runs: what would happen to a request
+context.py       the request context: data about one request
+routes.py        the paths of the gateway
+hooks.py         checks of functions of the host app, before they are called
+ports/           every protocol that is awaited: stores, upstreams, models, background work
 
 One folder a capability, in the order in which a request meets them:
 

@@ -1,4 +1,4 @@
-"""The pipeline: the steps of a request, in their order. Those from `resolve` on are in `core.steps`.
+"""The pipeline: the steps of an HTTP request, in their order. Those from `resolve` on are in `core.steps`; direct calls take only them.
 
     authenticate      find the caller, by its key or by the host app's login            core.keys
     parse             read and validate the body, in the dialect of the route           core.inbound, core.validation
@@ -13,33 +13,29 @@
 Without a cache, `admit` and `reserve` are one call.
 """
 
-from collections.abc import Mapping, Sequence
-from math import inf
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from pydantic_core import from_json
+from pydantic import BaseModel
 
-from completions_mw.core.cache import FlightReader, KnownRequest, ResponseCache
-from completions_mw.core.cache.directives import NO_DIRECTIVES, CacheControl, parse_cache_control
-from completions_mw.core.charging import Charges
+from completions_mw.core.cache import FlightReader, KnownRequest
+from completions_mw.core.cache.directives import NO_DIRECTIVES, parse_cache_control
 from completions_mw.core.context import RequestContext
-from completions_mw.core.dispatch import Attempts, Catalog
-from completions_mw.core.inbound import ChatCompletions, Dialect, Embeddings
+from completions_mw.core.dispatch import Catalog
+from completions_mw.core.inbound import Dialect
 from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import GET, MODELS, Route, Routes
 from completions_mw.core.steps import Steps
-from completions_mw.core.streaming import ChunkSource, ChunkStream, StreamBody, StreamRules
-from completions_mw.core.streaming.replay import Replay
+from completions_mw.core.streaming import ChunkStream, StreamBody, StreamRules
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest, parse_headers
 from completions_mw.core.validation.body import check_body, discard_body
-from completions_mw.core.validation.headers import CLOSE_HEADERS, check_entity
+from completions_mw.core.validation.headers import CLOSE_HEADERS, RequestHeaders, check_entity
 from completions_mw.errors import GatewayError, InternalError, server_shutdown_error
 from completions_mw.http import Request, Response
 from completions_mw.providers.base import Completion
-from completions_mw.schemas import ModelList
-from completions_mw.schemas.explanation import Explanation
+from completions_mw.schemas import ModelCard, ModelList
 from completions_mw.settings import Settings
 
 UNSHARED_HEADERS: Final = (("cache-control", "private, no-store"),)
@@ -48,54 +44,41 @@ _STREAMS: Final = (ChunkStream, FlightReader)
 
 
 class Pipeline:
-    """Answers requests: HTTP requests, and direct calls from Python. Awaits nothing but ports.
+    """Answers HTTP requests. Awaits nothing but ports.
 
     Args:
         settings: prefix of the routes, maximum size of a body, and whether logs may quote exceptions.
-        dialect: dialect of chat completions and their direct calls, and of the errors of routes without a dialect.
-        embeddings: dialect of embeddings and their direct calls.
+        dialects: one for each route; the first one is also that of errors of routes without a dialect.
         authenticator: finds callers.
         catalog: finds models.
-        charges: admits, reserves and settles.
         clock: time, for request contexts.
         observer: observer of each step.
         streaming: bounds of streams.
-        attempts: asks the targets of models.
-        cache: response cache; None where answers are not cached.
-        dialects: dialects of further routes.
+        steps: takes requests to their answers.
     """
 
     def __init__(
         self,
         settings: Settings,
-        dialect: ChatCompletions,
-        embeddings: Embeddings,
+        dialects: Sequence[Dialect],
         authenticator: Authenticator,
         catalog: Catalog,
-        charges: Charges,
         clock: Clock,
         observer: Observer,
         streaming: StreamRules,
-        attempts: Attempts,
-        *,
-        cache: ResponseCache | None = None,
-        dialects: Sequence[Dialect] = (),
+        steps: Steps,
     ) -> None:
-        self._chat = dialect
-        self._embeddings = embeddings
-        every: tuple[Dialect, ...] = (dialect, embeddings, *dialects)
-        self._dialects = {one.path: one for one in every}
+        self._general = dialects[0]
+        self._dialects = {dialect.path: dialect for dialect in dialects}
         self.routes = Routes(settings.prefix, self._dialects)
         self.authenticator = authenticator
         self._catalog = catalog
         self._clock = clock
         self._observer = observer
         self._streaming = streaming
-        # A direct call reads when it likes: no client holds a connection of a server open.
-        self._direct_streaming = streaming._replace(send_timeout=inf)
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
-        self._steps = Steps(catalog, charges, clock, observer, attempts, cache)
+        self._steps = steps
         # If the observer wants to know of steps, each is wrapped once, and not at each request.
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
@@ -106,7 +89,7 @@ class Pipeline:
         context = RequestContext(self._clock, is_http=True, debug=debug)
         if self._observer.observes_steps:
             self._observer.started("request", context)
-        dialect: Dialect = self._chat
+        dialect = self._general
         try:
             route = self.routes.find(request.method, request.path)
             dialect = self._dialects.get(route.name, dialect)
@@ -136,104 +119,9 @@ class Pipeline:
         context = RequestContext(self._clock, is_http=True)
         error = self.routes.not_found(method, path)
         self._steps.end(context, error)
-        response = self._chat.error_response(error)
+        response = self._general.error_response(error)
         headers = (*response.headers, *context.response_headers(), ("content-length", str(len(response.body))))
         return Response(response.status, headers, b"" if method == "HEAD" else response.body)
-
-    async def complete(
-        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
-    ) -> tuple[Completion, RequestContext]:
-        """Answer a direct call from Python with a whole answer.
-
-        Args:
-            fields: fields of the request.
-            caller: the caller; None for the host app itself.
-            control: what the call wants of the cache.
-
-        Raises:
-            GatewayError: the request failed; the error is the one that an HTTP client would get.
-        """
-        answer, context = await self._call(self._chat, {**fields, "stream": False}, caller, control)
-        assert isinstance(answer, Completion)
-        return answer, context
-
-    async def embed(
-        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
-    ) -> tuple[Completion, RequestContext]:
-        """Answer a direct call from Python with embeddings.
-
-        Args:
-            fields: fields of the request.
-            caller: the caller; None for the host app itself.
-            control: what the call wants of the cache.
-
-        Raises:
-            GatewayError: the request failed; the error is the one that an HTTP client would get.
-        """
-        answer, context = await self._call(self._embeddings, fields, caller, control)
-        assert isinstance(answer, Completion)
-        return answer, context
-
-    async def stream(
-        self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES
-    ) -> tuple[ChunkSource, RequestContext]:
-        """Answer a direct call from Python with a stream.
-
-        Args:
-            fields: fields of the request.
-            caller: the caller; None for the host app itself.
-            control: what the call wants of the cache.
-
-        Raises:
-            GatewayError: the request failed before its first chunk; the error is the one that an HTTP client would get.
-        """
-        answer, context = await self._call(self._chat, {**fields, "stream": True}, caller, control)
-        assert not isinstance(answer, Completion)
-        return answer, context
-
-    async def explain(self, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl = NO_DIRECTIVES) -> Explanation:
-        """Return what would happen to a direct call. No target is asked, and nothing is counted, charged or logged.
-
-        Args:
-            fields: fields of the request; those of embeddings have an `input`.
-            caller: the caller; None for the host app itself.
-            control: what the call wants of the cache.
-
-        Raises:
-            GatewayError: the request would be refused before its limits and budgets are asked.
-        """
-        dialect: ChatCompletions | Embeddings = self._chat if fields.get("input") is None else self._embeddings
-        context, parsed = RequestContext(self._clock), dialect.parse_fields(fields)
-        return await self._steps.explain(context, parsed, caller, control)
-
-    def models(self, caller: Caller | None) -> ModelList:
-        """Return the models that a caller may use; all for None, the host app itself."""
-        return self._catalog.visible(caller)
-
-    async def _call(
-        self, dialect: ChatCompletions | Embeddings, fields: Mapping[str, Any], caller: Caller | None, control: CacheControl
-    ) -> tuple[Completion | ChunkSource, RequestContext]:
-        context = RequestContext(self._clock, debug=bool(self._debug))
-        if self._observer.observes_steps:
-            self._observer.started("request", context)
-        if caller is not None:
-            context.caller, context.tenant = caller.id, caller.tenant or None
-        try:
-            parsed: ValidRequest = dialect.parse_fields(fields)
-            if parsed.ignored:
-                context.note_ignored(parsed.ignored)
-            answer = await self._steps.answer(context, parsed, caller, None, control, self._direct_streaming)
-        except BaseException as error:
-            self._steps.end(context, error)
-            raise
-        if isinstance(answer, _STREAMS):
-            return answer, context
-        self._steps.end(context, None)
-        if isinstance(answer, Completion):
-            return answer, context
-        if parsed.stream:
-            return Replay(answer, include_usage=parsed.include_usage), context
-        return Completion(from_json(answer.body), answer.body), context
 
     async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
         if request.method == "OPTIONS":
@@ -246,24 +134,19 @@ class Pipeline:
             context.deadline = context.started + terms.timeout_ms / 1000
         caller, is_by_key = await self._authenticate(context, headers, request)
         if route.methods == GET:
-            models = self._catalog.visible(caller) if route.name == MODELS else None
-            card = models or self._catalog.resolve(self.routes.model_id(request.path), caller).card()
-            self._steps.end(context, None)
-            return Response(200, (*dialect.headers, *UNSHARED_HEADERS), card.model_dump_json().encode())
+            return self._unshared(context, dialect, self._models(route, request.path, caller))
         check_entity(headers, self._max_body_bytes, declared=not is_by_key)
-        body, parsed = await self._read(context, request, headers.content_length, dialect, caller)
+        body, parsed = await self._read(context, request, headers, dialect, caller)
         if parsed.ignored:
             context.note_ignored(parsed.ignored)
         control = NO_DIRECTIVES if terms.cache_control is None else parse_cache_control(terms.cache_control)
         if isinstance(parsed, KnownRequest):
-            found = None if terms.is_dry_run else await self._steps.recall(context, parsed, caller, control)
+            found = await self._steps.recall(context, parsed, caller, control)
             if found is not None:
                 return self._replayed(context, parsed, dialect, found)
             parsed = dialect.parse(body)
         if terms.is_dry_run:
-            explanation = await self._steps.explain(context, parsed, caller, control)
-            self._steps.end(context, None)
-            return Response(200, (*dialect.headers, *UNSHARED_HEADERS), explanation.model_dump_json().encode())
+            return self._unshared(context, dialect, await self._steps.explain(context, parsed, caller, control))
         answer = await self._steps.answer(context, parsed, caller, request, control, self._streaming)
         if isinstance(answer, _STREAMS):
             return Response(200, dialect.stream_headers, StreamBody(answer, dialect, self._streaming.background.is_stop))
@@ -274,14 +157,25 @@ class Pipeline:
         return self._replayed(context, parsed, dialect, answer)
 
     async def _parse(
-        self, context: RequestContext, request: Request, length: int | None, dialect: Dialect, caller: Caller | None
+        self, context: RequestContext, request: Request, headers: RequestHeaders, dialect: Dialect, caller: Caller | None
     ) -> tuple[bytes, ValidRequest | KnownRequest]:
-        """Return the body of a request, and the request in it."""
+        """Return the body of a request, and the request in it; one that is known only if it is to be answered."""
         body = request.body if isinstance(request.body, bytes) else await request.body.read(self._max_body_bytes)
-        if len(body) != length:
-            check_body(body, request, length, self._max_body_bytes)
+        if len(body) != headers.content_length:
+            check_body(body, request, headers.content_length, self._max_body_bytes)
         context.has_body = True
-        return body, self._steps.known(caller, dialect.path, body) or dialect.parse(body)
+        known = None if headers.terms.is_dry_run else self._steps.known(caller, dialect.path, body)
+        return body, known or dialect.parse(body)
+
+    def _models(self, route: Route, path: str, caller: Caller) -> ModelList | ModelCard:
+        if route.name == MODELS:
+            return self._catalog.visible(caller)
+        return self._catalog.resolve(self.routes.model_id(path), caller).card()
+
+    def _unshared(self, context: RequestContext, dialect: Dialect, answer: BaseModel) -> Response[StreamBody]:
+        """Return the response with an answer that depends on the caller, and has asked no target."""
+        self._steps.end(context, None)
+        return Response(200, (*dialect.headers, *UNSHARED_HEADERS), answer.model_dump_json().encode())
 
     def _replayed(
         self, context: RequestContext, asked: ValidRequest | KnownRequest, dialect: Dialect, answer: StoredAnswer

@@ -27,6 +27,7 @@ from completions_mw.schemas import ChatCompletion, EmbeddingResponse, ModelList
 from completions_mw.schemas.base import WholeAnswer
 from completions_mw.schemas.explanation import Explanation
 from completions_mw.settings import Settings
+from completions_mw.settings.types import ModelKind
 
 AnswerT = TypeVar("AnswerT", bound=WholeAnswer)
 SCOPES = ("key", "caller", "tenant")
@@ -48,6 +49,7 @@ class GatewayBase:
         with private_locals():
             self._wiring = Wiring(settings, backends, options)
         self._pipeline = self._wiring.pipeline
+        self._direct_calls = self._wiring.direct_calls
         self.finishing: Finishing | None = self._wiring.finishing
         """Places for answers that are read to their end without their clients, for adapters; None where such answers are stopped."""
 
@@ -100,7 +102,7 @@ class GatewayBase:
         return found
 
     async def _list(self, key: str | None, caller: CallerLike | None) -> ModelList:
-        return self._pipeline.models(await self._caller(key, caller))
+        return self._direct_calls.models(await self._caller(key, caller))
 
     @property
     def _response_cache(self) -> ResponseCache:
@@ -114,14 +116,14 @@ class GatewayBase:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion, context = await self._pipeline.complete({**fields, "stream": False}, who, control)
+            completion, context = await self._direct_calls.answer("chat", {**fields, "stream": False}, who, control)
             return _noted(typed(ChatCompletion, completion.data), context)
 
     async def _embed(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> EmbeddingResponse:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            completion, context = await self._pipeline.embed(fields, who, control)
+            completion, context = await self._direct_calls.answer("embeddings", fields, who, control)
             return _noted(typed(EmbeddingResponse, completion.data), context)
 
     async def _open(
@@ -130,13 +132,14 @@ class GatewayBase:
         control = _cache_control(cache)
         who = await self._caller(key, caller)
         with as_gateway_errors():
-            return await self._pipeline.stream(fields, who, control)
+            return await self._direct_calls.stream(fields, who, control)
 
     async def _explain(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> Explanation:
         if (fields["messages"] is None) == (fields["input"] is None):
             raise TypeError("explain() needs either `messages` or `input`")
         control = _cache_control(cache)
-        return await self._pipeline.explain(fields, await self._caller(key, caller), control)
+        kind: ModelKind = "chat" if fields["input"] is None else "embeddings"
+        return await self._direct_calls.explain(kind, fields, await self._caller(key, caller), control)
 
     def _reader(self, fields: dict[str, Any], key: str | None, caller: CallerLike | None, cache: str | None) -> ChunkReader:
         return ChunkReader(partial(self._open, fields, key, caller, cache))

@@ -1,4 +1,4 @@
-"""Joins settings and backends to one pipeline."""
+"""Joins settings and backends to what answers requests: a pipeline for HTTP, and direct calls."""
 
 from math import inf
 
@@ -9,12 +9,14 @@ from completions_mw.core.charging.charges import Charges
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import UsedTokens
+from completions_mw.core.direct_calls import DirectCalls
 from completions_mw.core.dispatch import Attempts, Catalog
 from completions_mw.core.inbound import ChatCompletions, Embeddings
 from completions_mw.core.keys.authentication import Authenticator
 from completions_mw.core.keys.owners import owners_of
 from completions_mw.core.limits.limiter import RateLimiter
 from completions_mw.core.pipeline import Pipeline
+from completions_mw.core.steps import Steps
 from completions_mw.core.streaming import Finishing, StreamRules
 from completions_mw.core.telemetry.request_log import RequestLog
 from completions_mw.core.validation.json_body import Bounds
@@ -30,7 +32,9 @@ from completions_mw.settings import Settings
 
 
 class Wiring:
-    """The pipeline of a gateway, with the models, stores and maintenance that it uses. Opens no connection, unless `stores.strict` is set.
+    """What answers the requests of a gateway, with the models, stores and maintenance that it uses.
+
+    Opens no connection, unless `stores.strict` is set.
 
     Args:
         settings: all settings.
@@ -60,19 +64,18 @@ class Wiring:
         self._forked = _ForkedMaintenance(maintenance)
         self.cache = response_cache(settings, self.models.models, options, stores, backends, SYSTEM_CLOCK)
         policies, bounds = param_policies(settings), Bounds(settings.max_depth, settings.max_items, settings.max_messages)
-        self.pipeline = Pipeline(
-            settings,
-            ChatCompletions(policies, bounds, settings.keep_alive_form),
-            Embeddings(policies, bounds, settings.embeddings.max_inputs, settings.embeddings.max_tokens),
-            Authenticator(owners_of(settings.keys), SYSTEM_CLOCK, authenticate, stores.key_store),
-            Catalog(self.models.models),
-            Charges(limiter, MaxCost(settings), UsedTokens(settings.abandoned), budgets, ledger, maintenance, stores.completing, observer),
-            SYSTEM_CLOCK,
-            observer,
-            StreamRules(SYSTEM_CLOCK, stores.background, settings.keep_alive or inf, settings.send_timeout, self.finishing),
-            Attempts(observer, backends.waiting(), settings.retries),
-            cache=self.cache,
-        )
+        chat = ChatCompletions(policies, bounds, settings.keep_alive_form)
+        embeddings = Embeddings(policies, bounds, settings.embeddings.max_inputs, settings.embeddings.max_tokens)
+        authenticator = Authenticator(owners_of(settings.keys), SYSTEM_CLOCK, authenticate, stores.key_store)
+        catalog = Catalog(self.models.models)
+        streaming = StreamRules(SYSTEM_CLOCK, stores.background, settings.keep_alive or inf, settings.send_timeout, self.finishing)
+        max_cost, used = MaxCost(settings), UsedTokens(settings.abandoned)
+        charges = Charges(limiter, max_cost, used, budgets, ledger, maintenance, stores.completing, observer)
+        attempts = Attempts(observer, backends.waiting(), settings.retries)
+        steps = Steps(catalog, charges, SYSTEM_CLOCK, observer, attempts, self.cache)
+        self.pipeline = Pipeline(settings, (chat, embeddings), authenticator, catalog, SYSTEM_CLOCK, observer, streaming, steps)
+        debug = bool(settings.debug)
+        self.direct_calls = DirectCalls(chat, embeddings, catalog, SYSTEM_CLOCK, observer, streaming, steps, debug=debug)
         self.setup = SetupReport(
             settings, self.models.models, has_login=authenticate is not None, with_tokens=options.get("credentials") or ()
         )
