@@ -124,6 +124,15 @@ def test_an_option_with_a_slip_in_it_is_refused(kind: Kind) -> None:
 
 
 @both
+@pytest.mark.parametrize("name", ["models", "embeddings", "providers", "credentials"])
+def test_an_option_that_should_be_a_mapping_is_refused(kind: Kind, name: str) -> None:
+    options: Any = {name: [print]}
+    with pytest.raises(TypeError) as caught:
+        kind(Settings(**TREE), **options)
+    assert str(caught.value) == f'`{name}` should be a mapping, as {{"name": …}}, not list'
+
+
+@both
 def test_the_help_of_an_editor_lists_the_options(kind: Kind) -> None:
     assert kind.__doc__ is not None
     assert all(f"- {name}: " in kind.__doc__ for name in GatewayOptions.__annotations__)

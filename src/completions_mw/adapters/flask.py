@@ -16,7 +16,7 @@ from completions_mw.core.routes import Routes
 from completions_mw.core.validation.body_room import BodyRoom, BodyShare
 from completions_mw.core.validation.headers import body_too_large_error
 from completions_mw.gateway import Gateway
-from completions_mw.gateway.options import GatewayOptions, check_option_names
+from completions_mw.gateway.options import GatewayOptions, check_options
 from completions_mw.http import Request, Response
 
 with needs("flask"):
@@ -111,7 +111,7 @@ def check_arguments(gateway: Gateway | None, options: GatewayOptions) -> None:
     Raises:
         TypeError: `gateway` is not a `Gateway`, an option is not known, or both a gateway and options are given.
     """
-    check_option_names(options)
+    check_options(options)
     if gateway is not None:
         check_gateway(gateway, Gateway)
         if given := [f"`{name}`" for name, value in options.items() if value is not None]:

@@ -13,7 +13,7 @@ from completions_mw.gateway.async_keys import AsyncKeys
 from completions_mw.gateway.backends import AsyncBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.cache import AsyncCache
-from completions_mw.gateway.options import GatewayOptions
+from completions_mw.gateway.options import GatewayOptions, check_options
 from completions_mw.http import Request, Response
 from completions_mw.schemas import ChatCompletion, EmbeddingResponse, Explanation, ModelList
 from completions_mw.settings import Settings
@@ -44,6 +44,7 @@ class AsyncGateway(GatewayBase):
     """
 
     def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
+        check_options(options)
         super().__init__(settings, AsyncBackends(), options)
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response[StreamBody]]:

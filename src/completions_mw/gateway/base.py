@@ -19,7 +19,7 @@ from completions_mw.core.validation.checking import prepare
 from completions_mw.errors import ConfigurationError
 from completions_mw.frames import private_locals
 from completions_mw.gateway.backends import Backends
-from completions_mw.gateway.options import GatewayOptions, check_option_names
+from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.setup_warnings import SetupWarning
 from completions_mw.gateway.wiring import Wiring
 from completions_mw.http import Response
@@ -38,7 +38,6 @@ class GatewayBase:
     """Base class of the two gateways: everything but how they wait."""
 
     def __init__(self, settings: Settings, backends: Backends, options: GatewayOptions) -> None:
-        check_option_names(options)
         if not isinstance(settings, Settings):
             text = 'from a file by Settings.from_toml("completions.toml"), or from a mapping by Settings.from_mapping({...})'
             raise TypeError(f"`settings` should be a Settings, {text}, not {type(settings).__name__}")

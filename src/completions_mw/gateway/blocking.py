@@ -16,7 +16,7 @@ from completions_mw.gateway.backends import BlockingBackends
 from completions_mw.gateway.base import GatewayBase
 from completions_mw.gateway.cache import Cache
 from completions_mw.gateway.keys import Keys
-from completions_mw.gateway.options import GatewayOptions
+from completions_mw.gateway.options import GatewayOptions, check_options
 from completions_mw.http import Request, Response
 from completions_mw.schemas import ChatCompletion, EmbeddingResponse, Explanation, ModelList
 from completions_mw.settings import Settings
@@ -48,6 +48,7 @@ class Gateway(GatewayBase):
     """
 
     def __init__(self, settings: Settings, **options: Unpack[GatewayOptions]) -> None:
+        check_options(options)
         for name in ("authenticate", "on_budget"):
             if is_async(options.get(name)):
                 raise ConfigurationError(f"{name}: an async function needs an AsyncGateway")

@@ -1,7 +1,7 @@
 """Options of a gateway: the keyword arguments of `Gateway` and `AsyncGateway`, and of adapters that build one."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from completions_mw.core.budgets.budgets import OnBudget
 from completions_mw.core.cache import SemanticCache
@@ -35,13 +35,18 @@ class GatewayOptions(TypedDict, total=False):
     """Cache of the host app, asked for the answer to a similar request where no identical one was answered. Needs `cache.enabled`."""
 
 
-def check_option_names(names: Iterable[str]) -> None:
-    """Check the names of keyword arguments at run time: `Unpack` is only for type checkers.
+_MAPPINGS: Final = ("models", "embeddings", "providers", "credentials")
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check the names of keyword arguments, and which of them are mappings, at run time: `Unpack` is only for type checkers.
 
     Raises:
-        TypeError: a name is not an option; the message suggests one.
+        TypeError: a name is not an option, and the message suggests one; or an option is not a mapping, as it should be.
     """
     known = GatewayOptions.__annotations__
-    for name in names:
+    for name, value in options.items():
         if name not in known:
             raise TypeError(f"`{name}` is not an option of a gateway; {suggestion(name, known)}")
+        if name in _MAPPINGS and not isinstance(value, Mapping | None):
+            raise TypeError(f'`{name}` should be a mapping, as {{"name": …}}, not {type(value).__name__}')
