@@ -58,10 +58,15 @@ class RawClient:
         host: of the server.
         timeout: for each read and write.
         receive_buffer: size of the kernel's buffer, for a client that does not read.
+        segment: bytes of a segment of TCP, whose number bounds what the kernel of the server takes for such a client.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", *, timeout: float = 30, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", *, timeout: float = 30, receive_buffer: int | None = None, segment: int | None = None
+    ) -> None:
         self.socket = socket.socket()
+        if segment is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)

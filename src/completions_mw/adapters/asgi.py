@@ -8,7 +8,7 @@ from completions_mw.adapters.asgi_client import Client, Message, Receive, Scope
 from completions_mw.adapters.asgi_request import ScopeRequest
 from completions_mw.adapters.asgi_rounds import noting_wait
 from completions_mw.adapters.support import check_gateway
-from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.body import ResponseBody
 from completions_mw.errors import ClientDisconnectedError
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Response
@@ -84,7 +84,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         native: request object of the framework, for `authenticate`; the scope by default.
     """
     client = Client(scope, receive, gateway)
-    response: Response[StreamBody] | None = None
+    response: Response[ResponseBody] | None = None
     try:
         request = ScopeRequest(scope, path_of(scope), client, native, client.drop)
         response = await noting_wait(gateway.handle(request), client.watch)
@@ -106,7 +106,7 @@ async def answer(gateway: AsyncGateway, scope: Scope, receive: Receive, send: Se
         client.release()
 
 
-async def respond(response: Response[StreamBody] | Response[bytes], scope: Scope, send: Send) -> None:
+async def respond(response: Response[ResponseBody] | Response[bytes], scope: Scope, send: Send) -> None:
     """Send a response; a streamed body is sent piece by piece, and closed."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     if scope.get("http_version", "1.1") >= "2":

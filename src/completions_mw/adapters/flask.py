@@ -161,15 +161,20 @@ def to_request(request: flask.Request, room: BodyRoom) -> Request:
 
 
 def to_flask_response(response: Response[BlockingIterator[bytes]] | Response[bytes]) -> flask.Response:
-    """Return a Flask response. A stream is passed through directly, so that `after_request` functions do not read it."""
+    """Return a Flask response. A stream is passed through directly, so that `after_request` functions do not read it.
+
+    They may read a whole answer, also one that is sent in pieces, which has its length.
+    """
     if isinstance(response.body, bytes):
         # In a list, since Flask would set the length of bytes, which is none where HEAD has the length of GET.
         return flask.Response([response.body], response.status, wsgi.headers_of(response))
-    return StreamedResponse(response.body, response.status, wsgi.headers_of(response), direct_passthrough=True)
+    headers = wsgi.headers_of(response)
+    is_stream = all(name != "content-length" for name, _ in headers)
+    return StreamedResponse(response.body, response.status, headers, direct_passthrough=is_stream)
 
 
 class StreamedResponse(flask.Response):
-    """A streamed response that keeps the contexts of its request until it ends or is closed."""
+    """A response in pieces that keeps the contexts of its request until it ends or is closed."""
 
     def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
         pieces = flask.stream_with_context(_begun(super().get_app_iter(environ)))

@@ -14,6 +14,7 @@ Without a cache, `admit` and `reserve` are one call.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel
@@ -27,7 +28,8 @@ from completions_mw.core.keys import Authenticator, Caller
 from completions_mw.core.ports import Clock, StoredAnswer
 from completions_mw.core.routes import GET, MODELS, Route, Routes
 from completions_mw.core.steps import Steps
-from completions_mw.core.streaming import ChunkStream, StreamBody, StreamRules
+from completions_mw.core.streaming import ChunkStream, ResponseBody, StreamBody, StreamRules, WholeBody
+from completions_mw.core.streaming.whole import LARGE
 from completions_mw.core.telemetry import Observer
 from completions_mw.core.validation import ValidRequest, parse_headers
 from completions_mw.core.validation.body import check_body, discard_body
@@ -76,6 +78,7 @@ class Pipeline:
         self._clock = clock
         self._observer = observer
         self._streaming = streaming
+        self._send_seconds = settings.request_timeout or settings.timeouts.total
         self._max_body_bytes = settings.max_body_bytes
         self._debug = settings.debug
         self._steps = steps
@@ -83,7 +86,7 @@ class Pipeline:
         self._authenticate = observer.around("authenticate", authenticator.authenticate)
         self._read = observer.around("parse", self._parse)
 
-    async def handle(self, request: Request) -> Response[StreamBody]:
+    async def handle(self, request: Request) -> Response[ResponseBody]:
         """Answer an HTTP request. The only place where errors become responses."""
         debug = request.debug if self._debug is None else self._debug
         context = RequestContext(self._clock, is_http=True, debug=debug)
@@ -111,8 +114,16 @@ class Pipeline:
             headers += await discard_body(request)
         if isinstance(body, bytes) and response.headers is not dialect.stream_headers:
             headers.append(("content-length", str(len(body))))
-        # Some servers send the body of a HEAD's response, which its client would take for the start of the next response.
-        return Response(response.status, tuple(headers), b"" if request.method == "HEAD" else body)
+        if request.method == "HEAD":
+            # Some servers send the body of its response, which its client would take for the start of the next response.
+            body = b""
+        elif isinstance(body, bytes) and len(body) > LARGE and request.disconnect is not None:
+            note_untaken = partial(self._note_untaken, context, len(body))
+            body = WholeBody(body, self._streaming, self._send_seconds, request.disconnect, note_untaken)
+        return Response(response.status, tuple(headers), body)
+
+    def _note_untaken(self, context: RequestContext, size: int, given: int) -> None:
+        self._observer.noted("answer_not_taken", context, bytes=size, given=given)
 
     def refuse(self, method: str, path: str) -> Response[bytes]:
         """Return the response to a request for a path that no route has; its body is left to the host app."""
@@ -123,7 +134,7 @@ class Pipeline:
         headers = (*response.headers, *context.response_headers(), ("content-length", str(len(response.body))))
         return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
-    async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[StreamBody]:
+    async def _respond(self, context: RequestContext, request: Request, route: Route, dialect: Dialect) -> Response[ResponseBody]:
         if request.method == "OPTIONS":
             self._steps.end(context, None)
             return Response(200, (("allow", ", ".join(route.methods)), ("content-type", "text/plain")), b"")
@@ -172,14 +183,14 @@ class Pipeline:
             return self._catalog.visible(caller)
         return self._catalog.resolve(self.routes.model_id(path), caller).card()
 
-    def _unshared(self, context: RequestContext, dialect: Dialect, answer: BaseModel) -> Response[StreamBody]:
+    def _unshared(self, context: RequestContext, dialect: Dialect, answer: BaseModel) -> Response[ResponseBody]:
         """Return the response with an answer that depends on the caller, and has asked no target."""
         self._steps.end(context, None)
         return Response(200, (*dialect.headers, *UNSHARED_HEADERS), answer.model_dump_json().encode())
 
     def _replayed(
         self, context: RequestContext, asked: ValidRequest | KnownRequest, dialect: Dialect, answer: StoredAnswer
-    ) -> Response[StreamBody]:
+    ) -> Response[ResponseBody]:
         """Return the response that has a stored answer."""
         body = dialect.replay(answer, stream=asked.stream, include_usage=asked.include_usage)
         self._steps.end(context, None)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, Unpack
 
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
-from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.body import ResponseBody
 from completions_mw.core.streaming.reader import ChunkReader
 from completions_mw.frames import private_locals
 from completions_mw.gateway.async_keys import AsyncKeys
@@ -47,7 +47,7 @@ class AsyncGateway(GatewayBase):
         check_options(options)
         super().__init__(settings, AsyncBackends(), options)
 
-    def handle(self, request: Request) -> Coroutine[Any, Any, Response[StreamBody]]:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response[ResponseBody]]:
         """Answer an HTTP request. Failures become error responses, and are not raised."""
         return self._pipeline.handle(request)
 

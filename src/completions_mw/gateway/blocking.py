@@ -8,7 +8,7 @@ from completions_mw.blocking import BlockingIterator, iterate, run_sync
 from completions_mw.core.hooks import is_async
 from completions_mw.core.keys.caller import CallerLike
 from completions_mw.core.ports import Balance, UsageBy, UsageRow
-from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.body import ResponseBody
 from completions_mw.core.streaming.reader import BlockingChunks
 from completions_mw.errors import ConfigurationError
 from completions_mw.frames import private_locals
@@ -62,7 +62,7 @@ class Gateway(GatewayBase):
 
     def handle(self, request: Request) -> Response[BlockingIterator[bytes]]:
         """Answer an HTTP request. Failures become error responses, and are not raised."""
-        response: Response[StreamBody] = run_sync(self._pipeline.handle(request))
+        response: Response[ResponseBody] = run_sync(self._pipeline.handle(request))
         body = response.body if isinstance(response.body, bytes) else iterate(response.body)
         return Response(response.status, response.headers, body)
 

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from completions_mw.core.streaming.body import StreamBody
+from completions_mw.core.streaming.body import ResponseBody
 from completions_mw.core.streaming.finishing import Finishing
 from completions_mw.gateway import AsyncGateway
 from completions_mw.http import Request, Response
 
 
-async def handle_to_the_end(gateway: AsyncGateway, finishing: Finishing, request: Request) -> Response[StreamBody]:
+async def handle_to_the_end(gateway: AsyncGateway, finishing: Finishing, request: Request) -> Response[ResponseBody]:
     """Answer a request as `AsyncGateway.handle`. If its client leaves before the answer begins, read the answer to its end first.
 
     Args:
@@ -30,7 +30,7 @@ async def handle_to_the_end(gateway: AsyncGateway, finishing: Finishing, request
                 finishing.give_back()
         handling.cancel()
         await asyncio.wait([handling])
-        if not handling.cancelled() and isinstance(body := handling.result().body, StreamBody):
+        if not handling.cancelled() and not isinstance(body := handling.result().body, bytes):
             # Reads what is left.
             await body.aclose()
         raise

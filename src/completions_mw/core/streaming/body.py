@@ -1,9 +1,10 @@
-"""A streamed answer as the body of an HTTP response."""
+"""The bodies of HTTP responses that are sent in pieces: streamed answers."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from completions_mw.errors import ClientDisconnectedError, GatewayError, InternalError, server_shutdown_error
+from completions_mw.http import ByteStream
 from completions_mw.sse import Event
 
 
@@ -50,8 +51,23 @@ class ChunkSource(Protocol):
     async def abandon(self) -> None: ...
 
 
+class ResponseBody(ByteStream, Protocol):
+    """The body of a response that is sent in pieces: a `StreamBody` or a `WholeBody`."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last piece was returned, so that an adapter can mark it as the last."""
+        ...
+
+    def __anext__(self) -> Coroutine[Any, Any, bytes]: ...
+
+    async def abandon(self) -> None:
+        """Close the body without asking a store: called by the garbage collector."""
+        ...
+
+
 class StreamBody:
-    """The `ByteStream` of a streamed answer. A failure is written as its last piece (docs/contract.md, Streams).
+    """The `ResponseBody` of a streamed answer. A failure is written as its last piece (docs/contract.md, Streams).
 
     Args:
         chunks: chunks of the answer.
