@@ -128,8 +128,12 @@ def test_a_table_for_people(usage: Any) -> None:
 def test_a_table_of_keys_says_what_an_id_is(usage: Any) -> None:
     lines = [line.split("  ")[0].split() for line in usage("--by", "key").out.splitlines()]
     assert [line[0] for line in lines] == ["key", "(the", "key_1", "key_2"]
-    assert usage("--by", "key", "--caller", "key_1").out.split() == ["key", "scope", *COLUMNS]
     assert "(none)" in usage("--by", "tenant").out
+
+
+def test_nobody_has_asked(usage: Any) -> None:
+    assert usage("--caller", "key_1") == (0, "", "warning: no such request has been recorded\n")
+    assert usage("--key", "ada") == (0, "", "warning: no such request has been recorded; users of a login need --caller\n")
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-11-01T12:00:00", "2026-13-01", "20261101", ""])

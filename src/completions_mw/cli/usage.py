@@ -10,7 +10,7 @@ import typer
 from completions_mw.blocking import run_sync
 from completions_mw.cli.ledger import opened_ledger
 from completions_mw.cli.options import ConfigOption, JsonOption, LedgerOption
-from completions_mw.cli.output import write_json, write_table
+from completions_mw.cli.output import warn, write_json, write_table
 from completions_mw.core.ports import UsageQuery, UsageRow
 from completions_mw.errors import ConfigurationError
 
@@ -47,6 +47,8 @@ def usage(
         rows = run_sync(store.usage(query))
     if as_json:
         write_json([_document(row) for row in rows])
+    elif not rows:
+        warn(f"no such request has been recorded{'; users of a login need --caller' if key else ''}")
     else:
         named = ("key", "scope") if by is By.KEY else (by.value,)
         write_table((*named, *_COLUMNS), [(*_names(by, row), *_sums(row)) for row in rows], numbers=_COLUMNS)
