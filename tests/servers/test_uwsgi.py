@@ -1,4 +1,4 @@
-"""uWSGI behind nginx's `uwsgi_pass`, which repeats the length and the type of a body as headers (docs/deployment.md)."""
+"""uWSGI behind nginx's `uwsgi_pass`, which repeats the length and the type of a body as headers (docs/servers.md)."""
 
 from tests.servers.client import chat, content_of
 from tests.servers.conftest import Running, Upstream

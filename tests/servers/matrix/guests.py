@@ -1,4 +1,4 @@
-"""The servers, bridges and hosts of the matrix, a row each: what docs/deployment.md says of them."""
+"""The servers, bridges and hosts of the matrix, a row each: what docs/servers.md says of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A function of AWS Lambda: answers as everywhere, and streams in one piece (docs/deployment.md)."""
+"""A function of AWS Lambda: answers as everywhere, and streams in one piece (docs/servers.md)."""
 
 import json
 import os

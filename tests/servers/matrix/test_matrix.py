@@ -1,4 +1,4 @@
-"""What each server, bridge and host of docs/deployment.md can do: the table there is made of this."""
+"""What each server, bridge and host of docs/servers.md can do: the table there is made of this."""
 
 import contextlib
 import json
