@@ -46,9 +46,9 @@ class CachedAnswers:
         self._cache = cache
         self._charges = charges
         self._end = end
-        self._admit = observer.around("admit", charges.admit)
+        self._admit = {False: observer.around("admit", charges.admit), True: observer.around("admit", charges.reserve)}
+        """What comes before the look-up, by whether hits are charged: then tokens and money are reserved too."""
         self._reserve = observer.around("reserve", charges.reserve)
-        self._admit_and_reserve = observer.around("admit", charges.reserve)
         self._look_up = observer.around("cache", self._look_up_answer)
         near = cache.near
         self._recall = None if near is None else observer.around("cache", lambda _, key: near.get(key))
@@ -87,7 +87,7 @@ class CachedAnswers:
         if found is None or not plan.accepts(found):
             return None
         if charge is not None:
-            await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
+            await self._admit[plan.policy.charge_hits](context, charge)
         self._note(context, "hit", ("age", str(found.age_ms // 1000)))
         context.target = found.answer.target
         if charge is not None:
@@ -119,17 +119,17 @@ class CachedAnswers:
             GatewayError: the request was refused, or the call failed.
         """
         if charge is not None:
-            await (self._admit_and_reserve if plan.policy.charge_hits else self._admit)(context, charge)
+            await self._admit[plan.policy.charge_hits](context, charge)
         try:
             found = await self._look_up(context, request, plan)
         except BaseException as error:
-            if charge is not None:
-                await self._settle(context, charge, None, error)
+            await self._settle_failed(context, charge, error)
             raise
-        if found is not None:
-            await self._settle_served(context, charge, plan, found)
-            return found
-        return await self._share(context, request, charge, plan, ask, None if connection is None else LeaderConnection(connection), watch)
+        if found is None:
+            leader = None if connection is None else LeaderConnection(connection)
+            return await self._share(context, request, charge, plan, ask, leader, watch)
+        await self._settle_served(context, charge, plan, found)
+        return found
 
     async def _share(
         self,
@@ -142,7 +142,7 @@ class CachedAnswers:
         watch: Watch,
     ) -> StoredAnswer | FlightReader:
         """Answer a request by the call of an identical one, or by its own."""
-        reserve = partial(self._reserve_for_call, context, None if plan.policy.charge_hits else charge)
+        reserve = _reserve_nothing if charge is None or plan.policy.charge_hits else partial(self._reserve, context, charge)
         call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection), connection)
         try:
             on_end = partial(self._end_follower, context, charge, plan, call)
@@ -182,23 +182,24 @@ class CachedAnswers:
         context.headers = (*context.headers, ("x-cache", status), *headers)
         self._cache.count(status)
 
-    async def _reserve_for_call(self, context: RequestContext, charge: Charge | None) -> None:
-        if charge is not None:
-            await self._reserve(context, charge)
-
     async def _settle_served(self, context: RequestContext, charge: Charge | None, plan: CachePlan, answer: StoredAnswer) -> None:
+        """Settle a request that a stored answer has answered."""
         context.target = answer.target
         if charge is not None:
-            await self._settle_free(context, charge, plan, answer.target, from_json(answer.usage[_DATA:])["usage"])
+            await self._settle_free(context, charge, plan, from_json(answer.usage[_DATA:])["usage"])
 
-    async def _settle_free(self, context: RequestContext, charge: Charge, plan: CachePlan, target: str, usage: dict[str, Any]) -> None:
+    async def _settle_free(self, context: RequestContext, charge: Charge, plan: CachePlan, usage: dict[str, Any]) -> None:
         """Settle a request that another one's call has answered."""
-        context.target = target
         if plan.policy.charge_hits:
             await self._settle(context, charge, usage, None)
         else:
             context.saved = usage
             await self._settle(context, charge, None, None)
+
+    async def _settle_failed(self, context: RequestContext, charge: Charge | None, error: BaseException | None) -> None:
+        """Settle a request without an answer."""
+        if charge is not None:
+            await self._settle(context, charge, None, error)
 
     async def _end_follower(
         self, context: RequestContext, charge: Charge | None, plan: CachePlan, call: LeadingCall, end: FollowerEnd
@@ -206,12 +207,16 @@ class CachedAnswers:
         """Record the end of a stream that another request's call has given."""
         self._end(context, end.error)
         if charge is not None and end.usage is not None:
-            await self._settle_free(context, charge, plan, end.target, end.usage)
+            context.target = end.target
+            await self._settle_free(context, charge, plan, end.usage)
         else:
             await self._give_up(context, charge, call, end.error)
 
     async def _give_up(self, context: RequestContext, charge: Charge | None, call: LeadingCall, error: BaseException | None) -> None:
         """Settle a request without an answer, unless its own call does so."""
         call.is_withdrawn = True
-        if charge is not None and not call.has_asked:
-            await self._settle(context, charge, None, error)
+        if not call.has_asked:
+            await self._settle_failed(context, charge, error)
+
+
+async def _reserve_nothing() -> None: ...
