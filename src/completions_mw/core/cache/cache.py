@@ -15,7 +15,7 @@ from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd, Watch
 from completions_mw.core.cache.scopes import Sharing, labels_named
 from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
-from completions_mw.core.cache.single_flight import LeaderConnection, SingleFlight
+from completions_mw.core.cache.single_flight import LeaderConnection, Seat, SingleFlight
 from completions_mw.core.context import RequestContext
 from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
@@ -160,37 +160,47 @@ class ResponseCache:
         key = plan.key.digest
         while True:
             seat = self._single_flight.board(key, lambda: call, plan.policy.max_bytes, alone=alone)
-            flight, is_staying = seat.flight, False
+            flight, shared = seat.flight, None
             if seat.is_leader and connection is not None:
                 connection.flight = flight
             try:
                 has_begun = await self._wait(flight.begin, inf if seat.is_leader else deadline, connection)
                 if has_begun and not request.stream:
                     await self._wait(flight.whole, inf, connection)
-                if flight.error is not None and (seat.is_leader or not may_begin_anew(flight)):
-                    raise flight.failure()
-                if flight.error is None and has_begun:
-                    is_own = seat.is_leader and not call.was_found
-                    if flight.answer is not None and not (request.stream and flight.is_stream):
-                        return Shared(flight.answer, is_own)
-                    if request.stream:
-                        is_staying = True
-                        end = None if is_own else on_end
-                        reader = FlightReader(
-                            seat,
-                            self._single_flight,
-                            include_usage=request.include_usage,
-                            keep_alive=self._keep_alive,
-                            on_end=end,
-                            watch=watch,
-                        )
-                        return Shared(reader, is_own)
-                if flight.error is None:
-                    # The stream was too large to be kept: all who want it whole share another call. Or the wait was too long.
-                    key, alone = (key + WHOLE, False) if has_begun else (key, True)
+                if flight.error is not None:
+                    if seat.is_leader or not may_begin_anew(flight):
+                        raise flight.failure()
+                elif not has_begun:
+                    # The wait was too long.
+                    alone = True
+                elif (shared := self._shared(seat, request, call, on_end, watch)) is not None:
+                    return shared
+                else:
+                    # The stream was too large to be kept: all who want it whole share another call.
+                    key, alone = key + WHOLE, False
             finally:
-                if not is_staying:
+                if shared is None or isinstance(shared.answer, StoredAnswer):
                     await self._single_flight.leave(seat)
+
+    def _shared(self, seat: Seat, request: ValidRequest, call: LeadingCall, on_end: OnEnd, watch: Watch) -> Shared | None:
+        """Return what a request gets of a flight that has begun: a reader, which gives up the seat at its end, or the whole answer.
+
+        None for a whole answer that was too large to be kept.
+        """
+        answer, is_own = seat.flight.answer, seat.is_leader and not call.was_found
+        if answer is not None and not (request.stream and seat.flight.is_stream):
+            return Shared(answer, is_own)
+        if not request.stream:
+            return None
+        reader = FlightReader(
+            seat,
+            self._single_flight,
+            include_usage=request.include_usage,
+            keep_alive=self._keep_alive,
+            on_end=None if is_own else on_end,
+            watch=watch,
+        )
+        return Shared(reader, is_own)
 
     async def _wait(self, wait: Callable[[float | None], Awaitable[bool]], deadline: float, connection: LeaderConnection | None) -> bool:
         """Wait for a flight by one of its methods until a deadline; return whether what was waited for has come.
