@@ -13,8 +13,7 @@ import pytest
 
 from completions_mw.backends.spool_file import AsyncSpoolFile, BlockingSpoolFile
 from completions_mw.blocking import run_sync
-from completions_mw.core.budgets.spool import SpoolFile
-from completions_mw.core.ports import StoreError
+from completions_mw.core.ports import SpoolFile, StoreError
 
 WRITER = """
 import resource, sys

@@ -3,7 +3,18 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from completions_mw.core.hooks import is_async
-from completions_mw.core.ports import Background, Clock, Credentials, Flights, Model, ModelFunction, SharedResponseStore, Transport, Waiting
+from completions_mw.core.ports import (
+    Background,
+    Clock,
+    Credentials,
+    Flights,
+    Model,
+    ModelFunction,
+    SharedResponseStore,
+    SpoolFile,
+    Transport,
+    Waiting,
+)
 from completions_mw.settings import AwsSignature, CacheSettings, LlamaCppSettings, Settings, StoreSettings
 
 if TYPE_CHECKING:
@@ -11,7 +22,6 @@ if TYPE_CHECKING:
     from completions_mw.backends.credentials import TokenFunction
     from completions_mw.backends.models.threads import ModelThreads
     from completions_mw.backends.sql.database import Database
-    from completions_mw.core.budgets.spool import SpoolFile
 
 _TOKEN_THREADS: Final = 8
 """Threads of a provider in which an `AsyncGateway` gets tokens from a function that is not async, or signs requests."""
@@ -29,7 +39,7 @@ class Backends(Protocol):
     def background(self) -> Background: ...
     def admission(self, address: str, namespace: str, clock: Clock) -> "CheckedAdmissionStore": ...
     def database(self, address: str, clock: Clock, settings: StoreSettings) -> "Database": ...
-    def spool_file(self, path: str) -> "SpoolFile": ...
+    def spool_file(self, path: str) -> SpoolFile: ...
     def flights(self) -> Flights: ...
     def waiting(self) -> Waiting: ...
     def responses(self, address: str, namespace: str, settings: CacheSettings, max_bytes: int) -> SharedResponseStore: ...
@@ -89,7 +99,7 @@ class BlockingBackends:
 
         return open_database(address, blocking=True, clock=clock, times=call_times(settings))
 
-    def spool_file(self, path: str) -> "SpoolFile":
+    def spool_file(self, path: str) -> SpoolFile:
         from completions_mw.backends.spool_file import BlockingSpoolFile
 
         return BlockingSpoolFile(path)
@@ -167,7 +177,7 @@ class AsyncBackends:
 
         return open_database(address, blocking=False, clock=clock, times=call_times(settings))
 
-    def spool_file(self, path: str) -> "SpoolFile":
+    def spool_file(self, path: str) -> SpoolFile:
         from completions_mw.backends.spool_file import AsyncSpoolFile
 
         return AsyncSpoolFile(path)

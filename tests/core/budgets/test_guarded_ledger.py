@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from completions_mw.blocking import run_sync
-from completions_mw.core.budgets.guarded_ledger import MAX_TRIES, MAX_UNWRITTEN, RENEWAL_BATCH_SIZE, GuardedLedger
+from completions_mw.core.budgets.guarded_ledger import MAX_UNWRITTEN, RENEWAL_BATCH_SIZE, GuardedLedger
+from completions_mw.core.budgets.replay import MAX_TRIES
 from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.ports import (
     Account,

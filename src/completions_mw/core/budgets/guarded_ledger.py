@@ -6,7 +6,8 @@ from contextlib import suppress
 from logging import ERROR
 from typing import Final
 
-from completions_mw.core.budgets.spool import Spool, Spooled
+from completions_mw.core.budgets.replay import SpoolReplay
+from completions_mw.core.budgets.spool import Spool
 from completions_mw.core.ports import (
     Account,
     Balance,
@@ -27,12 +28,8 @@ from completions_mw.core.ports import (
 from completions_mw.core.resilience.store_health import StoreHealth, overloaded_error, unavailable_error
 from completions_mw.core.telemetry.log import log_event
 
-REPLAY_SECONDS: Final = 1.0
-"""Seconds that a replay may keep other maintenance waiting."""
 CLOSING_SECONDS: Final = 5.0
 """Seconds for which spooled settlements are posted before the gateway closes."""
-MAX_TRIES: Final = 5
-"""Number of times that the ledger may refuse a settlement before it is set aside."""
 MAX_UNWRITTEN: Final = 2000
 """Number of rows that wait to be written behind their answers; the request that adds one more waits for their writing."""
 WRITING_BATCH_SIZE: Final = 500
@@ -59,8 +56,7 @@ class GuardedLedger:
         self._ledger = ledger
         self._spool = spool
         self._health = health
-        self._lease_ms = lease_ms
-        self._replayed = 0
+        self._replay = SpoolReplay(ledger, spool, health, lease_ms)
         self._unwritten: deque[Settlement] = deque()
         """Settlements of requests without a reservation, which are written behind their answers."""
         self.max_unwritten = MAX_UNWRITTEN
@@ -145,28 +141,8 @@ class GuardedLedger:
                 log_event(ERROR, "settlements_left", settlements=len(batch), cost_nano_usd=cost, error=type(error).__name__)
 
     async def replay(self) -> list[BudgetChange]:
-        """Post spooled settlements, the oldest first, until the ledger fails or `REPLAY_SECONDS` pass; posting one twice is harmless."""
-        deadline = self._now() + REPLAY_SECONDS
-        put_off: set[str] = set()
-        changes: list[BudgetChange] = []
-        while self._now() < deadline:
-            spooled = await self._spool.oldest()
-            if spooled is None or spooled.settlement.entry.request_id in put_off:
-                break
-            try:
-                posted = await self._health.call("spool", self._post, spooled)
-                changes += posted or ()
-                if posted is None:
-                    put_off.add(spooled.settlement.entry.request_id)
-                    self._spool.postpone(spooled, spooled.tries)
-            except StoreRefusalError:
-                put_off.add(spooled.settlement.entry.request_id)
-                await self._put_off(spooled)
-            except StoreError:
-                # Another settlement is tried first the next time, in case this one is the cause.
-                self._spool.postpone(spooled, spooled.tries)
-                break
-        return changes
+        """Post spooled settlements (see `SpoolReplay.run`)."""
+        return await self._replay.run()
 
     async def renew(self, request_ids: Sequence[str], ttl_ms: int) -> list[str]:
         """Extend the reservations of running requests, and of this process's spooled settlements, whose money must not become free."""
@@ -191,10 +167,11 @@ class GuardedLedger:
     async def aclose(self) -> None:
         """Post what waits, spooled settlements for at most `CLOSING_SECONDS`, then close the spool and the ledger."""
         await self.write()
-        deadline, before = self._now() + CLOSING_SECONDS, -1
-        while before != self._replayed and self._now() < deadline:
-            before = self._replayed
-            await self.replay()
+        now, posted = self._health.clock.monotonic, -1
+        deadline = now() + CLOSING_SECONDS
+        while posted != self._replay.posted and now() < deadline:
+            posted = self._replay.posted
+            await self._replay.run()
         await self._spool.aclose()
         await self._ledger.aclose()
 
@@ -205,25 +182,3 @@ class GuardedLedger:
             while len(batch) < WRITING_BATCH_SIZE:
                 batch.append(self._unwritten.popleft())
         return batch
-
-    def _now(self) -> float:
-        return self._health.clock.monotonic()
-
-    async def _post(self, spooled: Spooled) -> list[BudgetChange] | None:
-        """Post a spooled settlement; None if it was left by a dead process for a request that still runs."""
-        if spooled.is_adopted:
-            changes = await self._ledger.adopt(spooled.settlement, self._lease_ms)
-            if changes is None:
-                return None
-        else:
-            changes = await self._ledger.settle(*spooled.settlement)
-        self._replayed += 1
-        await self._spool.done(spooled)
-        return changes
-
-    async def _put_off(self, spooled: Spooled) -> None:
-        tries = spooled.tries + 1
-        if tries < MAX_TRIES:
-            self._spool.postpone(spooled, tries)
-        else:
-            await self._spool.set_aside(spooled)

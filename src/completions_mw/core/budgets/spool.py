@@ -2,67 +2,17 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
-from pydantic import TypeAdapter
-from pydantic_core import to_json
-
-from completions_mw.core.budgets.escape import escaped, restored
-from completions_mw.core.ports import Account, Clock, Entry, Outcome, Settlement, StoreError
+from completions_mw.core.budgets.settlement_lines import line_of, settlement_in
+from completions_mw.core.ports import Clock, Settlement, SpoolFile, StoreError
 from completions_mw.core.resilience.throttle import Throttle
 from completions_mw.core.telemetry.log import LOG_SECONDS, log_event
 
 MAX_SETTLEMENTS: Final = 10_000
 """Default number of settlements with which a spool is full for those that move no money of a budget."""
-MAX_COUNT: Final = 2**53
-"""Tokens or milliseconds that no line of a file has."""
-MAX_AMOUNT: Final = 2**80
-"""Nano-dollars that a line of a file has at most: more than any usage costs at any price."""
-
-
-class SpoolFile(Protocol):
-    """Keeps lines on disk, so that they outlive the process."""
-
-    async def append(self, *lines: bytes) -> object:
-        """Write lines, so that they survive a power cut.
-
-        Returns:
-            The receipt of each of the lines, for `done`.
-
-        Raises:
-            StoreError: the lines could not be written, and none of them is kept.
-        """
-        ...
-
-    async def done(self, receipt: object) -> None:
-        """Remove a line that is no longer needed."""
-        ...
-
-    async def adopt(self) -> list[tuple[bytes, object]]:
-        """Take over the lines of one dead process, with their receipts; none if there is no such process.
-
-        Raises:
-            StoreError: the lines cannot be read.
-        """
-        ...
-
-    async def set_aside(self, line: bytes, receipt: object) -> str:
-        """Move a line to a file that no process adopts. The receipt is None for a line that was only in memory.
-
-        Returns:
-            The name of the file, without its folder.
-
-        Raises:
-            StoreError: the line could not be moved and is kept as it was.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Release all remaining lines, for other processes to adopt."""
-        ...
 
 
 class Spooled(NamedTuple):
@@ -151,7 +101,7 @@ class Spool:
         name = None
         if self._file is not None and spooled in self._queue:
             try:
-                name = await self._file.set_aside(_line(spooled.settlement), spooled.receipt)
+                name = await self._file.set_aside(line_of(spooled.settlement), spooled.receipt)
             except StoreError as error:
                 self._complain(error)
                 self.postpone(spooled, tries=0)
@@ -182,7 +132,7 @@ class Spool:
         if self._file is None:
             return None
         try:
-            return await self._file.append(*map(_line, settlements))
+            return await self._file.append(*map(line_of, settlements))
         except StoreError as error:
             self._complain(error)
             return None
@@ -195,7 +145,7 @@ class Spool:
             return
         for line, receipt in lines:
             try:
-                self._queue.append(Spooled(_settlement(line), receipt, is_adopted=True))
+                self._queue.append(Spooled(settlement_in(line), receipt, is_adopted=True))
             except ValueError:
                 await self._leave(file, line, receipt)
 
@@ -211,49 +161,3 @@ class Spool:
     def _complain(self, error: StoreError) -> None:
         if self._file_lines.ready(self._clock.monotonic()):
             log_event(logging.ERROR, "spool_file_failed", error=type(error.__cause__ or error).__name__)
-
-
-def _line(settlement: Settlement) -> bytes:
-    entry, outcome, accounts = settlement
-    values = {**_mapped(outcome, escaped), "tokens": outcome.tokens._asdict()}
-    budgets = [_mapped(account, escaped) for account in accounts]
-    return to_json({"entry": _mapped(entry, escaped), "outcome": values, "accounts": budgets})
-
-
-def _settlement(line: bytes) -> Settlement:
-    """Return the settlement in a line.
-
-    Raises:
-        ValueError: the line is damaged, of another version, or says what no settlement can.
-    """
-    entry, outcome, accounts = _reader().validate_json(line)
-    settlement = Settlement(
-        entry._replace(**_mapped(entry, restored)),
-        outcome._replace(**_mapped(outcome, restored)),
-        tuple(account._replace(**_mapped(account, restored)) for account in accounts),
-    )
-    if not _is_possible(settlement):
-        raise ValueError("no settlement")
-    return settlement
-
-
-def _is_possible(settlement: Settlement) -> bool:
-    entry, outcome, accounts = settlement
-    counts = (*outcome.tokens, entry.started_ms, outcome.first_ms or 0, outcome.total_ms)
-    amounts = (outcome.cost, outcome.saved, *(account.limit for account in accounts))
-    owners = {entry[1:3], ("tenant", entry.tenant)}
-    return (
-        all(0 <= count < MAX_COUNT for count in counts)
-        and all(0 <= amount <= MAX_AMOUNT for amount in amounts)
-        and 100 <= outcome.status <= 599
-        and all(account[:2] in owners for account in accounts)
-    )
-
-
-def _mapped(values: Entry | Outcome | Account, change: Callable[[str], str]) -> dict[str, Any]:
-    return {name: change(value) if isinstance(value, str) else value for name, value in values._asdict().items()}
-
-
-@cache
-def _reader() -> TypeAdapter[Settlement]:
-    return TypeAdapter(Settlement)

@@ -2,6 +2,7 @@
 
 admission.py   `AdmissionStore`: counters and leases
 ledger.py      `Ledger`: reservations, settlements and budgets
+spool.py       `SpoolFile`: what the ledger could not take, on disk
 usage.py       queries of the ledger's rows
 keys.py        `KeyStore`: stored keys
 failures.py    errors of stores
@@ -47,6 +48,7 @@ from completions_mw.core.ports.responses import (
     StoreContents,
     StoredAnswer,
 )
+from completions_mw.core.ports.spool import SpoolFile
 from completions_mw.core.ports.upstreams import Credentials, EventSource, Transport
 from completions_mw.core.ports.usage import UsageBy, UsageQuery, UsageRow
 from completions_mw.core.ports.waiting import Waiting
@@ -84,6 +86,7 @@ __all__ = [
     "SecretRecord",
     "Settlement",
     "SharedResponseStore",
+    "SpoolFile",
     "Steps",
     "Stopping",
     "StoreBrokenError",
