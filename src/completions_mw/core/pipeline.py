@@ -14,7 +14,6 @@ Without a cache, `admit` and `reserve` are one call.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from pydantic import BaseModel
@@ -118,12 +117,8 @@ class Pipeline:
             # Some servers send the body of its response, which its client would take for the start of the next response.
             body = b""
         elif isinstance(body, bytes) and len(body) > LARGE and request.disconnect is not None:
-            note_untaken = partial(self._note_untaken, context, len(body))
-            body = WholeBody(body, self._streaming, self._send_seconds, request.disconnect, note_untaken)
+            body = WholeBody(body, self._streaming, self._send_seconds, request.disconnect, self._observer, context)
         return Response(response.status, tuple(headers), body)
-
-    def _note_untaken(self, context: RequestContext, size: int, given: int) -> None:
-        self._observer.noted("answer_not_taken", context, bytes=size, given=given)
 
     def refuse(self, method: str, path: str) -> Response[bytes]:
         """Return the response to a request for a path that no route has; its body is left to the host app."""

@@ -77,7 +77,7 @@ class Settings(SettingsModel):
     keep_alive_form: KeepAliveForm = "chunk"
     """Form of the keep-alives: a chunk with an empty delta, which every client reads, or a comment, which some decoders do not skip."""
     send_timeout: Seconds = 60.0
-    """Seconds in which a client must take a piece of a stream; then the stream ends."""
+    """Seconds in which a client must take a piece of a stream, or of a whole answer above 16 KiB; then the answer ends."""
     abandoned: Abandoned = "estimate"
     """Charge for answers whose clients left, or that came too late: an estimate; the real usage, for which answers are read to their end
     without their clients, 16 at a time and for a minute at most; or all that was reserved."""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from completions_mw.core.streaming.rules import StreamRules
+from completions_mw.core.telemetry import Observer
+from completions_mw.core.telemetry.observer import ObservedRequest
 
 LARGE: Final = 16 * 1024
 """Bytes of a body above which it is watched: a kernel takes so many for a client that reads nothing, so that no server waits for less."""
@@ -21,18 +23,26 @@ class WholeBody:
         rules: bounds of the gateway's answers.
         seconds: time in which the client must take the whole body.
         disconnect: ends the connection of the client.
-        on_untaken: told once with the number of bytes that were given, if the client did not take them.
+        observer: told if the client did not take the body.
+        context: the context of the request.
     """
 
-    __slots__ = ("__weakref__", "_body", "_deadline", "_disconnect", "_given", "_given_at", "_on_untaken", "_rules", "is_done")
+    __slots__ = ("__weakref__", "_body", "_context", "_deadline", "_disconnect", "_given", "_given_at", "_observer", "_rules", "is_done")
 
     def __init__(
-        self, body: bytes, rules: StreamRules, seconds: float, disconnect: Callable[[], None], on_untaken: Callable[[int], None]
+        self,
+        body: bytes,
+        rules: StreamRules,
+        seconds: float,
+        disconnect: Callable[[], None],
+        observer: Observer,
+        context: ObservedRequest,
     ) -> None:
         self._body = body
         self._rules = rules
         self._disconnect = disconnect
-        self._on_untaken = on_untaken
+        self._observer = observer
+        self._context = context
         self._given = 0
         self._given_at = rules.clock.monotonic()
         self._deadline = self._given_at + seconds
@@ -56,7 +66,7 @@ class WholeBody:
         now = self._rules.clock.monotonic()
         if now >= self._deadline or now - self._given_at >= self._rules.send_timeout:
             await self.aclose()
-            self._on_untaken(self._given)
+            self._observer.noted("answer_not_taken", self._context, bytes=len(self._body))
             self._disconnect()
 
     async def aclose(self) -> None:
