@@ -5,7 +5,7 @@
     flask.py       Flask: the extension `Completions`
     django/        Django: the URLconf `urls`
     starlette.py   Starlette: `routes(gateway)`
-    fastapi.py     FastAPI: `router(gateway)`, with OpenAPI documents
+    fastapi.py     FastAPI: `router(gateway)`; what its OpenAPI document says is in fastapi_docs.py
     support.py     used by all adapters: optional imports, settings of the host app, checks of the gateway's kind
 
 Each has a `to_request` or `ScopeRequest`, and a function for the way back, such as `to_flask_response`.

@@ -4,25 +4,16 @@ FastAPI documents the request, and does not validate it: OpenAI's SDKs cannot re
 message, type and code (docs/contract.md, Errors). The app closes the gateway in its lifespan: `async with gateway: yield`.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
-
-from pydantic import BaseModel
+from collections.abc import AsyncIterator
+from typing import Final
 
 from completions_mw.adapters.asgi import Send, answer
 from completions_mw.adapters.asgi_client import Message, Receive, Scope
+from completions_mw.adapters.fastapi_docs import GatewayErrorResponse, answer_docs, completion_docs, request_docs
 from completions_mw.adapters.support import check_gateway, needs
 from completions_mw.core.routes import ABSENT, Routes
 from completions_mw.gateway import AsyncGateway
-from completions_mw.schemas import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatRequest,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    ModelCard,
-    ModelList,
-)
+from completions_mw.schemas import EmbeddingRequest, EmbeddingResponse, ModelCard, ModelList
 
 with needs("fastapi"):
     from fastapi import APIRouter, HTTPException, Request, Response, Security
@@ -33,27 +24,10 @@ with needs("fastapi"):
 
     from completions_mw.adapters.starlette import MODEL
 
-# The gateway refuses these methods with OpenAI's error, after the dependencies of the router.
-METHODS_BUT_POST: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")
-METHODS_BUT_GET: Final = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 KEY_SCHEME: Final = HTTPBearer(
     auto_error=False, scheme_name="ApiKeyAuth", description="An API key of this service, or the login of the app."
 )
-
-
-class GatewayErrorObject(BaseModel):
-    """An error, as in OpenAI's API."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class GatewayErrorResponse(BaseModel):
-    """The body of every response whose status is not 2xx."""
-
-    error: GatewayErrorObject
 
 
 def router(gateway: AsyncGateway) -> APIRouter:
@@ -69,51 +43,62 @@ def router(gateway: AsyncGateway) -> APIRouter:
         dependencies=[Security(KEY_SCHEME)],
         responses={"4XX": {"model": GatewayErrorResponse}, "5XX": {"model": GatewayErrorResponse}},
     )
+    operations = Operations(gateway, paths)
+    for path, method, operation, docs in (
+        (paths.chat, "POST", operations.create_chat_completion, completion_docs()),
+        (paths.embeddings, "POST", operations.create_embeddings, answer_docs(EmbeddingResponse) | request_docs(EmbeddingRequest)),
+        (paths.models, "GET", operations.list_models, answer_docs(ModelList)),
+        (paths.models + MODEL, "GET", operations.retrieve_model, answer_docs(ModelCard)),
+    ):
+        api.add_api_route(path, operation, methods=[method], **docs)
+        # The gateway refuses other methods with OpenAI's error, after the dependencies of the router.
+        api.add_api_route(path, operation, methods=[other for other in METHODS if other != method], include_in_schema=False)
+        api.routes.append(Route(path, OtherMethods(gateway, path), include_in_schema=False))
+    if paths.absent:
+        path = f"{gateway.settings.prefix}/{{absent:path}}"
+        refuse = operations.refuse_absent
+        api.add_api_route(path, refuse, methods=[*METHODS], include_in_schema=False, route_class_override=AbsentRoute)
+    return api
 
-    async def create_chat_completion(request: Request) -> Response:
+
+class Operations:
+    """The path operations. FastAPI shows their names and docstrings in the OpenAPI document.
+
+    Args:
+        gateway: answers the requests.
+        paths: the paths of the gateway.
+    """
+
+    def __init__(self, gateway: AsyncGateway, paths: Routes) -> None:
+        self._gateway = gateway
+        self._paths = paths
+
+    async def create_chat_completion(self, request: Request) -> Response:
         """Create a chat completion; with `stream`, as server-sent events.
 
         Reference: https://platform.openai.com/docs/api-reference/chat/create
         """
-        return GatewayResponse(gateway, request, paths.chat)
+        return GatewayResponse(self._gateway, request, self._paths.chat)
 
-    async def create_embeddings(request: Request) -> Response:
+    async def create_embeddings(self, request: Request) -> Response:
         """Create a vector for each input.
 
         Reference: https://platform.openai.com/docs/api-reference/embeddings/create
         """
-        return GatewayResponse(gateway, request, paths.embeddings)
+        return GatewayResponse(self._gateway, request, self._paths.embeddings)
 
-    async def list_models(request: Request) -> Response:
+    async def list_models(self, request: Request) -> Response:
         """List the models that the caller may use."""
-        return GatewayResponse(gateway, request, paths.models)
+        return GatewayResponse(self._gateway, request, self._paths.models)
 
-    async def retrieve_model(request: Request, model: str) -> Response:
+    async def retrieve_model(self, request: Request, model: str) -> Response:
         """Return one of the models that the caller may use."""
-        return GatewayResponse(gateway, request, f"{paths.models}/{model}")
+        return GatewayResponse(self._gateway, request, f"{self._paths.models}/{model}")
 
-    async def refuse_absent(request: Request, absent: str) -> Response:
-        response = gateway.refuse(request.method, f"{gateway.settings.prefix}/{absent}")
+    async def refuse_absent(self, request: Request, absent: str) -> Response:
+        """Answer a request for a path of OpenAI's API that the gateway does not have."""
+        response = self._gateway.refuse(request.method, f"{self._gateway.settings.prefix}/{absent}")
         return Response(response.body, response.status, dict(response.headers))
-
-    streamed = {"text/event-stream": {"schema": self_contained(ChatCompletionChunk)}}
-    completion = {"model": ChatCompletion, "description": "The completion, whole or as a stream.", "content": streamed}
-    api.post(paths.chat, responses={200: completion}, openapi_extra=request_docs(ChatRequest))(create_chat_completion)
-    api.post(paths.embeddings, responses={200: {"model": EmbeddingResponse}}, openapi_extra=request_docs(EmbeddingRequest))(
-        create_embeddings
-    )
-    api.get(paths.models, responses={200: {"model": ModelList}})(list_models)
-    api.get(paths.models + MODEL, responses={200: {"model": ModelCard}})(retrieve_model)
-    api.api_route(paths.chat, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_chat_completion)
-    api.api_route(paths.embeddings, methods=[*METHODS_BUT_POST], include_in_schema=False)(create_embeddings)
-    api.api_route(paths.models, methods=[*METHODS_BUT_GET], include_in_schema=False)(list_models)
-    api.api_route(paths.models + MODEL, methods=[*METHODS_BUT_GET], include_in_schema=False)(retrieve_model)
-    if paths.absent:
-        path, methods = f"{gateway.settings.prefix}/{{absent:path}}", ["POST", *METHODS_BUT_POST]
-        api.add_api_route(path, refuse_absent, methods=methods, include_in_schema=False, route_class_override=AbsentRoute)
-    for path in (paths.chat, paths.embeddings, paths.models, paths.models + MODEL):
-        api.routes.append(Route(path, OtherMethods(gateway, path), include_in_schema=False))
-    return api
 
 
 class ExactRoute(APIRoute):
@@ -196,26 +181,3 @@ async def unread(request: Request) -> AsyncIterator[bytes]:
     except RuntimeError:
         # Starlette raises it for a stream that was consumed.
         yield b""
-
-
-def request_docs(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the part of a path operation that documents its body; FastAPI itself does not parse the body."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": self_contained(model)}}}}
-
-
-def self_contained(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of `model` without references: FastAPI collects the definitions only of bodies that it parses."""
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def inline(value: Any) -> Any:
-        if isinstance(value, list):
-            return [inline(item) for item in value]
-        if not isinstance(value, Mapping):
-            return value
-        if "$ref" in value:
-            return inline(definitions[value["$ref"].rpartition("/")[2]])
-        return {name: inline(item) for name, item in value.items() if name != "discriminator"}
-
-    inlined: dict[str, Any] = inline(schema)
-    return inlined
