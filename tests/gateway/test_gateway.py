@@ -133,6 +133,14 @@ def test_an_option_that_should_be_a_mapping_is_refused(kind: Kind, name: str) ->
 
 
 @both
+def test_a_transport_without_its_methods_is_refused(kind: Kind) -> None:
+    options: Any = {"transport": OwnTransport}
+    with pytest.raises(ConfigurationError) as caught:
+        kind(Settings(**TREE), **options)
+    assert str(caught.value) == "transport: `send` should take request\ntransport: `aclose` should take no argument"
+
+
+@both
 def test_the_help_of_an_editor_lists_the_options(kind: Kind) -> None:
     assert kind.__doc__ is not None
     assert all(f"- {name}: " in kind.__doc__ for name in GatewayOptions.__annotations__)

@@ -30,7 +30,7 @@ def missing_method(hook: object, name: str, arguments: Sequence[str]) -> str | N
     method = getattr(hook, name, None)
     if not callable(method):
         return f"should have a method `{name}`"
-    return None if _takes(method, len(arguments)) else f"`{name}` should take {', '.join(arguments)} as its positional arguments"
+    return None if _takes(method, len(arguments)) else f"`{name}` should take {', '.join(arguments) or 'no argument'}"
 
 
 def is_async(function: object) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from completions_mw.core.hooks import uncallable_reason
+from completions_mw.core.hooks import missing_method, uncallable_reason
 from completions_mw.gateway.kinds import functions_of, kind_faults
 from completions_mw.gateway.options import GatewayOptions
 from completions_mw.gateway.param_policies import forwarding_faults
@@ -31,7 +31,9 @@ def setup_faults(settings: Settings, options: GatewayOptions) -> Iterator[str]:
         if model.hedge and not (are_upstreams and all(are_upstreams)):
             yield f"models.{name}.hedge: is for models whose targets are all upstreams"
     yield from (f"models.{name}: {fault}" for name, function in functions.items() if (fault := uncallable_reason(function)))
-    if options.get("transport") is not None:
+    if (transport := options.get("transport")) is not None:
+        methods = {"send": ("request",), "aclose": ()}
+        yield from (f"transport: {fault}" for name, taken in methods.items() if (fault := missing_method(transport, name, taken)))
         proxied = [name for name, provider in settings.providers.items() if not provider.is_local and provider.proxy is not None]
         yield from (f"providers.{name}.proxy: is not used by the `transport` that the gateway was given" for name in proxied)
     for name, function in (options.get("credentials") or {}).items():
