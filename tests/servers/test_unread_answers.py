@@ -16,7 +16,6 @@ from tests.servers.kinds import GUNICORN_GEVENT, GUNICORN_GTHREAD, GUNICORN_SYNC
 from tests.support.rawhttp import RawClient, request
 from tests.support.waiting import wait_until
 
-THREADS = 2
 LONG = "x" * 400_000
 EMBEDDINGS = json.dumps({"model": "embed", "input": "hello", "dimensions": 100_000}).encode()
 REQUESTS = {
@@ -41,7 +40,8 @@ KINDS = (
 @pytest.mark.parametrize("settings", [SETTINGS, pytest.param(DRIPPING, marks=SLOW)], ids=["", "total"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 def test_clients_that_do_not_read_whole_answers_are_given_up(kind: Kind, settings: dict[str, object], start: Start) -> None:
-    options = ("--threads", str(THREADS)) if kind is GUNICORN_GTHREAD else ()
+    # No more threads than clients that would hold one.
+    options = ("--threads", str(len(REQUESTS))) if kind is GUNICORN_GTHREAD else ()
     with start(kind, *options, SETTINGS=json.dumps(settings)) as server, contextlib.ExitStack() as stack:
         for wanted in REQUESTS.values():
             with RawClient(server.port) as reader:
