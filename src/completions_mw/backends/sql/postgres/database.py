@@ -25,11 +25,13 @@ class PostgresDatabase(PerProcess):
     Args:
         pool: the connections; closed with the database.
         times: how long calls may take, and how many may wait.
+        batches: what `batches` makes.
     """
 
-    def __init__(self, pool: PostgresPool, times: CallTimes) -> None:
+    def __init__(self, pool: PostgresPool, times: CallTimes, batches: type[BlockingBatches[Any, Any] | AsyncBatches[Any, Any]]) -> None:
         self.pool = pool
         self._times = times
+        self._batches = batches
         super().__init__()
 
     def reset(self) -> None:
@@ -64,7 +66,7 @@ class PostgresDatabase(PerProcess):
             return rows
 
     def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        raise NotImplementedError
+        return self._batches(execute, self._times.waiting, lanes)
 
     async def aclose(self) -> None:
         await self.pool.aclose()
@@ -98,10 +100,7 @@ class BlockingPostgres(PostgresDatabase):
     """
 
     def __init__(self, address: str, times: CallTimes = DEFAULT_TIMES) -> None:
-        super().__init__(BlockingPostgresPool(address, times.call), times)
-
-    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        return BlockingBatches(execute, self._times.waiting, lanes)
+        super().__init__(BlockingPostgresPool(address, times.call), times, BlockingBatches)
 
 
 class AsyncPostgres(PostgresDatabase):
@@ -116,7 +115,4 @@ class AsyncPostgres(PostgresDatabase):
     """
 
     def __init__(self, address: str, times: CallTimes = DEFAULT_TIMES) -> None:
-        super().__init__(AsyncPostgresPool(address, times.call), times)
-
-    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        return AsyncBatches(execute, self._times.waiting, lanes)
+        super().__init__(AsyncPostgresPool(address, times.call), times, AsyncBatches)

@@ -24,14 +24,22 @@ class SqliteDatabase:
     Args:
         path: path of the file; None for a database in memory.
         clock: the time of the ledger.
-        times: how long calls may take.
+        times: how long calls may take, and how many may wait.
+        batches: what `batches` makes.
         runner: runs transactions.
         look_up_runner: runs look-ups.
         report_runner: runs reports.
     """
 
     def __init__(
-        self, path: Path | None, clock: Clock, times: CallTimes, runner: Runner, look_up_runner: Runner, report_runner: Runner
+        self,
+        path: Path | None,
+        clock: Clock,
+        times: CallTimes,
+        batches: type[BlockingBatches[Any, Any] | AsyncBatches[Any, Any]],
+        runner: Runner,
+        look_up_runner: Runner,
+        report_runner: Runner,
     ) -> None:
         self.clock = clock
         self.volatile = path is None
@@ -39,6 +47,7 @@ class SqliteDatabase:
         self._file = SqliteFile(path, times.call)
         self._report_seconds = times.report
         self._bounds = times.waiting
+        self._batches = batches
         self._runner = runner
         self._look_up_runner = look_up_runner
         self._report_runner = report_runner
@@ -64,7 +73,7 @@ class SqliteDatabase:
         return await self._report_runner(self._file.report, statement, params, self._report_seconds)
 
     def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        raise NotImplementedError
+        return self._batches(execute, self._bounds, lanes)
 
     async def aclose(self) -> None:
         await self._runner(self._file.close)
@@ -80,10 +89,7 @@ class BlockingSqlite(SqliteDatabase):
     """
 
     def __init__(self, path: Path | None, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> None:
-        super().__init__(path, clock, times, run_inline, run_inline, run_inline)
-
-    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        return BlockingBatches(execute, self._bounds, lanes)
+        super().__init__(path, clock, times, BlockingBatches, run_inline, run_inline, run_inline)
 
 
 class AsyncSqlite(SqliteDatabase):
@@ -97,7 +103,5 @@ class AsyncSqlite(SqliteDatabase):
 
     def __init__(self, path: Path | None, clock: Clock, times: CallTimes = DEFAULT_TIMES) -> None:
         # SQLite writes one transaction at a time: more threads would only wait.
-        super().__init__(path, clock, times, OneThread("completions_mw-sqlite"), WorkerThreads(1), WorkerThreads(MAX_REPORTS))
-
-    def batches(self, execute: Execute[C, A], /, lanes: int = 1) -> Batches[C, A]:
-        return AsyncBatches(execute, self._bounds, lanes)
+        writer = OneThread("completions_mw-sqlite")
+        super().__init__(path, clock, times, AsyncBatches, writer, WorkerThreads(1), WorkerThreads(MAX_REPORTS))
