@@ -11,7 +11,7 @@ from completions_mw import Budget, Caller, Limits, RateLimitError, ServiceUnavai
 from completions_mw.backends.memory.admission import MemoryAdmission
 from completions_mw.blocking import run_sync
 from completions_mw.core.budgets.budgets import Budgets
-from completions_mw.core.charging.charge import Charge
+from completions_mw.core.charging.charge import Accounting, Charge
 from completions_mw.core.charging.maintenance import MAX_PRUNING_SECONDS, Maintenance
 from completions_mw.core.charging.used import UsedTokens
 from completions_mw.core.context import RequestContext
@@ -72,7 +72,8 @@ def charge_of(clock: FakeClock) -> Charge:
     """Return what a request holds that leases the slot."""
     nobody: Any = None
     estimate = TokenEstimate(1, 1, 1, 1, client_set_max=True)
-    charge = Charge(RequestContext(clock.clock()), None, nobody, nobody, estimate, None, (), None, UsedTokens("estimate"), lambda end: None)
+    accounting = Accounting(None, UsedTokens("estimate"), lambda end: None)
+    charge = Charge(RequestContext(clock.clock()), None, nobody, nobody, estimate, None, (), accounting)
     charge.held, charge.leases = (charge.context.id,), (SLOT,)
     return charge
 

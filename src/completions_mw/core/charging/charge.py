@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from completions_mw.core.budgets.budgets import AppliedBudget
 from completions_mw.core.cache.semantic import SEMANTIC_TARGET
@@ -29,6 +29,17 @@ Deferred = Callable[[], Awaitable[None]]
 """The end of a request that the garbage collector found, for the maintenance to run."""
 
 
+class Accounting(NamedTuple):
+    """What all charges use."""
+
+    ledger: Ledger | None
+    """Ledger for checkpoints; None where there is none."""
+    used: UsedTokens
+    """Tells what attempts before the last one have used."""
+    defer: Callable[[Deferred], None]
+    """Lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store."""
+
+
 class Charge:
     """The leases, tokens and money that one request holds, and the usage that it is charged for. Settled exactly once.
 
@@ -42,25 +53,21 @@ class Charge:
         estimate: tokens that the request may use; all 0 where they do not count.
         limits: limits that apply to the request; None if there are none.
         budgets: budgets that the request is charged to.
-        ledger: ledger for checkpoints; None where there is none.
-        used: tells what attempts before the last one have used.
-        defer: lets the maintenance run the end of a stream that the garbage collector found, which must not wait for a store.
+        accounting: what all charges use.
     """
 
     __slots__ = (
         "__weakref__",
+        "_accounting",
         "_chunks",
         "_is_noted",
-        "_ledger",
         "_usage",
-        "_used",
         "amount",
         "budgets",
         "caller",
         "cancel",
         "checkpointed",
         "context",
-        "defer",
         "entry",
         "estimate",
         "held",
@@ -86,9 +93,7 @@ class Charge:
         estimate: TokenEstimate,
         limits: LimitSet | None,
         budgets: tuple[AppliedBudget, ...],
-        ledger: Ledger | None,
-        used: UsedTokens,
-        defer: Callable[[Deferred], None],
+        accounting: Accounting,
     ) -> None:
         self.context = context
         self.entry = entry
@@ -97,7 +102,6 @@ class Charge:
         self.estimate = estimate
         self.limits = limits
         self.budgets = budgets
-        self.defer = defer
         self.is_metered = False
         """Whether the tokens of the request count: for a limit on tokens, for its price, or for its row in the ledger."""
         self.is_priced = False
@@ -124,8 +128,7 @@ class Charge:
         """Cancels the request, where it can be cancelled."""
         self.checkpointed = context.started
         """Time of the last checkpoint, in seconds of the monotonic clock."""
-        self._ledger = ledger
-        self._used = used
+        self._accounting = accounting
         self._usage: Callable[[], dict[str, Any]] | None = None
         self._chunks = 0
         self._is_noted = False
@@ -134,12 +137,16 @@ class Charge:
         """Take the usage so far from `usage`, which returns a `usage` object."""
         self._usage = usage
 
+    def defer(self, end: Deferred) -> None:
+        """Let the maintenance run the end of the stream, which the garbage collector found."""
+        self._accounting.defer(end)
+
     def heard(self) -> None:
         """Note that the first text of the answer has come."""
         self.context.heard = self.context.seconds_of_target()
 
     def is_due(self, chunks: int, now: float) -> bool:
-        """Count `chunks` more chunks and tell whether a checkpoint is due at the monotonic time `now`."""
+        """Count `chunks` more chunks, and return whether a checkpoint is due at the monotonic time `now`."""
         if self.reserved is None:
             return self.lost
         self._chunks += chunks
@@ -195,10 +202,10 @@ class Charge:
         self._is_noted = True
         self._chunks = 0
         self.checkpointed = self.context.clock.monotonic()
-        if self._ledger is not None:
-            bills = [Bill(self.context.target, tokens), *self._used.lost(self.context, self.estimate)]
-            tokens, amount = self._sum(bills)
-            await self._ledger.checkpoint(self.context.id, amount, tokens)
+        ledger, used, _ = self._accounting
+        if ledger is not None:
+            tokens, amount = self._sum([Bill(self.context.target, tokens), *used.lost(self.context, self.estimate)])
+            await ledger.checkpoint(self.context.id, amount, tokens)
 
     def _sum(self, bills: Sequence[Bill]) -> tuple[Tokens, int]:
         """Return the tokens of all attempts, and what they cost, each at the price of its target."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ParamSpec
 
 from completions_mw.core.budgets.budgets import Budgets
-from completions_mw.core.charging.charge import Charge
+from completions_mw.core.charging.charge import Accounting, Charge
 from completions_mw.core.charging.maintenance import Maintenance
 from completions_mw.core.charging.max_cost import MaxCost
 from completions_mw.core.charging.used import Bill, UsedTokens
@@ -55,6 +55,7 @@ class Charges:
         self._ledger = ledger
         self._maintenance = maintenance
         self._observer = observer
+        self._accounting = Accounting(ledger, used, maintenance.defer)
         self._finish = _uninterrupted(limiter.finish, background)
         self._settle = _uninterrupted(self._post, background)
 
@@ -81,7 +82,7 @@ class Charges:
         is_metered = is_priced or self._ledger is not None or (limits is not None and limits.counts_tokens)
         tokens = estimate(model.max_output_tokens, model.media) if is_metered else NO_ESTIMATE
         entry = None if self._ledger is None else _entry(context, caller, model.name)
-        charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._ledger, self._used, self._maintenance.defer)
+        charge = Charge(context, entry, caller, model, tokens, limits, budgets, self._accounting)
         charge.is_metered, charge.is_priced = is_metered, is_priced
         return charge
 

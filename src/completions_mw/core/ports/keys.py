@@ -92,7 +92,7 @@ class KeyStore(KeyFinder, Protocol):
         ...
 
     async def rotate(self, id: str, secret: SecretRecord, old_until: float) -> bool:
-        """Add a secret to a key, and let its older secrets expire; tell whether the key exists.
+        """Add a secret to a key, and let its older secrets expire; return whether the key exists.
 
         Args:
             id: id of the key.

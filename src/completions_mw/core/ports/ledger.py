@@ -241,7 +241,7 @@ class Ledger(Protocol):
         ...
 
     async def prune(self, before_ms: int) -> bool:
-        """Delete some rows of settled or reaped requests that are old, then balances of old periods; tell whether there may be more.
+        """Delete some rows of settled or reaped requests that are old, then balances of old periods; return whether there may be more.
 
         Args:
             before_ms: rows of requests that started before, and periods that ended before, in milliseconds since the epoch.

@@ -34,9 +34,8 @@ class StreamCharge(Protocol):
         """Whether the maintenance runs, so that it would run what is deferred."""
         ...
 
-    @property
-    def defer(self) -> Callable[[Callable[[], Awaitable[None]]], None]:
-        """Takes the end of a dropped stream, for the maintenance to run."""
+    def defer(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Let the maintenance run the end of a dropped stream."""
         ...
 
     def follow(self, usage: Callable[[], dict[str, Any]]) -> None:
@@ -48,7 +47,7 @@ class StreamCharge(Protocol):
         ...
 
     def is_due(self, chunks: int, now: float) -> bool:
-        """Count `chunks` more chunks and tell whether a checkpoint is due at the monotonic time `now`."""
+        """Count `chunks` more chunks, and return whether a checkpoint is due at the monotonic time `now`."""
         ...
 
     async def checkpoint(self) -> None:

@@ -121,7 +121,7 @@ class SqliteLedger:
         return lambda transaction: take_steps(transaction, steps, self._now(), self._reaping_ms())
 
     def _pruned(self, transaction: Transaction, before_ms: int) -> bool:
-        """Remove a batch of old rows; tell whether there may be more."""
+        """Remove a batch of old rows; return whether there may be more."""
         if transaction.change("ledger_prune", before_ms=before_ms, batch=self._batch) == self._batch:
             return True
         return transaction.change("ledger_prune_budgets", **old_periods(before_ms), batch=self._batch) == self._batch

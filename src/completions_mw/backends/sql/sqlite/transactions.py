@@ -103,7 +103,7 @@ class LedgerTransaction:
         return len(expired)
 
     def _renew(self, request_id: str, expires_ms: int) -> bool:
-        """Extend a reservation, also one that was reaped if budgets have room; tell whether nothing is lost."""
+        """Extend a reservation, also one that was reaped if budgets have room; return whether nothing is lost."""
         row = self._books.entry(request_id)
         if row is None:
             return False
