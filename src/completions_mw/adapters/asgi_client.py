@@ -124,7 +124,7 @@ class Client:
         return not self._more
 
     def watch(self) -> None:
-        """Have rounds look after the client from now on, since its request waits."""
+        """Look after the client from the next round on, since its request waits."""
         if self._rounds is None:
             loop = asyncio.get_running_loop()
             self._task = asyncio.current_task(loop)

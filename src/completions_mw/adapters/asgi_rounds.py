@@ -1,4 +1,4 @@
-"""Rounds: looks after the clients whose requests take long, with one timer for all requests of an event loop."""
+"""One timer for all requests of an event loop, by which those that take long are looked after."""
 
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable, Coroutine, Generator
@@ -21,9 +21,10 @@ class Visited(Protocol):
 
 
 class Rounds:
-    """Visits what has joined, after one to two rounds. A timer for each request would be a large part of the cost of a short answer.
+    """Visits each object that has joined once, `ROUND_SECONDS` to twice as long after it joined, unless it has left before.
 
-    No timer runs in the event loop while nobody waits for a visit.
+    Most requests are answered sooner: they join and leave, and cost neither a timer nor a task of their own, which would be a large part of
+    the cost of a short answer. No timer runs in the event loop while nobody waits for a visit.
     """
 
     # Not the event loop, which would be kept in memory by the table of all rounds.
@@ -37,14 +38,14 @@ class Rounds:
         self._is_going = False
 
     def join(self, visited: Visited) -> None:
-        """Have `visited` visited once, unless it leaves before."""
+        """Visit `visited` once, in one of the next two rounds."""
         self._joined[visited] = None
         if not self._is_going:
             self._is_going = True
             get_running_loop().call_later(ROUND_SECONDS, self._go)
 
     def leave(self, visited: Visited) -> None:
-        """Visit `visited` no more, so that nothing keeps it in memory."""
+        """Do not visit `visited`, and keep no reference to it."""
         self._joined.pop(visited, None)
         self._due.pop(visited, None)
 

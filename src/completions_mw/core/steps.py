@@ -136,11 +136,11 @@ class Steps:
         return ChunkStream(answer, charge, partial(self._end_stream, context, charge), streaming, disconnect)
 
     def known(self, caller: Caller | None, path: str, body: bytes) -> KnownRequest | None:
-        """Return the request that a body of a route is, if it was answered from the cache before; None takes the usual way."""
+        """Return the known request with this body, if it was answered from the cache before; None if the body must be parsed."""
         return None if self._known_bodies is None else self._known_bodies.find(path, caller, body)
 
     def remember(self, context: RequestContext, parsed: ValidRequest, caller: Caller | None, path: str, body: bytes) -> None:
-        """Know a body of a route from now on, if it was answered from the cache."""
+        """Let `known` find the body of a request that was answered from the cache."""
         if self._known_bodies is None or context.cache != "hit":
             return
         model = self._catalog.resolve(parsed.model, caller)
@@ -152,7 +152,7 @@ class Steps:
     def recall(
         self, context: RequestContext, known: KnownRequest, caller: Caller | None, control: CacheControl
     ) -> Awaitable[StoredAnswer | None]:
-        """Return the answer to a known request from the memory of this process, None if it takes the usual way."""
+        """Return the answer to a known request from the memory of this process; None if its body must be parsed."""
         assert self._cached_answers is not None
         free = known.free
         if free is not None and free.caller is caller and free.control is control:

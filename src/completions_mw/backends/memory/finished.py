@@ -9,8 +9,8 @@ FINISHED_MS: Final = 5_000
 class FinishedRequests:
     """Remembers the requests that finished in the last `FINISHED_MS`, and at most those of twice this time.
 
-    Two sets take turns, so that no request has a time of its own and none is looked for to be forgotten: at thousands of requests a second
-    each look at an old one would be a miss of the processor's caches.
+    Requests are added to the newer of two sets. Every `FINISHED_MS` the older set is dropped as a whole, and the newer one takes its place,
+    so that no time is kept for each request, and none is searched for to be dropped.
     """
 
     __slots__ = ("_forgotten", "_newer", "_older", "_turn")

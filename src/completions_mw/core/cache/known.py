@@ -1,4 +1,4 @@
-"""Bodies that were answered from the cache: one that comes again is neither parsed nor validated again (docs/caching.md)."""
+"""Request bodies that were answered from the cache before: the same bytes are neither parsed nor validated again (docs/caching.md)."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -25,18 +25,21 @@ MAX_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True)
 class FreeRecall:
-    """What the cache may do for a caller of whom a request is not counted. It depends on the settings and on the caller alone."""
+    """The plan of a known request for one caller whose requests are not counted, as nothing limits or records them.
+
+    It depends on the settings, the caller and its `Cache-Control` alone, so it is kept for the caller's next request.
+    """
 
     caller: Caller | None
     control: CacheControl
-    """What the client wants of the cache."""
+    """What the caller wants of the cache."""
     plan: "CachePlan | None"
-    """What the cache may do then; None if it may not be used."""
+    """What the cache may do; None if it may not be used."""
 
 
 @dataclass(slots=True)
 class KnownRequest:
-    """What a valid request asks of the cache, of its limits and of its dialect, until an answer is found. Has nothing of its content."""
+    """What is needed of a valid request to answer it from the cache: for its key, its limits and its dialect. Holds no content."""
 
     kind: ModelKind
     model: str
@@ -50,11 +53,11 @@ class KnownRequest:
     estimate: TokenEstimate
     """Tokens that the request may use."""
     free: FreeRecall | None = None
-    """For the caller that asked last without being counted; None before."""
+    """The plan for the caller that asked last, of those who are not counted; None before."""
 
     @classmethod
     def of(cls, request: ValidRequest, estimate: TokenEstimate) -> Self:
-        """Return what is to be known of a request."""
+        """Return the known request for a valid one."""
         return cls(
             request.kind,
             request.model,
@@ -69,7 +72,9 @@ class KnownRequest:
 
 
 class KnownBodies:
-    """Requests by the SHA-256 of their bodies. Callers who share no answers know of no body of each other, not even by the time it takes.
+    """Known requests by the SHA-256 of their bodies.
+
+    Callers who share no answers share no entries: else the time of an answer would tell one what another has asked.
 
     Args:
         flights: has the lock that guards the table against threads.

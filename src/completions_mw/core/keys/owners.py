@@ -11,7 +11,7 @@ from completions_mw.core.ports import FoundKey, KeyRecord, SecretRecord
 from completions_mw.settings import KeySettings
 
 MAX_STORED_OWNERS: Final = 10_000
-"""Number of owners that are kept; of more, the one that was made first is made again."""
+"""Number of owners that are kept; of more, the one that was made first is dropped."""
 
 
 def digest_of(token: str) -> bytes:
@@ -35,7 +35,7 @@ def owners_of(keys: Mapping[str, KeySettings]) -> dict[bytes, Owner]:
 
 
 class StoredOwners:
-    """Owners of stored keys: made once, as long as the store gives the same record of a key, since a caller is checked as it is made."""
+    """Keeps the owners of stored keys, since to make one its caller is validated. Where the store has a new record, a new one is made."""
 
     def __init__(self) -> None:
         # Each call of the table is atomic, so that threads need no lock.

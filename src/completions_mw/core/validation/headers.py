@@ -39,7 +39,10 @@ _JSON_PATTERN = re.compile(r"application/json\s*(;\s*charset=\"?utf-?8\"?\s*)?;?
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a client asks of each request in the same way. Read once for all of its requests, so nothing here may be a secret."""
+    """What those headers say that a client sends with each request in the same way.
+
+    Read once for all requests with these headers, and kept in memory, so no header with a secret may be among them.
+    """
 
     is_json: bool | None
     """Whether `Content-Type` is JSON in UTF-8; None without a type."""
@@ -97,7 +100,7 @@ def _length_in(content_length: str) -> int:
 
 @lru_cache(MAX_KNOWN_TERMS)
 def _terms_in(headers: Headers) -> Terms:
-    """Return what headers say that no two requests of a client need to have apart.
+    """Return the terms in headers.
 
     Raises:
         InvalidRequestError: a header has a value that it cannot have.
