@@ -9,7 +9,8 @@
     recording.py      from an answer in either form to a stored answer in both
     flight.py         `Flight`: one call whose answer several requests get, each at its own pace
     single_flight.py  `SingleFlight`: the flights under way
-    call.py           `LeadingCall`: the call of a flight, which takes turns with other processes
+    call.py           `LeadingCall`: the call of a flight
+    register.py       `CallRegister`: leases, by which the calls of all processes take turns, and the store of their answers
     reader.py         `FlightReader`: the stream of one request in a flight
     semantic.py       `SemanticCache`: the hook for answers to similar requests
     guarded_store.py  `GuardedResponses`: a store whose failures are misses

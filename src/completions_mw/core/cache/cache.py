@@ -5,19 +5,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Final, Literal, NamedTuple
 
-from pydantic_core import from_json
-
 from completions_mw.core.cache.call import LeadingCall
 from completions_mw.core.cache.flight import Flight, OwnFailureError
 from completions_mw.core.cache.guarded_store import GuardedResponses
 from completions_mw.core.cache.known import KnownBodies
 from completions_mw.core.cache.policy import CachePlan, CachePolicy
 from completions_mw.core.cache.reader import FlightReader, OnEnd, Watch
+from completions_mw.core.cache.register import CallRegister
 from completions_mw.core.cache.scopes import Sharing, labels_named
 from completions_mw.core.cache.semantic import GuardedSemanticCache, SemanticCache
 from completions_mw.core.cache.single_flight import LeaderConnection, Seat, SingleFlight
 from completions_mw.core.context import RequestContext
-from completions_mw.core.ports import Background, CacheKey, Claim, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
+from completions_mw.core.ports import Background, Clock, Flights, FoundAnswer, PurgeFilter, StoredAnswer
 from completions_mw.core.validation.request import Chat
 from completions_mw.core.validation.valid_request import ValidRequest
 from completions_mw.errors import ClientDisconnectedError
@@ -29,8 +28,6 @@ WATCH_SECONDS: Final = 1.0
 """Seconds between two looks at the connection of a client that waits for the call of another one in a thread."""
 WHOLE: Final = b"whole"
 """What the key of a flight ends with that no stream begins."""
-RENEWALS_PER_LEASE: Final = 3
-"""Number of times that a lease is renewed within its lifetime."""
 
 
 class CacheStats(NamedTuple):
@@ -58,14 +55,6 @@ class CacheStats(NamedTuple):
         """Part of the requests that called no upstream, from 0 to 1, of those that did not go past the cache."""
         free = self.hits + self.coalesced
         return free / (free + self.misses) if free else 0.0
-
-
-class _Lease(NamedTuple):
-    """Lease of a call, which other processes wait for."""
-
-    owner: str
-    is_alive: Callable[[], bool]
-    """Tells whether the call can still go on."""
 
 
 class Shared(NamedTuple):
@@ -106,15 +95,12 @@ class ResponseCache:
         self._store = store
         self._flights = flights
         self._single_flight = SingleFlight(flights, settings.max_followers)
-        self._background = background
         self._clock = clock
-        self.max_wait = settings.max_wait
-        """Seconds for which a request waits for the call of another one."""
-        self._lease_ms = int(settings.lease_ttl * 1000)
+        self._max_wait = settings.max_wait
         self._keep_alive = keep_alive or None
         self._semantic = None if semantic is None else GuardedSemanticCache(semantic)
-        self._leases: dict[CacheKey, _Lease] = {}
-        """Leases that this process holds."""
+        self.register = CallRegister(store, flights, background, self._semantic, settings)
+        """What calls of upstreams need of the cache."""
         self.counts: Counter[CacheStatus] = Counter()
         """Number of requests by how they were answered, since the process started."""
         self.near = store.near
@@ -154,7 +140,7 @@ class ResponseCache:
             GatewayError: the call failed.
         """
         await self._single_flight.settle_dropped()
-        deadline = self._clock.monotonic() + self.max_wait
+        deadline = self._clock.monotonic() + self._max_wait
         # A new answer was asked for, and a flight may have begun long before; or a sooner one than others want.
         alone = plan.control.no_cache or call.has_deadline
         key = plan.key.digest
@@ -236,44 +222,11 @@ class ResponseCache:
         numbers = (counts["hit"], counts["miss"], counts["coalesced"], counts["bypass"])
         return CacheStats(*numbers, calls, waiting, *await self._store.contents())
 
-    async def claim(self, plan: CachePlan, owner: str) -> Claim:
-        """Look for the answer again, and take the lease of the call if there is none. A lease is renewed until it is given back."""
-        if plan.control.no_cache or not self._store.is_shared:
-            return Claim(is_granted=True)
-        claim = await self._store.claim(plan.key, owner, self._lease_ms)
-        if claim.is_leased:
-            is_alive = self._background.keep(self._lease_ms / 1000 / RENEWALS_PER_LEASE, self.renew)
-            self._leases[plan.key] = _Lease(owner, is_alive)
-        return claim
-
-    async def give_back(self, plan: CachePlan, owner: str, *, is_shareable: bool) -> None:
-        """End the lease of a call (see `CallRegister.give_back`)."""
-        self._leases.pop(plan.key, None)
-        await self._store.release(plan.key, owner, 0 if is_shareable else self._lease_ms)
-
-    def let_expire(self, plan: CachePlan) -> None:
-        """Renew the lease of a call no more (see `CallRegister.let_expire`)."""
-        self._leases.pop(plan.key, None)
-
-    async def renew(self) -> None:
-        """Extend the leases of the calls under way. Those of an event loop that has ended expire."""
-        await self._store.renew({key: lease.owner for key, lease in self._leases.copy().items() if lease.is_alive()}, self._lease_ms)
-
-    async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
-        """Store an answer."""
-        await self._store.put(plan.key, answer, plan.policy.ttl_ms)
-        if self._semantic is not None and isinstance(request, Chat):
-            await self._semantic.store(context, request, plan, from_json(answer.body))
-
     async def look_up_similar(self, context: RequestContext, request: ValidRequest, plan: CachePlan) -> StoredAnswer | None:
         """Return the answer to a similar request, if the host app finds one."""
         if self._semantic is None or not isinstance(request, Chat):
             return None
         return await self._semantic.lookup(context, request, plan)
-
-    async def pause(self, seconds: float) -> None:
-        """Wait."""
-        await self._flights.pause(seconds)
 
 
 def may_begin_anew(flight: Flight) -> bool:

@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from completions_mw.core.cache.flight import OwnFailureError
 from completions_mw.core.cache.policy import CachePlan
 from completions_mw.core.cache.recording import streamed_answer, whole_answer
+from completions_mw.core.cache.register import CallRegister
 from completions_mw.core.context import RequestContext
 from completions_mw.core.ports import Claim, StoredAnswer
 from completions_mw.core.streaming.chunks import ChunkStream
@@ -21,46 +22,11 @@ POLL_SECONDS: Final = (0.005, 0.01, 0.02, 0.05)
 """Seconds between the first questions whether another process has an answer; the last one is repeated."""
 
 
-class CallRegister(Protocol):
-    """What a call needs of the cache."""
-
-    @property
-    def max_wait(self) -> float:
-        """Seconds for which a call waits for that of another process."""
-        ...
-
-    async def claim(self, plan: CachePlan, owner: str) -> Claim:
-        """Look for the answer again, and take the lease of the call if there is none."""
-        ...
-
-    async def give_back(self, plan: CachePlan, owner: str, *, is_shareable: bool) -> None:
-        """End the lease of the call.
-
-        Args:
-            plan: plan of the request.
-            owner: owner of the lease.
-            is_shareable: whether another process that waits may get a stored answer by asking; if not, it need not take turns.
-        """
-        ...
-
-    def let_expire(self, plan: CachePlan) -> None:
-        """Renew the lease of a call no more."""
-        ...
-
-    async def store(self, context: RequestContext, request: ValidRequest, plan: CachePlan, answer: StoredAnswer) -> None:
-        """Store an answer."""
-        ...
-
-    async def pause(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
 class LeadingCall:
     """The call that a request makes if it begins a flight.
 
     Args:
-        register: the cache.
+        register: takes turns with other processes, and stores the answer.
         plan: plan of the request.
         context: context of the request.
         request: the request.

@@ -143,7 +143,9 @@ class CachedAnswers:
     ) -> StoredAnswer | FlightReader:
         """Answer a request by the call of an identical one, or by its own."""
         reserve = _reserve_nothing if charge is None or plan.policy.charge_hits else partial(self._reserve, context, charge)
-        call = LeadingCall(self._cache, plan, context, request, reserve, partial(ask, request.without_usage(), connection), connection)
+        call = LeadingCall(
+            self._cache.register, plan, context, request, reserve, partial(ask, request.without_usage(), connection), connection
+        )
         try:
             on_end = partial(self._end_follower, context, charge, plan, call)
             shared = await self._cache.share(plan, request, call, on_end, connection, watch)
