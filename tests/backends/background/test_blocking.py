@@ -13,6 +13,7 @@ from completions_mw.backends.background import BlockingBackground
 from completions_mw.blocking import run_sync
 from completions_mw.core.ports import StoreError
 from tests.backends.background.conftest import SOON, WAIT, answer, failing, lines, upkeep_threads
+from tests.support.forked import in_child
 
 
 @pytest.fixture
@@ -168,6 +169,13 @@ def test_a_forked_child_has_a_thread_of_its_own(blocking: BlockingBackground) ->
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     beats.wait(2)
+
+
+def test_what_runs_in_a_process_does_not_go_on_in_its_child(blocking: BlockingBackground) -> None:
+    """A child would renew what its parent holds, also when the parent is gone."""
+    is_alive = blocking.keep(WAIT, Beats().beat)
+    assert is_alive()
+    assert in_child(is_alive) is False
 
 
 def test_a_process_that_never_closes_exits_in_good_order() -> None:

@@ -12,6 +12,7 @@ import pytest
 from completions_mw.backends.background import AsyncBackground
 from completions_mw.core.ports import Background, StoreError
 from tests.backends.background.conftest import REQUEST, WAIT, Scenario, answer, every_loop, failing, lines
+from tests.support.forked import in_child
 
 
 @every_loop
@@ -198,6 +199,7 @@ def test_what_ran_in_an_event_loop_that_has_ended_is_not_alive() -> None:
         is_alive = background.keep(3600, background.aclose)
         assert is_alive()
         assert background.keep(3600, background.aclose) is is_alive
+        assert in_child(is_alive) is False, "what runs in a process does not go on in its child"
         return is_alive
 
     assert not asyncio.run(ask())()

@@ -1,6 +1,7 @@
 """Work beside requests on event loops."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
@@ -9,7 +10,7 @@ from weakref import ref
 
 from completions_mw.backends.background.server import POLL_SECONDS, WatchedServer
 from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
-from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
+from completions_mw.backends.background.work import RepeatedWork, T, Work, is_process, log_failure
 from completions_mw.backends.ownership import PerLoop
 from completions_mw.core.ports import Stopping, Watched
 
@@ -99,7 +100,7 @@ class LoopWork:
         self.kept: dict[Work, PeriodicTask] = {}
         self.watch = Watch()
         self.is_alive = _liveness_of_loop()
-        """Tells whether the event loop is there and not closed."""
+        """Tells whether the event loop is there and not closed, in this process."""
 
 
 class PeriodicTask:
@@ -146,11 +147,12 @@ class PeriodicTask:
 
 def _liveness_of_loop() -> Callable[[], bool]:
     # Weak, so that nobody who asks keeps the loop in memory.
-    loop = ref(asyncio.get_running_loop())
+    loop, process = ref(asyncio.get_running_loop()), os.getpid()
 
     def is_alive() -> bool:
         found = loop()
-        return found is not None and not found.is_closed()
+        # A forked child has a copy of the loop, which nobody runs.
+        return found is not None and not found.is_closed() and is_process(process)
 
     return is_alive
 

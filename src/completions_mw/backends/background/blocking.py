@@ -1,12 +1,14 @@
 """Work beside requests for threads and greenlets: each process repeats it in one thread."""
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from completions_mw.backends.background.watch import CHECK_SECONDS, Watch
-from completions_mw.backends.background.work import RepeatedWork, T, Work, log_failure
+from completions_mw.backends.background.work import RepeatedWork, T, Work, is_process, log_failure
 from completions_mw.backends.clock import SYSTEM_CLOCK
 from completions_mw.backends.ownership import PerProcess
 from completions_mw.blocking import run_sync
@@ -25,13 +27,14 @@ class BlockingBackground(PerProcess):
     def reset(self) -> None:
         self._thread = PeriodicThread()
         self._watch = Watch()
+        self._is_alive = partial(is_process, os.getpid())
 
     async def complete(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     def keep(self, interval: float, work: Work) -> Callable[[], bool]:
         self._thread.keep(interval, work)
-        return _always
+        return self._is_alive
 
     def watch(self, watched: Watched) -> None:
         self._watch.add(watched)
@@ -54,10 +57,6 @@ class BlockingBackground(PerProcess):
         thread, self._thread = self._thread, PeriodicThread()
         thread.stop()
         thread.join()
-
-
-def _always() -> bool:
-    return True
 
 
 def _nothing() -> None: ...

@@ -1,5 +1,6 @@
 """Repeated work, and the log lines of its failures: a failure is logged by its class alone, since its text may hold anything."""
 
+import os
 from collections.abc import Callable, Coroutine
 from logging import ERROR
 from typing import Any, TypeVar
@@ -37,3 +38,8 @@ class RepeatedWork:
 def log_failure(work: object, error: Exception) -> None:
     """Log `background_failed`: `work`, whose result no request waits for, failed with `error`."""
     log_event(ERROR, "background_failed", work=getattr(work, "__qualname__", type(work).__name__), error=type(error).__name__)
+
+
+def is_process(id: int) -> bool:
+    """Return whether this is the process with an id, and not a forked child of it."""
+    return os.getpid() == id

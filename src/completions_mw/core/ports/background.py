@@ -37,7 +37,7 @@ class Background(Protocol):
         A call for work that runs already has no effect. An exception of `work` is logged by its class, and does not stop it.
 
         Returns:
-            A function that tells whether what runs here can still go on: False once its event loop is closed.
+            A function that tells whether what runs here can still go on: False once its event loop is closed, and in a forked child.
         """
         ...
 
