@@ -9,6 +9,7 @@ from weakref import ref
 import pytest
 
 from completions_mw.backends.one_thread import OneThread
+from completions_mw.core.ports import StoreOverloadedError
 from tests.support.waiting import wait_until
 
 NAME = "completions_mw-test"
@@ -41,6 +42,20 @@ def test_calls_at_the_same_time_are_made_one_after_another_in_their_order(runner
 
     asyncio.run(call())
     assert done == list(range(100))
+
+
+def test_a_process_with_too_many_threads_is_a_store_that_is_overloaded(runner: OneThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def call() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", full)
+            with pytest.raises(StoreOverloadedError):
+                await runner(divided, 6, 3)
+        assert await runner(divided, 6, 3) == (2.0, NAME)
+
+    asyncio.run(call())
 
 
 @pytest.mark.parametrize("is_closed", [False, True], ids=["cancelled", "loop-closed"])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 from weakref import finalize
 
 from completions_mw.backends.ownership import PerProcess
+from completions_mw.core.ports import StoreOverloadedError
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
@@ -18,7 +19,8 @@ class OneThread(PerProcess):
     """The `Runner` of event loops for work that cannot be done at the same time. Its thread ends with this object.
 
     Work that was asked for is done, even if its caller is cancelled meanwhile. A call costs half of what it costs in `WorkerThreads`, which
-    may have several threads, and let them see the caller's context variables.
+    may have several threads, and let them see the caller's context variables. A call raises `StoreOverloadedError` if the thread cannot be
+    started, since the process has too many threads; the next call tries again.
 
     Args:
         name: name of the thread.
@@ -49,7 +51,10 @@ class OneThread(PerProcess):
             if self._calls is None:
                 calls: SimpleQueue[_Call | None] = SimpleQueue()
                 # The thread refers to the queue alone, so that this object can be collected.
-                threading.Thread(target=_serve, args=(calls,), name=self._name, daemon=True).start()
+                try:
+                    threading.Thread(target=_serve, args=(calls,), name=self._name, daemon=True).start()
+                except RuntimeError as error:
+                    raise StoreOverloadedError("no thread can be started") from error
                 finalize(self, calls.put, None).atexit = False
                 self._calls = calls
             return self._calls
