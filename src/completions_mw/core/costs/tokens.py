@@ -100,10 +100,10 @@ def _prompt(fields: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
     size = MESSAGE_BYTES * len(messages)
     media: list[dict[str, Any]] = []
     for message in messages:
-        for value in message.values():
+        for name, value in message.items():
             if isinstance(value, str):
                 size += len(value) if value.isascii() else _bytes(value)
-            elif isinstance(value, list) and value is message.get("content"):
+            elif name == "content" and isinstance(value, list):
                 size += sum(_bytes(text) for part in value if isinstance(text := part.get("text", part.get("refusal")), str))
                 media += (part for part in value if part.get("type") not in ("text", "refusal"))
             elif value is not None:
