@@ -27,7 +27,19 @@ class WholeBody:
         context: the context of the request.
     """
 
-    __slots__ = ("__weakref__", "_body", "_context", "_deadline", "_disconnect", "_given", "_given_at", "_observer", "_rules", "is_done")
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_context",
+        "_deadline",
+        "_disconnect",
+        "_given",
+        "_given_at",
+        "_is_open",
+        "_observer",
+        "_rules",
+        "is_done",
+    )
 
     def __init__(
         self,
@@ -46,6 +58,7 @@ class WholeBody:
         self._given = 0
         self._given_at = rules.clock.monotonic()
         self._deadline = self._given_at + seconds
+        self._is_open = True
         self.is_done = False
         """Whether the last piece was returned, or none will be."""
         rules.background.watch(self)
@@ -63,6 +76,9 @@ class WholeBody:
 
     async def check(self) -> None:
         """End the body if its client takes nothing of it for too long: called every second."""
+        if not self._is_open:
+            # The connection may be serving its next request: a round of checks lists what it checks at its beginning.
+            return
         now = self._rules.clock.monotonic()
         if now >= self._deadline or now - self._given_at >= self._rules.send_timeout:
             await self.aclose()
@@ -71,6 +87,7 @@ class WholeBody:
 
     async def aclose(self) -> None:
         self.is_done = True
+        self._is_open = False
         self._rules.background.unwatch(self)
 
     async def abandon(self) -> None:
